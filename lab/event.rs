@@ -1,0 +1,307 @@
+//! The lab's one stream of events: the primary record of a run (`events.jsonl`), and all that the screen knows.
+
+use std::time::Duration;
+
+use kvlab::judge::{Consistency, OpKind};
+use kvlab::node::Report;
+use kvlab::replication::{Epoch, MemberVote, NodeId};
+use serde::{Deserialize, Serialize};
+
+use crate::action::Action;
+
+/// The version of the format of `events.jsonl`.
+pub const EVENTS_VERSION: u32 = 1;
+
+/// An event and when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Microseconds since the run began.
+    pub t_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: LabEvent,
+}
+
+impl Stamped {
+    /// Time since the run began.
+    pub fn t(&self) -> Duration {
+        Duration::from_micros(self.t_us)
+    }
+}
+
+/// Something happened in the lab.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum LabEvent {
+    /// Always the first.
+    Header(Header),
+    /// A node's process changed its state.
+    Process { node: NodeId, state: ProcessState },
+    /// A node told its watcher something.
+    Node { node: NodeId, report: Report },
+    /// The lab's own connection to a node broke (`up: false`) or stands again. Not a fault of the links.
+    Watch { node: NodeId, up: bool },
+    /// A directed link changed.
+    Link { from: NodeId, to: NodeId, state: LinkState },
+    /// Somebody did something; `error` says why it could not be done.
+    Action { by: Actor, action: Action, error: Option<String> },
+    /// A client operation ended. Background operations are sampled for the screen (all are in the history).
+    Operation(Operation),
+    /// Throughput and latency since the last of these, ten times a second.
+    Load(LoadSample),
+    /// The verdict so far, whenever it has changed, at most once a frame.
+    Verdict(Verdict),
+    /// The scenario moved on.
+    Scenario(ScenarioEvent),
+    /// Anything else worth telling a person.
+    Notice { level: Level, text: String },
+}
+
+/// How a run began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`EVENTS_VERSION`].
+    pub version: u32,
+    /// The program's version.
+    pub kvlab: String,
+    /// The seed of everything random in the lab.
+    pub seed: u64,
+    /// All members.
+    pub nodes: Vec<NodeId>,
+    /// Wall-clock start, seconds since 1970.
+    pub started_unix_s: u64,
+    /// The run's directory.
+    pub run_dir: String,
+    /// The scenario, if one is run.
+    pub scenario: Option<ScenarioHeader>,
+}
+
+/// Which scenario is run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioHeader {
+    /// The file's stem: `split-brain`.
+    pub name: String,
+    /// As in the file.
+    pub title: String,
+    /// As in the file.
+    pub episode: Option<String>,
+    /// As in the file.
+    pub story: Option<String>,
+    /// CRC-32 of the file's bytes.
+    pub crc32: u32,
+    /// What each step says or does, in order.
+    pub steps: Vec<String>,
+}
+
+/// A node process as its supervisor sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum ProcessState {
+    /// Spawned; no ready line yet.
+    Starting { pid: u32 },
+    /// Ready.
+    Running { pid: u32, client: String, peer: String },
+    /// Stopped by SIGSTOP.
+    Paused { pid: u32 },
+    /// Ended because the lab ended it.
+    Stopped { how: String },
+    /// Ended by itself.
+    Died { how: String },
+}
+
+/// A directed link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Passes everything.
+    #[default]
+    Up,
+    /// Silence.
+    Cut,
+    /// Passes everything later.
+    Slow { delay: Duration, jitter: Duration },
+}
+
+/// Who did something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Actor {
+    /// A key, or a command from another terminal.
+    Person,
+    /// A scenario's step, by its index from 1.
+    Step(usize),
+    /// The lab itself, while it settles or ends.
+    Lab,
+}
+
+/// A client operation and its outcome.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// The history's `i` of its invoke.
+    pub i: u64,
+    /// Who asked for it: a person's and a step's operations are always shown.
+    pub by: Option<Actor>,
+    /// The home of its client.
+    pub home: NodeId,
+    /// The node that answered last.
+    pub node: Option<NodeId>,
+    /// What it did.
+    pub op: OpKind,
+    /// At which level.
+    pub consistency: Consistency,
+    /// The key.
+    pub key: String,
+    /// The value written or seen.
+    pub value: Option<String>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The entry written or read.
+    pub epoch: Option<Epoch>,
+    /// The entry written or read.
+    pub seq: Option<u64>,
+    /// Each member's vote, for quorum operations.
+    pub votes: Vec<MemberVote>,
+    /// From intended send to answer, in microseconds.
+    pub took_us: u64,
+    /// Eventual reads: how old what it saw was, if it was stale.
+    pub stale_ms: Option<u64>,
+}
+
+/// How a client operation ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "why", rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It happened.
+    Ok,
+    /// It certainly did not.
+    Failed(String),
+    /// It may have.
+    Unknown(String),
+}
+
+/// Throughput and latency over one sampling interval.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct LoadSample {
+    /// Whether background load is on.
+    pub on: bool,
+    /// Its target, operations a second.
+    pub rate: u32,
+    /// Length of the interval, in microseconds.
+    pub interval_us: u64,
+    /// Operations that succeeded.
+    pub ok: u64,
+    /// Operations that failed, definitely.
+    pub failed: u64,
+    /// Operations of unknown outcome.
+    pub unknown: u64,
+    /// Median latency of the successes over the last second, in microseconds; 0 if there were none.
+    pub p50_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// The largest.
+    pub max_us: u64,
+}
+
+/// The judge's answers so far, in two families that are never mixed.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Did the store keep its promises?
+    pub promise: Promise,
+    /// What would a user have suffered?
+    pub harm: Harm,
+}
+
+/// Did the store keep its promises? `None`: cannot be said yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// Quorum operations so far are linearizable.
+    pub linearizable: Option<bool>,
+    /// Up to which history event that has been checked.
+    pub checked_i: u64,
+    /// Quorum writes acknowledged.
+    pub quorum_writes_acked: u64,
+    /// Of those in the ledger, lost; `None` until some have been read back.
+    pub quorum_writes_lost: Option<u64>,
+    /// All members hold the same state; `None` until compared after healing.
+    pub members_equal: Option<bool>,
+    /// One line for each violation found (bounded), the first first.
+    pub violations: Vec<String>,
+}
+
+/// What would a user have suffered?
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Harm {
+    /// Async writes acknowledged.
+    pub async_writes_acked: u64,
+    /// Of those in the ledger, lost; `None` until some have been read back.
+    pub async_writes_lost: Option<u64>,
+    /// Eventual reads that returned something already overwritten.
+    pub stale_reads: u64,
+    /// The oldest of them, in milliseconds.
+    pub stale_max_ms: u64,
+    /// Eventual reads refused as too stale.
+    pub refused_stale: u64,
+    /// Operations of unknown outcome.
+    pub unknown: u64,
+    /// The longest time in which no write succeeded though some were tried, in milliseconds.
+    pub unavailable_ms: u64,
+}
+
+/// The scenario moved on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "scenario", rename_all = "kebab-case")]
+pub enum ScenarioEvent {
+    /// Step `index` (from 1) is being waited for, or carried out until `until_us` at the latest.
+    Step { index: usize, say: Option<String>, since_us: u64, until_us: Option<u64> },
+    /// Step `index` is done.
+    StepDone { index: usize },
+    /// Step `index` failed; the run goes on to settle.
+    StepFailed { index: usize, why: String },
+    /// Healing everything and demanding convergence.
+    Settling { until_us: u64 },
+    /// Reading the ledger back.
+    ReadingBack { done: u64, total: u64 },
+    /// One expectation was compared.
+    Expectation(Expectation),
+    /// The verdict.
+    Finished { outcome: RunOutcome, why: Option<String> },
+}
+
+/// One line of a scenario's `[expect]`, compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expectation {
+    /// As in the file: `promise.linearizable`.
+    pub name: String,
+    /// As in the file: `true`, `>0`.
+    pub expected: String,
+    /// What was measured.
+    pub actual: String,
+    /// Whether they agree; `None`: cannot be decided.
+    pub held: Option<bool>,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RunOutcome {
+    /// Exit 0.
+    AsExpected,
+    /// Exit 1.
+    Violated,
+    /// Exit 3.
+    Undecided,
+}
+
+/// How loud a notice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// For the curious.
+    Debug,
+    /// For everyone.
+    Info,
+    /// Something is not as it should be.
+    Warn,
+    /// Something is broken.
+    Error,
+}

@@ -1,0 +1,6 @@
+//! `kvlab`: the lab around the store. Entry and exit codes.
+
+mod action;
+mod event;
+
+fn main() {}

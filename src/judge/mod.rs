@@ -1,0 +1,5 @@
+//! Histories in, verdicts out. Pure.
+
+mod history;
+
+pub use self::history::*;

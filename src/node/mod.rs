@@ -1,0 +1,5 @@
+//! One process: sockets, disk thread and timers around the core.
+
+mod report;
+
+pub use self::report::*;

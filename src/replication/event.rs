@@ -1,0 +1,112 @@
+//! What the core tells whoever watches: every change of state that a person would want to see.
+
+use serde::{Deserialize, Serialize};
+
+use super::message::Ballot;
+use super::types::{Epoch, NodeId, Position};
+
+/// A change of state, as the core saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Event {
+    /// This node asks for votes.
+    Campaign {
+        /// The epoch that it claims.
+        epoch: Epoch,
+        /// Only whether they would.
+        pre: bool,
+        /// Asked for by an operator.
+        operator: bool,
+    },
+    /// A campaign ended without a majority.
+    CampaignLost {
+        /// The epoch that it claimed.
+        epoch: Epoch,
+        /// What each member said; `None`: nothing.
+        ballots: Vec<(NodeId, Option<Ballot>)>,
+    },
+    /// This node is primary of a new epoch.
+    EpochOpened {
+        /// The epoch.
+        epoch: Epoch,
+        /// Without votes.
+        forced: bool,
+        /// Who voted for it.
+        voters: Vec<NodeId>,
+    },
+    /// The epoch's opening no-op is committed, and with it everything before.
+    EpochEstablished {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// This node was primary and is no more.
+    SteppedDown {
+        /// Its epoch.
+        epoch: Epoch,
+        /// The epoch that ended it.
+        by: Epoch,
+    },
+    /// This node follows a primary.
+    Following {
+        /// The primary's epoch.
+        epoch: Epoch,
+    },
+    /// This node answered a (binding) request for its vote.
+    Voted {
+        /// The epoch asked for.
+        epoch: Epoch,
+        /// What it said.
+        ballot: Ballot,
+    },
+    /// Primary: a replica was brought up to date from the backlog.
+    PartialResync {
+        /// The replica.
+        node: NodeId,
+        /// Where its log ended.
+        from: Position,
+        /// How many entries it was behind.
+        entries: u64,
+    },
+    /// Primary: a replica needs the whole state.
+    FullResyncStarted {
+        /// The replica.
+        node: NodeId,
+        /// Where its log ended.
+        from: Position,
+        /// Why.
+        reason: ResyncReason,
+    },
+    /// Primary: the replica has all of it.
+    FullResyncSent {
+        /// The replica.
+        node: NodeId,
+        /// The position of the state.
+        at: Position,
+    },
+    /// Replica: the new state stands.
+    FullResyncInstalled {
+        /// Its position.
+        at: Position,
+        /// Entries discarded and kept in `file`, if the old log had diverged.
+        discarded: u64,
+        /// Path of the rollback file, relative to the data directory.
+        file: Option<String>,
+    },
+    /// Replica: eventual reads are refused from now on (`true`), or served again.
+    Stale {
+        /// Which.
+        stale: bool,
+    },
+    /// This learner has earned its voice back.
+    LearnerGraduated,
+}
+
+/// Why the backlog does not do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ResyncReason {
+    /// The replica's log has entries that the primary's has not.
+    Diverged,
+    /// The replica's log ends before the backlog begins.
+    BeyondBacklog,
+}

@@ -1,0 +1,193 @@
+//! What members say to each other. Any message may be delayed, reordered, duplicated or lost.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::types::{Entry, Epoch, Lineage, NodeId, Position};
+
+/// A message from one member to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Message {
+    /// Primary to member, every 100 ms and to whoever is behind: I am the primary of `epoch`.
+    Heartbeat {
+        /// The sender's epoch.
+        epoch: Epoch,
+        /// The last seq of the sender's log.
+        last: u64,
+        /// The sender's commit index: a seq.
+        commit: u64,
+        /// The highest seq that the sender has sent to this member; a member that ends below it says so
+        /// with [`Message::Sync`]. 0 as long as the sender does not know where the member is.
+        sent: u64,
+    },
+    /// Replica to primary: what it has of the primary's log. Answers every heartbeat and every durable append.
+    Ack {
+        /// The primary's epoch; acknowledgements of other epochs do not count.
+        epoch: Epoch,
+        /// The highest seq that is both verified against this primary and durable here.
+        durable: u64,
+    },
+    /// Replica to primary: this is where my log ends; send what follows.
+    Sync {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// The last position in the replica's log.
+        last: Position,
+    },
+    /// Primary to replica: entries that follow `prev`.
+    Append {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// The position just before the first entry, on the primary's lineage.
+        prev: Position,
+        /// Contiguous entries.
+        entries: Vec<Entry>,
+        /// The sender's commit index.
+        commit: u64,
+    },
+    /// Member to a primary of an epoch below its promise: nothing of your epoch is accepted here.
+    Refused {
+        /// The epoch that was refused.
+        epoch: Epoch,
+        /// The epoch promised instead.
+        promised: Epoch,
+        /// Whether the promised epoch is known to have opened, or was only voted for.
+        opened: bool,
+    },
+    /// Candidate to member: would you vote for me (`pre`), or: vote for me.
+    VoteRequest {
+        /// The epoch that the candidate claims.
+        epoch: Epoch,
+        /// Asking only whether it would: changes nothing.
+        pre: bool,
+        /// An operator asked for it, so a live primary is no reason to refuse.
+        operator: bool,
+        /// Where the candidate's log ends.
+        last: Position,
+    },
+    /// Member to candidate.
+    VoteReply {
+        /// The epoch asked for.
+        epoch: Epoch,
+        /// Which of the two questions this answers.
+        pre: bool,
+        /// Yes, or why not.
+        ballot: Ballot,
+    },
+    /// Coordinator to member: one round of a quorum read.
+    ReadRequest {
+        /// Does not repeat, not even across restarts of the coordinator.
+        round: RoundId,
+        /// The key.
+        key: Bytes,
+    },
+    /// Member to coordinator: one consistent, durable state.
+    ReadAnswer {
+        /// The round that was asked.
+        round: RoundId,
+        /// The highest epoch promised, by a vote or by following.
+        promised: Epoch,
+        /// Where the durable log ends.
+        last: Position,
+        /// The key in that state.
+        found: Found,
+    },
+    /// Primary to replica: a full resync begins. The replica answers with [`Message::SnapshotAck`] 0.
+    SnapshotBegin {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// Names this transfer; does not repeat within an epoch.
+        id: SnapshotId,
+        /// The position of the primary's own lineage that the state is as of.
+        at: Position,
+        /// The primary's lineage up to `at`.
+        lineage: Lineage,
+        /// How much will come, for the progress display.
+        bytes_total: u64,
+    },
+    /// Primary to replica: records of the state, in log order.
+    SnapshotChunk {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// The transfer.
+        id: SnapshotId,
+        /// Counts from 1; accepted in order only.
+        index: u64,
+        /// The records; seqs ascend, and may have gaps.
+        entries: Vec<Entry>,
+        /// No chunk follows.
+        done: bool,
+    },
+    /// Replica to primary: everything up to chunk `index` has arrived; send the next.
+    SnapshotAck {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// The transfer.
+        id: SnapshotId,
+        /// The last chunk received in order.
+        index: u64,
+    },
+}
+
+/// A vote, or the reason for its refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ballot {
+    /// Yes.
+    #[error("yes")]
+    Granted,
+    /// The candidate's log ends before the voter's.
+    #[error("{voter} is ahead: {voter_last} against {candidate_last}")]
+    Ahead {
+        /// Who refuses.
+        voter: NodeId,
+        /// Where its log ends.
+        voter_last: Position,
+        /// Where the candidate's log ends.
+        candidate_last: Position,
+    },
+    /// The voter has given its vote of this epoch number, or follows that epoch's primary.
+    #[error("voted for {promised_node} in epoch {number}", promised_node = promised.node, number = promised.number)]
+    Voted {
+        /// What it has promised.
+        promised: Epoch,
+    },
+    /// The voter has promised a higher epoch.
+    #[error("has promised epoch {promised}")]
+    Promised {
+        /// What it has promised.
+        promised: Epoch,
+    },
+    /// The voter hears from a live primary, and nobody asked for it to be deposed.
+    #[error("hears from primary {primary}")]
+    PrimaryAlive {
+        /// That primary.
+        primary: NodeId,
+    },
+    /// The voter's disk was wiped; until it has caught up it neither votes nor counts.
+    #[error("is a learner")]
+    Learner,
+}
+
+/// One round of one quorum read, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RoundId {
+    /// Drawn at random when the coordinator's process started.
+    pub incarnation: u64,
+    /// Counts up within the incarnation.
+    pub number: u64,
+}
+
+/// One full resync. Drawn from a counter of the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SnapshotId(pub u64);
+
+/// What a member's durable state holds for a key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The value; `None` if the key is absent.
+    pub value: Option<Bytes>,
+    /// The version that wrote or deleted it. For a key that the store does not know: the position up to which
+    /// it has dropped tombstones (`Position::ZERO` if it never has).
+    pub version: Position,
+}

@@ -1,0 +1,67 @@
+//! The core's state as a watcher sees it.
+
+use serde::{Deserialize, Serialize};
+
+use super::types::{Epoch, NodeId, Position};
+
+/// A node's part in the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Takes writes.
+    Primary,
+    /// Follows a primary, or waits for one.
+    Replica,
+    /// Asks for votes.
+    Candidate,
+    /// Its disk was wiped: follows, but neither votes nor counts.
+    Learner,
+}
+
+/// A node's replication state at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The node.
+    pub id: NodeId,
+    /// Its part.
+    pub role: Role,
+    /// The epoch that it leads or follows; `0@n0` if none yet.
+    pub epoch: Epoch,
+    /// The highest epoch that it has promised.
+    pub promised: Epoch,
+    /// The primary that it follows or is.
+    pub primary: Option<NodeId>,
+    /// Where its log ends, durable or not.
+    pub last: Position,
+    /// The highest durable seq.
+    pub durable: u64,
+    /// The highest seq that it knows to be committed.
+    pub commit: u64,
+    /// Operations behind the primary as of the last heartbeat; `None` at a primary, and where none was heard.
+    pub lag: Option<u64>,
+    /// Milliseconds since the primary was last heard; `None` at a primary, and where none was heard.
+    pub heard_ms: Option<u64>,
+    /// Whether eventual reads are refused here.
+    pub stale: bool,
+    /// Progress of a full resync being received: bytes so far and in all.
+    pub resync: Option<(u64, u64)>,
+    /// At a primary: each other member.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What a primary knows of another member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// The member.
+    pub id: NodeId,
+    /// The highest seq that it has acknowledged in this epoch.
+    pub acked: u64,
+    /// Operations that it has not acknowledged.
+    pub lag: u64,
+    /// Milliseconds since anything was heard from it; `None` if nothing ever was.
+    pub heard_ms: Option<u64>,
+    /// Whether the connection to it stands.
+    pub connected: bool,
+    /// Whether it is being sent the whole state.
+    pub resyncing: bool,
+}

@@ -1,0 +1,1 @@
+//! Many cores on a simulated network, disk and clock, all from one seed.

@@ -1,0 +1,109 @@
+//! What travels in frames: the client protocol and the peer protocol.
+
+use serde::{Deserialize, Serialize};
+
+use crate::replication::{Command, Message, NodeId, Reply};
+
+/// The longest key, in bytes. Checked at the edge: a longer one is a definite error.
+pub const KEY_BYTES_MAX: usize = 64 << 10;
+/// The longest value, in bytes. Checked at the edge: a longer one is a definite error.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// The longest payload of a frame: a little more than the largest key and value. Checked before allocation.
+pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
+/// The protocol version that the first frame of each connection names.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// From a client to a node. The first is a `Hello`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ClientFrame {
+    /// Opens the connection.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u16,
+        /// The cluster token, where one is set.
+        token: Option<String>,
+    },
+    /// Asks something. Many may be in flight; answers come in any order.
+    Request {
+        /// Chosen by the client; names the answer.
+        id: u64,
+        /// What it asks.
+        request: Request,
+    },
+}
+
+/// What a client asks of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// Something of the store.
+    Do(Command),
+    /// The node's status, once.
+    Status,
+    /// The node's status now and at each interval, and every event as it happens, until the connection ends.
+    Watch {
+        /// Milliseconds between two statuses; at least 10.
+        interval_ms: u32,
+    },
+}
+
+/// From a node to a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NodeFrame {
+    /// Answers `Hello`.
+    Welcome {
+        /// [`PROTOCOL_VERSION`].
+        version: u16,
+        /// Who answers.
+        node: NodeId,
+        /// Every member with its client address as far as this node knows it.
+        members: Vec<(NodeId, Option<String>)>,
+    },
+    /// Answers a request. A watch has many of these.
+    Response {
+        /// From the request.
+        id: u64,
+        /// The answer.
+        response: Response,
+    },
+    /// The connection broke the protocol and is closed after this frame.
+    Goodbye {
+        /// What was wrong with it.
+        reason: String,
+    },
+}
+
+/// The answer to a [`Request`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To `Do`.
+    Reply {
+        /// What the core says.
+        reply: Reply,
+        /// Client address of the primary that the reply names, if it names one and the address is known.
+        primary: Option<String>,
+    },
+    /// To `Status` and `Watch`: a [`Report`](crate::node::Report) as JSON, so that tools of any kind can read it.
+    Report(String),
+}
+
+/// From member to member. One direction only: replies travel on the other member's own connection.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PeerFrame {
+    /// Opens the connection.
+    Hello {
+        /// [`PROTOCOL_VERSION`].
+        version: u16,
+        /// The cluster token, where one is set.
+        token: Option<String>,
+        /// Who sends on this connection.
+        from: NodeId,
+        /// Who is meant; a node that is somebody else closes the connection.
+        to: NodeId,
+        /// All members as the sender knows them; they must agree.
+        members: Vec<NodeId>,
+        /// Where the sender takes clients.
+        client_addr: String,
+    },
+    /// For the core.
+    Message(Message),
+}

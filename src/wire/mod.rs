@@ -1,0 +1,5 @@
+//! Bytes to messages and back. No sockets.
+
+mod messages;
+
+pub use self::messages::*;
