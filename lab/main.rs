@@ -1,6 +1,9 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
 
 mod action;
+mod cluster;
 mod event;
+mod journal;
+mod session;
 
 fn main() {}
