@@ -1,10 +1,20 @@
 //! The replication core. Essay to come with the code.
 
+mod backlog;
+mod campaign;
 mod config;
 mod core;
 mod event;
+mod install;
 mod io;
+mod log;
 mod message;
+mod primary;
+mod progress;
+mod quorum;
+mod quorum_read;
+mod replica;
+mod resync;
 mod status;
 mod types;
 
