@@ -200,3 +200,85 @@ impl Flavor for &mut Payload<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::replication::{
+        Command, Epoch, Failure, Found, MemberVote, NodeId, Op, Position, ReadLevel, Reply, Vote, WriteLevel,
+    };
+    use crate::wire::{ClientFrame, NodeFrame, Request, Response};
+
+    const PROTOCOL: &str = include_str!("../../docs/protocol.md");
+
+    /// The worked examples of docs/protocol.md: what each says there, and the message.
+    fn client_examples() -> Vec<(&'static str, ClientFrame)> {
+        let (key, value) = (Bytes::from_static(b"hello"), Bytes::from_static(b"world"));
+        let timeout = Duration::from_millis(500);
+        let put =
+            Command::Write { op: Op::Put { key: key.clone(), value }, level: WriteLevel::Quorum, timeout };
+        let get = Command::Read { key, level: ReadLevel::Eventual, timeout };
+        let ask = |id, request| ClientFrame::Request { id, request };
+        vec![
+            ("Hello, no token", ClientFrame::Hello { version: 1, token: None }),
+            ("Hello, token", ClientFrame::Hello { version: 1, token: Some("secret".into()) }),
+            ("quorum PUT hello=world as request 300", ask(300, Request::Do(put))),
+            ("eventual GET hello as request 7", ask(7, Request::Do(get))),
+            ("watch every 100 ms as request 1", ask(1, Request::Watch { interval_ms: 100 })),
+        ]
+    }
+
+    fn node_examples() -> Vec<(&'static str, NodeFrame)> {
+        let at = Position::new(Epoch::new(1, NodeId(1)), 412);
+        let votes = vec![
+            MemberVote { node: NodeId(1), vote: Vote::Ack, after_us: Some(130) },
+            MemberVote { node: NodeId(2), vote: Vote::Unreachable, after_us: None },
+        ];
+        let found = Found { value: Some(Bytes::from_static(b"world")), version: at };
+        let value = Reply::Value { found, epoch: at.epoch, votes: Vec::new() };
+        let refused = Reply::Failed(Failure::ReadOnly { primary: Some(NodeId(1)) });
+        let address = || Some("127.0.0.1:7001".to_owned());
+        let answer =
+            |id, reply, primary| NodeFrame::Response { id, response: Response::Reply { reply, primary } };
+        let members = vec![(NodeId(1), address()), (NodeId(2), None)];
+        vec![
+            ("Welcome", NodeFrame::Welcome { version: 1, node: NodeId(2), members }),
+            ("written", answer(300, Reply::Written { at, votes }, None)),
+            ("value", answer(7, value, None)),
+            ("read-only", answer(300, refused, address())),
+        ]
+    }
+
+    fn hex(bytes: &[u8]) -> String {
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            let space = if text.is_empty() { "" } else { " " };
+            write!(text, "{space}{byte:02x}").expect("writes to a string");
+            text
+        })
+    }
+
+    #[test]
+    fn the_examples_in_the_documentation_are_what_is_sent() {
+        let client = client_examples().into_iter().map(|(name, frame)| (name, encode(&frame)));
+        let node = node_examples().into_iter().map(|(name, frame)| (name, encode(&frame)));
+        // Wrapped hex is compared without its line breaks.
+        let text = PROTOCOL.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (name, frame) in client.chain(node) {
+            let hex = hex(&frame.expect("encodes"));
+            assert!(text.contains(&hex), "docs/protocol.md lacks the example {name:?}:\n{hex}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_parsed_without_its_payload() {
+        let frame = encode(&ClientFrame::Hello { version: 1, token: None }).expect("encodes");
+        assert_eq!(FrameHeader::peek(&frame[..7], FRAME_BYTES_MAX).expect("waits"), None);
+        let header = FrameHeader::peek(&frame, FRAME_BYTES_MAX).expect("parses").expect("is there");
+        assert_eq!(header.frame_bytes(), frame.len());
+        header.verify(&frame[FRAME_HEADER_BYTES..]).expect("matches");
+        header.verify(b"else").expect_err("does not match");
+    }
+}
