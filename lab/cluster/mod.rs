@@ -13,6 +13,12 @@ use kvlab::replication::{NodeId, Reply};
 use crate::event::{LinkState, ProcessState};
 use crate::journal::Journal;
 
+mod frame;
+mod link;
+mod pipe;
+mod proxy;
+mod tasks;
+
 /// What a cluster is started with.
 #[derive(Clone, Debug)]
 pub struct ClusterOptions {
