@@ -52,6 +52,7 @@ struct Order {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly every line is an event")]
 enum Line {
     Event(Stamped),
     Flush(oneshot::Sender<Result<(), String>>),

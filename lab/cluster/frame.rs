@@ -8,8 +8,7 @@ use kvlab::wire::FRAME_BYTES_MAX;
 pub(crate) enum Framing {
     /// kvlab's own protocols: `[u32 LE length][u32 LE crc][payload]`.
     Frames,
-    /// Anything else: each read is a piece.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for engines that speak another protocol"))]
+    /// Anything else, such as the protocol of another engine: each read is a piece.
     Stream,
 }
 

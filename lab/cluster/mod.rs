@@ -29,5 +29,5 @@ mod tasks;
 mod view;
 mod watch;
 
-pub(crate) use self::handle::{Cluster, ClusterOptions, NODES_MAX};
+pub(crate) use self::handle::{Cluster, ClusterOptions};
 pub(crate) use self::view::View;

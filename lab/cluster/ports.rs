@@ -98,7 +98,9 @@ mod tests {
 
     #[test]
     fn one_port_has_one_lab() {
-        let port = Reserved::any().expect("a port").address().port();
+        // Held meanwhile, so that no other test is given it.
+        let held = Reserved::any().expect("a port");
+        let port = held.address().port();
         let first = Reserved::exactly(port).expect("free");
         assert_eq!(first.address().port(), port);
         let error = Reserved::exactly(port).expect_err("held by the first");

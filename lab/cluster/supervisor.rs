@@ -76,6 +76,8 @@ pub(super) struct Supervisor {
     deadlines: Deadlines,
     context: Context,
     cell: Mutex<Cell>,
+    /// Held while the state is Spawning.
+    spawning: tokio::sync::Mutex<()>,
     /// Which start of the process can be talked to; `None` while none can.
     up: watch::Sender<Option<u64>>,
     /// The latest start that has been watched.
@@ -91,6 +93,8 @@ struct Cell {
     starts: u64,
     /// Whether it has ever been ready: then its data must be there.
     has_run: bool,
+    /// The cluster is being stopped: no more starts.
+    closing: bool,
 }
 
 #[derive(Debug)]
@@ -120,9 +124,10 @@ enum Order {
 impl Supervisor {
     /// A node that has not been started.
     pub(super) fn new(launch: Launch, log: PathBuf, deadlines: Deadlines, context: Context) -> Self {
-        let cell = Mutex::new(Cell { state: State::Down, starts: 0, has_run: false });
+        let cell = Mutex::new(Cell { state: State::Down, starts: 0, has_run: false, closing: false });
         let (up, watched, ended) = (watch::Sender::new(None), watch::Sender::new(0), watch::Sender::new(0));
-        Self { launch, log, deadlines, context, cell, up, watched, ended }
+        let spawning = tokio::sync::Mutex::default();
+        Self { launch, log, deadlines, context, cell, spawning, up, watched, ended }
     }
 
     pub(super) fn node(&self) -> NodeId {
@@ -202,8 +207,11 @@ impl Supervisor {
         ended.with_context(|| format!("{} has not ended {within:?} after SIGTERM; kill it", self.node()))
     }
 
-    /// Ends the process if there is one: SIGTERM, then SIGKILL.
+    /// Ends the process if there is one, SIGTERM, then SIGKILL, and starts none any more.
     pub(super) async fn stop(&self) {
+        self.lock().closing = true;
+        // A process that is just being spawned cannot be told anything yet.
+        drop(self.spawning.lock().await);
         if self.terminate().await.is_err() {
             // It is gone, or it does not listen; in either case this is the last that we can do.
             let _ = self.kill().await;
@@ -212,6 +220,7 @@ impl Supervisor {
 
     async fn start_to_end(self: &Arc<Self>) -> anyhow::Result<()> {
         let node = self.node();
+        let spawning = self.spawning.lock().await;
         let bootstrap = self.to_spawning()?;
         let spawned = match self.spawn(bootstrap).await {
             Ok(spawned) => spawned,
@@ -222,6 +231,7 @@ impl Supervisor {
         };
         let Spawned { process, mut child, stdin, stdout } = spawned;
         let start = self.to_starting(process);
+        drop(spawning);
         let this = Arc::clone(self);
         self.context.tasks.spawn(async move {
             // Its end tells the node to end, and so does that of this task.
@@ -327,7 +337,7 @@ impl Supervisor {
     fn wake(&self, cell: &mut Cell) -> anyhow::Result<bool> {
         let State::Paused(alive) = &cell.state else { return Ok(false) };
         alive.process.signal(Signal::CONT).with_context(|| format!("cannot resume {}", self.node()))?;
-        self.from_paused(cell);
+        self.leave_paused(cell);
         Ok(true)
     }
 
@@ -370,6 +380,9 @@ impl Supervisor {
     /// From Down. Returns whether this is to be the node's very first start.
     fn to_spawning(&self) -> anyhow::Result<bool> {
         let mut cell = self.lock();
+        if cell.closing {
+            bail!("{} cannot be started: the cluster is being stopped", self.node());
+        }
         let State::Down = cell.state else { bail!(self.unfit("started", &cell.state)) };
         cell.state = State::Spawning;
         cell.starts += 1;
@@ -425,7 +438,7 @@ impl Supervisor {
         self.context.shared.process(self.node(), ProcessState::Paused { pid });
     }
 
-    fn from_paused(&self, cell: &mut Cell) {
+    fn leave_paused(&self, cell: &mut Cell) {
         let State::Paused(alive) = std::mem::replace(&mut cell.state, State::Down) else {
             unreachable!("only what is paused is resumed");
         };

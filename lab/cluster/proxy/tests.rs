@@ -7,6 +7,7 @@ use kvlab::replication::NodeId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
+use super::super::ports::Reserved;
 use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -23,17 +24,20 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
+        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = target.local_addr().expect("bound");
+        Self { target, ..Self::towards(address).await }
+    }
+
+    /// To where somebody else may listen, or nobody.
+    async fn towards(target: SocketAddr) -> Self {
         let (n1, n2) = (NodeId(1), NodeId(2));
         let (there, back) = (Link::new(1, n1, n2), Link::new(1, n2, n1));
-        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let tasks = Tasks::default();
-        let route = Route {
-            target: target.local_addr().expect("bound"),
-            forward: there.clone(),
-            backward: back.clone(),
-            framing: Framing::Frames,
-        };
+        let (forward, backward) = (there.clone(), back.clone());
+        let route = Route { target, forward, backward, framing: Framing::Frames };
         let proxy = open(route, &tasks).await.expect("a proxy");
+        let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self { there, back, target, proxy, tasks }
     }
 
@@ -315,8 +319,8 @@ async fn a_reset_is_an_error_at_both_ends_at_once() {
 
 #[tokio::test]
 async fn where_nobody_listens_connections_are_closed() {
-    let mut rig = Rig::new().await;
-    rig.target = TcpListener::bind("127.0.0.1:0").await.expect("another port; the first is closed");
+    let nobody = Reserved::any().expect("a port");
+    let rig = Rig::towards(nobody.address()).await;
     expect_end(&mut rig.dial().await).await;
     rig.back.set(LinkState::Cut);
     let mut client = rig.dial().await;
