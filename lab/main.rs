@@ -4,6 +4,7 @@ mod action;
 mod cluster;
 mod event;
 mod journal;
+mod run_dir;
 mod session;
 
 fn main() {}
