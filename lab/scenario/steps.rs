@@ -154,6 +154,16 @@ impl Check {
             .help("one member is n1, n2, …, primary, old-primary, replica-1, …, newest-replica"))
     }
 
+    /// A member by its name: a role would contradict itself where a role is waited for.
+    fn named<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
+        let target = self.single(form)?;
+        if matches!(target, Target::Node(_)) {
+            return Ok(target);
+        }
+        Err(Problem::new(form.span(), format!("{target} is a role itself; which member is meant?"))
+            .help("expected n1, n2, …"))
+    }
+
     fn partition(&self, form: &Spanned<Form>) -> Checked<Act> {
         const EXPECTED: &str = "expected groups like [[\"primary\"], [\"replicas\"]], or one of: isolate-primary, \
                                 halves, majorities-ring, bridge";
@@ -335,7 +345,7 @@ impl Check {
             all.push(Condition::Primaries(comparison(count)?));
         }
         if let Some(node) = &table.primary {
-            all.push(Condition::Primary(self.single(node)?));
+            all.push(Condition::Primary(self.named(node)?));
         }
         if let Some(flag) = &table.converged {
             if !flag.get_ref() {
