@@ -1,10 +1,16 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
 
+#![expect(
+    unreachable_pub,
+    reason = "nothing in a program is reachable from outside; `pub` marks what a room offers"
+)]
+
 mod action;
 mod cluster;
 mod event;
 mod journal;
 mod run_dir;
+mod scenario;
 mod session;
 
 fn main() {}

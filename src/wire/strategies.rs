@@ -62,7 +62,11 @@ fn heartbeats() -> impl Strategy<Value = Message> {
     prop_oneof![
         (epoch(), any::<u64>(), any::<u64>(), any::<u64>())
             .prop_map(|(epoch, last, commit, sent)| Message::Heartbeat { epoch, last, commit, sent }),
-        (epoch(), any::<u64>()).prop_map(|(epoch, durable)| Message::Ack { epoch, durable }),
+        (epoch(), any::<u64>(), any::<bool>()).prop_map(|(epoch, durable, learner)| Message::Ack {
+            epoch,
+            durable,
+            learner
+        }),
         (epoch(), epoch(), any::<bool>()).prop_map(|(epoch, promised, opened)| Message::Refused {
             epoch,
             promised,
