@@ -105,7 +105,9 @@ impl Conn {
         let bytes = found.value.as_ref().map_or(0, bytes::Bytes::len);
         let here = self.out.bytes();
         let full = |waiting: usize, max: usize| waiting > 0 && waiting + bytes > max;
-        if bytes == 0 || !(full(here, ANSWER_BYTES_MAX) || full(self.out.bytes_shared(), ANSWER_BYTES_MAX_ALL)) {
+        if bytes == 0
+            || !(full(here, ANSWER_BYTES_MAX) || full(self.out.bytes_shared(), ANSWER_BYTES_MAX_ALL))
+        {
             return response;
         }
         let why = format!("{here} bytes of answers wait to be read on this connection");
@@ -124,7 +126,10 @@ mod tests {
 
     fn value(bytes: usize) -> Response {
         let found = Found { value: Some(Bytes::from(vec![7; bytes])), version: Position::ZERO };
-        Response::Reply { reply: Reply::Value { found, epoch: Epoch::ZERO, votes: Vec::new() }, primary: None }
+        Response::Reply {
+            reply: Reply::Value { found, epoch: Epoch::ZERO, votes: Vec::new() },
+            primary: None,
+        }
     }
 
     fn conn() -> Conn {

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::meter::Meter;
 use crate::replication::{
-    CHUNK_BYTES, Config, Core, Effect, Entry, Event, Input, LogId, Message, NodeId, Recovered, Reply, RequestId,
-    SnapshotId, Status, Time,
+    CHUNK_BYTES, Config, Core, Effect, Entry, Event, Input, LogId, Message, NodeId, Recovered, Reply,
+    RequestId, SnapshotId, Status, Time,
 };
 use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
 
@@ -107,6 +107,16 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// The node is stopping: every request that waits gets the answer that is true of it now. No request may follow.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub(super) fn stop(&mut self, now: Time, outlet: &mut impl Outlet) -> Result<(), StorageError> {
+        let effects = self.core.stop(now);
+        self.carry_out(effects, outlet)?;
+        self.answer_core(now, outlet)
     }
 
     /// What the disk is to do, in order. Must reach it before anything that is collected later.

@@ -37,7 +37,9 @@ pub enum NodeError {
     )]
     Disk(StorageError),
     /// The disk thread is gone without a word.
-    #[error("the disk thread ended by itself; this is a bug. Nothing that was acknowledged is lost: start the node again")]
+    #[error(
+        "the disk thread ended by itself; this is a bug. Nothing that was acknowledged is lost: start the node again"
+    )]
     DiskThread,
 }
 

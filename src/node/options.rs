@@ -128,7 +128,9 @@ pub enum OptionsError {
         addr: SocketAddr,
     },
     /// The bound address does not tell others where to connect.
-    #[error("{addr} is every address of this machine: say which one clients are to use with --advertise HOST:PORT")]
+    #[error(
+        "{addr} is every address of this machine: say which one clients are to use with --advertise HOST:PORT"
+    )]
     AdvertiseRequired {
         /// The address.
         addr: SocketAddr,
@@ -280,7 +282,8 @@ impl Token {
     /// Whether `shown` is this token, in a time that tells nothing of where they differ (only of their lengths).
     fn is(&self, shown: &str) -> bool {
         let differ = |(a, b): (u8, u8)| std::hint::black_box(a ^ b);
-        self.0.len() == shown.len() && self.0.bytes().zip(shown.bytes()).map(differ).fold(0, |a, b| a | b) == 0
+        self.0.len() == shown.len()
+            && self.0.bytes().zip(shown.bytes()).map(differ).fold(0, |a, b| a | b) == 0
     }
 
     /// Whether somebody who shows `shown` may talk to a node with this token (or none).

@@ -191,7 +191,8 @@ mod tests {
             };
             let (_, got) = tokio::join!(writer, theirs.read_to_end(&mut read));
             got.expect("read");
-            let expected = [encode(&goodbye("one")).expect("one"), encode(&goodbye("two")).expect("two")].concat();
+            let expected =
+                [encode(&goodbye("one")).expect("one"), encode(&goodbye("two")).expect("two")].concat();
             assert_eq!(read, expected);
             assert_eq!(outbox.bytes(), 0);
         });

@@ -50,7 +50,8 @@ impl Routes {
     /// Forgets a request that is answered now; `None` if it was before.
     pub(super) fn take(&mut self, request: RequestId) -> Option<Route> {
         let index = u32::try_from(request.0 & u64::from(u32::MAX)).expect("masked");
-        let slot = self.slots.get_mut(index as usize).filter(|slot| u64::from(slot.uses) == request.0 >> 32)?;
+        let slot =
+            self.slots.get_mut(index as usize).filter(|slot| u64::from(slot.uses) == request.0 >> 32)?;
         let route = slot.route.take()?;
         self.free.push(index);
         Some(route)

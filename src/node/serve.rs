@@ -57,9 +57,9 @@ pub enum Stop {
 
 /// Runs a node until it is told to stop; calls `ready` once its ports are bound and its log is recovered.
 ///
-/// All of it runs on the calling thread (inside the future) and one disk thread. A request that was begun and could
-/// not be answered when the node stops gets no answer at all: the lost connection says what is true, that its outcome
-/// is unknown. One that was not begun fails as [`Failure::Stopping`].
+/// All of it runs on the calling thread (inside the future) and one disk thread. A node that drains answers everyone:
+/// what it has begun within the drain timeout, then what is true of the rest (a quorum write: unknown); what it has
+/// not begun fails as [`Failure::Stopping`].
 ///
 /// # Errors
 /// [`NodeError::is_setup`] tells a node that could not start from one whose disk failed. After a disk error nothing
@@ -131,8 +131,14 @@ impl Node {
         let own = options.advertise.clone().unwrap_or_else(|| line.client.clone());
         let book = Rc::new(AddressBook::new(&members, options.id, own.clone()));
         let limits = &options.limits;
-        let server =
-            Rc::new(Server::new(options.id, options.token.clone(), limits.clone(), book.clone(), clock, to_clients));
+        let server = Rc::new(Server::new(
+            options.id,
+            options.token.clone(),
+            limits.clone(),
+            book.clone(),
+            clock,
+            to_clients,
+        ));
         let peer_server = Rc::new(PeerServer::new(
             options.id,
             members.clone(),
@@ -147,7 +153,8 @@ impl Node {
         announce(&opened, &options, &mut hub);
 
         let config = options.core_config(random()?, random()?);
-        let driver = Driver::start(config, opened.recovered, store, clock.now(), &mut hub).map_err(NodeError::Open)?;
+        let driver =
+            Driver::start(config, opened.recovered, store, clock.now(), &mut hub).map_err(NodeError::Open)?;
 
         let mut tasks = Tasks { listeners: Vec::new(), links: Vec::new() };
         tasks.listeners.push(spawn_local(server.clone().listen(clients)));
@@ -307,10 +314,12 @@ impl Node {
         self.hub.routes.len() == 0 || now >= until
     }
 
-    /// Says goodbye and flushes the disk.
-    async fn end(self, mut inbox: Inbox) -> Result<(), NodeError> {
-        let unanswered = self.hub.routes.len();
+    /// Answers what waits, says goodbye and flushes the disk.
+    async fn end(mut self, mut inbox: Inbox) -> Result<(), NodeError> {
+        let waiting = self.hub.routes.len();
         if *inbox.stop.borrow() == Stop::Drain {
+            self.driver.stop(self.clock.now(), &mut self.hub).map_err(NodeError::Disk)?;
+            self.submit();
             let _ = timeout(FAREWELL, self.server.say_goodbye()).await;
         }
         self.tasks.listeners.iter().chain(&self.tasks.links).for_each(JoinHandle::abort);
@@ -318,7 +327,7 @@ impl Node {
         while let Ok(outcome) = inbox.disk.try_recv() {
             outcome.map_err(NodeError::Disk)?;
         }
-        info!(unanswered, "stopped");
+        info!(cut_short = waiting, unanswered = self.hub.routes.len(), "stopped");
         Ok(())
     }
 }
@@ -351,6 +360,7 @@ fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
     let (mut store, mut writer, mut opened) =
         storage::open(storage::real_disk(), &options.data_dir, settings).map_err(NodeError::Open)?;
     if opened.fresh && !options.bootstrap && options.members.len() > 1 {
+        opened.recovered.wiped = true;
         opened.recovered.promise.learner = true;
         let save = Job::Save { promise: opened.recovered.promise };
         for done in writer.execute(vec![save]).map_err(NodeError::Open)? {
@@ -375,10 +385,14 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
     };
     if let Some((file, offset, bytes)) = &opened.torn {
         let file = file.display();
-        notice(format!("a torn tail was cut: {bytes} bytes at offset {offset} of {file}, never acknowledged"));
+        notice(format!(
+            "a torn tail was cut: {bytes} bytes at offset {offset} of {file}, never acknowledged"
+        ));
     }
     if opened.fresh && recovered.promise.learner {
-        notice(format!("{id} starts on an empty directory without --bootstrap: a learner until it has caught up"));
+        notice(format!(
+            "{id} starts on an empty directory without --bootstrap: a learner until it has caught up"
+        ));
     }
 }
 

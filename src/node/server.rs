@@ -178,7 +178,10 @@ impl Server {
 
     /// One frame that says why, as far as it can be written at once.
     fn turn_away(&self, stream: &TcpStream, addr: SocketAddr) {
-        let reason = format!("{} connections are open, and that is the limit; try again later", self.limits.connections_max);
+        let reason = format!(
+            "{} connections are open, and that is the limit; try again later",
+            self.limits.connections_max
+        );
         if let Ok(frame) = crate::wire::encode(&NodeFrame::Goodbye { reason }) {
             // A fresh socket's buffer is empty: this goes out whole, or the connection is of no use anyway.
             let _ = stream.try_write(&frame);
@@ -330,3 +333,6 @@ impl Drop for Counted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

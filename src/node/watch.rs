@@ -213,7 +213,10 @@ mod tests {
         watchers.tell_status(ms(200), || notice(200));
         let after = told(&conn).await;
         assert_eq!(after.len(), 2);
-        assert!(matches!(&after[0], Report::Notice { text, .. } if text.starts_with("3 events")), "{after:?}");
+        assert!(
+            matches!(&after[0], Report::Notice { text, .. } if text.starts_with("3 events")),
+            "{after:?}"
+        );
         assert_eq!(after[1], notice(200));
     }
 

@@ -5,6 +5,8 @@
 
 mod incoming;
 mod outgoing;
+#[cfg(test)]
+mod tests;
 
 use crate::replication::{Message, NodeId};
 

@@ -34,7 +34,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that still stands after this long counts as up: one that is accepted only to be closed (by a proxy
 /// whose far end is gone, by a member that refuses the Hello) does not.
-const SETTLED_AFTER: Duration = Duration::from_millis(50);
+const SETTLED_AFTER: Duration = Duration::from_millis(10);
 /// After a connection stood for this long, the next failure begins again with the shortest pause.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
