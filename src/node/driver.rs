@@ -222,3 +222,6 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,10 +31,7 @@ pub enum NodeError {
     #[error("the operating system gives no random numbers: {0}")]
     Random(String),
     /// The disk failed while the node ran.
-    #[error(
-        "the disk failed: {0}. The node stops; nothing that it acknowledged is lost. Make the disk work again (look at \
-         space and permissions first) and start the node on the same data directory"
-    )]
+    #[error("the disk failed, and the node stops; it acknowledges nothing from here on: {0}")]
     Disk(StorageError),
     /// The disk thread is gone without a word.
     #[error(

@@ -25,7 +25,7 @@ use super::driver::Driver;
 use super::error::NodeError;
 use super::hub::Hub;
 use super::options::{NodeOptions, Token};
-use super::peer::{Dial, FromPeer, Link, PeerServer};
+use super::peer::{Dial, FromPeer, Link, PeerServer, SETTLED_AFTER};
 use super::report::{NodeStatus, Ready, Report};
 use super::routes::{Route, Routes};
 use super::server::{Ask, FromClient, Server};
@@ -166,6 +166,7 @@ impl Node {
                 hello: hello(&options, to, &members, &own),
                 inputs: to_peers.clone(),
                 write_timeout: limits.write_timeout,
+                settled_after: SETTLED_AFTER,
                 clock,
             };
             tasks.links.push(spawn_local(dial.run(random()?)));
@@ -356,7 +357,7 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
 /// Opens the store. A member that should have a history and has none is a learner from here on, and says so on disk
 /// before anybody can hear from it.
 fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
-    let settings = storage::Options { durability: options.durability, segment_bytes: 64 << 20 };
+    let settings = storage::Options { durability: options.durability, ..storage::Options::new(options.id) };
     let (mut store, mut writer, mut opened) =
         storage::open(storage::real_disk(), &options.data_dir, settings).map_err(NodeError::Open)?;
     if opened.fresh && !options.bootstrap && options.members.len() > 1 {

@@ -34,7 +34,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(1);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that still stands after this long counts as up: one that is accepted only to be closed (by a proxy
 /// whose far end is gone, by a member that refuses the Hello) does not.
-const SETTLED_AFTER: Duration = Duration::from_millis(10);
+pub(in crate::node) const SETTLED_AFTER: Duration = Duration::from_millis(10);
 /// After a connection stood for this long, the next failure begins again with the shortest pause.
 const STABLE_AFTER: Duration = Duration::from_secs(1);
 
@@ -87,6 +87,8 @@ pub(in crate::node) struct Dial {
     pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
     /// A connection that takes nothing of what waits for this long is given up.
     pub(in crate::node) write_timeout: Duration,
+    /// A connection counts as up when it has stood for this long: [`SETTLED_AFTER`].
+    pub(in crate::node) settled_after: Duration,
     pub(in crate::node) clock: Clock,
 }
 
@@ -126,7 +128,7 @@ impl Dial {
         let end = {
             let mut writer = pin!(self.link.out.write_to(&mut sink, self.write_timeout));
             let mut end = pin!(closed(source));
-            let mut settled = pin!(sleep(SETTLED_AFTER));
+            let mut settled = pin!(sleep(self.settled_after));
             loop {
                 tokio::select! {
                     written = &mut writer => {
