@@ -3,7 +3,9 @@
 mod action;
 mod cluster;
 mod event;
+mod history;
 mod journal;
 mod session;
+mod workload;
 
 fn main() {}
