@@ -8,9 +8,11 @@
 mod action;
 mod cluster;
 mod event;
+mod history;
 mod journal;
 mod run_dir;
 mod scenario;
 mod session;
+mod workload;
 
 fn main() {}

@@ -1,0 +1,19 @@
+//! Seeded clients that put the store under load, and what they measure.
+//!
+//! Each client is at home with one member, in whose zone it stands: it reads there, and writes to the primary as
+//! it knows it from there. [`Workload`] runs them; [`Hand`] is one client, a person's as well.
+
+mod hand;
+mod ledger;
+mod load;
+mod mix;
+mod pace;
+mod samples;
+mod zones;
+
+pub(crate) use self::hand::{Hand, QUORUM_TIMEOUT, Way};
+pub(crate) use self::ledger::{Ledger, LedgerEntry};
+pub(crate) use self::load::{RATE_MAX, Workload, WorkloadOptions};
+pub(crate) use self::mix::Family;
+pub(crate) use self::samples::SAMPLE_EVERY;
+pub(crate) use self::zones::Zones;
