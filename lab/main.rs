@@ -4,6 +4,8 @@ mod action;
 mod cluster;
 mod event;
 mod journal;
+mod record;
+mod screen;
 mod session;
 
 fn main() {}
