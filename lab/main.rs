@@ -10,8 +10,10 @@ mod cluster;
 mod event;
 mod history;
 mod journal;
+mod record;
 mod run_dir;
 mod scenario;
+mod screen;
 mod session;
 mod workload;
 

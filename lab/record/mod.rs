@@ -1,0 +1,12 @@
+//! Pictures and recordings, drawn from a run's events by the same code as the live screen.
+#![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
+
+mod frame;
+mod glyphs;
+mod svg;
+
+pub use self::frame::{frame_at, to_text};
+pub use self::svg::{Paper, to_svg};
+
+#[cfg(test)]
+mod tests;

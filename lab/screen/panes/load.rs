@@ -1,0 +1,120 @@
+//! Latency and throughput over time, with the times of faults shaded.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::Scene;
+use crate::screen::layout::Pane;
+use crate::screen::paint::{self, Row};
+use crate::screen::state::Column;
+use crate::screen::theme::{Glyph, Tone};
+use crate::screen::words;
+
+/// Cells of the axis labels, the gap after them included.
+const LABEL: u16 = 7;
+
+/// Draws the pane.
+pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
+    let inner = scene.frame(area, buf, Pane::Load, "Latency and throughput", "");
+    let axis = u16::from(inner.height >= 6);
+    let bars = inner.height.saturating_sub(1 + axis);
+    figures(Row::new(buf, scene.theme, inner, 0), scene);
+    let label = if inner.width >= 40 { LABEL } else { 0 };
+    let count = usize::from(inner.width.saturating_sub(label + u16::from(label > 0)));
+    let seconds = if count >= 40 { 1 } else { 2 };
+    let columns = scene.view.load.columns(scene.view.now_us, seconds * 1_000_000, count);
+    let upper = bars / 2;
+    let chart = |y: u16, height: u16| Rect { x: inner.x + label, y, width: inner.width - label, height };
+
+    let p99_max = columns.iter().filter_map(|c| c.p99_us).max().unwrap_or(0).max(1_000);
+    let at = Rect { height: upper, y: inner.y + 1, ..inner };
+    axis_label(at, buf, scene, label, "p99", &format!("{}ms", words::ms(p99_max)));
+    draw(chart(inner.y + 1, upper), buf, scene, &columns, p99_max, |c| (c.p99_us, Tone::Slow));
+
+    let rate = |c: &Column| c.ok_per_s.map(|r| r.round() as u64);
+    let ok_max = columns.iter().filter_map(rate).max().unwrap_or(0).max(10);
+    let at = Rect { height: bars - upper, y: inner.y + 1 + upper, ..inner };
+    axis_label(at, buf, scene, label, "ok/s", &words::count(ok_max, 6));
+    draw(chart(at.y, at.height), buf, scene, &columns, ok_max, |c| {
+        (rate(c), if c.bad_per_s > 0.0 { Tone::Warn } else { Tone::Ok })
+    });
+    if axis > 0 {
+        time_axis(Row::new(buf, scene.theme, inner, inner.height - 1), scene, label, count, seconds);
+    }
+}
+
+fn figures(mut row: Row<'_>, scene: &Scene<'_>) {
+    let load = &scene.view.load;
+    let Some((t_us, sample)) = load.samples.newest() else {
+        row.put("no load yet; b starts it", Tone::Dim);
+        return;
+    };
+    let age = scene.view.now_us.saturating_sub(*t_us);
+    if age > 1_000_000 {
+        let age = words::age(std::time::Duration::from_micros(age));
+        row.put(&format!("no sample for {age}"), Tone::Warn);
+        return;
+    }
+    let wide = row.left() >= 50;
+    row.put("p50 ", Tone::Dim).put(&latency(sample.p50_us), Tone::Text);
+    row.put("  p99 ", Tone::Dim).put(&latency(sample.p99_us), Tone::Text);
+    if wide {
+        row.put("  max ", Tone::Dim).put(&latency(sample.max_us), Tone::Text);
+    }
+    row.put(" ms", Tone::Dim);
+    if let Some((ok, bad)) = load.rates(scene.view.now_us) {
+        row.skip(if wide { 3 } else { 1 }).put(&format!("{ok:.0}/s"), Tone::Text);
+        if bad > 0.0 && row.left() > 12 {
+            row.skip(if wide { 3 } else { 1 }).put(&format!("failed {bad:.0}/s"), Tone::Warn);
+        }
+    }
+}
+
+fn latency(us: u64) -> String {
+    if us == 0 { "-".to_owned() } else { words::ms(us) }
+}
+
+fn axis_label(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, width: u16, name: &str, max: &str) {
+    let area = Rect { width: width.min(area.width), ..area };
+    let cells = usize::from(width.saturating_sub(1));
+    Row::new(buf, scene.theme, area, 0).cell_right(max, cells, Tone::Dim);
+    if area.height >= 2 {
+        Row::new(buf, scene.theme, area, area.height - 1).cell_right(name, cells, Tone::Dim);
+    }
+}
+
+fn draw(
+    area: Rect,
+    buf: &mut Buffer,
+    scene: &Scene<'_>,
+    columns: &[Column],
+    max: u64,
+    value: impl Fn(&Column) -> (Option<u64>, Tone),
+) {
+    let rows = usize::from(area.height);
+    for line in 0..rows {
+        let below = (rows - 1 - line) * 8;
+        let mut row = Row::new(buf, scene.theme, area, u16::try_from(line).unwrap_or(u16::MAX));
+        for column in columns {
+            let (value, tone) = value(column);
+            let eighths = value.map_or(0, |v| paint::eighths(v, max, rows)).saturating_sub(below);
+            match (eighths, column.fault) {
+                (0, true) => row.sign(Glyph::Band, Tone::Band),
+                (0, false) => row.skip(1),
+                _ => row.put(scene.theme.bar(eighths), tone),
+            };
+        }
+    }
+}
+
+fn time_axis(mut row: Row<'_>, scene: &Scene<'_>, label: u16, count: usize, seconds: u64) {
+    let window = count as u64 * seconds;
+    row.skip(usize::from(label)).put(&format!("-{window}s"), Tone::Dim);
+    if scene.view.load.bands.is_empty() {
+        row.to(usize::from(label) + count - 3).put("now", Tone::Dim);
+        return;
+    }
+    let middle = usize::from(label) + (count / 2).saturating_sub(5);
+    row.to(middle).sign(Glyph::Band, Tone::Band).sign(Glyph::Band, Tone::Band).put(" fault", Tone::Dim);
+    row.to(usize::from(label) + count - 3).put("now", Tone::Dim);
+}

@@ -1,0 +1,122 @@
+//! "Try this": a first lesson for a person in front of an empty keyboard, ticked off as it happens.
+
+use kvlab::judge::{Consistency, OpKind};
+use kvlab::node::Report;
+use kvlab::replication::{Event, NodeId};
+
+use super::view::ViewState;
+use crate::action::Action;
+use crate::event::{Actor, LabEvent, Operation, Outcome};
+
+/// One thing to try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LessonStep {
+    /// The keys to press, as a person reads them.
+    pub keys: String,
+    /// What that does, and what to watch.
+    pub text: String,
+    /// Whether it has been done.
+    pub done: bool,
+}
+
+/// What the person has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lesson {
+    wrote_quorum: bool,
+    isolated: Option<NodeId>,
+    wrote_alone: bool,
+    promoted: Option<NodeId>,
+    read_both: bool,
+    healed: bool,
+    killed: bool,
+    restarted: bool,
+}
+
+impl Lesson {
+    /// Notes what has just happened. `before` is the view as it was.
+    pub fn apply(&mut self, event: &LabEvent, before: &ViewState) {
+        match event {
+            LabEvent::Operation(operation) if operation.by == Some(Actor::Person) => {
+                self.operation(operation)
+            }
+            LabEvent::Action { by: Actor::Person, action, error: None } => self.action(action, before),
+            LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } } => {
+                if self.isolated.is_some_and(|n| n != *node) {
+                    self.promoted = Some(*node);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn operation(&mut self, operation: &Operation) {
+        let ok = operation.outcome == Outcome::Ok;
+        match (operation.op, operation.consistency) {
+            (OpKind::Put, Consistency::Quorum) => self.wrote_quorum |= ok,
+            (OpKind::Put, Consistency::Async) => {
+                self.wrote_alone |= ok && self.isolated.is_some() && operation.node == self.isolated;
+            }
+            (OpKind::Get, _) => self.read_both |= self.promoted.is_some(),
+            _ => {}
+        }
+    }
+
+    fn action(&mut self, action: &Action, before: &ViewState) {
+        match action {
+            Action::Isolate { node } if before.leader().is_some_and(|l| l.node == *node) => {
+                *self = Self { isolated: Some(*node), wrote_quorum: self.wrote_quorum, ..Self::default() };
+            }
+            Action::HealAll | Action::Heal { .. } if self.promoted.is_some() => self.healed = true,
+            Action::Kill { .. } => self.killed = true,
+            Action::Restart { .. } => self.restarted |= self.killed,
+            _ => {}
+        }
+    }
+
+    /// The things to try, for this cluster as it is.
+    pub fn steps(&self, view: &ViewState) -> Vec<LessonStep> {
+        let step = |keys: String, text: String, done| LessonStep { keys, text, done };
+        let members = view.members();
+        let leader =
+            self.isolated.or_else(|| view.leader().map(|l| l.node)).or_else(|| members.first().copied());
+        let (Some(leader), true) = (leader, members.len() >= 3) else {
+            return self.small(view);
+        };
+        let other =
+            self.promoted.or_else(|| members.iter().copied().find(|&n| n != leader)).unwrap_or(leader);
+        vec![
+            step("w".into(), "write; watch a quorum say yes".into(), self.wrote_quorum),
+            step(
+                format!("{} i", leader.0),
+                format!("isolate {leader}, the primary"),
+                self.isolated.is_some(),
+            ),
+            step("a".into(), format!("write to it: {leader} says yes, alone"), self.wrote_alone),
+            step(
+                format!("{} P", other.0),
+                format!("promote {other} by vote: two primaries"),
+                self.promoted.is_some(),
+            ),
+            step(
+                format!("{} e  {} s", leader.0, other.0),
+                "read on both sides: who is right?".into(),
+                self.read_both,
+            ),
+            step("U".into(), "heal: the higher epoch wins".into(), self.healed),
+            step(format!("{} K  r", other.0), "kill -9, restart: what is kept?".into(), self.restarted),
+        ]
+    }
+
+    fn small(&self, view: &ViewState) -> Vec<LessonStep> {
+        let step = |keys: &str, text: &str, done| LessonStep { keys: keys.into(), text: text.into(), done };
+        let mut steps = vec![step("w", "write; watch who says yes", self.wrote_quorum)];
+        if view.members().len() == 2 {
+            steps.push(step("1 x 2", "cut the link, then w: no quorum", view.links.bent() > 0));
+            steps.push(step("a", "write alone: acknowledged all the same", false));
+            steps.push(step("U", "heal", false));
+        }
+        steps.push(step("K", "kill -9 the node", self.killed));
+        steps.push(step("r", "restart it: what is kept?", self.restarted));
+        steps
+    }
+}
