@@ -10,9 +10,10 @@
 //! * *Slow*: a piece is due `delay` (and jitter) after it arrived, never before the one ahead of it. Only the
 //!   queue's bound limits throughput.
 //! * *Cut*: silence. The piece whose writing has begun is finished (on a real wire it had left already);
-//!   everything else, the end of the stream included, is held back. What is held can be thrown away at once,
-//!   for it never leaves: once the link is up again a connection that held anything is closed, as after a real
-//!   partition, so that its ends reconnect at once. One that held nothing has lost nothing and lives on.
+//!   everything else is held back. What is held can be thrown away at once, for it never leaves: once the link
+//!   is up again a connection that held anything is closed, as after a real partition, so that its ends
+//!   reconnect at once. One that held nothing has lost nothing and lives on, and the end of a stream is then
+//!   merely late.
 //! * *Back-pressure*: beyond [`HELD_BYTES_MAX`] the source is not read.
 //!
 //! Not handled: a receiver that has taken only a part of a large piece when the healed connection is closed
@@ -153,9 +154,6 @@ impl<'a> Pipe<'a> {
             // A broken source ends like a closed one: its other direction tells it what it must know.
             Ok(0) | Err(_) => {
                 self.ended = true;
-                if silent {
-                    self.held.get_or_insert(0);
-                }
                 return;
             }
             Ok(bytes) if silent => {
