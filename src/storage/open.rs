@@ -91,7 +91,9 @@ pub fn open(
     let lock = Arc::new(lock);
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);
-    let recovered = Recovered { last: contents.last, lineage: contents.lineage.clone(), promise };
+    let (last, lineage) = (contents.last, contents.lineage.clone());
+    // Whether an empty directory is a wiped disk is for the node to know.
+    let recovered = Recovered { last, lineage, promise, wiped: false };
     let writer = Writer::new(home, options, meta, &contents, lock.clone());
     let store = Store::new(contents, lock);
     let opened = Opened {
