@@ -38,7 +38,7 @@ fn a_node_ends_with_its_standard_input() {
     let mut node = Node::start(alone(dir.path()));
     drop(node.stdin.take());
     assert_eq!(node.exit().code(), Some(0));
-    assert!(node.log().contains("standard input ended"), "{}", node.log());
+    node.logs("standard input ended");
 }
 
 #[test]
