@@ -2,6 +2,7 @@
 //!
 //! Exit 0: told to stop (SIGTERM, SIGINT, or its standard input ended). 1: the disk failed, or the parent is gone.
 //! 2: it could not start.
+#![expect(clippy::disallowed_methods, reason = "reads the token's file")]
 
 use std::fmt::Display;
 use std::fs;

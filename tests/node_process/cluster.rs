@@ -1,5 +1,4 @@
 //! Three real nodes, linked directly.
-#![expect(clippy::disallowed_methods, reason = "wipes a real directory")]
 
 use std::path::PathBuf;
 use std::process::Command;

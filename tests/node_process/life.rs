@@ -1,5 +1,4 @@
 //! How a node starts and ends.
-#![expect(clippy::disallowed_methods, reason = "waits for real processes")]
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
