@@ -2,7 +2,9 @@
 //!
 //! Exit 0: told to stop (SIGTERM, SIGINT, or its standard input ended). 1: the disk failed, or the parent is gone.
 //! 2: it could not start.
+#![expect(clippy::disallowed_methods, reason = "reads the token's file")]
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::SocketAddr;
@@ -110,19 +112,19 @@ pub(crate) fn run(args: NodeArgs) -> ExitCode {
     if let Some(parent) = args.parent_death
         && let Err(error) = die_with(parent)
     {
-        return end_with(&error, 1);
+        return end_with(&format_args!("{error:#}"), 1);
     }
     let options = match options(args) {
         Ok(options) => options,
-        Err(error) => return end_with(&error, 2),
+        Err(error) => return end_with(&format_args!("{error:#}"), 2),
     };
     match run_node(options) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             let code = if error.is_setup() { 2 } else { 1 };
-            end_with(&error.into(), code)
+            end_with(&error, code)
         }
-        Err(error) => end_with(&error, 2),
+        Err(error) => end_with(&format_args!("{error:#}"), 2),
     }
 }
 
@@ -156,8 +158,8 @@ fn print_ready(ready: &Ready) {
 }
 
 /// One message: what, where, the way out.
-fn end_with(error: &anyhow::Error, code: u8) -> ExitCode {
-    error!("{error:#}");
+fn end_with(error: &dyn Display, code: u8) -> ExitCode {
+    error!("{error}");
     ExitCode::from(code)
 }
 

@@ -48,7 +48,7 @@ impl Outlet for Hub {
     }
 
     fn event(&mut self, event: Event) {
-        info!(event = json(&event), "core");
+        info!(event = %json(&event), "core");
         self.watchers.tell_event(self.clock.now(), event);
     }
 }

@@ -1,5 +1,4 @@
 //! How a node starts and ends.
-#![expect(clippy::disallowed_methods, reason = "waits for real processes")]
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
@@ -38,7 +37,7 @@ fn a_node_ends_with_its_standard_input() {
     let mut node = Node::start(alone(dir.path()));
     drop(node.stdin.take());
     assert_eq!(node.exit().code(), Some(0));
-    assert!(node.log().contains("standard input ended"), "{}", node.log());
+    node.logs("standard input ended");
 }
 
 #[test]

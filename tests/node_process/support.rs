@@ -4,7 +4,8 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{self, Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -41,9 +42,17 @@ pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// A port that was free a moment ago, for a node that others have to know before it starts.
+/// A port for a node that others have to know before it starts: below those that the system gives to anybody, and
+/// given once by this process.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a port").port()
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    until("a free port", || {
+        let n = process::id().wrapping_mul(97).wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + n % COUNT).expect("below 2^16");
+        TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(port)
+    })
 }
 
 /// `--id n1 --members n1 --data DIR`: a cluster of one.
@@ -92,14 +101,21 @@ impl Node {
         self.log.lock().expect("log").clone()
     }
 
+    /// Waits until its log says so.
+    pub(crate) fn logs(&self, words: &str) {
+        until(words, || self.log().contains(words).then_some(()));
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.ready.pid.cast_signed()).expect("a process");
         kill_process(pid, signal).expect("signalled");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, and for the end of its log.
     pub(crate) fn exit(&mut self) -> ExitStatus {
-        until("the node's end", || self.child.try_wait().expect("waited"))
+        let status = until("the node's end", || self.child.try_wait().expect("waited"));
+        until("the end of the log", || (Arc::strong_count(&self.log) == 1).then_some(()));
+        status
     }
 
     /// Kill -9.
@@ -117,6 +133,10 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
+        if thread::panicking() {
+            // Shown by the test harness, for failed tests only.
+            println!("log of {}:\n{}", self.ready.node, self.log());
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
