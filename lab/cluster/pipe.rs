@@ -135,8 +135,9 @@ impl<'a> Pipe<'a> {
                     }
                 }
                 () = until(due), if !may_write => {}
-                // Safe to drop at any await, and it spares the read that would find nothing.
-                read = self.source.read_buf(self.splitter.room()), if may_read => self.take(read),
+                // Safe to drop at any await, and it spares the read that would find nothing. A broken source
+                // ends like a closed one: its other direction tells it what it must know.
+                read = self.source.read_buf(self.splitter.room()), if may_read => self.take(read.unwrap_or(0)),
                 // Both sources have ended, so there is nobody left to be silent to (but for one that closed its
                 // own half and still listens: it hears the end of the stream too early); or this source has
                 // been told that nobody takes what it sends.
@@ -167,21 +168,18 @@ impl<'a> Pipe<'a> {
     }
 
     /// Takes what has been read: to be passed on, or to be dropped.
-    fn take(&mut self, read: io::Result<usize>) {
+    fn take(&mut self, bytes: usize) {
         let silent = self.seen.state == LinkState::Cut;
-        match read {
-            // A broken source ends like a closed one: its other direction tells it what it must know.
-            Ok(0) | Err(_) => self.ended = true,
-            Ok(bytes) if silent || self.broken => {
-                self.splitter.clear();
-                self.discarded += bytes;
-                self.held |= silent;
-            }
-            Ok(_) => {
-                let arrived = Instant::now();
-                while let Some(piece) = self.splitter.next_piece() {
-                    self.queue.push(arrived, self.link.draw(self.seen.state), piece);
-                }
+        if bytes == 0 {
+            self.ended = true;
+        } else if silent || self.broken {
+            self.splitter.clear();
+            self.discarded += bytes;
+            self.held |= silent;
+        } else {
+            let arrived = Instant::now();
+            while let Some(piece) = self.splitter.next_piece() {
+                self.queue.push(arrived, self.link.draw(self.seen.state), piece);
             }
         }
     }
