@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
 use super::engine::{Engine, KvlabNode, Launch, Settings};
+use super::limits::raise_open_files;
 use super::link::Link;
 use super::ports::{Reserved, WELL_KNOWN_BASE};
 use super::process::Spawner;
@@ -111,6 +112,7 @@ impl Cluster {
         if !(1..=NODES_MAX).contains(&options.nodes) {
             bail!("a cluster has 1 to {NODES_MAX} nodes, not {}", options.nodes);
         }
+        raise_open_files();
         let members: Vec<_> = (1..=options.nodes).map(NodeId).collect();
         let ports = reserve(&members, options.well_known_ports, journal)?;
         let link = |(from, to)| ((from, to), Link::new(options.seed, from, to));

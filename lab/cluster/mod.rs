@@ -17,6 +17,7 @@
 mod engine;
 mod frame;
 mod handle;
+mod limits;
 mod link;
 mod pipe;
 mod ports;

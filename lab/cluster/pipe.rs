@@ -25,9 +25,9 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
@@ -43,12 +43,10 @@ const WRITE_PIECES_MAX: usize = 32;
 /// How one direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// The source ended, and the sink has been told.
+    /// The source has ended, and the sink has been told. The other direction may go on.
     Delivered,
-    /// The sink takes no more. Its own direction tells why, if its link lets it.
-    Broken,
-    /// A cut of the link was healed, and something had been held back: close both ends.
-    Healed,
+    /// Close both ends: a cut was healed in which something had been held back, or nobody is left.
+    Over,
     /// The link was reset: break both ends.
     Reset,
 }
@@ -66,24 +64,44 @@ pub(super) struct Pipe<'a> {
     queue: Queue,
     /// The source has ended.
     ended: bool,
-    /// Whether anything was held back in a cut; the bytes of it bound what is read.
-    held: Option<usize>,
+    /// The sink takes no more. The source learns that from the other direction, if that one's link lets it.
+    broken: bool,
+    /// Something was held back in a cut.
+    held: bool,
+    /// Bytes read that will never leave.
+    discarded: usize,
+    /// Notified once the other direction is over.
+    alone: &'a Notify,
 }
 
 impl<'a> Pipe<'a> {
-    /// `watch` has last seen the link as it was when the connection was made.
+    /// `born` is the link's setting when the connection was made; `alone` is notified once the other direction
+    /// is over.
     pub(super) fn new(
-        source: ReadHalf<'a>,
-        sink: WriteHalf<'a>,
+        (source, sink): (ReadHalf<'a>, WriteHalf<'a>),
         link: Link,
-        mut watch: watch::Receiver<Setting>,
         born: Setting,
         framing: Framing,
+        alone: &'a Notify,
     ) -> Self {
+        let mut watch = link.watch();
         // A change since then is seen first of all.
         watch.mark_changed();
         let (splitter, queue) = (Splitter::new(framing), Queue::default());
-        Self { source, sink, link, watch, seen: born, splitter, queue, ended: false, held: None }
+        Self {
+            source,
+            sink,
+            link,
+            watch,
+            seen: born,
+            splitter,
+            queue,
+            ended: false,
+            broken: false,
+            held: false,
+            discarded: 0,
+            alone,
+        }
     }
 
     /// Carries bytes until the direction ends. May be dropped at any await.
@@ -91,19 +109,20 @@ impl<'a> Pipe<'a> {
         loop {
             let silent = self.seen.state == LinkState::Cut;
             if self.ended && !silent && self.queue.is_empty() {
-                // The other direction may go on.
-                return if self.sink.shutdown().await.is_ok() { End::Delivered } else { End::Broken };
+                // An error means that there is nobody to tell.
+                let _ = self.sink.shutdown().await;
+                return End::Delivered;
             }
             let due = self.queue.due();
             let now = due.map(|_| Instant::now());
             let may_write = due.is_some_and(|due| Some(due) <= now);
-            let may_read = !self.ended && self.held.unwrap_or(0).max(self.queue.weight()) < HELD_BYTES_MAX;
+            let may_read = !self.ended && self.discarded.max(self.queue.weight()) < HELD_BYTES_MAX;
             // A sender and a receiver that are both fast must not keep the other direction waiting.
             consume_budget().await;
             tokio::select! {
                 biased;
                 changed = self.watch.changed() => {
-                    let Ok(()) = changed else { return End::Healed };
+                    let Ok(()) = changed else { return End::Over };
                     if let Some(end) = self.obey() {
                         return end;
                     }
@@ -111,17 +130,18 @@ impl<'a> Pipe<'a> {
                 ready = self.sink.writable(), if may_write => {
                     let written = ready.and_then(|()| self.queue.write(&self.sink, now));
                     if written.is_err() {
-                        if !silent {
-                            return End::Broken;
-                        }
+                        self.broken = true;
                         self.queue.clear();
-                        self.held.get_or_insert(0);
                     }
                 }
                 () = until(due), if !may_write => {}
-                ready = self.source.readable(), if may_read => {
-                    self.read(ready, silent);
-                }
+                // Safe to drop at any await, and it spares the read that would find nothing. A broken source
+                // ends like a closed one: its other direction tells it what it must know.
+                read = self.source.read_buf(self.splitter.room()), if may_read => self.take(read.unwrap_or(0)),
+                // Both sources have ended, so there is nobody left to be silent to (but for one that closed its
+                // own half and still listens: it hears the end of the stream too early); or this source has
+                // been told that nobody takes what it sends.
+                () = self.alone.notified(), if self.broken || (self.ended && silent) => return End::Over,
             }
         }
     }
@@ -134,12 +154,12 @@ impl<'a> Pipe<'a> {
             return Some(End::Reset);
         }
         let was_cut = before.state == LinkState::Cut || now.cuts != before.cuts;
-        if was_cut && self.queue.keep_begun() {
-            self.held.get_or_insert(0);
+        if was_cut {
+            self.held |= self.queue.keep_begun();
         }
         match now.state {
             LinkState::Cut => None,
-            _ if self.held.is_some() => Some(End::Healed),
+            _ if self.held => Some(End::Over),
             state => {
                 self.queue.reschedule(|| self.link.draw(state));
                 None
@@ -147,25 +167,20 @@ impl<'a> Pipe<'a> {
         }
     }
 
-    fn read(&mut self, ready: io::Result<()>, silent: bool) {
-        let read = ready.and_then(|()| self.source.try_read_buf(self.splitter.room()));
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // A broken source ends like a closed one: its other direction tells it what it must know.
-            Ok(0) | Err(_) => {
-                self.ended = true;
-                return;
+    /// Takes what has been read: to be passed on, or to be dropped.
+    fn take(&mut self, bytes: usize) {
+        let silent = self.seen.state == LinkState::Cut;
+        if bytes == 0 {
+            self.ended = true;
+        } else if silent || self.broken {
+            self.splitter.clear();
+            self.discarded += bytes;
+            self.held |= silent;
+        } else {
+            let arrived = Instant::now();
+            while let Some(piece) = self.splitter.next_piece() {
+                self.queue.push(arrived, self.link.draw(self.seen.state), piece);
             }
-            Ok(bytes) if silent => {
-                self.splitter.clear();
-                *self.held.get_or_insert(0) += bytes;
-                return;
-            }
-            Ok(_) => {}
-        }
-        let arrived = Instant::now();
-        while let Some(piece) = self.splitter.next_piece() {
-            self.queue.push(arrived, self.link.draw(self.seen.state), piece);
         }
     }
 }

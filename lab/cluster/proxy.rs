@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::frame::Framing;
@@ -94,10 +94,10 @@ async fn serve(mut client: TcpStream, route: Route, _place: OwnedSemaphorePermit
     let end = {
         let (client_read, client_write) = client.split();
         let (server_read, server_write) = server.split();
-        let Route { forward: there, backward: back, framing, .. } = route;
-        let forward = Pipe::new(client_read, server_write, there, forward, born.0, framing).run();
-        let backward = Pipe::new(server_read, client_write, back, backward, born.1, framing).run();
-        both(forward, backward).await
+        let (alone, framing) = (Notify::new(), route.framing);
+        let forward = Pipe::new((client_read, server_write), route.forward, born.0, framing, &alone);
+        let backward = Pipe::new((server_read, client_write), route.backward, born.1, framing, &alone);
+        both(forward.run(), backward.run(), &alone).await
     };
     if end == End::Reset {
         for side in [&client, &server] {
@@ -108,17 +108,21 @@ async fn serve(mut client: TcpStream, route: Route, _place: OwnedSemaphorePermit
 }
 
 /// A connection is over when both directions are, or when either demands it.
-async fn both(forward: impl Future<Output = End>, backward: impl Future<Output = End>) -> End {
+async fn both(
+    forward: impl Future<Output = End>,
+    backward: impl Future<Output = End>,
+    alone: &Notify,
+) -> End {
     tokio::pin!(forward, backward);
-    let first = tokio::select! {
+    let (end, forward_is_over) = tokio::select! {
         end = &mut forward => (end, true),
         end = &mut backward => (end, false),
     };
-    match first {
-        (end @ (End::Healed | End::Reset), _) => end,
-        (_, true) => backward.await,
-        (_, false) => forward.await,
+    if matches!(end, End::Over | End::Reset) {
+        return end;
     }
+    alone.notify_one();
+    if forward_is_over { backward.await } else { forward.await }
 }
 
 /// A connection made while its link is cut: accepted by our kernel, as no real one would be, but nothing of it

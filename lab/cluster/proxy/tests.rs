@@ -125,6 +125,51 @@ async fn a_cut_of_the_way_back_lets_new_connections_speak() {
 }
 
 #[tokio::test]
+async fn clients_that_give_up_over_a_cut_way_back_leave_nothing_behind() {
+    let rig = Rig::new().await;
+    rig.back.set(LinkState::Cut);
+    for _ in 0..20 {
+        let (mut client, mut server) = rig.connect().await;
+        send(&mut client, &frame(1, 10)).await;
+        expect_bytes(&mut server, &frame(1, 10)).await;
+        send(&mut server, &frame(2, 10)).await;
+        drop(client);
+        expect_end(&mut server).await;
+    }
+    rig.idle().await;
+}
+
+#[tokio::test]
+async fn a_death_behind_a_cut_is_not_noticed() {
+    let rig = Rig::new().await;
+    let (mut client, server) = rig.connect().await;
+    rig.back.set(LinkState::Cut);
+    drop(server);
+    for _ in 0..10 {
+        // Each is answered by the dead end's kernel with an error, which obeys the way back as well.
+        send(&mut client, &frame(1, 1000)).await;
+        tokio::task::yield_now().await;
+    }
+    expect_silence(&mut client).await;
+    rig.back.set(LinkState::Up);
+    expect_end(&mut client).await;
+    rig.idle().await;
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_on_a_death_behind_a_cut_leaves_nothing_behind() {
+    let rig = Rig::new().await;
+    let (mut client, server) = rig.connect().await;
+    rig.back.set(LinkState::Cut);
+    drop(server);
+    send(&mut client, &frame(1, 1000)).await;
+    send(&mut client, &frame(1, 1000)).await;
+    expect_silence(&mut client).await;
+    drop(client);
+    rig.idle().await;
+}
+
+#[tokio::test]
 async fn healing_closes_what_held_something_and_new_connections_work() {
     let rig = Rig::new().await;
     let (mut client, mut server) = rig.connect().await;
