@@ -9,7 +9,6 @@ use kvlab::replication::{Epoch, NodeId, ReadLevel, WriteLevel};
 
 use super::file::HistoryFile;
 use super::judging::{Findings, Judging};
-use super::tally::Tally;
 use crate::journal::Journal;
 
 /// Records the history of a run. Cheap to clone.
@@ -29,7 +28,7 @@ struct Order {
     next_client: u32,
     file: Option<HistoryFile>,
     judging: Judging,
-    tally: Tally,
+    refused_stale: u64,
 }
 
 /// What a client is about to ask.
@@ -63,8 +62,7 @@ impl Recorder {
     /// Creates `history.jsonl` in `dir` (`None`: nothing is written, all is judged).
     pub(crate) fn start(journal: Journal, dir: Option<&Path>) -> anyhow::Result<Self> {
         let file = dir.map(HistoryFile::create).transpose()?;
-        let order =
-            Order { next_i: 1, next_client: 1, file, judging: Judging::default(), tally: Tally::default() };
+        let order = Order { next_i: 1, next_client: 1, file, judging: Judging::default(), refused_stale: 0 };
         Ok(Self(Arc::new(Inner { journal, order: Mutex::new(order) })))
     }
 
@@ -93,9 +91,6 @@ impl Recorder {
         };
         let mut order = self.order();
         let now = self.0.journal.now();
-        if intent.op != OpKind::Get {
-            order.tally.write_begins(now);
-        }
         order.record(event, now).0
     }
 
@@ -116,14 +111,18 @@ impl Recorder {
         };
         let mut order = self.order();
         let now = self.0.journal.now();
-        order.tally.count(intent, reply, now);
+        order.refused_stale += u64::from(reply.refused_stale);
         order.record(event, now).1
     }
 
-    /// What has been counted and found so far.
-    pub(crate) fn so_far(&self) -> (Tally, Findings) {
-        let order = self.order();
-        (order.tally.clone(), order.judging.findings())
+    /// What has been found so far.
+    pub(crate) fn findings(&self) -> Findings {
+        self.order().judging.findings()
+    }
+
+    /// Eventual reads that were refused as too stale.
+    pub(crate) fn refused_stale(&self) -> u64 {
+        self.order().refused_stale
     }
 
     /// Lets the file catch up with what has been recorded.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::event::Outcome;
 use crate::history::{Intent, Recorder};
-use crate::workload::{Hand, LedgerEntry, Way, Zones};
+use crate::workload::{Hand, Way, Zones};
 
 /// Clients that read back at once.
 const READERS: usize = 16;
@@ -22,65 +22,46 @@ const READ_BACK_WITHIN: Duration = Duration::from_secs(30);
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
-/// Something to be read back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
-    /// A write that was acknowledged, and must be there.
-    Ledger(LedgerEntry),
-    /// A key of which only the judge knows what must be there.
-    Register(String),
-}
-
 /// Clients of the read-back, kept between two of them: each number in the history is one client.
 #[derive(Debug, Default)]
 pub(super) struct Readers(Mutex<Vec<Hand>>);
 
 /// What is shared by the readers.
 struct Reading {
-    items: Vec<Item>,
+    keys: Vec<String>,
     next: AtomicUsize,
     done: AtomicU64,
+    unread: AtomicU64,
     deadline: Instant,
     recorder: Recorder,
     members: Vec<NodeId>,
 }
 
-impl Item {
-    /// The key.
-    pub(super) fn key(&self) -> &str {
-        match self {
-            Self::Ledger(entry) => &entry.key,
-            Self::Register(key) => key,
-        }
-    }
-}
-
 impl Readers {
-    /// Reads every item with a quorum. `found` is told what was seen, or `None` if it could not be read;
-    /// `progress` how far it has come, from the beginning to the end.
+    /// Reads every key with a quorum; what is seen goes to the judge. `progress` is told how far it has come and
+    /// how far it has to go, from the beginning to the end. Returns how many could not be read.
     pub(super) async fn read(
         &self,
-        items: Vec<Item>,
+        keys: Vec<String>,
         recorder: &Recorder,
         zones: &Arc<dyn Zones>,
-        found: impl Fn(&Item, Option<Option<&str>>) + Send + Sync + 'static,
         progress: impl Fn(u64, u64),
-    ) {
-        let total = items.len() as u64;
+    ) -> u64 {
+        let total = keys.len() as u64;
         progress(0, total);
         let reading = Arc::new(Reading {
-            items,
+            keys,
             next: AtomicUsize::new(0),
             done: AtomicU64::new(0),
+            unread: AtomicU64::new(0),
             deadline: Instant::now() + READ_BACK_WITHIN,
             recorder: recorder.clone(),
             members: zones.members().to_vec(),
         });
-        let found = Arc::new(found);
         let mut readers = JoinSet::new();
         for (index, hand) in self.take(recorder, zones).into_iter().enumerate() {
-            let (reading, found) = (Arc::clone(&reading), Arc::clone(&found));
-            readers.spawn(async move { reading.work(index, hand, found.as_ref()).await });
+            let reading = Arc::clone(&reading);
+            readers.spawn(async move { reading.work(index, hand).await });
         }
         let mut ticks = tokio::time::interval(PROGRESS_EVERY);
         loop {
@@ -94,6 +75,7 @@ impl Readers {
             }
         }
         progress(reading.done.load(Ordering::Relaxed), total);
+        reading.unread.load(Ordering::Relaxed)
     }
 
     fn take(&self, recorder: &Recorder, zones: &Arc<dyn Zones>) -> Vec<Hand> {
@@ -110,36 +92,29 @@ impl Readers {
 }
 
 impl Reading {
-    async fn work(
-        &self,
-        index: usize,
-        mut hand: Hand,
-        found: &(impl Fn(&Item, Option<Option<&str>>) + Send + Sync),
-    ) -> Hand {
-        while let Some(item) = self.items.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            match self.read(index, &mut hand, item.key()).await {
-                Some(seen) => found(item, Some(seen.as_deref())),
-                None => found(item, None),
-            }
+    async fn work(&self, index: usize, mut hand: Hand) -> Hand {
+        while let Some(key) = self.keys.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let read = self.read(index, &mut hand, key).await;
+            self.unread.fetch_add(u64::from(!read), Ordering::Relaxed);
             self.done.fetch_add(1, Ordering::Relaxed);
         }
         hand
     }
 
-    /// What is there: `None` if that cannot be found out.
-    async fn read(&self, index: usize, hand: &mut Hand, key: &str) -> Option<Option<String>> {
+    /// Whether it could be read.
+    async fn read(&self, index: usize, hand: &mut Hand, key: &str) -> bool {
         for attempt in 0..TRIES {
             if Instant::now() >= self.deadline {
-                return None;
+                return false;
             }
             // Readers begin at different members, and go to another when one fails them.
             let first = self.members[(index + attempt as usize) % self.members.len()];
             let intent = Intent::get(key.to_owned(), ReadLevel::Quorum);
             let operation = hand.carry_out(&self.recorder, Way::From(first), intent, None).await;
             if operation.outcome == Outcome::Ok {
-                return Some(operation.value);
+                return true;
             }
         }
-        None
+        false
     }
 }

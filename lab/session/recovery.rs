@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvlab::node::NodeStatus;
-use kvlab::replication::{Epoch, NodeId, Role};
+use kvlab::replication::{Epoch, NodeId, Position, Role};
 
 use crate::cluster::View;
 use crate::event::{LinkState, ProcessState};
@@ -105,10 +105,20 @@ pub(super) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
     Ok(())
 }
 
-/// The last position and the number of keys of each member, for the comparison at the end.
-pub(super) fn ends(view: &View) -> BTreeMap<NodeId, (Epoch, u64, u64)> {
+/// Where a member stands when everything is at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Where its durable log ends.
+    pub(super) at: Position,
+    /// How many keys it holds.
+    pub(super) keys: u64,
+}
+
+/// Where each member stands.
+pub(super) fn ends(view: &View) -> BTreeMap<NodeId, End> {
     let end = |(node, (_, status)): (&NodeId, &(Duration, NodeStatus))| {
-        (*node, (status.replication.last.epoch, status.replication.durable, status.keys))
+        let at = Position::new(status.replication.last.epoch, status.replication.durable);
+        (*node, End { at, keys: status.keys })
     };
     view.statuses.iter().map(end).collect()
 }
@@ -132,7 +142,7 @@ fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Position, Status};
+    use kvlab::replication::Status;
 
     use super::*;
 
@@ -185,7 +195,10 @@ mod tests {
     #[test]
     fn members_that_agree_are_converged() {
         assert_eq!(converged(&whole(ms(5), 9), ms(5)), Ok(()));
-        assert_eq!(ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(), [&(E1, 9, 7), &(E1, 9, 7)]);
+        assert_eq!(
+            ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(),
+            [&End { at: Position::new(E1, 9), keys: 7 }; 2]
+        );
     }
 
     #[test]

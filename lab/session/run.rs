@@ -1,6 +1,7 @@
 //! The session itself: what it is made of, how it begins and ends, and the verdict at any moment.
 #![expect(clippy::disallowed_methods, reason = "the session's tasks and timers live here")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::cluster::{Cluster, ClusterOptions};
 use crate::event::{Harm, LabEvent, Operation, Promise, Verdict};
 use crate::history::Recorder;
 use crate::journal::Journal;
-use crate::workload::{Family, SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
+use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
 
 /// Violations named in a verdict; the first ones, and the history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;
@@ -34,6 +35,8 @@ pub(super) struct Inner {
     pub(super) visitors: Visitors,
     pub(super) readers: Readers,
     pub(super) recovery: Mutex<Recovery>,
+    /// Everything has been read back, as far as it could be.
+    pub(super) read_back: AtomicBool,
     /// What comparing the members has found, if they have been compared.
     pub(super) members_equal: Mutex<Option<bool>>,
     /// The verdict that was journaled last.
@@ -85,6 +88,7 @@ impl Session {
             recorder,
             workload,
             recovery: Mutex::default(),
+            read_back: AtomicBool::new(false),
             members_equal: Mutex::default(),
             told: Mutex::default(),
             stop: CancellationToken::new(),
@@ -109,28 +113,27 @@ impl Session {
 
     /// The verdict so far.
     pub(crate) fn verdict(&self) -> Verdict {
-        let (tally, findings) = self.0.recorder.so_far();
-        let lost = |family| self.0.workload.with_ledger(|ledger| ledger.found(family).lost());
-        let unavailable = tally.unavailable(self.0.journal.now());
+        let findings = self.0.recorder.findings();
+        let over = self.0.read_back.load(Ordering::Relaxed);
         let mut violations = findings.violations;
         violations.truncate(VIOLATIONS_NAMED_MAX);
         Verdict {
             promise: Promise {
                 linearizable: findings.linearizable,
                 checked_i: findings.checked_i,
-                quorum_writes_acked: tally.quorum_writes_acked,
-                quorum_writes_lost: lost(Family::Quorum),
+                quorum_writes_acked: findings.quorum_writes_acked,
+                quorum_writes_lost: findings.quorum_loss.known(findings.quorum_writes_acked, over),
                 members_equal: *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
                 violations,
             },
             harm: Harm {
-                async_writes_acked: tally.async_writes_acked,
-                async_writes_lost: lost(Family::Async),
+                async_writes_acked: findings.async_writes_acked,
+                async_writes_lost: findings.async_loss.known(findings.async_writes_acked, over),
                 stale_reads: findings.stale_reads,
                 stale_max_ms: findings.stale_max_ms,
-                refused_stale: tally.refused_stale,
-                unknown: tally.unknown,
-                unavailable_ms: u64::try_from(unavailable.as_millis()).unwrap_or(u64::MAX),
+                refused_stale: self.0.recorder.refused_stale(),
+                unknown: findings.unknown,
+                unavailable_ms: findings.unavailable_ms,
             },
         }
     }

@@ -1,18 +1,18 @@
 //! The end of an episode: whole again, at rest, read back, compared.
 #![expect(clippy::disallowed_methods, reason = "settling has a time limit")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kvlab::replication::NodeId;
 
 use super::compare::compare;
-use super::read_back::Item;
-use super::recovery::{converged, ends};
+use super::recovery::{End, converged, ends};
 use super::run::{Session, Settled};
 use crate::action::Action;
 use crate::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
-use crate::workload::Family;
 
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;
@@ -28,6 +28,7 @@ impl Session {
         let until = self.0.journal.now() + within;
         let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
         self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us }));
+        self.0.read_back.store(false, Ordering::Relaxed);
         self.set_members_equal(None);
         self.make_whole().await;
         self.0.workload.quiet().await;
@@ -38,15 +39,12 @@ impl Session {
             let ms = within.as_millis();
             self.notice(Level::Warn, format!("the members do not agree after {ms} ms: {reason}"));
         }
-        let items = self.everything();
-        self.read_back(items.clone()).await;
-        self.compare_members(&keys_of(&items), agreed.is_ok()).await;
+        let keys = self.keys();
+        self.read_back(keys.clone()).await;
+        self.compare_members(&keys, agreed.is_ok()).await;
         self.tell_verdict();
         self.0.recorder.flush().await?;
-
-        let took = self.0.recovery.lock().unwrap_or_else(PoisonError::into_inner).took();
-        let converged_after = agreed.ok().and(took.or(Some(self.0.journal.now().saturating_sub(at_rest))));
-        Ok(Settled { converged_after, verdict: self.verdict() })
+        Ok(Settled { converged_after: agreed.ok().and(self.recovered_after()), verdict: self.verdict() })
     }
 
     /// Undoes whatever is broken. What cannot be undone is told, and shows in what follows.
@@ -85,47 +83,30 @@ impl Session {
         }
     }
 
+    fn recovered_after(&self) -> Option<Duration> {
+        let (now, view) = (self.0.journal.now(), self.0.cluster.view());
+        let mut recovery = self.0.recovery.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever watches may not have come round to the last change yet.
+        recovery.observe(now, &view);
+        recovery.took()
+    }
+
     /// All that has been acknowledged, all registers, and all that persons and steps have touched.
-    fn everything(&self) -> Vec<Item> {
-        let workload = &self.0.workload;
-        let mut items: Vec<Item> =
-            workload.with_ledger(|ledger| ledger.entries()).into_iter().map(Item::Ledger).collect();
-        let registers = if workload.options().clients == 0 { 0 } else { workload.options().registers };
-        for family in workload.families() {
-            items.extend((0..registers).map(|register| Item::Register(family.register_key(register))));
-        }
-        let visited = self.0.visitors.keys();
-        items.extend(visited.into_iter().filter(|key| !self.is_register(key)).map(Item::Register));
-        items
+    fn keys(&self) -> Vec<String> {
+        let keys: BTreeSet<String> =
+            self.0.workload.keys().into_iter().chain(self.0.visitors.keys()).collect();
+        keys.into_iter().collect()
     }
 
-    fn is_register(&self, key: &str) -> bool {
-        let registers = self.0.workload.options().registers;
-        let is = |family: &Family| (0..registers).any(|register| family.register_key(register) == key);
-        self.0.workload.families().iter().any(is)
-    }
-
-    async fn read_back(&self, items: Vec<Item>) {
-        let workload = self.0.workload.clone();
-        workload.with_ledger(crate::workload::Ledger::reading_back);
-        let found = move |item: &Item, seen: Option<Option<&str>>| {
-            if let Item::Ledger(entry) = item {
-                workload.with_ledger(|ledger| ledger.read(entry, seen));
-            }
-        };
+    async fn read_back(&self, keys: Vec<String>) {
         let progress = |done, total| {
             self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::ReadingBack { done, total }));
         };
-        self.0.readers.read(items, &self.0.recorder, &self.0.zones, found, progress).await;
-        if self.0.workload.options().ledger {
-            self.0.workload.with_ledger(crate::workload::Ledger::read_back);
-        }
-        for family in self.0.workload.families() {
-            let unread = self.0.workload.with_ledger(|ledger| ledger.found(*family).unread);
-            if unread > 0 {
-                let what = format!("{unread} acknowledged {:?} writes", family.consistency());
-                self.notice(Level::Warn, format!("{what} could not be read back: nobody knows of them"));
-            }
+        let unread = self.0.readers.read(keys, &self.0.recorder, &self.0.zones, progress).await;
+        self.0.read_back.store(true, Ordering::Relaxed);
+        if unread > 0 {
+            let text = format!("{unread} keys could not be read back: nobody knows whether they are lost");
+            self.notice(Level::Warn, text);
         }
     }
 
@@ -136,24 +117,22 @@ impl Session {
             let ends = ends(&view);
             let differ = ends.values().any(|end| Some(end) != ends.values().next());
             let complete = ends.len() == view.processes.len();
-            self.set_members_equal(if differ && complete { Some(false) } else { None });
+            self.set_members_equal((differ && complete).then_some(false));
             return;
         }
         for _ in 0..COMPARISONS_MAX {
             let before = ends(&self.0.cluster.view());
-            let outcome = compare(self.0.zones.as_ref(), keys).await;
-            let still = ends(&self.0.cluster.view()) == before;
-            match outcome {
+            match compare(self.0.zones.as_ref(), keys).await {
+                Err(error) => {
+                    self.notice(Level::Warn, format!("the members could not be compared: {error:#}"));
+                    return;
+                }
                 // Somebody wrote meanwhile: a difference may be nothing but that.
-                Ok(_) if !still => continue,
+                Ok(_) if ends(&self.0.cluster.view()) != before => {}
                 Ok(None) => return self.set_members_equal(Some(self.same_number_of_keys(&before))),
                 Ok(Some(difference)) => {
                     self.notice(Level::Error, difference.to_string());
                     return self.set_members_equal(Some(false));
-                }
-                Err(error) => {
-                    self.notice(Level::Warn, format!("the members could not be compared: {error:#}"));
-                    return;
                 }
             }
         }
@@ -161,16 +140,13 @@ impl Session {
     }
 
     /// Keys that the lab does not know of are at least counted.
-    fn same_number_of_keys(
-        &self,
-        ends: &std::collections::BTreeMap<NodeId, (kvlab::replication::Epoch, u64, u64)>,
-    ) -> bool {
-        let counts: Vec<(NodeId, u64)> = ends.iter().map(|(node, (_, _, keys))| (*node, *keys)).collect();
-        let equal = counts.windows(2).all(|pair| pair[0].1 == pair[1].1);
+    fn same_number_of_keys(&self, ends: &BTreeMap<NodeId, End>) -> bool {
+        let first = ends.values().next();
+        let equal = ends.values().all(|end| Some(end.keys) == first.map(|first| first.keys));
         if !equal {
-            let text =
-                counts.iter().map(|(node, keys)| format!("{node} {keys}")).collect::<Vec<_>>().join(", ");
-            self.notice(Level::Error, format!("the members hold different numbers of keys: {text}"));
+            let counts: Vec<String> = ends.iter().map(|(node, end)| format!("{node} {}", end.keys)).collect();
+            let counts = counts.join(", ");
+            self.notice(Level::Error, format!("the members hold different numbers of keys: {counts}"));
         }
         equal
     }
@@ -182,8 +158,4 @@ impl Session {
     fn notice(&self, level: Level, text: String) {
         self.0.journal.emit(LabEvent::Notice { level, text });
     }
-}
-
-fn keys_of(items: &[Item]) -> Vec<String> {
-    items.iter().map(|item| item.key().to_owned()).collect()
 }

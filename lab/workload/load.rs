@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::hand::{Hand, Way};
-use super::ledger::{LEDGER_MAX, Ledger, LedgerEntry};
+use super::ledger::{LEDGER_MAX, Ledger};
 use super::mix::{Choice, Family, Mix};
 use super::pace::{Schedule, interval};
 use super::samples::{Budget, Samples};
@@ -159,11 +159,6 @@ impl Workload {
         &self.0.options
     }
 
-    /// Its families.
-    pub(crate) fn families(&self) -> &[Family] {
-        &self.0.families
-    }
-
     /// On or off. Operations under way end as they may.
     pub(crate) fn set_on(&self, on: bool) -> anyhow::Result<()> {
         ensure!(!on || self.0.options.clients > 0, "there are no clients to put the cluster under load");
@@ -191,9 +186,15 @@ impl Workload {
         self.0.measured().samples.sample(now, on, rate)
     }
 
-    /// Looks at, or adds to, the ledger.
-    pub(crate) fn with_ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
-        look(&mut self.0.measured().ledger)
+    /// Every key that there is to read back: of acknowledged writes to the ledger, and all registers.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys = self.0.measured().ledger.keys().to_vec();
+        if self.0.options.clients > 0 {
+            for family in &self.0.families {
+                keys.extend((0..self.0.options.registers).map(|register| family.register_key(register)));
+            }
+        }
+        keys
     }
 
     /// Ends every client. What is still under way after a moment is given up: its outcome stays unknown.
@@ -214,14 +215,12 @@ impl Shared {
     }
 
     /// Counts an operation and shows it, if its turn has come.
-    fn ended(&self, operation: Operation, entry: Option<LedgerEntry>) {
+    fn ended(&self, operation: Operation, in_ledger: bool) {
         let now = self.journal.now();
         let mut measured = self.measured();
         measured.samples.record(&operation.outcome, operation.took_us);
-        if let Some(entry) = entry
-            && operation.outcome == Outcome::Ok
-        {
-            measured.ledger.acked(entry);
+        if in_ledger && operation.outcome == Outcome::Ok {
+            measured.ledger.acked(operation.key.clone());
         }
         let bad = operation.outcome != Outcome::Ok && operation.consistency == Consistency::Quorum;
         let budget = if bad { &mut measured.bad_events } else { &mut measured.other_events };
@@ -314,17 +313,18 @@ impl BackgroundClient {
         }
         let late = due.elapsed();
         let intended = (late > TIMER_GRAIN).then_some(due);
-        let (way, intent, entry) = self.next();
+        let (way, intent, in_ledger) = self.next();
         let write = intent.op != OpKind::Get;
         let operation = self.hand.carry_out(&shared.recorder, way, intent, intended).await;
         if write {
             // Whoever took it is the primary on this side; if nobody did, home is asked next.
             self.primary = operation.node.filter(|_| operation.outcome == Outcome::Ok);
         }
-        shared.ended(operation, entry);
+        shared.ended(operation, in_ledger);
     }
 
-    fn next(&mut self) -> (Way, Intent, Option<LedgerEntry>) {
+    /// Whom to ask what, and whether it goes into the ledger.
+    fn next(&mut self) -> (Way, Intent, bool) {
         let choice = match self.mix.next() {
             Choice::WriteLedger(family) if !self.shared.ledger_has_room(family) => {
                 self.instead_of_ledger(family)
@@ -336,18 +336,17 @@ impl BackgroundClient {
             Choice::ReadRegister(family, register) => {
                 // An eventual read is about what this node holds: to ask elsewhere would be another question.
                 let way = if family == Family::Async { Way::Only(self.home) } else { Way::From(self.home) };
-                (way, Intent::get(family.register_key(register), family.read_level()), None)
+                (way, Intent::get(family.register_key(register), family.read_level()), false)
             }
             Choice::WriteRegister(family, register) => {
                 let (key, value) = (family.register_key(register), self.hand.fresh_value());
-                (to_primary, Intent::put(key, value, family.write_level()), None)
+                (to_primary, Intent::put(key, value, family.write_level()), false)
             }
             Choice::WriteLedger(family) => {
                 self.ledger_entries += 1;
                 let key = family.ledger_key(self.hand.number(), self.ledger_entries);
                 let value = self.hand.fresh_value();
-                let intent = Intent::put(key.clone(), value.clone(), family.write_level());
-                (to_primary, intent, Some(LedgerEntry { family, key, value }))
+                (to_primary, Intent::put(key, value, family.write_level()), true)
             }
         }
     }

@@ -1,6 +1,5 @@
 //! What a background client does next. Pure: the seed decides.
 
-use kvlab::judge::Consistency;
 use kvlab::replication::{ReadLevel, WriteLevel};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -9,7 +8,7 @@ use rand::{Rng, SeedableRng};
 /// A family of operations. Each has keys of its own, so that the promises of one are not judged by the
 /// operations of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Family {
+pub(super) enum Family {
     /// Quorum writes and quorum reads, judged for linearizability.
     Quorum,
     /// Async writes and eventual reads, measured for staleness.
@@ -38,7 +37,7 @@ pub(super) struct Mix {
 
 impl Family {
     /// The family of a level of writes.
-    pub(crate) fn of(level: WriteLevel) -> Self {
+    pub(super) fn of(level: WriteLevel) -> Self {
         match level {
             WriteLevel::Async => Self::Async,
             WriteLevel::Quorum => Self::Quorum,
@@ -46,7 +45,7 @@ impl Family {
     }
 
     /// How it writes.
-    pub(crate) fn write_level(self) -> WriteLevel {
+    pub(super) fn write_level(self) -> WriteLevel {
         match self {
             Self::Quorum => WriteLevel::Quorum,
             Self::Async => WriteLevel::Async,
@@ -54,28 +53,20 @@ impl Family {
     }
 
     /// How it reads.
-    pub(crate) fn read_level(self) -> ReadLevel {
+    pub(super) fn read_level(self) -> ReadLevel {
         match self {
             Self::Quorum => ReadLevel::Quorum,
             Self::Async => ReadLevel::Eventual,
         }
     }
 
-    /// How the history calls its writes.
-    pub(crate) fn consistency(self) -> Consistency {
-        match self {
-            Self::Quorum => Consistency::Quorum,
-            Self::Async => Consistency::Async,
-        }
-    }
-
     /// `q0`, `a3`.
-    pub(crate) fn register_key(self, register: u32) -> String {
+    pub(super) fn register_key(self, register: u32) -> String {
         format!("{}{register}", self.letter())
     }
 
     /// `lq-3-17`: the 17th of client 3.
-    pub(crate) fn ledger_key(self, client: u32, number: u64) -> String {
+    pub(super) fn ledger_key(self, client: u32, number: u64) -> String {
         format!("l{}-{client}-{number}", self.letter())
     }
 

@@ -11,9 +11,7 @@ mod pace;
 mod samples;
 mod zones;
 
-pub(crate) use self::hand::{Hand, QUORUM_TIMEOUT, Way};
-pub(crate) use self::ledger::{Ledger, LedgerEntry};
-pub(crate) use self::load::{RATE_MAX, Workload, WorkloadOptions};
-pub(crate) use self::mix::Family;
+pub(crate) use self::hand::{Hand, Way};
+pub(crate) use self::load::{Workload, WorkloadOptions};
 pub(crate) use self::samples::SAMPLE_EVERY;
 pub(crate) use self::zones::Zones;
