@@ -1,5 +1,6 @@
 //! One key: which operations it has seen, and how it is judged.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::history::Phase;
@@ -67,8 +68,10 @@ pub(super) struct Key {
     pub(super) deletes: bool,
     /// Every id of the key, in the order in which they may be forgotten.
     queue: Queue,
-    /// Those of unknown outcome that may still turn up.
+    /// Those of unknown outcome that may still turn up: how many, and, where there are any, which (with the begin
+    /// of their write, for slots are used again; some may have turned up since), the oldest first.
     open: usize,
+    opened: Option<Box<VecDeque<(u32, u64)>>>,
     forgotten: Forgotten,
     /// The last pair in conflict, and how many were told: a violation that goes on is told once.
     conflict: Option<(u32, u32)>,
@@ -110,6 +113,7 @@ impl Key {
             deletes: false,
             queue: Queue { head: NO_ID, tail: NO_ID, len: 0 },
             open: 0,
+            opened: None,
             forgotten: Forgotten::default(),
             conflict: None,
             told: 0,
@@ -188,16 +192,34 @@ impl Key {
             }
             Phase::Fail => {}
             Phase::Info | Phase::Invoke => {
-                self.open += usize::from(id.is_open(by_ids));
-                if self.open > options.unknown_remembered {
-                    self.open -= 1;
-                    self.forgotten.unknown = true;
-                    ids.drop_value(at);
+                if id.is_open(by_ids) {
+                    self.open += 1;
+                    self.opened.get_or_insert_default().push_back((at, span.began.i));
+                    self.bound_open(ids, options);
                 }
             }
         }
         self.trim(ids, options);
         outcome
+    }
+
+    /// Forgets the oldest writes of unknown outcome if there are too many: they are the least likely to turn up.
+    fn bound_open(&mut self, ids: &mut Ids, options: &JudgeOptions) {
+        let by_ids = matches!(self.mode, Mode::ByIds);
+        let Some(opened) = &mut self.opened else { return };
+        let is_open =
+            |ids: &Ids, (at, began): (u32, u64)| ids[at].write.began.i == began && ids[at].is_open(by_ids);
+        while self.open > options.unknown_remembered {
+            let Some(oldest) = opened.pop_front() else { return };
+            if is_open(ids, oldest) {
+                self.open -= 1;
+                self.forgotten.unknown = true;
+                ids.drop_value(oldest.0);
+            }
+        }
+        if opened.len() / 2 > self.open {
+            opened.retain(|&one| is_open(ids, one));
+        }
     }
 
     /// Whether what a read returned was certainly never written.

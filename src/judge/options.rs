@@ -44,3 +44,20 @@ impl Default for JudgeOptions {
         }
     }
 }
+
+impl JudgeOptions {
+    /// Meant for a history that is read from a file: every id is remembered, so that every proof is whole. Memory
+    /// grows with the history, by a few hundred bytes for each write.
+    pub fn unbounded() -> Self {
+        Self {
+            keys_max: usize::MAX,
+            ids_remembered: usize::MAX,
+            unknown_remembered: usize::MAX,
+            acks_remembered: usize::MAX / 4,
+            recent_max: usize::MAX,
+            waiting_max: 1 << 20,
+            orders_max: 1 << 16,
+            violations_kept: 1024,
+        }
+    }
+}
