@@ -5,6 +5,8 @@ mod core;
 mod event;
 mod io;
 mod message;
+#[cfg(test)]
+mod scripts;
 mod status;
 mod types;
 
