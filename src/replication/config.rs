@@ -46,8 +46,10 @@ pub struct Recovered {
     pub last: Position,
     /// The log's lineage.
     pub lineage: Lineage,
-    /// The last promise saved (with `learner` set by the driver if the disk was empty and should not have been).
+    /// The last promise saved.
     pub promise: Promise,
+    /// The disk was empty though this member had been part of the cluster before: it comes back as a learner.
+    pub wiped: bool,
 }
 
 impl Config {

@@ -1,39 +1,305 @@
-//! The core: one member's whole replication state.
+//! The core: one member's whole replication state, and where its inputs go.
 
-use super::config::{Config, Recovered};
-use super::io::{Effect, Input};
-use super::status::Status;
-use super::types::Time;
+use std::collections::BTreeMap;
+
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use super::campaign::{AutoCampaign, Campaign};
+use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered};
+use super::event::Event;
+use super::install::Install;
+use super::io::{Command, Effect, Failure, Input, LogId, Promise, ReadLevel, ReadToken, Reply, RequestId};
+use super::log::Log;
+use super::message::Message;
+use super::primary::Primary;
+use super::quorum_read::{LocalRead, QuorumReads};
+use super::replica::Replica;
+use super::types::{Epoch, NodeId, Time};
 
 /// One member's replication state machine.
+///
+/// * `promise` takes effect in memory the moment it is decided; `saved` follows when the disk has it. Nothing
+///   that depends on a promise is said to anyone before it is saved.
+/// * A primary's epoch is its promise: whoever promises something higher is no primary any more.
+/// * A candidate (in the binding round) has promised the epoch that it claims.
+/// * Nothing of an epoch below the promise is accepted or acknowledged.
 #[derive(Debug)]
 pub struct Core {
-    #[expect(dead_code)]
-    config: Config,
+    pub(super) config: Config,
+    pub(super) rng: SmallRng,
+    pub(super) now: Time,
+    pub(super) out: Vec<Effect>,
+    pub(super) promise: Promise,
+    pub(super) saved: Promise,
+    pub(super) log: Log,
+    pub(super) commit: u64,
+    pub(super) role: RoleState,
+    pub(super) install: Option<Install>,
+    pub(super) campaign: Option<Campaign>,
+    pub(super) auto_campaign: Option<AutoCampaign>,
+    /// A vote given, to be answered when the promise is saved.
+    pub(super) vote_to_answer: Option<(NodeId, Epoch)>,
+    /// The highest epoch number heard of, from anyone.
+    pub(super) number_seen: u64,
+    pub(super) heard: BTreeMap<NodeId, Time>,
+    pub(super) links: BTreeMap<NodeId, bool>,
+    pub(super) reads: QuorumReads,
+    pub(super) local_reads: BTreeMap<ReadToken, LocalRead>,
+    pub(super) read_tokens: u64,
+    pub(super) snapshots: u64,
+}
+
+/// A member's part. Each part owns the state that only it has.
+#[derive(Debug)]
+pub(super) enum RoleState {
+    Primary(Primary),
+    Replica(Replica),
+    Candidate(Replica),
 }
 
 impl Core {
     /// A member that has just started with what its disk held. The effects are carried out before any input.
+    ///
+    /// # Panics
+    /// If what was recovered contradicts itself; storage checks that.
     pub fn new(config: Config, recovered: Recovered, now: Time) -> (Self, Vec<Effect>) {
-        let _ = (recovered, now);
-        (Self { config }, Vec::new())
+        // A promise is the highest of votes, epochs followed, and epochs in the log.
+        let promise = Promise {
+            epoch: recovered.promise.epoch.max(recovered.last.epoch),
+            learner: recovered.promise.learner || (recovered.wiped && config.members.len() > 1),
+        };
+        let mut core = Self {
+            rng: SmallRng::seed_from_u64(config.seed ^ config.incarnation),
+            now,
+            out: Vec::new(),
+            promise,
+            saved: recovered.promise,
+            commit: 0,
+            role: RoleState::Replica(Replica { stale: true, ..Replica::default() }),
+            install: None,
+            campaign: None,
+            auto_campaign: None,
+            vote_to_answer: None,
+            number_seen: promise.epoch.number,
+            heard: BTreeMap::new(),
+            links: BTreeMap::new(),
+            reads: QuorumReads::new(config.incarnation),
+            local_reads: BTreeMap::new(),
+            read_tokens: 0,
+            snapshots: config.incarnation,
+            log: Log::new(recovered, config.backlog_bytes),
+            config,
+        };
+        if core.promise != core.saved {
+            core.emit(Effect::Save { promise });
+        }
+        core.campaign_after_restart();
+        core.on_time();
+        let effects = std::mem::take(&mut core.out);
+        (core, effects)
     }
 
     /// Takes one input and returns what is to be done about it, in order.
     #[must_use = "effects that are not carried out break every promise"]
     pub fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
-        let _ = (now, input);
-        todo!()
+        self.now = self.now.max(now);
+        match input {
+            Input::Tick => {}
+            Input::Request { request, command } => self.on_request(request, command),
+            Input::Peer { from, message } => self.on_message(from, message),
+            Input::Link { to, up } => self.on_link(to, up),
+            Input::Persisted { log, through } => self.on_persisted(log, through),
+            Input::Saved { promise } => self.on_saved(promise),
+            Input::ReadDone { token, found } => self.on_read_done(token, found),
+            Input::SnapshotOpened { id, at, bytes_total } => self.on_snapshot_opened(id, at, bytes_total),
+            Input::SnapshotRead { id, entries, done } => self.on_snapshot_read(id, entries, done),
+            Input::ChunkStored { id } => self.on_chunk_stored(id),
+            Input::Installed { id, log, rollback } => self.on_installed(id, log, rollback),
+        }
+        self.on_time();
+        std::mem::take(&mut self.out)
     }
 
     /// When the core next wants an [`Input::Tick`].
     pub fn deadline(&self) -> Time {
-        todo!()
+        let campaign = self.campaign.as_ref().map(Campaign::deadline);
+        let auto = self.auto_campaign.as_ref().filter(|_| self.campaign.is_none()).map(|auto| auto.at);
+        let role = match &self.role {
+            RoleState::Primary(primary) => Some(primary.deadline()),
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => self.stale_deadline(replica),
+        };
+        let idle = self.now + HEARTBEAT_EVERY;
+        [campaign, auto, role, self.reads.deadline()].into_iter().flatten().fold(idle, Time::min)
     }
 
-    /// What a watcher sees.
-    pub fn status(&self, now: Time) -> Status {
-        let _ = now;
-        todo!()
+    /// The driver is shutting down: no new request will be begun, and those that wait learn the truth.
+    #[must_use = "replies that are not delivered leave clients in doubt"]
+    pub fn stop(&mut self, now: Time) -> Vec<Effect> {
+        self.now = self.now.max(now);
+        self.auto_campaign = None;
+        self.campaign_lost();
+        self.leave_writes_unknown();
+        self.leave_reads_unanswered();
+        std::mem::take(&mut self.out)
+    }
+
+    /// Requests that have no reply yet.
+    pub fn requests_waiting(&self) -> usize {
+        let writes = match &self.role {
+            RoleState::Primary(primary) => primary.writes_waiting(),
+            RoleState::Replica(_) | RoleState::Candidate(_) => 0,
+        };
+        writes + self.reads.len()
+    }
+
+    fn on_time(&mut self) {
+        self.campaign_on_time();
+        self.primary_on_time();
+        self.staleness_on_time();
+        self.reads_on_time();
+    }
+
+    fn on_request(&mut self, request: RequestId, command: Command) {
+        if self.requests_waiting() >= REQUESTS_WAITING_MAX {
+            return self.fail(request, Failure::Busy("too many requests are waiting".into()));
+        }
+        match command {
+            Command::Write { op, level, timeout } => self.on_write(request, op, level, timeout),
+            Command::Read { key, level: ReadLevel::Eventual, .. } => self.on_eventual_read(request, key),
+            Command::Read { key, level: ReadLevel::Quorum, timeout } => {
+                self.on_quorum_read(request, key, timeout);
+            }
+            Command::Promote { force } => self.on_promote(request, force),
+        }
+    }
+
+    fn on_message(&mut self, from: NodeId, message: Message) {
+        if from == self.config.id || !self.config.members.contains(&from) {
+            return;
+        }
+        self.heard.insert(from, self.now);
+        match message {
+            Message::Heartbeat { epoch, last, commit, sent } => {
+                self.on_heartbeat(from, epoch, last, commit, sent);
+            }
+            Message::Ack { epoch, durable, learner } => self.on_ack(from, epoch, durable, learner),
+            Message::Sync { epoch, last } => self.on_sync(from, epoch, last),
+            Message::Append { epoch, prev, entries, commit } => {
+                self.on_append(from, epoch, prev, entries, commit);
+            }
+            Message::Refused { epoch, promised, opened } => self.on_refused(from, epoch, promised, opened),
+            Message::VoteRequest { epoch, pre, operator, last } => {
+                self.on_vote_request(from, epoch, pre, operator, last);
+            }
+            Message::VoteReply { epoch, pre, ballot } => self.on_vote_reply(from, epoch, pre, ballot),
+            Message::ReadRequest { round, key } => self.on_read_request(from, round, key),
+            Message::ReadAnswer { round, promised, last, found } => {
+                self.on_read_answer(from, round, promised, last, found);
+            }
+            Message::SnapshotBegin { epoch, id, at, lineage, bytes_total } => {
+                self.on_snapshot_begin(from, epoch, id, at, lineage, bytes_total);
+            }
+            Message::SnapshotChunk { epoch, id, index, entries, done } => {
+                self.on_snapshot_chunk(from, epoch, id, index, entries, done);
+            }
+            Message::SnapshotAck { epoch, id, index } => self.on_snapshot_ack(from, epoch, id, index),
+        }
+    }
+
+    fn on_link(&mut self, to: NodeId, up: bool) {
+        self.links.insert(to, up);
+        if up {
+            self.campaign_ask(to);
+            self.heartbeat_to(to);
+        }
+    }
+
+    fn on_persisted(&mut self, log: LogId, through: u64) {
+        // A completion for a log that has since been replaced counts for nothing.
+        if log != self.log.id || through <= self.log.durable {
+            return;
+        }
+        assert!(through <= self.log.last.seq, "the disk has more than it was given");
+        let before = std::mem::replace(&mut self.log.durable, through);
+        match self.role {
+            RoleState::Primary(_) => self.primary_on_durable(before),
+            RoleState::Replica(_) | RoleState::Candidate(_) => self.acknowledge(),
+        }
+    }
+
+    fn on_saved(&mut self, promise: Promise) {
+        self.saved = promise;
+        if !self.promise_is_saved() {
+            return;
+        }
+        self.answer_vote();
+        self.campaign_on_saved();
+        self.synchronise();
+    }
+
+    // --- shared by all parts
+
+    /// Raises the promise. From here on nothing of a lower epoch is accepted or acknowledged, though the disk
+    /// has yet to hear of it.
+    pub(super) fn promise_to(&mut self, epoch: Epoch) {
+        assert!(
+            epoch > self.promise.epoch,
+            "a promise is never taken back: {epoch} after {:?}",
+            self.promise
+        );
+        self.promise.epoch = epoch;
+        self.number_seen = self.number_seen.max(epoch.number);
+        let promise = self.promise;
+        self.emit(Effect::Save { promise });
+        self.vote_to_answer = None;
+        if self.campaign.as_ref().is_some_and(|campaign| campaign.epoch < epoch) {
+            self.campaign_lost();
+        }
+    }
+
+    /// Whether the disk has everything that has been promised.
+    pub(super) fn promise_is_saved(&self) -> bool {
+        self.saved == self.promise
+    }
+
+    /// The highest epoch number that anyone has mentioned.
+    pub(super) fn see(&mut self, epoch: Epoch) {
+        self.number_seen = self.number_seen.max(epoch.number);
+    }
+
+    /// The primary that this node is or follows.
+    pub(super) fn primary(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Primary(_) => Some(self.config.id),
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => {
+                replica.following.as_ref().map(|following| following.epoch.node)
+            }
+        }
+    }
+
+    /// All members but this one.
+    pub(super) fn others(&self) -> Vec<NodeId> {
+        self.config.members.iter().copied().filter(|&member| member != self.config.id).collect()
+    }
+
+    pub(super) fn emit(&mut self, effect: Effect) {
+        self.out.push(effect);
+    }
+
+    pub(super) fn send(&mut self, to: NodeId, message: Message) {
+        self.emit(Effect::Send { to, message });
+    }
+
+    pub(super) fn reply(&mut self, request: RequestId, reply: Reply) {
+        self.emit(Effect::Reply { request, reply });
+    }
+
+    pub(super) fn fail(&mut self, request: RequestId, failure: Failure) {
+        self.reply(request, Reply::Failed(failure));
+    }
+
+    pub(super) fn tell(&mut self, event: Event) {
+        self.emit(Effect::Event(event));
     }
 }

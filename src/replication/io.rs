@@ -84,6 +84,11 @@ pub enum Input {
         /// No record follows.
         done: bool,
     },
+    /// Answers [`Effect::InstallChunk`]: written (not yet synced), so the next may come.
+    ChunkStored {
+        /// From the effect.
+        id: SnapshotId,
+    },
     /// Answers [`Effect::InstallCommit`]: the new state stands, atomically and durably.
     Installed {
         /// From the effect.

@@ -26,6 +26,9 @@ pub enum Message {
         epoch: Epoch,
         /// The highest seq that is both verified against this primary and durable here.
         durable: u64,
+        /// The replica's disk was wiped and it has not earned its voice back: this paces the stream, and
+        /// counts for nothing.
+        learner: bool,
     },
     /// Replica to primary: this is where my log ends; send what follows.
     Sync {

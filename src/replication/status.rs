@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::types::{Epoch, NodeId, Position};
+use super::core::{Core, RoleState};
+use super::primary::Primary;
+use super::progress::{Progress, Stream};
+use super::types::{Epoch, NodeId, Position, Time};
 
 /// A node's part in the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,4 +67,49 @@ pub struct PeerStatus {
     pub connected: bool,
     /// Whether it is being sent the whole state.
     pub resyncing: bool,
+}
+
+impl Core {
+    /// What a watcher sees.
+    pub fn status(&self, now: Time) -> Status {
+        let (role, peers) = match &self.role {
+            RoleState::Primary(primary) => (Role::Primary, self.peers(primary, now)),
+            RoleState::Candidate(_) => (Role::Candidate, Vec::new()),
+            RoleState::Replica(_) if self.promise.learner => (Role::Learner, Vec::new()),
+            RoleState::Replica(_) => (Role::Replica, Vec::new()),
+        };
+        let replica = self.replica();
+        let heard_at = replica.and_then(|replica| replica.heartbeat).map(|(at, _)| at);
+        Status {
+            id: self.config.id,
+            role,
+            epoch: self.epoch(),
+            promised: self.promise.epoch,
+            primary: self.primary(),
+            last: self.log.last,
+            durable: self.log.durable,
+            commit: self.commit,
+            lag: self.lag(),
+            heard_ms: heard_at.map(|at| millis(now.saturating_sub(at))),
+            stale: replica.is_some_and(|replica| replica.stale),
+            resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
+            peers,
+        }
+    }
+
+    fn peers(&self, primary: &Primary, now: Time) -> Vec<PeerStatus> {
+        let status = |(&id, peer): (&NodeId, &Progress)| PeerStatus {
+            id,
+            acked: peer.acked,
+            lag: self.log.last.seq.saturating_sub(peer.acked),
+            heard_ms: self.heard.get(&id).map(|&at| millis(now.saturating_sub(at))),
+            connected: self.links.get(&id).copied().unwrap_or(false),
+            resyncing: matches!(peer.stream, Stream::Snapshot(_)),
+        };
+        primary.peers.iter().map(status).collect()
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    duration.as_millis() as u64
 }

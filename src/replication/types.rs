@@ -121,8 +121,14 @@ impl Entry {
 impl Lineage {
     /// A lineage from its spans. Returns `None` unless epochs and seqs strictly ascend from seq 1 or later.
     pub fn from_spans(spans: Vec<(Epoch, u64)>) -> Option<Self> {
-        let ascends = spans.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1);
-        (ascends && spans.first().is_none_or(|s| s.1 >= 1)).then_some(Self(spans))
+        let lineage = Self(spans);
+        lineage.is_sound().then_some(lineage)
+    }
+
+    /// Whether epochs and seqs strictly ascend from seq 1 or later. What comes from a peer is checked.
+    pub fn is_sound(&self) -> bool {
+        let ascends = self.0.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1);
+        ascends && self.0.first().is_none_or(|&(epoch, first)| first >= 1 && epoch > Epoch::ZERO)
     }
 
     /// Epochs with the first seq of each, oldest first.

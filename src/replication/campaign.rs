@@ -1,0 +1,354 @@
+//! Becoming primary: campaigns by vote, campaigns by force, and the votes that others ask for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rand::Rng;
+
+use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, PRIMARY_ALIVE_FOR};
+use super::core::{Core, RoleState};
+use super::event::Event;
+use super::io::{Failure, Reply, RequestId};
+use super::message::{Ballot, Message};
+use super::quorum::majority;
+use super::types::{Epoch, NodeId, Position, Time};
+
+/// What each member answered; `None`: nothing yet.
+pub(super) type Ballots = BTreeMap<NodeId, Option<Ballot>>;
+
+/// One attempt to become primary.
+///
+/// It asks whether the others *would* vote (`Stage::Pre`: nothing changes anywhere), and only with a majority
+/// of yeses for their votes (`Stage::Binding`). By force it asks nobody.
+#[derive(Debug)]
+pub(super) struct Campaign {
+    pub(super) epoch: Epoch,
+    pub(super) stage: Stage,
+    pub(super) operator: bool,
+    pub(super) request: Option<RequestId>,
+    pub(super) ballots: Ballots,
+    pub(super) ends: Time,
+    pub(super) ask_again: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Pre,
+    Binding,
+    Forced,
+}
+
+/// Campaigns that a node starts by itself: the configured first primary, and a primary that has restarted.
+#[derive(Debug)]
+pub(super) struct AutoCampaign {
+    pub(super) at: Time,
+    pub(super) pause: Duration,
+}
+
+/// The pause after the first and after every later lost campaign of its own, before jitter.
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+impl Campaign {
+    pub(super) fn deadline(&self) -> Time {
+        // By force it waits for its own disk only, however long that takes.
+        if self.stage == Stage::Forced { self.ask_again } else { self.ends.min(self.ask_again) }
+    }
+
+    fn granted(&self) -> usize {
+        self.ballots.values().filter(|&&ballot| ballot == Some(Ballot::Granted)).count()
+    }
+
+    fn wins(&self) -> bool {
+        self.granted() >= majority(self.ballots.len())
+    }
+
+    /// Everyone has answered, and it does not win.
+    fn has_lost(&self) -> bool {
+        !self.wins() && self.ballots.values().all(Option::is_some)
+    }
+}
+
+// === The candidate's side
+
+impl Core {
+    /// A node never goes on in an epoch that it opened before a restart; it asks for votes in a new one.
+    pub(super) fn campaign_after_restart(&mut self) {
+        let first = self.promise.epoch == Epoch::ZERO && self.config.first_primary == self.config.id;
+        let was_primary = self.promise.epoch.node == self.config.id;
+        if (first || was_primary) && !self.promise.learner {
+            self.auto_campaign = Some(AutoCampaign { at: self.now, pause: PAUSE_MIN });
+        }
+    }
+
+    pub(super) fn on_promote(&mut self, request: RequestId, force: bool) {
+        if self.campaign.as_ref().is_some_and(|campaign| campaign.request.is_some()) {
+            return self.fail(request, Failure::Busy("a promotion of this node is under way".into()));
+        }
+        if self.promise.learner {
+            let why = "this node's disk was wiped; it must catch up before it can be promoted";
+            return self.fail(request, Failure::Invalid(why.into()));
+        }
+        if self.is_moving_over() {
+            return self.fail(request, Failure::Busy("a full resync is just being put in place".into()));
+        }
+        self.campaign_lost();
+        if force {
+            let epoch = self.next_epoch();
+            self.begin_campaign(epoch, Stage::Forced, true, Some(request));
+            self.claim(epoch);
+        } else {
+            self.ask_whether(true, Some(request));
+        }
+    }
+
+    /// Asks everyone whether they would vote for this node in the next epoch.
+    pub(super) fn ask_whether(&mut self, operator: bool, request: Option<RequestId>) {
+        let epoch = self.next_epoch();
+        self.begin_campaign(epoch, Stage::Pre, operator, request);
+        let id = self.config.id;
+        self.campaign_count(id, Ballot::Granted);
+    }
+
+    fn next_epoch(&self) -> Epoch {
+        let number = self.number_seen.max(self.promise.epoch.number) + 1;
+        Epoch::new(number, self.config.id)
+    }
+
+    fn begin_campaign(&mut self, epoch: Epoch, stage: Stage, operator: bool, request: Option<RequestId>) {
+        let ballots = self.config.members.iter().map(|&member| (member, None)).collect();
+        let (ends, ask_again) = (self.now + CAMPAIGN_TIMEOUT, self.now + HEARTBEAT_EVERY);
+        self.campaign = Some(Campaign { epoch, stage, operator, request, ballots, ends, ask_again });
+        if stage != Stage::Forced {
+            self.tell(Event::Campaign { epoch, pre: stage == Stage::Pre, operator });
+            self.others().into_iter().for_each(|other| self.campaign_ask(other));
+        }
+    }
+
+    /// Promises the claimed epoch to itself: the end of whatever this node was before.
+    fn claim(&mut self, epoch: Epoch) {
+        self.yield_to(epoch);
+        if let RoleState::Replica(replica) = &mut self.role {
+            self.role = RoleState::Candidate(std::mem::take(replica));
+        }
+        self.promise_to(epoch);
+    }
+
+    /// Asks one member, unless it has answered.
+    pub(super) fn campaign_ask(&mut self, other: NodeId) {
+        let Some(campaign) = &self.campaign else { return };
+        if campaign.stage == Stage::Forced || campaign.ballots.get(&other) != Some(&None) {
+            return;
+        }
+        let (epoch, pre) = (campaign.epoch, campaign.stage == Stage::Pre);
+        let operator = campaign.operator;
+        self.send(other, Message::VoteRequest { epoch, pre, operator, last: self.log.last });
+    }
+
+    pub(super) fn on_vote_reply(&mut self, from: NodeId, epoch: Epoch, pre: bool, ballot: Ballot) {
+        if let Ballot::Voted { promised } | Ballot::Promised { promised } = ballot {
+            self.see(promised);
+        }
+        let stage = if pre { Stage::Pre } else { Stage::Binding };
+        let current = self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage);
+        if current {
+            self.campaign_count(from, ballot);
+        }
+    }
+
+    /// Counts a ballot, and goes on when there is a majority, or none to be had.
+    fn campaign_count(&mut self, from: NodeId, ballot: Ballot) {
+        let Some(campaign) = &mut self.campaign else { return };
+        let Some(slot) = campaign.ballots.get_mut(&from) else { return };
+        *slot = Some(ballot);
+        if campaign.wins() {
+            self.campaign_won();
+        } else if campaign.has_lost() {
+            self.campaign_refused();
+        }
+    }
+
+    fn campaign_won(&mut self) {
+        let moving_over = self.is_moving_over();
+        let Some(campaign) = &mut self.campaign else { return };
+        let epoch = campaign.epoch;
+        match campaign.stage {
+            // The log is being replaced: this node cannot say what it would lead with.
+            Stage::Pre if moving_over => {
+                self.campaign_lost();
+            }
+            Stage::Pre => {
+                campaign.stage = Stage::Binding;
+                campaign.ballots.values_mut().for_each(|ballot| *ballot = None);
+                let operator = campaign.operator;
+                self.tell(Event::Campaign { epoch, pre: false, operator });
+                // Its own vote counts when it is saved, like anyone's.
+                self.claim(epoch);
+                self.others().into_iter().for_each(|other| self.campaign_ask(other));
+            }
+            Stage::Binding | Stage::Forced => {
+                let Some(campaign) = self.campaign.take() else { return };
+                self.open_epoch(campaign);
+            }
+        }
+    }
+
+    /// Everyone has answered and there is no majority. If it is only that the number was too low, ask again
+    /// in a higher one; the time that a campaign may take bounds this.
+    fn campaign_refused(&mut self) {
+        let Some(campaign) = &self.campaign else { return };
+        let (operator, ends) = (campaign.operator, campaign.ends);
+        let too_low =
+            |ballot: &Option<Ballot>| matches!(ballot, Some(Ballot::Promised { .. } | Ballot::Voted { .. }));
+        let outnumbered = campaign.ballots.values().any(too_low) && self.number_seen >= campaign.epoch.number;
+        let outnumbered = outnumbered && !self.is_moving_over();
+        if outnumbered && campaign.stage == Stage::Pre && self.now < ends {
+            let request = self.campaign.take().and_then(|campaign| campaign.request);
+            self.ask_whether(operator, request);
+            if let Some(campaign) = &mut self.campaign {
+                campaign.ends = ends;
+            }
+        } else {
+            self.campaign_lost();
+        }
+    }
+
+    /// Ends the campaign, if there is one, without a primary.
+    pub(super) fn campaign_lost(&mut self) {
+        let Some(campaign) = self.campaign.take() else { return };
+        if let RoleState::Candidate(replica) = &mut self.role {
+            self.role = RoleState::Replica(std::mem::take(replica));
+        }
+        let ballots: Vec<_> = campaign.ballots.into_iter().collect();
+        if campaign.stage != Stage::Forced {
+            self.tell(Event::CampaignLost { epoch: campaign.epoch, ballots: ballots.clone() });
+        }
+        if let Some(request) = campaign.request {
+            self.fail(request, Failure::PromotionRefused { ballots });
+        }
+        self.schedule_campaign();
+    }
+
+    fn schedule_campaign(&mut self) {
+        let Some(auto) = &mut self.auto_campaign else { return };
+        let jitter = self.rng.random_range(0..=auto.pause.as_millis() as u64);
+        auto.at = self.now + auto.pause + Duration::from_millis(jitter);
+        auto.pause = (auto.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// The claim is durable: this node's own vote counts.
+    pub(super) fn campaign_on_saved(&mut self) {
+        let claims = self.campaign.as_ref().is_some_and(|c| c.epoch == self.promise.epoch);
+        let forced = self.campaign.as_ref().is_some_and(|c| c.stage == Stage::Forced);
+        if claims && forced {
+            self.campaign_won();
+        } else if claims {
+            let id = self.config.id;
+            self.campaign_count(id, Ballot::Granted);
+        }
+    }
+
+    pub(super) fn campaign_on_time(&mut self) {
+        let now = self.now;
+        if let Some(campaign) = &mut self.campaign {
+            if campaign.ends <= now && campaign.stage != Stage::Forced {
+                self.campaign_lost();
+            } else if campaign.ask_again <= now {
+                campaign.ask_again = now + HEARTBEAT_EVERY;
+                self.others().into_iter().for_each(|other| self.campaign_ask(other));
+            }
+        }
+        let due = self.auto_campaign.as_ref().is_some_and(|auto| auto.at <= now);
+        if due && self.campaign.is_none() {
+            self.ask_whether(false, None);
+        }
+    }
+
+    fn open_epoch(&mut self, campaign: Campaign) {
+        assert_eq!(campaign.epoch, self.promise.epoch, "an epoch is promised before it is opened");
+        assert!(self.promise_is_saved(), "and the promise is durable");
+        let Campaign { epoch, stage, request, ballots, .. } = campaign;
+        let forced = stage == Stage::Forced;
+        let granted = |&(_, ballot): &(&NodeId, &Option<Ballot>)| *ballot == Some(Ballot::Granted);
+        let voters = ballots.iter().filter(granted).map(|(&node, _)| node).collect();
+        self.auto_campaign = None;
+        self.tell(Event::EpochOpened { epoch, forced, voters });
+        if let Some(request) = request {
+            let ballots = if forced { Vec::new() } else { ballots.into_iter().collect() };
+            self.reply(request, Reply::Promoted { epoch, ballots });
+        }
+        self.become_primary(epoch);
+    }
+}
+
+// === The voter's side
+
+impl Core {
+    pub(super) fn on_vote_request(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        pre: bool,
+        operator: bool,
+        last: Position,
+    ) {
+        if epoch.node != from {
+            return;
+        }
+        self.see(epoch);
+        let ballot = self.weigh(from, epoch, operator, last);
+        if pre || ballot != Ballot::Granted {
+            if !pre {
+                self.tell(Event::Voted { epoch, ballot });
+            }
+            return self.send(from, Message::VoteReply { epoch, pre, ballot });
+        }
+        if epoch > self.promise.epoch {
+            self.tell(Event::Voted { epoch, ballot });
+            self.yield_to(epoch);
+            self.promise_to(epoch);
+        }
+        self.vote_to_answer = Some((from, epoch));
+        self.answer_vote();
+    }
+
+    /// Whether this member votes for the candidate. Pre-vote and vote are weighed alike.
+    fn weigh(&self, candidate: NodeId, epoch: Epoch, operator: bool, last: Position) -> Ballot {
+        let promised = self.promise.epoch;
+        let mine = self.last_for_votes();
+        if self.promise.learner {
+            Ballot::Learner
+        } else if epoch.number == promised.number && epoch != promised {
+            Ballot::Voted { promised }
+        } else if epoch < promised {
+            Ballot::Promised { promised }
+        } else if let Some(primary) = self.live_primary().filter(|&p| p != candidate && !operator) {
+            Ballot::PrimaryAlive { primary }
+        } else if last < mine {
+            Ballot::Ahead { voter: self.config.id, voter_last: mine, candidate_last: last }
+        } else {
+            Ballot::Granted
+        }
+    }
+
+    /// Sends the vote that was given, once the disk has it.
+    pub(super) fn answer_vote(&mut self) {
+        let Some((to, epoch)) = self.vote_to_answer.filter(|_| self.promise_is_saved()) else { return };
+        self.vote_to_answer = None;
+        if epoch == self.promise.epoch {
+            self.send(to, Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted });
+        }
+    }
+
+    /// The primary that this member is, or has heard from lately.
+    fn live_primary(&self) -> Option<NodeId> {
+        match &self.role {
+            RoleState::Primary(_) => Some(self.config.id),
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica
+                .following
+                .as_ref()
+                .filter(|following| self.now.saturating_sub(following.heard) < PRIMARY_ALIVE_FOR)
+                .map(|following| following.epoch.node),
+        }
+    }
+}

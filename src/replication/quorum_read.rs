@@ -1,0 +1,320 @@
+//! Quorum reads: rounds of questions, and the rule by which answers make a value.
+//!
+//! The coordinator looks, within one round, for an epoch E such that a quorum of answers have *promised exactly
+//! E and end in E*. Among those, v is the highest version of the key, S its seq. If a quorum of them reach S, v
+//! is committed and is returned. Why this is enough: a quorum that has promised nothing above E leaves no room
+//! for a higher epoch to have opened before the first of them answered; their logs are prefixes of one primary's
+//! log and hold its opening no-op, so what a quorum of them holds is committed; and any quorum write that was
+//! acknowledged before the read began is in at least one of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::config::HEARTBEAT_EVERY;
+use super::core::Core;
+use super::io::{Effect, Failure, MemberVote, ReadToken, Reply, RequestId, Vote};
+use super::message::{Found, Message, RoundId};
+use super::types::{Epoch, NodeId, Position, Time};
+
+/// What a lookup in this node's durable state is for.
+#[derive(Debug)]
+pub(super) enum LocalRead {
+    Eventual { request: RequestId },
+    Answer { to: NodeId, round: RoundId },
+    Own { round: RoundId },
+}
+
+/// The quorum reads that this node coordinates.
+#[derive(Debug)]
+pub(super) struct QuorumReads {
+    incarnation: u64,
+    rounds: u64,
+    reads: BTreeMap<RequestId, QuorumRead>,
+    by_round: BTreeMap<RoundId, RequestId>,
+}
+
+#[derive(Debug)]
+struct QuorumRead {
+    key: Bytes,
+    began: Time,
+    ends: Time,
+    round: RoundId,
+    answers: BTreeMap<NodeId, Answer>,
+    /// When the next round begins if this one does not decide.
+    next_round: Time,
+    pause: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Answer {
+    promised: Epoch,
+    last: Position,
+    found: Found,
+    after: Duration,
+}
+
+/// A round that lacks answers is given up after this.
+const ROUND_TIMEOUT: Duration = HEARTBEAT_EVERY;
+/// The pause before the next round, when a quorum has answered and does not agree: doubled from round to round.
+const PAUSE_MIN: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(16);
+
+impl QuorumReads {
+    pub(super) fn new(incarnation: u64) -> Self {
+        Self { incarnation, rounds: 0, reads: BTreeMap::new(), by_round: BTreeMap::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.reads.len()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.reads.values().map(|read| read.ends.min(read.next_round)).min()
+    }
+
+    fn next_round(&mut self) -> RoundId {
+        self.rounds += 1;
+        RoundId { incarnation: self.incarnation, number: self.rounds }
+    }
+}
+
+impl Core {
+    pub(super) fn read_local(&mut self, read: LocalRead, key: Bytes) {
+        self.read_tokens += 1;
+        let token = ReadToken(self.read_tokens);
+        self.local_reads.insert(token, read);
+        self.emit(Effect::Read { token, key });
+    }
+
+    pub(super) fn on_read_done(&mut self, token: ReadToken, found: Found) {
+        match self.local_reads.remove(&token) {
+            None => {}
+            Some(LocalRead::Eventual { request }) => {
+                let epoch = self.epoch();
+                self.reply(request, Reply::Value { found, epoch, votes: Vec::new() });
+            }
+            Some(LocalRead::Answer { to, round }) => {
+                let (promised, last) = (self.promise.epoch, self.log.durable_end());
+                self.send(to, Message::ReadAnswer { round, promised, last, found });
+            }
+            Some(LocalRead::Own { round }) => {
+                let (promised, last) = (self.promise.epoch, self.log.durable_end());
+                self.take_answer(self.config.id, round, promised, last, found);
+            }
+        }
+    }
+
+    /// The epoch that this node leads or follows.
+    pub(super) fn epoch(&self) -> Epoch {
+        if self.primary().is_some() { self.promise.epoch } else { self.log.last.epoch }
+    }
+
+    /// Whether this member's voice counts in a quorum read: what it has promised is durable, and it is no
+    /// learner. One that may not answer stays silent; the coordinator asks again in another round.
+    fn may_answer(&self) -> bool {
+        self.promise_is_saved() && !self.promise.learner
+    }
+
+    // --- the member's side
+
+    pub(super) fn on_read_request(&mut self, from: NodeId, round: RoundId, key: Bytes) {
+        if self.may_answer() {
+            self.read_local(LocalRead::Answer { to: from, round }, key);
+        }
+    }
+
+    // --- the coordinator's side
+
+    pub(super) fn on_quorum_read(&mut self, request: RequestId, key: Bytes, timeout: Duration) {
+        let now = self.now;
+        let read = QuorumRead {
+            key,
+            began: now,
+            ends: now + timeout,
+            round: RoundId { incarnation: self.reads.incarnation, number: 0 },
+            answers: BTreeMap::new(),
+            next_round: now,
+            pause: PAUSE_MIN,
+        };
+        self.reads.reads.insert(request, read);
+        self.begin_round(request);
+    }
+
+    fn begin_round(&mut self, request: RequestId) {
+        let (now, round) = (self.now, self.reads.next_round());
+        let Some(read) = self.reads.reads.get_mut(&request) else { return };
+        let previous = std::mem::replace(&mut read.round, round);
+        read.answers.clear();
+        read.next_round = now + ROUND_TIMEOUT;
+        let key = read.key.clone();
+        self.reads.by_round.remove(&previous);
+        self.reads.by_round.insert(round, request);
+        for other in self.others() {
+            self.send(other, Message::ReadRequest { round, key: key.clone() });
+        }
+        if self.may_answer() {
+            self.read_local(LocalRead::Own { round }, key);
+        }
+    }
+
+    pub(super) fn on_read_answer(
+        &mut self,
+        from: NodeId,
+        round: RoundId,
+        promised: Epoch,
+        last: Position,
+        found: Found,
+    ) {
+        self.take_answer(from, round, promised, last, found);
+    }
+
+    fn take_answer(&mut self, from: NodeId, round: RoundId, promised: Epoch, last: Position, found: Found) {
+        let (now, members) = (self.now, self.config.members.len());
+        // A round never uses another round's answers: of rounds that are over, nothing is known here.
+        let Some(&request) = self.reads.by_round.get(&round) else { return };
+        let Some(read) = self.reads.reads.get_mut(&request) else { return };
+        let after = now.saturating_sub(read.began);
+        read.answers.entry(from).or_insert(Answer { promised, last, found, after });
+        if let Some(decision) = decide(&read.answers, self.config.quorum()) {
+            return self.finish_read(request, Some(decision));
+        }
+        let answered = read.answers.len();
+        if answered == members {
+            read.next_round = now + read.pause;
+            read.pause = (read.pause * 2).min(PAUSE_MAX);
+        } else if answered >= self.config.quorum() {
+            // The others may decide it yet, but are not waited for long.
+            read.next_round = read.next_round.min(now + read.pause.max(PAUSE_MAX / 4));
+            read.pause = (read.pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    pub(super) fn reads_on_time(&mut self) {
+        let now = self.now;
+        if self.reads.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let reads = self.reads.reads.iter();
+        let late: Vec<_> = reads.filter(|(_, read)| read.ends <= now).map(|(&id, _)| id).collect();
+        late.into_iter().for_each(|request| self.finish_read(request, None));
+        let reads = self.reads.reads.iter();
+        let due: Vec<_> = reads.filter(|(_, read)| read.next_round <= now).map(|(&id, _)| id).collect();
+        due.into_iter().for_each(|request| self.begin_round(request));
+    }
+
+    /// The process ends: whoever waits for a quorum learns that there was none.
+    pub(super) fn leave_reads_unanswered(&mut self) {
+        let all: Vec<_> = self.reads.reads.keys().copied().collect();
+        all.into_iter().for_each(|request| self.finish_read(request, None));
+    }
+
+    fn finish_read(&mut self, request: RequestId, decision: Option<Decision>) {
+        let Some(read) = self.reads.reads.remove(&request) else { return };
+        self.reads.by_round.remove(&read.round);
+        let votes = self.read_votes(&read, decision.as_ref());
+        match decision {
+            Some(Decision { epoch, found, .. }) => {
+                self.reply(request, Reply::Value { found, epoch, votes });
+            }
+            None => self.fail(request, Failure::NoQuorum { votes }),
+        }
+    }
+
+    fn read_votes(&self, read: &QuorumRead, decision: Option<&Decision>) -> Vec<MemberVote> {
+        let agrees = |answer: &Answer| {
+            decision.is_some_and(|d| answer.in_epoch(d.epoch) && answer.last.seq >= d.found.version.seq)
+        };
+        let vote_of = |&node: &NodeId| match read.answers.get(&node) {
+            Some(answer) => {
+                let vote = if agrees(answer) { Vote::Ack } else { Vote::Nack };
+                MemberVote { node, vote, after_us: Some(answer.after.as_micros() as u64) }
+            }
+            None => {
+                let vote = if decision.is_some() { Vote::Pending } else { self.silence(node) };
+                MemberVote { node, vote, after_us: None }
+            }
+        };
+        self.config.members.iter().map(vote_of).collect()
+    }
+}
+
+/// What one round's answers prove.
+struct Decision {
+    epoch: Epoch,
+    found: Found,
+}
+
+impl Answer {
+    /// Whether this member has promised exactly `epoch` and its durable log ends in it.
+    fn in_epoch(&self, epoch: Epoch) -> bool {
+        self.promised == epoch && self.last.epoch == epoch
+    }
+}
+
+/// The rule (see the top of this file). At most one epoch can have a quorum of the answers; within it, any
+/// quorum will do, so a member that is ahead of the others does not stand in the way: the newest version is
+/// taken for which a quorum knows nothing newer, and which a quorum holds.
+fn decide(answers: &BTreeMap<NodeId, Answer>, quorum: usize) -> Option<Decision> {
+    let in_epoch = |epoch| answers.values().filter(move |answer| answer.in_epoch(epoch));
+    let epochs = answers.values().map(|answer| answer.promised);
+    let epoch = epochs.into_iter().find(|&epoch| in_epoch(epoch).count() >= quorum)?;
+    let decides = |answer: &&Answer| {
+        let version = answer.found.version;
+        let nothing_newer = in_epoch(epoch).filter(|other| other.found.version <= version).count();
+        let holds_it = in_epoch(epoch).filter(|other| other.last.seq >= version.seq).count();
+        nothing_newer >= quorum && holds_it >= quorum
+    };
+    let newest = in_epoch(epoch).filter(decides).max_by_key(|answer| answer.found.version)?;
+    Some(Decision { epoch, found: newest.found.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(promised: u64, last: (u64, u64), version: (u64, u64), value: &'static str) -> Answer {
+        let at = |(number, seq)| Position::new(Epoch::new(number, NodeId(1)), seq);
+        let found = Found { value: Some(Bytes::from_static(value.as_bytes())), version: at(version) };
+        let promised = Epoch::new(promised, NodeId(1));
+        Answer { promised, last: at(last), found, after: Duration::ZERO }
+    }
+
+    fn decided(answers: Vec<Answer>) -> Option<Bytes> {
+        let answers = (1..).map(NodeId).zip(answers).collect();
+        decide(&answers, 2).and_then(|decision| decision.found.value)
+    }
+
+    #[test]
+    fn a_version_that_a_quorum_holds_is_returned() {
+        let answers = vec![answer(1, (1, 9), (1, 9), "new"), answer(1, (1, 9), (1, 9), "new")];
+        assert_eq!(decided(answers), Some("new".into()));
+    }
+
+    #[test]
+    fn the_newest_version_must_be_held_by_a_quorum() {
+        let behind = vec![answer(1, (1, 9), (1, 9), "new"), answer(1, (1, 8), (1, 3), "old")];
+        assert_eq!(decided(behind), None, "neither the uncommitted version nor the one before it");
+    }
+
+    #[test]
+    fn a_member_that_is_ahead_alone_does_not_stand_in_the_way() {
+        let ahead = answer(1, (1, 9), (1, 9), "new");
+        let others = || answer(1, (1, 8), (1, 3), "old");
+        assert_eq!(decided(vec![ahead, others(), others()]), Some("old".into()));
+    }
+
+    #[test]
+    fn logs_that_end_in_the_same_epoch_are_not_enough() {
+        // Raft's figure 8: both end in epoch 1, but one has promised epoch 3.
+        let answers = vec![answer(1, (1, 9), (1, 9), "x"), answer(3, (1, 9), (1, 9), "x")];
+        assert_eq!(decided(answers), None);
+    }
+
+    #[test]
+    fn a_promise_without_an_entry_of_its_epoch_is_not_enough() {
+        let answers = vec![answer(3, (1, 9), (1, 9), "x"), answer(3, (1, 9), (1, 9), "x")];
+        assert_eq!(decided(answers), None);
+    }
+}

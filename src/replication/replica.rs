@@ -1,0 +1,285 @@
+//! The replica's side: following a primary, taking its entries, saying what is durable.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::config::HEARTBEAT_EVERY;
+use super::core::{Core, RoleState};
+use super::event::Event;
+use super::io::{Effect, Failure, RequestId};
+use super::message::Message;
+use super::quorum_read::LocalRead;
+use super::types::{Entry, Epoch, NodeId, Position, Time};
+
+/// A replica, with or without a primary.
+#[derive(Debug, Default)]
+pub(super) struct Replica {
+    /// The primary that it follows. `None` from a vote (or a restart) until that epoch's primary is heard.
+    pub(super) following: Option<Following>,
+    /// When a primary was last heard, and the last seq that it named: what the staleness gate goes by.
+    pub(super) heartbeat: Option<(Time, u64)>,
+    /// Whether eventual reads are refused, as last told.
+    pub(super) stale: bool,
+}
+
+/// A replica's relation to one primary.
+///
+/// * `epoch` is the node's promise.
+/// * `verified`: the whole log is a prefix of this primary's. Until then nothing is acknowledged to it.
+#[derive(Debug)]
+pub(super) struct Following {
+    pub(super) epoch: Epoch,
+    pub(super) heard: Time,
+    pub(super) verified: bool,
+    /// When it last asked to be synchronised.
+    pub(super) asked: Option<Time>,
+}
+
+/// A gap makes a replica ask for what it lacks at most this often.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+impl Core {
+    /// Hears from a primary. Follows it if its epoch is the highest; refuses it if not. Returns whether this
+    /// node follows it.
+    pub(super) fn hears_primary(&mut self, from: NodeId, epoch: Epoch) -> bool {
+        self.see(epoch);
+        if epoch.node != from || epoch.node == self.config.id {
+            return false;
+        }
+        if epoch < self.promise.epoch {
+            let (promised, opened) = (self.promise.epoch, self.primary().is_some());
+            self.send(from, Message::Refused { epoch, promised, opened });
+            return false;
+        }
+        let follows = |core: &Self| core.following().is_some_and(|f| f.epoch == epoch);
+        if !follows(self) {
+            self.follow(epoch);
+        }
+        let now = self.now;
+        if let Some(following) = self.following_mut() {
+            following.heard = now;
+        }
+        true
+    }
+
+    fn follow(&mut self, epoch: Epoch) {
+        self.yield_to(epoch);
+        if epoch > self.promise.epoch {
+            self.promise_to(epoch);
+        }
+        self.auto_campaign = None;
+        let heard = self.now;
+        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+            let following = Following { epoch, heard, verified: false, asked: None };
+            replica.following = Some(following);
+        }
+        self.tell(Event::Following { epoch });
+    }
+
+    /// Stops being whatever this node was under a lower epoch: primary, or follower of another primary.
+    pub(super) fn yield_to(&mut self, epoch: Epoch) {
+        self.step_down(epoch);
+        self.abandon_install();
+        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+            replica.following = None;
+        }
+    }
+
+    pub(super) fn on_heartbeat(&mut self, from: NodeId, epoch: Epoch, last: u64, commit: u64, sent: u64) {
+        if !self.hears_primary(from, epoch) {
+            return;
+        }
+        self.note_heartbeat(last);
+        self.learn_commit(commit);
+        if !self.promise_is_saved() {
+            return; // on_saved goes on
+        }
+        if self.install.is_some() {
+            return self.install_acknowledge();
+        }
+        let verified = self.following().is_some_and(|following| following.verified);
+        if !verified || self.log.last.seq < sent {
+            self.ask_for_entries();
+        }
+        self.acknowledge();
+    }
+
+    pub(super) fn on_append(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        prev: Position,
+        entries: Vec<Entry>,
+        commit: u64,
+    ) {
+        if !well_formed(epoch, prev, &entries) || !self.hears_primary(from, epoch) {
+            return;
+        }
+        let end = entries.last().map_or(prev.seq, |entry| entry.at.seq);
+        self.note_heartbeat(end.max(self.heartbeat_seq()));
+        let last = self.log.last;
+        let installing = self.install.is_some();
+        let Some(following) = self.following_mut().filter(|_| !installing) else { return };
+        // `prev` lies on the primary's lineage: to end there is to be a prefix of the primary's log.
+        following.verified |= prev == last;
+        if !following.verified || prev.seq > last.seq {
+            return self.ask_for_entries();
+        }
+        let new: Vec<_> = entries.into_iter().filter(|entry| entry.at.seq > last.seq).collect();
+        if new.is_empty() {
+            self.acknowledge(); // the acknowledgement may have been lost
+        } else {
+            new.iter().cloned().for_each(|entry| self.log.append(entry));
+            self.emit(Effect::Append { log: self.log.id, entries: new });
+        }
+        self.learn_commit(commit);
+    }
+
+    /// A commit index heard from a primary covers only what has been verified against that primary.
+    fn learn_commit(&mut self, commit: u64) {
+        if self.following().is_some_and(|following| following.verified) {
+            self.commit = self.commit.max(commit.min(self.log.last.seq));
+            self.graduate();
+        }
+    }
+
+    /// A wiped member counts again once it holds what its primary has committed in its own epoch.
+    fn graduate(&mut self) {
+        let Some(following) = self.following().filter(|_| self.promise.learner) else { return };
+        let committed_here = self.log.position(self.commit).epoch == following.epoch;
+        if following.verified && committed_here && self.log.durable >= self.commit {
+            self.promise.learner = false;
+            let promise = self.promise;
+            self.emit(Effect::Save { promise });
+            self.tell(Event::LearnerGraduated);
+        }
+    }
+
+    /// Names the primary's epoch and the highest seq that is both verified against it and durable here.
+    pub(super) fn acknowledge(&mut self) {
+        let Some(following) = self.following() else { return };
+        if following.verified && self.install.is_none() && self.promise_is_saved() {
+            let (to, epoch) = (following.epoch.node, following.epoch);
+            let (durable, learner) = (self.log.durable, self.promise.learner);
+            self.send(to, Message::Ack { epoch, durable, learner });
+        }
+    }
+
+    /// Goes on with a primary whose epoch has just become a durable promise.
+    pub(super) fn synchronise(&mut self) {
+        match self.following() {
+            Some(following) if !following.verified => self.ask_for_entries(),
+            Some(_) => self.acknowledge(),
+            None => {}
+        }
+    }
+
+    /// Names the end of its log to the primary, which sends what follows.
+    pub(super) fn ask_for_entries(&mut self) {
+        let (now, last) = (self.now, self.log.last);
+        let ready = self.promise_is_saved() && self.install.is_none();
+        let Some(following) = self.following_mut().filter(|_| ready) else { return };
+        if following.asked.is_some_and(|asked| now.saturating_sub(asked) < ASK_EVERY) {
+            return;
+        }
+        following.asked = Some(now);
+        let epoch = following.epoch;
+        self.send(epoch.node, Message::Sync { epoch, last });
+    }
+
+    pub(super) fn following(&self) -> Option<&Following> {
+        match &self.role {
+            RoleState::Primary(_) => None,
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica.following.as_ref(),
+        }
+    }
+
+    pub(super) fn following_mut(&mut self) -> Option<&mut Following> {
+        match &mut self.role {
+            RoleState::Primary(_) => None,
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica.following.as_mut(),
+        }
+    }
+}
+
+// === Eventual reads and the staleness gate
+
+impl Core {
+    pub(super) fn on_eventual_read(&mut self, request: RequestId, key: Bytes) {
+        match self.too_stale() {
+            Some(failure) => self.fail(request, failure),
+            None => self.read_local(LocalRead::Eventual { request }, key),
+        }
+    }
+
+    /// Operations behind the primary as of its last heartbeat.
+    pub(super) fn lag(&self) -> Option<u64> {
+        let (_, last) = self.replica()?.heartbeat?;
+        Some(last.saturating_sub(self.log.durable))
+    }
+
+    /// Time since a primary was last heard.
+    pub(super) fn heartbeat_age(&self) -> Option<Duration> {
+        let (at, _) = self.replica()?.heartbeat?;
+        Some(self.now.saturating_sub(at))
+    }
+
+    fn too_stale(&self) -> Option<Failure> {
+        let replica = self.replica()?;
+        let (age, lag) = (self.heartbeat_age(), self.lag().unwrap_or(0));
+        let heard = replica.heartbeat.is_some() && age.is_some_and(|age| age <= self.config.stale_after);
+        if heard && lag <= self.config.stale_lag {
+            return None;
+        }
+        Some(Failure::TooStale { primary: self.primary(), age, lag })
+    }
+
+    /// Tells when the gate closes or opens.
+    pub(super) fn staleness_on_time(&mut self) {
+        let now_stale = self.too_stale().is_some();
+        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role
+            && replica.stale != now_stale
+        {
+            replica.stale = now_stale;
+            self.tell(Event::Stale { stale: now_stale });
+        }
+    }
+
+    /// When the gate closes if nothing is heard until then.
+    pub(super) fn stale_deadline(&self, replica: &Replica) -> Option<Time> {
+        let (at, _) = replica.heartbeat.filter(|_| !replica.stale)?;
+        Some(at + self.config.stale_after + HEARTBEAT_EVERY / 100)
+    }
+
+    fn note_heartbeat(&mut self, last: u64) {
+        let now = self.now;
+        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+            replica.heartbeat = Some((now, last));
+        }
+    }
+
+    fn heartbeat_seq(&self) -> u64 {
+        self.replica().and_then(|replica| replica.heartbeat).map_or(0, |(_, last)| last)
+    }
+
+    pub(super) fn replica(&self) -> Option<&Replica> {
+        match &self.role {
+            RoleState::Primary(_) => None,
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => Some(replica),
+        }
+    }
+}
+
+/// Peer input is checked, never trusted: entries follow `prev` without a gap, and no epoch goes back or beyond
+/// the sender's.
+fn well_formed(epoch: Epoch, prev: Position, entries: &[Entry]) -> bool {
+    let mut before = prev;
+    prev.epoch <= epoch
+        && entries.iter().all(|entry| {
+            let follows =
+                entry.at.seq == before.seq + 1 && before.epoch <= entry.at.epoch && entry.at.epoch <= epoch;
+            before = entry.at;
+            follows
+        })
+}
