@@ -162,7 +162,7 @@ impl SimDisk for MemoryDisk {
                 let (begun, records) = self.installing.as_mut().expect("a chunk without an installation");
                 assert_eq!(*begun, id, "a chunk of another installation");
                 records.extend(entries);
-                None
+                Some(Input::ChunkStored { id })
             }
             Job::InstallCommit { id, log, at, lineage, fork } => {
                 let (begun, records) = self.installing.take().expect("a commit without an installation");
@@ -233,7 +233,8 @@ impl SimDisk for MemoryDisk {
         self.log = None;
         self.installing = None;
         self.views.clear();
-        Recovered { last: self.last, lineage: self.lineage.clone(), promise: self.promise }
+        let (last, lineage) = (self.last, self.lineage.clone());
+        Recovered { last, lineage, promise: self.promise, wiped: false }
     }
 
     fn wipe(&mut self) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::replication::{Config, Core, Effect, Entry, Input, NodeId, Position, Promise, Status, Time};
+use crate::replication::{Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Status, Time};
 use crate::storage::Job;
 
 use super::disk::SimDisk;
@@ -45,7 +45,7 @@ impl SimNode {
         let config = Config { incarnation, seed, ..self.config.clone() };
         let mut recovered = self.disk.recover();
         // The driver's part of rule 10: a disk that is empty and should not be.
-        recovered.promise.learner |= std::mem::take(&mut self.wiped);
+        recovered.wiped = std::mem::take(&mut self.wiped);
         let (core, effects) = Core::new(config, recovered, now + clock_offset);
         self.core = Some(core);
         effects
@@ -153,36 +153,25 @@ impl SimNode {
         &self.jobs
     }
 
-    /// Where the log ends as the core sees it: the durable log and what is under way to it.
+    /// Where the log ends as the core sees it: the durable log and what is under way to it. An installation counts
+    /// when it stands.
     pub(crate) fn last(&self) -> Position {
-        let end_of = |job: &Job| match job {
+        let appended = self.jobs.iter().rev().find_map(|job| match job {
             Job::Append { entries, .. } => entries.last().map(|entry| entry.at),
-            Job::InstallCommit { at, .. } => Some(*at),
             _ => None,
-        };
-        self.jobs.iter().rev().find_map(end_of).unwrap_or_else(|| self.disk.last())
+        });
+        appended.unwrap_or_else(|| self.disk.last())
     }
 
     /// The lineage of the log that [`Self::last`] ends.
-    pub(crate) fn lineage(&self) -> crate::replication::Lineage {
+    pub(crate) fn lineage(&self) -> Lineage {
         let mut lineage = self.disk.lineage().clone();
         for job in &self.jobs {
-            match job {
-                Job::Append { entries, .. } => entries.iter().for_each(|entry| lineage.extend(entry.at)),
-                Job::InstallCommit { lineage: installed, .. } => lineage = installed.clone(),
-                _ => {}
+            if let Job::Append { entries, .. } = job {
+                entries.iter().for_each(|entry| lineage.extend(entry.at));
             }
         }
         lineage
-    }
-
-    /// The highest promise given to the disk, finished or not.
-    pub(crate) fn promise_under_way(&self) -> Promise {
-        let saved = |job: &Job| match job {
-            Job::Save { promise } => Some(*promise),
-            _ => None,
-        };
-        self.jobs.iter().rev().find_map(saved).unwrap_or_else(|| self.disk.promise())
     }
 }
 

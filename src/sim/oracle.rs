@@ -96,9 +96,10 @@ impl Oracle {
 
     /// Takes in what one step made happen.
     pub(crate) fn observe(&mut self, cluster: &Cluster, happenings: &[Happening]) -> Result<(), Broken> {
-        for happening in happenings {
-            self.one(cluster, happening)?;
-        }
+        // What was appended first: an epoch is told of before its no-op is written.
+        let (appends, rest): (Vec<_>, Vec<_>) =
+            happenings.iter().partition(|happening| matches!(happening, Happening::Submitted { .. }));
+        appends.into_iter().chain(rest).try_for_each(|happening| self.one(cluster, happening))?;
         let mut touched: Vec<NodeId> = happenings.iter().filter_map(stepped).collect();
         touched.sort_unstable();
         touched.dedup();
@@ -141,7 +142,7 @@ impl Oracle {
         let node = cluster.node(from);
         match message {
             Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted } => self.voted(node, *epoch),
-            Message::Ack { epoch, durable } => self.acked(cluster, node, *epoch, *durable),
+            Message::Ack { epoch, durable, .. } => self.acked(cluster, node, *epoch, *durable),
             Message::ReadAnswer { promised, last, found, .. } => {
                 let disk = node.disk();
                 ensure(disk.last() == *last, || format!("{from} answers a read as of {last}, its disk ends {}", disk.last()))?;
@@ -335,6 +336,11 @@ impl Oracle {
 
     fn told(&mut self, cluster: &Cluster, id: NodeId, event: &Event) -> Result<(), Broken> {
         match event {
+            // What a primary served until now was current, as far as anyone could know.
+            Event::SteppedDown { epoch, .. } => {
+                self.heard.insert(id, (cluster.now(), *epoch));
+                Ok(())
+            }
             Event::EpochOpened { epoch, forced, voters } => {
                 self.forced |= forced;
                 let before = self.opened.insert(*epoch, id);

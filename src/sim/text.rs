@@ -48,7 +48,9 @@ pub(crate) fn message(message: &Message) -> String {
         Message::Heartbeat { epoch, last, commit, sent } => {
             format!("Heartbeat {epoch} last={last} commit={commit} sent={sent}")
         }
-        Message::Ack { epoch, durable } => format!("Ack {epoch} durable={durable}"),
+        Message::Ack { epoch, durable, learner } => {
+            format!("Ack {epoch} durable={durable}{}", if *learner { " (learner)" } else { "" })
+        }
         Message::Sync { epoch, last } => format!("Sync {epoch} last={last}"),
         Message::Append { epoch, prev, entries: list, commit } => {
             format!("Append {epoch} after {prev}: {} commit={commit}", entries(list))
