@@ -26,24 +26,27 @@ enum Fault {
     Force,
     Wipe,
     Cleanup,
+    /// A respite: everything is mended, the weather apart.
+    Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 15] = [
-    (Fault::Cut, 8),
-    (Fault::CutBothWays, 5),
-    (Fault::Partition, 6),
-    (Fault::Isolate, 6),
-    (Fault::HealAll, 10),
+const WEIGHTS: [(Fault, u32); 16] = [
+    (Fault::Cut, 7),
+    (Fault::CutBothWays, 4),
+    (Fault::Partition, 5),
+    (Fault::Isolate, 5),
+    (Fault::HealAll, 12),
     (Fault::HealOne, 6),
     (Fault::Weather, 4),
     (Fault::Crash, 9),
-    (Fault::Restart, 16),
-    (Fault::Pause, 5),
-    (Fault::Resume, 8),
-    (Fault::Promote, 14),
-    (Fault::Force, 4),
+    (Fault::Restart, 20),
+    (Fault::Pause, 4),
+    (Fault::Resume, 10),
+    (Fault::Promote, 24),
+    (Fault::Force, 6),
     (Fault::Wipe, 3),
     (Fault::Cleanup, 2),
+    (Fault::Mend, 4),
 ];
 
 impl Simulation {
@@ -112,6 +115,7 @@ impl Simulation {
             Fault::Promote if running && !paused => self.promote(id, false),
             Fault::Force if self.options.force && running && !paused => self.promote(id, true),
             Fault::Wipe if self.options.wipes && running => return self.wipe(id),
+            Fault::Mend => self.mend()?,
             Fault::Cleanup => {
                 self.note(|| format!("{id} drops tombstones"));
                 self.cluster.node_mut(id).disk_mut().cleanup();
@@ -176,8 +180,8 @@ impl Simulation {
         self.cluster.crash(id, 0, 0);
         self.look()?;
         self.note(|| format!("wipe {id}"));
+        self.oracle.wiped(self.cluster.node(id));
         self.cluster.node_mut(id).wipe();
-        self.oracle.wiped(id);
         self.counts.wipes += 1;
         Ok(true)
     }
@@ -192,6 +196,12 @@ impl Simulation {
         self.healed = true;
         self.weather = Weather::CALM;
         self.temper.disk_max = Duration::from_millis(1);
+        self.mend()
+    }
+
+    /// No cuts, every process running.
+    fn mend(&mut self) -> Result<(), Broken> {
+        self.note(|| "heal all".to_owned());
         self.cluster.network_mut().heal_all();
         for id in self.cluster.ids() {
             if self.cluster.node(id).is_paused() {

@@ -3,7 +3,7 @@
 //! The oracle sees everything at once, as no member can: all disks, all logs, every message as it is sent. It keeps
 //! what was true once and must stay so, and compares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
@@ -25,6 +25,7 @@ pub(crate) type Broken = String;
 struct Acknowledged {
     at: Position,
     level: WriteLevel,
+    key: Bytes,
 }
 
 /// What a request asked, until it is answered.
@@ -48,6 +49,9 @@ pub(crate) struct Oracle {
     entries: BTreeMap<Position, (Op, Position)>,
     /// The last position known to be committed, and the lineage up to it.
     committed: (Position, Lineage),
+    /// The last position known to be committed in each epoch. A candidate that learns late of its majority opens an
+    /// epoch below the present one: it need hold only what was committed in epochs below its own.
+    committed_in: BTreeMap<Epoch, Position>,
     /// Whom each member voted for under each number.
     granted: BTreeMap<(NodeId, u64), Epoch>,
     /// The highest epoch that each member has let others know that it promised.
@@ -63,6 +67,8 @@ pub(crate) struct Oracle {
     /// Values whose writes were refused.
     refused: Vec<(Bytes, RequestId)>,
     wiped: bool,
+    /// What wiped disks held: an acknowledgement of it may have been under way.
+    ghosts: Vec<(NodeId, Lineage, u64)>,
 }
 
 impl Oracle {
@@ -75,6 +81,7 @@ impl Oracle {
             opened: BTreeMap::new(),
             entries: BTreeMap::new(),
             committed: (Position::ZERO, Lineage::default()),
+            committed_in: BTreeMap::new(),
             granted: BTreeMap::new(),
             shown: BTreeMap::new(),
             commits: BTreeMap::new(),
@@ -84,12 +91,15 @@ impl Oracle {
             acknowledged: Vec::new(),
             refused: Vec::new(),
             wiped: false,
+            ghosts: Vec::new(),
         }
     }
 
-    /// A member's disk has been wiped: what it has shown to others no longer binds it.
-    pub(crate) fn wiped(&mut self, id: NodeId) {
+    /// A member's disk is about to be wiped: what it has shown to others no longer binds it.
+    pub(crate) fn wiped(&mut self, node: &SimNode) {
+        let id = node.id();
         self.wiped = true;
+        self.ghosts.push((id, node.disk().lineage().clone(), node.disk().last().seq));
         self.shown.remove(&id);
         self.granted.retain(|(voter, _), _| *voter != id);
     }
@@ -263,7 +273,8 @@ impl Oracle {
             (Command::Write { op, level, .. }, Reply::Written { at, votes }) => {
                 let stands = self.entries.get(at).is_some_and(|(known, _)| known == op);
                 ensure(stands, || format!("{id} acknowledges {} as {at}", text::op(op)))?;
-                self.acknowledged.push(Acknowledged { at: *at, level: *level });
+                let key = op.key().cloned().unwrap_or_default();
+                self.acknowledged.push(Acknowledged { at: *at, level: *level, key });
                 match level {
                     WriteLevel::Async => ensure(holds(cluster.node(id), *at), || {
                         format!("{id} acknowledges {at}, which is not durable there")
@@ -324,13 +335,11 @@ impl Oracle {
     }
 
     fn is_on_quorum(&self, cluster: &Cluster, at: Position, what: &str) -> Result<(), Broken> {
-        let have: Vec<NodeId> = cluster
-            .nodes()
-            .filter(|node| holds(node, at) && !node.disk().promise().learner)
-            .map(SimNode::id)
-            .collect();
+        let ghosts = self.ghosts.iter().filter(|(_, lineage, last)| lineage.contains(at, *last)).map(|g| g.0);
+        let has = |node: &&SimNode| holds(node, at) && !node.disk().promise().learner;
+        let have: BTreeSet<NodeId> = cluster.nodes().filter(has).map(SimNode::id).chain(ghosts).collect();
         ensure(self.forced || have.len() >= self.quorum, || {
-            format!("{at} is {what}, but only on the disks of {}", text::names(&have))
+            format!("{at} is {what}, but only on the disks of {have:?}")
         })
     }
 
@@ -358,7 +367,8 @@ impl Oracle {
                     })?;
                 }
                 let lineage = node.lineage();
-                let lost = self.committed.0;
+                let below = self.committed_in.range(..epoch).next_back();
+                let lost = below.map_or(Position::ZERO, |(_, at)| *at);
                 ensure(lineage.contains(lost, node.last().seq), || {
                     format!("{id} opens {epoch} with a log {lineage:?} that lacks {lost}, which is committed")
                 })
@@ -376,7 +386,7 @@ impl Oracle {
         let shown = self.shown.get(&id).copied().unwrap_or_default();
         ensure(promised >= shown, || format!("{id} has promised {promised} after having shown {shown}"))?;
         let known = self.commits.insert(id, commit).unwrap_or(0);
-        ensure(commit >= known, || format!("{id}: commit goes back from {known} to {commit}"))?;
+        ensure(commit >= known || self.forced, || format!("{id}: commit goes back from {known} to {commit}"))?;
         ensure(commit <= last.seq, || format!("{id}: commit {commit} beyond {last}"))?;
         if commit == known || self.forced {
             return Ok(());
@@ -394,6 +404,7 @@ impl Oracle {
         })?;
         self.is_on_quorum(cluster, at, "committed")?;
         self.committed = (at, lineage);
+        self.committed_in.insert(at.epoch, at);
         Ok(())
     }
 
@@ -413,11 +424,12 @@ impl Oracle {
             })?;
             ensure(disk.contents() == first.contents(), || format!("{id} holds other contents"))?;
         }
-        for Acknowledged { at, level } in &self.acknowledged {
+        for Acknowledged { at, level, key } in &self.acknowledged {
             let there = first.lineage().contains(*at, first.last().seq);
+            // A log that came by a full resync holds only the newest version of each key.
             let kept = || {
                 let mut kept = cluster.nodes().flat_map(|node| node.disk().rollbacks()).flat_map(|(_, e)| e);
-                kept.any(|entry| entry.at == *at)
+                kept.any(|entry| entry.at >= *at && entry.op.key() == Some(key))
             };
             let may_go = self.forced || *level == WriteLevel::Async;
             ensure(there || (may_go && (self.wiped || kept())), || {
@@ -430,6 +442,11 @@ impl Oracle {
             ensure(stands.is_none(), || format!("{request:?} was refused, but is {stands:?}"))?;
         }
         Ok(())
+    }
+
+    /// Whether anybody was promoted by force.
+    pub(crate) fn is_forced(&self) -> bool {
+        self.forced
     }
 
     /// The last position known to be committed.

@@ -33,7 +33,7 @@ fn hold(options: &Options) -> Vec<Outcome> {
     let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
     let report = |outcome: &&Outcome| {
         let violation = outcome.violation.as_ref().expect("a broken seed");
-        let trace = outcome.tail(400).join("\n");
+        let trace = outcome.tail(trace_lines()).join("\n");
         format!("seed {}: {violation}\n{trace}", outcome.seed)
     };
     let reports: Vec<_> = broken.iter().take(20).map(report).collect();
@@ -99,4 +99,9 @@ fn the_same_seed_gives_the_same_run() {
         assert!(once.trace.len() > 1000, "something happens");
         assert_eq!(once, again);
     }
+}
+
+/// How much of a failing seed's trace to print: `KVLAB_TRACE=LINES`.
+fn trace_lines() -> usize {
+    std::env::var("KVLAB_TRACE").ok().and_then(|lines| lines.parse().ok()).unwrap_or(0)
 }
