@@ -171,7 +171,7 @@ impl Simulation {
     fn wipe(&mut self, id: NodeId) -> Result<bool, Broken> {
         let lost = |node: &&super::node::SimNode| {
             let learner = self.cluster.status(node.id()).is_some_and(|s| s.role == Role::Learner);
-            node.is_wiped() || learner || node.disk().promise().learner
+            (node.is_wiped() && !node.is_running()) || learner || node.disk().promise().learner
         };
         let (lost, minority) = (self.cluster.nodes().filter(lost).count(), (self.cluster.ids().len() - 1) / 2);
         if lost >= minority {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::replication::{Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Status, Time};
+use crate::replication::{Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Promise, Status, Time};
 use crate::storage::Job;
 
 use super::disk::SimDisk;
@@ -44,8 +44,9 @@ impl SimNode {
         self.clock_offset = clock_offset;
         let config = Config { incarnation, seed, ..self.config.clone() };
         let mut recovered = self.disk.recover();
-        // The driver's part of rule 10: a disk that is empty and should not be.
-        recovered.wiped = std::mem::take(&mut self.wiped);
+        // The driver's part of rule 10: a disk that is empty and should not be, however often it is started so.
+        self.wiped &= recovered.last == Position::ZERO && recovered.promise == Promise::default();
+        recovered.wiped = self.wiped;
         let (core, effects) = Core::new(config, recovered, now + clock_offset);
         self.core = Some(core);
         effects
@@ -128,7 +129,7 @@ impl SimNode {
         self.paused
     }
 
-    /// Whether its disk lost everything and nothing has been started on it since.
+    /// Whether its disk lost everything and holds nothing since.
     pub(crate) fn is_wiped(&self) -> bool {
         self.wiped
     }
