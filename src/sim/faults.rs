@@ -114,7 +114,7 @@ impl Simulation {
             Fault::Resume if paused => self.resume(id),
             Fault::Promote if running && !paused => self.promote(id, false),
             Fault::Force if self.options.force && running && !paused => self.promote(id, true),
-            Fault::Wipe if self.options.wipes && running => return self.wipe(id),
+            Fault::Wipe if self.options.wipes && self.temper.ordered && running => return self.wipe(id),
             Fault::Mend => self.mend()?,
             Fault::Cleanup => {
                 self.note(|| format!("{id} drops tombstones"));
@@ -156,8 +156,8 @@ impl Simulation {
     fn resume(&mut self, id: NodeId) {
         self.note(|| format!("resume {id}"));
         self.cluster.node_mut(id).set_paused(false);
-        for task in self.held.remove(&id).unwrap_or_default() {
-            let delay = self.dice.between(0, 2000);
+        for (i, task) in self.held.remove(&id).unwrap_or_default().into_iter().enumerate() {
+            let delay = if self.temper.ordered { i as u64 } else { self.dice.between(0, 2000) };
             self.later(Duration::from_micros(delay), task);
         }
     }

@@ -108,19 +108,16 @@ pub(crate) struct Weather {
     pub(crate) drop: u32,
     /// Of a thousand messages, how many arrive twice.
     pub(crate) duplicate: u32,
-    /// Messages of one link keep their order, as on one connection.
-    pub(crate) ordered: bool,
 }
 
 impl Weather {
-    /// Fast, in order, without loss.
+    /// Fast and without loss.
     pub(crate) const CALM: Self = Self {
         delay_min: Duration::from_micros(200),
         delay_max: Duration::from_millis(1),
         straggle: 0,
         drop: 0,
         duplicate: 0,
-        ordered: true,
     };
 
     /// Any weather.
@@ -131,7 +128,6 @@ impl Weather {
             straggle: dice.pick(&[0, 5, 50]),
             drop: dice.pick(&[0, 0, 10, 100]),
             duplicate: dice.pick(&[0, 0, 20, 100]),
-            ordered: dice.chance(500),
         }
     }
 

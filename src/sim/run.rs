@@ -77,6 +77,8 @@ pub(super) struct Temper {
     pub(super) disk_max: Duration,
     /// Mean time between a client's operations.
     pub(super) think: Duration,
+    /// Messages of one link keep their order and come once, as on one connection.
+    pub(super) ordered: bool,
     /// Contended keys of each kind.
     pub(super) keys: u64,
 }
@@ -104,6 +106,7 @@ impl Simulation {
             fault_every: Duration::from_millis(dice.pick(&[40, 150, 400, 1500])),
             disk_max: Duration::from_micros(dice.pick(&[500, 5_000, 50_000, 200_000])),
             think: Duration::from_millis(dice.pick(&[10, 50, 200])),
+            ordered: dice.chance(500),
             keys: dice.between(1, 3),
         };
         let (backlog, window) = (dice.pick(&[200, 1000, 1 << 20]), dice.pick(&[100, 500, 1 << 20]));
@@ -237,7 +240,7 @@ impl Simulation {
     fn dispatch(&mut self, link: Link, envelope: EnvelopeId) {
         let weather = self.weather;
         let mut copies = vec![envelope];
-        if self.dice.chance(weather.duplicate) {
+        if !self.temper.ordered && self.dice.chance(weather.duplicate) {
             copies.extend(self.cluster.network_mut().duplicate(link, envelope));
         }
         for envelope in copies {
@@ -245,7 +248,7 @@ impl Simulation {
                 self.cluster.network_mut().take(link, envelope);
                 continue;
             };
-            if weather.ordered {
+            if self.temper.ordered {
                 let last = self.last_arrival.entry(link).or_default();
                 at = at.max(*last);
                 *last = at;
@@ -350,6 +353,13 @@ impl Simulation {
             seed: self.dice.number(),
             clock_offset: Duration::from_millis(self.dice.between(0, 1_000_000)),
         };
+        // A member that has forgotten everything must not meet its own past: its connections are new ones.
+        if self.cluster.node(id).is_wiped() {
+            for other in self.cluster.ids() {
+                self.cluster.network_mut().clear((id, other));
+                self.cluster.network_mut().clear((other, id));
+            }
+        }
         self.cluster.start(id, draw);
         self.look()
     }
