@@ -78,6 +78,8 @@ mod quorum;
 mod quorum_read;
 mod replica;
 mod resync;
+#[cfg(test)]
+mod scripts;
 mod status;
 mod types;
 

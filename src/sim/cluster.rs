@@ -1,0 +1,306 @@
+//! A simulated cluster: members, network and time, moved one primitive at a time.
+//!
+//! Nothing happens by itself here. Whoever drives the cluster (a golden script by hand, a simulation by chance)
+//! delivers a message, finishes a disk job, lets a timer fire, and then reads what happened from
+//! [`Cluster::take_happenings`]. This is the driver's contract of [`replication::io`](crate::replication) in its
+//! smallest form.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::replication::{
+    CHUNK_BYTES, Command, Config, Effect, Event, Input, Message, NodeId, Reply, RequestId, Status, Time,
+};
+use crate::storage::Job;
+
+use super::disk::SimDisk;
+use super::network::{EnvelopeId, Link, SimNetwork};
+use super::node::SimNode;
+
+/// Something that happened in the cluster, in order.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A process started.
+    Started { node: NodeId },
+    /// A process died, with so many disk jobs undone.
+    Crashed { node: NodeId, jobs_lost: usize },
+    /// A message was sent; without an envelope it met a cut link and is gone.
+    Sent { link: Link, envelope: Option<EnvelopeId>, message: Message },
+    /// A message arrived.
+    Received { link: Link, message: Message },
+    /// The core gave its disk a job; it is the last of the node's queue.
+    Submitted { node: NodeId, text: String, entries: Vec<crate::replication::Entry> },
+    /// The disk finished a job.
+    Durable { node: NodeId, job: Job },
+    /// A client's request reached a core.
+    Requested { node: NodeId, request: RequestId, command: Command },
+    /// A client was answered.
+    Replied { node: NodeId, request: RequestId, reply: Reply },
+    /// The process died with this request unanswered.
+    Lost { node: NodeId, request: RequestId },
+    /// The core told of a change of state.
+    Told { node: NodeId, event: Event },
+    /// Something that the contract forbids.
+    Broken { node: NodeId, what: String },
+}
+
+/// What a process draws anew at each start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartDraw {
+    /// Names its quorum-read rounds.
+    pub(crate) incarnation: u64,
+    /// Seeds its random choices.
+    pub(crate) seed: u64,
+    /// Where its clock starts.
+    pub(crate) clock_offset: Time,
+}
+
+/// Members, network and time.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    now: Time,
+    nodes: BTreeMap<NodeId, SimNode>,
+    network: SimNetwork,
+    happenings: Vec<Happening>,
+    waiting: BTreeMap<RequestId, NodeId>,
+    requests: u64,
+}
+
+impl Cluster {
+    /// Members that have not started yet.
+    pub(crate) fn new(configs: Vec<Config>, disk: impl Fn() -> Box<dyn SimDisk>) -> Self {
+        let nodes = configs.into_iter().map(|config| (config.id, SimNode::new(config, disk()))).collect();
+        Self {
+            now: Time::ZERO,
+            nodes,
+            network: SimNetwork::default(),
+            happenings: Vec::new(),
+            waiting: BTreeMap::new(),
+            requests: 0,
+        }
+    }
+
+    /// Starts a member's process on what its disk holds.
+    pub(crate) fn start(&mut self, id: NodeId, draw: StartDraw) {
+        let now = self.now;
+        let effects = self.node_mut(id).start(now, draw.incarnation, draw.seed, draw.clock_offset);
+        self.happenings.push(Happening::Started { node: id });
+        self.feed_after(id, effects);
+        for other in self.ids() {
+            if other != id && self.nodes[&other].is_running() {
+                self.feed(other, Input::Link { to: id, up: true });
+                self.feed(id, Input::Link { to: other, up: true });
+            }
+        }
+    }
+
+    /// A member's process dies; see [`SimNode::crash`] for what its disk keeps.
+    pub(crate) fn crash(&mut self, id: NodeId, survivors: usize, torn: usize) {
+        let jobs_lost = self.node_mut(id).crash(survivors, torn);
+        self.happenings.push(Happening::Crashed { node: id, jobs_lost });
+        let lost: Vec<_> = self.waiting.iter().filter(|&(_, node)| *node == id).map(|(r, _)| *r).collect();
+        for request in lost {
+            self.waiting.remove(&request);
+            self.happenings.push(Happening::Lost { node: id, request });
+        }
+        for other in self.ids() {
+            if self.nodes[&other].is_running() && !self.nodes[&other].is_paused() {
+                self.feed(other, Input::Link { to: id, up: false });
+            }
+        }
+    }
+
+    /// A client's request reaches a running member. The answer is a [`Happening::Replied`], now or later.
+    pub(crate) fn request(&mut self, id: NodeId, command: Command) -> RequestId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.waiting.insert(request, id);
+        self.happenings.push(Happening::Requested { node: id, request, command: command.clone() });
+        self.feed(id, Input::Request { request, command });
+        request
+    }
+
+    /// A message arrives. One to a process that is down is lost.
+    pub(crate) fn deliver(&mut self, link: Link, envelope: EnvelopeId) {
+        let Some(envelope) = self.network.take(link, envelope) else { return };
+        let (from, to) = link;
+        if self.nodes[&to].is_running() {
+            assert!(!self.nodes[&to].is_paused(), "a delivery to {to}, which is paused");
+            let message = envelope.message;
+            self.happenings.push(Happening::Received { link, message: message.clone() });
+            self.feed(to, Input::Peer { from, message });
+        }
+    }
+
+    /// A member's disk finishes its oldest job. Returns whether there was one.
+    pub(crate) fn persist(&mut self, id: NodeId) -> bool {
+        let Some((job, input)) = self.node_mut(id).persist() else { return false };
+        self.happenings.push(Happening::Durable { node: id, job });
+        if let Some(input) = input {
+            self.feed(id, input);
+        }
+        true
+    }
+
+    /// Lets a member's timer fire.
+    pub(crate) fn tick(&mut self, id: NodeId) {
+        self.feed(id, Input::Tick);
+        let due = self.nodes[&id].deadline();
+        if due.is_some_and(|due| due <= self.now) {
+            let what = format!("wants to be ticked at {due:?}, which is not after {:?}", self.now);
+            self.happenings.push(Happening::Broken { node: id, what });
+        }
+    }
+
+    /// Moves time on.
+    ///
+    /// # Panics
+    /// If it would go back.
+    pub(crate) fn set_now(&mut self, now: Time) {
+        assert!(self.now <= now, "time goes back from {:?} to {now:?}", self.now);
+        self.now = now;
+    }
+
+    /// The earliest deadline of a running member, with the member.
+    pub(crate) fn next_deadline(&self) -> Option<(Time, NodeId)> {
+        self.nodes.values().filter_map(|node| Some((node.deadline()?, node.id()))).min()
+    }
+
+    /// The simulation's time.
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    /// What happened since this was last asked.
+    pub(crate) fn take_happenings(&mut self) -> Vec<Happening> {
+        std::mem::take(&mut self.happenings)
+    }
+
+    /// The members, ascending.
+    pub(crate) fn ids(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// A member.
+    pub(crate) fn node(&self, id: NodeId) -> &SimNode {
+        &self.nodes[&id]
+    }
+
+    /// A member.
+    pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut SimNode {
+        self.nodes.get_mut(&id).expect("a member of the cluster")
+    }
+
+    /// All members, ascending.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &SimNode> {
+        self.nodes.values()
+    }
+
+    /// What a watcher of a member sees. `None`: its process is down.
+    pub(crate) fn status(&self, id: NodeId) -> Option<Status> {
+        self.nodes[&id].status(self.now)
+    }
+
+    /// The network.
+    pub(crate) fn network(&self) -> &SimNetwork {
+        &self.network
+    }
+
+    /// The network.
+    pub(crate) fn network_mut(&mut self) -> &mut SimNetwork {
+        &mut self.network
+    }
+
+    /// Requests that have no answer yet.
+    pub(crate) fn waiting(&self) -> BTreeSet<RequestId> {
+        self.waiting.keys().copied().collect()
+    }
+
+    fn feed(&mut self, id: NodeId, input: Input) {
+        let now = self.now;
+        let effects = self.node_mut(id).step(now, input);
+        self.feed_after(id, effects);
+    }
+
+    /// Carries out effects, and feeds the answers that they ask for, lookups before all others.
+    fn feed_after(&mut self, id: NodeId, effects: Vec<Effect>) {
+        let (mut lookups, mut views) = (VecDeque::new(), VecDeque::new());
+        self.carry_out(id, effects, &mut lookups, &mut views);
+        while let Some(input) = lookups.pop_front().or_else(|| views.pop_front()) {
+            let now = self.now;
+            let effects = self.node_mut(id).step(now, input);
+            self.carry_out(id, effects, &mut lookups, &mut views);
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        id: NodeId,
+        effects: Vec<Effect>,
+        lookups: &mut VecDeque<Input>,
+        views: &mut VecDeque<Input>,
+    ) {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => self.send(id, to, message),
+                Effect::Reply { request, reply } => self.reply(id, request, reply),
+                Effect::Event(event) => self.happenings.push(Happening::Told { node: id, event }),
+                Effect::Read { token, key } => {
+                    let found = self.nodes[&id].disk().get(&key);
+                    lookups.push_back(Input::ReadDone { token, found });
+                }
+                Effect::SnapshotOpen { id: view } => {
+                    let (at, bytes_total) = self.node_mut(id).disk_mut().open_view(view);
+                    views.push_back(Input::SnapshotOpened { id: view, at, bytes_total });
+                }
+                Effect::SnapshotRead { id: view } => {
+                    let (entries, done) = self.node_mut(id).disk_mut().read_view(view, CHUNK_BYTES);
+                    views.push_back(Input::SnapshotRead { id: view, entries, done });
+                }
+                Effect::SnapshotClose { id: view } => self.node_mut(id).disk_mut().close_view(view),
+                effect => self.submit(id, job_of(effect)),
+            }
+        }
+    }
+
+    fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
+        if to == from || !self.nodes.contains_key(&to) {
+            let what = format!("sends to {to}: {message:?}");
+            self.happenings.push(Happening::Broken { node: from, what });
+            return;
+        }
+        let link = (from, to);
+        let envelope = self.network.send(link, message.clone());
+        self.happenings.push(Happening::Sent { link, envelope, message });
+    }
+
+    fn reply(&mut self, node: NodeId, request: RequestId, reply: Reply) {
+        if self.waiting.remove(&request).is_none() {
+            let what = format!("answers {request:?}, which is not waiting: {reply:?}");
+            self.happenings.push(Happening::Broken { node, what });
+            return;
+        }
+        self.happenings.push(Happening::Replied { node, request, reply });
+    }
+
+    fn submit(&mut self, id: NodeId, job: Job) {
+        let (text, entries) = (super::text::job(&job), super::node::entries_of(&job).to_vec());
+        let entries = if matches!(job, Job::Append { .. }) { entries } else { Vec::new() };
+        self.node_mut(id).submit(job);
+        self.happenings.push(Happening::Submitted { node: id, text, entries });
+    }
+}
+
+/// The disk's part of an effect.
+fn job_of(effect: Effect) -> Job {
+    match effect {
+        Effect::Append { log, entries } => Job::Append { log, entries },
+        Effect::Save { promise } => Job::Save { promise },
+        Effect::InstallBegin { id } => Job::InstallBegin { id },
+        Effect::InstallChunk { id, entries } => Job::InstallChunk { id, entries },
+        Effect::InstallCommit { id, log, at, lineage, fork } => {
+            Job::InstallCommit { id, log, at, lineage, fork }
+        }
+        Effect::InstallAbort { id } => Job::InstallAbort { id },
+        effect => unreachable!("not for the disk: {effect:?}"),
+    }
+}

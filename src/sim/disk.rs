@@ -1,0 +1,342 @@
+//! A simulated disk: what of a member survives a crash.
+//!
+//! The queue of jobs that are still on their way lives with the node ([`SimNode`](super::node::SimNode)); a disk
+//! is told to carry out one job at a time and what it has carried out is durable. That is the whole seam: a disk
+//! made of the real storage code over its in-memory file system needs nothing else.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::replication::{
+    Entry, Found, Input, Lineage, LogId, Op, Position, Promise, Recovered, Rollback, SnapshotId,
+};
+use crate::storage::Job;
+
+/// One member's disk.
+pub(crate) trait SimDisk: fmt::Debug {
+    /// Carries out a job durably and takes it into the state that reads are answered from. Returns what the
+    /// core is to hear, if anything.
+    fn execute(&mut self, job: Job) -> Option<Input>;
+
+    /// A crash in the middle of `job`: its first `entries` entries, if it has any, reach the disk.
+    fn tear(&mut self, job: Job, entries: usize);
+
+    /// What the durable state holds for a key.
+    fn get(&self, key: &[u8]) -> Found;
+
+    /// Opens a frozen view of the durable state. Returns its position and how many bytes will come.
+    fn open_view(&mut self, id: SnapshotId) -> (Position, u64);
+
+    /// The view's next records, at most `bytes_max` of weight or one record, and whether none follow.
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool);
+
+    /// Forgets a view.
+    fn close_view(&mut self, id: SnapshotId);
+
+    /// What a member starts with: forgets what a process held in memory, and reads the rest.
+    fn recover(&mut self) -> Recovered;
+
+    /// Loses everything.
+    fn wipe(&mut self);
+
+    /// Drops the tombstones of the durable state, leaving their floor behind.
+    fn cleanup(&mut self);
+
+    /// Where the durable log ends.
+    fn last(&self) -> Position;
+
+    /// The durable log's lineage.
+    fn lineage(&self) -> &Lineage;
+
+    /// The durable promise.
+    fn promise(&self) -> Promise;
+
+    /// The records of the durable log, ascending; there may be gaps where a full resync left things out.
+    fn records(&self) -> &[Entry];
+
+    /// Every live key and its value.
+    fn contents(&self) -> BTreeMap<Bytes, Bytes>;
+
+    /// Entries that installations have discarded, with the file that keeps each lot.
+    fn rollbacks(&self) -> &[(String, Vec<Entry>)];
+}
+
+/// A disk of plain collections: each job is carried out whole, and only when asked for.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryDisk {
+    /// The log as the running process names it; `None` until it has appended.
+    log: Option<LogId>,
+    records: Vec<Entry>,
+    last: Position,
+    lineage: Lineage,
+    promise: Promise,
+    /// Newest version of each key, tombstones among them.
+    index: BTreeMap<Bytes, (Option<Bytes>, Position)>,
+    /// Up to here, tombstones have been dropped.
+    floor: Position,
+    installing: Option<(SnapshotId, Vec<Entry>)>,
+    views: BTreeMap<SnapshotId, VecDeque<Entry>>,
+    rollbacks: Vec<(String, Vec<Entry>)>,
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn append(&mut self, entries: Vec<Entry>) {
+        for entry in entries {
+            assert_eq!(entry.at.seq, self.last.seq + 1, "entry {} does not follow {}", entry.at, self.last);
+            self.lineage.extend(entry.at);
+            self.last = entry.at;
+            self.take_in(entry);
+        }
+    }
+
+    fn take_in(&mut self, entry: Entry) {
+        match &entry.op {
+            Op::Noop => {}
+            Op::Put { key, value } => {
+                self.index.insert(key.clone(), (Some(value.clone()), entry.at));
+            }
+            Op::Del { key } => {
+                self.index.insert(key.clone(), (None, entry.at));
+            }
+        }
+        self.records.push(entry);
+    }
+
+    fn install(
+        &mut self,
+        records: Vec<Entry>,
+        at: Position,
+        lineage: Lineage,
+        fork: Position,
+    ) -> Option<Rollback> {
+        assert!(lineage.contains(at, at.seq), "a state as of {at} is not on its own lineage {lineage:?}");
+        assert!(self.lineage.contains(fork, self.last.seq), "fork {fork} is not on the old lineage");
+        assert!(lineage.contains(fork, at.seq), "fork {fork} is not on the new lineage");
+        let discarded: Vec<_> = self.records.iter().filter(|r| r.at.seq > fork.seq).cloned().collect();
+        let rollback = discarded.first().map(|first| Rollback {
+            entries: discarded.len() as u64,
+            file: format!("rollback/{}-{}.jsonl", first.at.epoch, first.at.seq),
+        });
+        if let Some(rollback) = &rollback {
+            self.rollbacks.push((rollback.file.clone(), discarded));
+        }
+        self.records.clear();
+        self.index.clear();
+        for record in records {
+            assert!(record.at <= at, "record {} of a state as of {at}", record.at);
+            self.take_in(record);
+        }
+        self.last = at;
+        self.lineage = lineage;
+        // The state leaves out what its sender had dropped, so whatever it does not hold is absent as of `at`.
+        self.floor = at;
+        rollback
+    }
+}
+
+impl SimDisk for MemoryDisk {
+    fn execute(&mut self, job: Job) -> Option<Input> {
+        match job {
+            Job::Append { log, entries } => {
+                assert_eq!(*self.log.get_or_insert(log), log, "an append to a log that has been replaced");
+                assert!(!entries.is_empty(), "an append of nothing");
+                self.append(entries);
+                Some(Input::Persisted { log, through: self.last.seq })
+            }
+            Job::Save { promise } => {
+                self.promise = promise;
+                Some(Input::Saved { promise })
+            }
+            Job::InstallBegin { id } => {
+                self.installing = Some((id, Vec::new()));
+                None
+            }
+            Job::InstallChunk { id, entries } => {
+                let (begun, records) = self.installing.as_mut().expect("a chunk without an installation");
+                assert_eq!(*begun, id, "a chunk of another installation");
+                records.extend(entries);
+                Some(Input::ChunkStored { id })
+            }
+            Job::InstallCommit { id, log, at, lineage, fork } => {
+                let (begun, records) = self.installing.take().expect("a commit without an installation");
+                assert_eq!(begun, id, "a commit of another installation");
+                assert_ne!(self.log, Some(log), "a new log with the name of the old one");
+                self.log = Some(log);
+                let rollback = self.install(records, at, lineage, fork);
+                Some(Input::Installed { id, log, rollback })
+            }
+            Job::InstallAbort { id } => {
+                self.installing.take_if(|(begun, _)| *begun == id);
+                None
+            }
+        }
+    }
+
+    fn tear(&mut self, job: Job, entries: usize) {
+        if let Job::Append { entries: mut whole, .. } = job {
+            whole.truncate(entries);
+            self.append(whole);
+        }
+    }
+
+    fn get(&self, key: &[u8]) -> Found {
+        match self.index.get(key) {
+            Some((value, version)) => Found { value: value.clone(), version: *version },
+            None => Found { value: None, version: self.floor },
+        }
+    }
+
+    fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {
+        let mut records: Vec<Entry> = self
+            .index
+            .iter()
+            .map(|(key, (value, at))| {
+                let key = key.clone();
+                let op = match value.clone() {
+                    Some(value) => Op::Put { key, value },
+                    None => Op::Del { key },
+                };
+                Entry { at: *at, op }
+            })
+            .collect();
+        records.sort_by_key(|record| record.at.seq);
+        let bytes = records.iter().map(|record| record.weight() as u64).sum();
+        self.views.insert(id, records.into());
+        (self.last, bytes)
+    }
+
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool) {
+        let view = self.views.get_mut(&id).expect("a read of a view that is not open");
+        let (mut chunk, mut bytes) = (Vec::new(), 0);
+        while let Some(record) = view.front() {
+            bytes += record.weight();
+            if bytes > bytes_max && !chunk.is_empty() {
+                break;
+            }
+            chunk.extend(view.pop_front());
+        }
+        (chunk, view.is_empty())
+    }
+
+    fn close_view(&mut self, id: SnapshotId) {
+        self.views.remove(&id);
+    }
+
+    fn recover(&mut self) -> Recovered {
+        self.log = None;
+        self.installing = None;
+        self.views.clear();
+        let (last, lineage) = (self.last, self.lineage.clone());
+        Recovered { last, lineage, promise: self.promise, wiped: false }
+    }
+
+    fn wipe(&mut self) {
+        // What a wiped disk had rolled back is gone from the disk, but the simulator still wants to account for it.
+        *self = Self { rollbacks: std::mem::take(&mut self.rollbacks), ..Self::default() };
+    }
+
+    fn cleanup(&mut self) {
+        self.index.retain(|_, (value, _)| value.is_some());
+        self.floor = self.last;
+    }
+
+    fn last(&self) -> Position {
+        self.last
+    }
+
+    fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    fn promise(&self) -> Promise {
+        self.promise
+    }
+
+    fn records(&self) -> &[Entry] {
+        &self.records
+    }
+
+    fn contents(&self) -> BTreeMap<Bytes, Bytes> {
+        self.index.iter().filter_map(|(key, (value, _))| Some((key.clone(), value.clone()?))).collect()
+    }
+
+    fn rollbacks(&self) -> &[(String, Vec<Entry>)] {
+        &self.rollbacks
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replication::{Epoch, NodeId};
+
+    const ONE: Epoch = Epoch::new(1, NodeId(1));
+    const TWO: Epoch = Epoch::new(2, NodeId(2));
+
+    fn put(epoch: Epoch, seq: u64, key: &'static str, value: &'static str) -> Entry {
+        Entry { at: Position::new(epoch, seq), op: Op::Put { key: key.into(), value: value.into() } }
+    }
+
+    fn append(entries: Vec<Entry>) -> Job {
+        Job::Append { log: LogId(0), entries }
+    }
+
+    #[test]
+    fn a_torn_append_leaves_a_prefix() {
+        let mut disk = MemoryDisk::new();
+        disk.tear(append(vec![put(ONE, 1, "a", "1"), put(ONE, 2, "a", "2")]), 1);
+        let recovered = disk.recover();
+        assert_eq!(recovered.last, Position::new(ONE, 1));
+        assert_eq!(disk.get(b"a").value.as_deref(), Some(&b"1"[..]));
+    }
+
+    #[test]
+    fn an_installation_replaces_everything_and_keeps_what_it_discards() {
+        let mut disk = MemoryDisk::new();
+        disk.execute(append(vec![put(ONE, 1, "a", "1"), put(ONE, 2, "b", "2")]));
+        let id = SnapshotId(1);
+        disk.execute(Job::InstallBegin { id });
+        disk.execute(Job::InstallChunk { id, entries: vec![put(TWO, 2, "c", "3")] });
+        assert_eq!(disk.get(b"b").value.as_deref(), Some(&b"2"[..]), "the old state is whole until the end");
+        let lineage = Lineage::from_spans(vec![(ONE, 1), (TWO, 2)]).unwrap();
+        let done = disk.execute(Job::InstallCommit {
+            id,
+            log: LogId(1),
+            at: Position::new(TWO, 3),
+            lineage,
+            fork: Position::new(ONE, 1),
+        });
+        let rollback = Rollback { entries: 1, file: "rollback/1@n1-2.jsonl".to_owned() };
+        assert_eq!(done, Some(Input::Installed { id, log: LogId(1), rollback: Some(rollback) }));
+        assert_eq!(disk.get(b"b"), Found { value: None, version: Position::new(TWO, 3) });
+        assert_eq!(disk.rollbacks()[0].1, vec![put(ONE, 2, "b", "2")]);
+    }
+
+    #[test]
+    fn an_interrupted_installation_is_forgotten() {
+        let mut disk = MemoryDisk::new();
+        disk.execute(append(vec![put(ONE, 1, "a", "1")]));
+        disk.execute(Job::InstallBegin { id: SnapshotId(1) });
+        let recovered = disk.recover();
+        assert_eq!(recovered.last, Position::new(ONE, 1));
+        assert_eq!(disk.contents().len(), 1);
+    }
+
+    #[test]
+    fn cleanup_leaves_a_floor() {
+        let mut disk = MemoryDisk::new();
+        let del = Entry { at: Position::new(ONE, 2), op: Op::Del { key: "a".into() } };
+        disk.execute(append(vec![put(ONE, 1, "a", "1"), del]));
+        disk.execute(append(vec![put(ONE, 3, "b", "2")]));
+        assert_eq!(disk.get(b"a").version, Position::new(ONE, 2));
+        disk.cleanup();
+        assert_eq!(disk.get(b"a"), Found { value: None, version: Position::new(ONE, 3) });
+    }
+}

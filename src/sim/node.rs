@@ -1,0 +1,199 @@
+//! One simulated member: a core, its disk, and the jobs between them.
+
+use std::collections::VecDeque;
+
+use crate::replication::{Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Promise, Status, Time};
+use crate::storage::Job;
+
+use super::disk::SimDisk;
+
+/// One simulated member. Lives on while its process is down: the disk does.
+#[derive(Debug)]
+pub(crate) struct SimNode {
+    config: Config,
+    core: Option<Core>,
+    disk: Box<dyn SimDisk>,
+    /// Jobs given to the disk and not yet carried out, oldest first.
+    jobs: VecDeque<Job>,
+    paused: bool,
+    starts: u64,
+    wiped: bool,
+    /// Added to the simulation's time, so that no two members' clocks agree.
+    clock_offset: Time,
+}
+
+impl SimNode {
+    /// A member that has not started yet.
+    pub(crate) fn new(config: Config, disk: Box<dyn SimDisk>) -> Self {
+        Self {
+            config,
+            core: None,
+            disk,
+            jobs: VecDeque::new(),
+            paused: false,
+            starts: 0,
+            wiped: false,
+            clock_offset: Time::ZERO,
+        }
+    }
+
+    /// Starts the process on what the disk holds.
+    pub(crate) fn start(&mut self, now: Time, incarnation: u64, seed: u64, clock_offset: Time) -> Vec<Effect> {
+        assert!(self.core.is_none(), "{} is running", self.config.id);
+        self.starts += 1;
+        self.clock_offset = clock_offset;
+        let config = Config { incarnation, seed, ..self.config.clone() };
+        let mut recovered = self.disk.recover();
+        // The driver's part of rule 10: a disk that is empty and should not be, however often it is started so.
+        self.wiped &= recovered.last == Position::ZERO && recovered.promise == Promise::default();
+        recovered.wiped = self.wiped;
+        let (core, effects) = Core::new(config, recovered, now + clock_offset);
+        self.core = Some(core);
+        effects
+    }
+
+    /// The process dies. Of the jobs under way the first `survivors` reach the disk whole, and of the next one
+    /// the first `torn` entries. Returns how many jobs were lost.
+    pub(crate) fn crash(&mut self, survivors: usize, torn: usize) -> usize {
+        assert!(self.core.take().is_some(), "{} is not running", self.config.id);
+        self.paused = false;
+        let mut jobs = std::mem::take(&mut self.jobs);
+        for job in jobs.drain(..survivors.min(jobs.len())) {
+            self.disk.execute(job);
+        }
+        let lost = jobs.len();
+        if let Some(job) = jobs.pop_front() {
+            self.disk.tear(job, torn);
+        }
+        lost
+    }
+
+    /// Replaces the disk of a process that is down by an empty one.
+    pub(crate) fn wipe(&mut self) {
+        assert!(self.core.is_none(), "{} is running", self.config.id);
+        self.disk.wipe();
+        self.wiped = true;
+    }
+
+    /// One step of the core.
+    pub(crate) fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
+        let now = now + self.clock_offset;
+        self.core.as_mut().expect("only a running node takes inputs").step(now, input)
+    }
+
+    /// When the core wants to be ticked, in the simulation's time. `None`: its process is down or stopped.
+    pub(crate) fn deadline(&self) -> Option<Time> {
+        let core = self.core.as_ref().filter(|_| !self.paused)?;
+        Some(core.deadline().saturating_sub(self.clock_offset))
+    }
+
+    /// What a watcher sees. `None`: the process is down.
+    pub(crate) fn status(&self, now: Time) -> Option<Status> {
+        Some(self.core.as_ref()?.status(now + self.clock_offset))
+    }
+
+    /// Gives the disk a job.
+    pub(crate) fn submit(&mut self, job: Job) {
+        self.jobs.push_back(job);
+    }
+
+    /// The disk finishes its oldest job.
+    pub(crate) fn persist(&mut self) -> Option<(Job, Option<Input>)> {
+        let job = self.jobs.pop_front()?;
+        let input = self.disk.execute(copy(&job));
+        Some((job, input))
+    }
+
+    /// The member.
+    pub(crate) fn id(&self) -> NodeId {
+        self.config.id
+    }
+
+    /// Its settings.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// How often it has been started.
+    pub(crate) fn starts(&self) -> u64 {
+        self.starts
+    }
+
+    /// Whether its process exists.
+    pub(crate) fn is_running(&self) -> bool {
+        self.core.is_some()
+    }
+
+    /// Whether its process is stopped.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Whether its disk lost everything and holds nothing since.
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.wiped
+    }
+
+    /// Stops the process, or lets it go on.
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Its disk.
+    pub(crate) fn disk(&self) -> &dyn SimDisk {
+        &*self.disk
+    }
+
+    /// Its disk.
+    pub(crate) fn disk_mut(&mut self) -> &mut dyn SimDisk {
+        &mut *self.disk
+    }
+
+    /// Jobs that the disk has not finished, oldest first.
+    pub(crate) fn jobs(&self) -> &VecDeque<Job> {
+        &self.jobs
+    }
+
+    /// Where the log ends as the core sees it: the durable log and what is under way to it. An installation counts
+    /// when it stands.
+    pub(crate) fn last(&self) -> Position {
+        let appended = self.jobs.iter().rev().find_map(|job| match job {
+            Job::Append { entries, .. } => entries.last().map(|entry| entry.at),
+            _ => None,
+        });
+        appended.unwrap_or_else(|| self.disk.last())
+    }
+
+    /// The lineage of the log that [`Self::last`] ends.
+    pub(crate) fn lineage(&self) -> Lineage {
+        let mut lineage = self.disk.lineage().clone();
+        for job in &self.jobs {
+            if let Job::Append { entries, .. } = job {
+                entries.iter().for_each(|entry| lineage.extend(entry.at));
+            }
+        }
+        lineage
+    }
+}
+
+/// A job again: the queue keeps one to tell of, the disk takes one.
+fn copy(job: &Job) -> Job {
+    match job {
+        Job::Append { log, entries } => Job::Append { log: *log, entries: entries.clone() },
+        Job::Save { promise } => Job::Save { promise: *promise },
+        Job::InstallBegin { id } => Job::InstallBegin { id: *id },
+        Job::InstallChunk { id, entries } => Job::InstallChunk { id: *id, entries: entries.clone() },
+        Job::InstallCommit { id, log, at, lineage, fork } => {
+            Job::InstallCommit { id: *id, log: *log, at: *at, lineage: lineage.clone(), fork: *fork }
+        }
+        Job::InstallAbort { id } => Job::InstallAbort { id: *id },
+    }
+}
+
+/// Entries that a job brings, for whoever tells of it.
+pub(crate) fn entries_of(job: &Job) -> &[Entry] {
+    match job {
+        Job::Append { entries, .. } | Job::InstallChunk { entries, .. } => entries,
+        _ => &[],
+    }
+}

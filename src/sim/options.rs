@@ -1,0 +1,89 @@
+//! What a simulation is told, and what it tells.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What may happen in a simulation. Everything else is drawn from the seed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many members, 1 to 9; `None`: 3 or 5, sometimes 2 or 4.
+    pub nodes: Option<u8>,
+    /// How long faults and clients go on, in simulated time, before everything is healed.
+    pub chaos: Duration,
+    /// Operators also promote by force. Committed writes may then be lost, and their checks rest.
+    pub force: bool,
+    /// Disks are also wiped, never those of more than a minority at a time.
+    pub wipes: bool,
+    /// Record every happening.
+    pub trace: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { nodes: None, chaos: Duration::from_secs(10), force: false, wipes: true, trace: false }
+    }
+}
+
+/// How a simulation went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What decided everything.
+    pub seed: u64,
+    /// The first promise that was broken, if any.
+    pub violation: Option<Violation>,
+    /// What went on.
+    pub counts: Counts,
+    /// One line for each happening, if asked for.
+    pub trace: Vec<String>,
+}
+
+/// A broken promise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Simulated time.
+    pub at: Duration,
+    /// What was broken, in words.
+    pub what: String,
+}
+
+/// How much went on in a simulation: one in which nothing happens proves nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Steps of cores that something came of.
+    pub steps: u64,
+    /// Messages sent.
+    pub messages: u64,
+    /// Faults injected.
+    pub faults: u64,
+    /// Epochs opened.
+    pub epochs: u64,
+    /// Writes acknowledged, of either level.
+    pub writes: u64,
+    /// Quorum reads answered with a value.
+    pub reads: u64,
+    /// Operations whose outcome is unknown.
+    pub unknown: u64,
+    /// The highest seq known to be committed.
+    pub committed: u64,
+    /// Full resyncs installed.
+    pub installs: u64,
+    /// Of these, with entries discarded.
+    pub rollbacks: u64,
+    /// Disks wiped.
+    pub wipes: u64,
+    /// Wiped members that earned their voice back.
+    pub graduations: u64,
+}
+
+impl Outcome {
+    /// The last lines of the trace, for a report.
+    pub fn tail(&self, lines: usize) -> &[String] {
+        &self.trace[self.trace.len().saturating_sub(lines)..]
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {:.6} s: {}", self.at.as_secs_f64(), self.what)
+    }
+}

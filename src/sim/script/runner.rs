@@ -1,0 +1,293 @@
+//! Plays a script: keeps the cluster, names requests, and puts what happens into words.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::replication::{Command, Config, NodeId, Reply, RequestId, Role, Time};
+use crate::sim::cluster::{Cluster, Happening, StartDraw};
+use crate::sim::disk::MemoryDisk;
+use crate::sim::network::{EnvelopeId, Link};
+use crate::sim::text;
+
+/// A script that does more than this in one command has a loop.
+const STEPS_MAX: usize = 100_000;
+/// A cluster that has no primary by then will not have one.
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+
+/// What a script plays on.
+#[derive(Debug, Default)]
+pub(super) struct Runner {
+    cluster: Option<Cluster>,
+    labels: BTreeMap<RequestId, String>,
+    counts: BTreeMap<char, usize>,
+    replies: BTreeMap<String, Reply>,
+    /// What the present block has printed.
+    out: String,
+    /// What has happened in the present block, printed or not.
+    seen: Vec<String>,
+    quiet: bool,
+}
+
+impl Runner {
+    /// Carries out the commands of a block. Returns what they print.
+    pub(super) fn block(&mut self, commands: &[(usize, String)]) -> Result<String, String> {
+        self.out.clear();
+        self.seen.clear();
+        let several = commands.iter().filter(|(_, c)| !c.starts_with("expect ")).count() > 1;
+        for (line, command) in commands {
+            let expects = command.starts_with("expect ");
+            if several && !expects {
+                self.print(&format!("> {command}"));
+            }
+            let command_words: Vec<&str> = command.split_whitespace().collect();
+            self.command(&command_words).map_err(|error| format!("line {line}: `{command}`: {error}"))?;
+        }
+        if self.out.is_empty() {
+            self.print("ok");
+        }
+        Ok(std::mem::take(&mut self.out))
+    }
+
+    fn command(&mut self, words: &[&str]) -> Result<(), String> {
+        self.quiet = words[0] == "quiet";
+        let words = if self.quiet { &words[1..] } else { words };
+        match words.first() {
+            None => Err("quiet what?".to_owned()),
+            Some(&"expect") => self.expect(&words[1..]),
+            Some(_) => super::commands::carry_out(self, words),
+        }
+    }
+
+    /// Starts the members; unless `raw`, lets the first primary win and everything settle.
+    pub(super) fn begin(&mut self, configs: Vec<Config>, raw: bool) -> Result<(), String> {
+        let cluster = Cluster::new(configs, || Box::new(MemoryDisk::new()));
+        let ids = cluster.ids();
+        self.cluster = Some(cluster);
+        let quiet = std::mem::replace(&mut self.quiet, true);
+        let said = self.out.len();
+        for id in ids {
+            self.quiet = quiet || !raw;
+            self.start(id)?;
+        }
+        if !raw {
+            self.quiet = true;
+            self.settle()?;
+            self.out.truncate(said);
+            self.show_status();
+        }
+        Ok(())
+    }
+
+    /// Starts a member. Draws are small numbers, so that scripts can be read.
+    pub(super) fn start(&mut self, id: NodeId) -> Result<(), String> {
+        let cluster = self.cluster_mut()?;
+        let incarnation = u64::from(id.0) * 16 + cluster.node(id).starts();
+        cluster.start(id, StartDraw { incarnation, seed: incarnation, clock_offset: Time::ZERO });
+        self.flush()
+    }
+
+    /// Runs until one primary has established itself and everybody has everything.
+    fn settle(&mut self) -> Result<(), String> {
+        let deadline = self.cluster()?.now() + SETTLE_MAX;
+        while !self.is_settled()? {
+            if self.cluster()?.now() >= deadline {
+                self.show_status();
+                return Err(format!("no settled primary within {SETTLE_MAX:?}\n{}", self.out));
+            }
+            self.run(Duration::from_millis(50))?;
+        }
+        self.stabilize()
+    }
+
+    fn is_settled(&self) -> Result<bool, String> {
+        let cluster = self.cluster()?;
+        let states: Vec<_> = cluster.ids().into_iter().filter_map(|id| cluster.status(id)).collect();
+        let primaries = states.iter().filter(|s| s.role == Role::Primary).count();
+        let agree = states.windows(2).all(|w| w[0].last == w[1].last && w[0].commit == w[1].commit);
+        let following = states.iter().all(|s| s.primary.is_some() && s.commit == s.last.seq);
+        Ok(primaries == 1 && agree && following)
+    }
+
+    /// Passes a client's request on.
+    pub(super) fn request(&mut self, id: NodeId, command: Command) -> Result<(), String> {
+        self.running(id)?;
+        self.cluster_mut()?.request(id, command);
+        self.flush()
+    }
+
+    /// Lets a message arrive.
+    pub(super) fn deliver(&mut self, link: Link, envelope: EnvelopeId) -> Result<(), String> {
+        self.cluster_mut()?.deliver(link, envelope);
+        self.flush()
+    }
+
+    /// Lets a disk finish one job. Returns whether there was one.
+    pub(super) fn persist(&mut self, id: NodeId) -> Result<bool, String> {
+        let some = self.cluster_mut()?.persist(id);
+        self.flush()?;
+        Ok(some)
+    }
+
+    /// Persists and delivers until nothing is left to do without time passing.
+    pub(super) fn stabilize(&mut self) -> Result<(), String> {
+        for _ in 0..STEPS_MAX {
+            let cluster = self.cluster()?;
+            let busy = cluster.nodes().find(|n| n.is_running() && !n.is_paused() && !n.jobs().is_empty());
+            if let Some(id) = busy.map(crate::sim::node::SimNode::id) {
+                self.persist(id)?;
+                continue;
+            }
+            let ready = |&(link, _): &(Link, EnvelopeId)| !cluster.node(link.1).is_paused();
+            let Some((link, envelope)) = cluster.network().under_way().into_iter().find(ready) else {
+                return Ok(());
+            };
+            self.deliver(link, envelope)?;
+        }
+        Err(format!("no end in sight after {STEPS_MAX} steps"))
+    }
+
+    /// Time passes and timers fire, but nothing arrives.
+    pub(super) fn tick(&mut self, by: Duration) -> Result<(), String> {
+        let end = self.cluster()?.now() + by;
+        for _ in 0..STEPS_MAX {
+            if !self.fire_next_before(end)? {
+                self.cluster_mut()?.set_now(end);
+                return Ok(());
+            }
+        }
+        Err(format!("no end in sight after {STEPS_MAX} timers"))
+    }
+
+    /// Time passes and everything arrives at once.
+    pub(super) fn run(&mut self, by: Duration) -> Result<(), String> {
+        let end = self.cluster()?.now() + by;
+        for _ in 0..STEPS_MAX {
+            self.stabilize()?;
+            if !self.fire_next_before(end)? {
+                self.cluster_mut()?.set_now(end);
+                return self.stabilize();
+            }
+        }
+        Err(format!("no end in sight after {STEPS_MAX} timers"))
+    }
+
+    fn fire_next_before(&mut self, end: Time) -> Result<bool, String> {
+        let cluster = self.cluster_mut()?;
+        let Some((due, id)) = cluster.next_deadline().filter(|&(due, _)| due <= end) else {
+            return Ok(false);
+        };
+        cluster.set_now(due.max(cluster.now()));
+        cluster.tick(id);
+        self.flush()?;
+        Ok(true)
+    }
+
+    /// Prints every member's state.
+    pub(super) fn show_status(&mut self) {
+        let Ok(cluster) = self.cluster() else { return };
+        let lines: Vec<_> = cluster
+            .nodes()
+            .map(|node| match cluster.status(node.id()) {
+                None => format!("{} is down", node.id()),
+                Some(status) if node.is_paused() => format!("{} (paused)", text::status(&status)),
+                Some(status) => text::status(&status),
+            })
+            .collect();
+        lines.iter().for_each(|line| self.print(line));
+    }
+
+    /// The members and the network.
+    pub(super) fn cluster(&self) -> Result<&Cluster, String> {
+        self.cluster.as_ref().ok_or_else(|| "the first command is `cluster`".to_owned())
+    }
+
+    /// The members and the network.
+    pub(super) fn cluster_mut(&mut self) -> Result<&mut Cluster, String> {
+        self.cluster.as_mut().ok_or_else(|| "the first command is `cluster`".to_owned())
+    }
+
+    /// Fails unless a member runs.
+    pub(super) fn running(&self, id: NodeId) -> Result<(), String> {
+        let cluster = self.cluster()?;
+        match cluster.ids().contains(&id) {
+            false => Err(format!("{id} is not a member")),
+            true if !cluster.node(id).is_running() => Err(format!("{id} is down")),
+            true if cluster.node(id).is_paused() => Err(format!("{id} is paused")),
+            true => Ok(()),
+        }
+    }
+
+    /// The answer to a labelled request, if it has come.
+    pub(super) fn reply(&self, label: &str) -> Result<Option<&Reply>, String> {
+        if !self.labels.values().any(|known| known == label) {
+            return Err(format!("there is no request {label}"));
+        }
+        Ok(self.replies.get(label))
+    }
+
+    /// What has happened in the present block.
+    pub(super) fn seen(&self) -> &[String] {
+        &self.seen
+    }
+
+    /// Prints a line.
+    pub(super) fn print(&mut self, line: &str) {
+        self.out += line;
+        self.out.push('\n');
+    }
+
+    /// Puts what has happened into words: what came first at the margin, what followed from it indented.
+    pub(super) fn flush(&mut self) -> Result<(), String> {
+        for happening in self.cluster_mut()?.take_happenings() {
+            self.tell(&happening)?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, happening: &Happening) -> Result<(), String> {
+        if let Happening::Requested { request, command, .. } = happening {
+            self.name(*request, command);
+        }
+        let label = |request: RequestId| self.labels[&request].clone();
+        let line = text::happening(happening, label);
+        if let Happening::Broken { .. } = happening {
+            return Err(line);
+        }
+        if let Happening::Replied { request, reply, .. } = happening {
+            self.replies.insert(self.labels[request].clone(), reply.clone());
+        }
+        let cause = matches!(
+            happening,
+            Happening::Started { .. }
+                | Happening::Crashed { .. }
+                | Happening::Received { .. }
+                | Happening::Durable { .. }
+                | Happening::Requested { .. }
+        );
+        let machinery = matches!(
+            happening,
+            Happening::Sent { .. }
+                | Happening::Received { .. }
+                | Happening::Submitted { .. }
+                | Happening::Durable { .. }
+        );
+        if !(self.quiet && machinery) {
+            let indent = if cause || self.quiet { "" } else { "  " };
+            self.print(&format!("{indent}{line}"));
+        }
+        self.seen.push(line);
+        Ok(())
+    }
+
+    /// Labels a request by its kind: `w1`, `r1`, `p1`.
+    fn name(&mut self, request: RequestId, command: &Command) {
+        let kind = match command {
+            Command::Write { .. } => 'w',
+            Command::Read { .. } => 'r',
+            Command::Promote { .. } => 'p',
+        };
+        let count = self.counts.entry(kind).or_default();
+        *count += 1;
+        self.labels.insert(request, format!("{kind}{count}"));
+    }
+}

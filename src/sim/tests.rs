@@ -1,0 +1,107 @@
+//! Thousands of seeds. `KVLAB_SEEDS=0..5000` chooses which; `KVLAB_TRACE=1` prints how a failing one went.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Counts, Options, Outcome, Violation, simulate};
+
+/// Seeds of an ordinary test run: a few seconds.
+const SEEDS: Range<u64> = 0..100;
+
+fn seeds() -> Range<u64> {
+    let Ok(text) = std::env::var("KVLAB_SEEDS") else { return SEEDS };
+    let (from, to) = text.split_once("..").expect("KVLAB_SEEDS is like 0..5000");
+    from.parse().expect("a seed")..to.parse().expect("a seed")
+}
+
+/// Plays a seed; a panic of the core is a violation like any other.
+fn play(seed: u64, options: &Options) -> Outcome {
+    catch_unwind(AssertUnwindSafe(|| simulate(seed, options))).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        let what = format!("panicked: {}", text.unwrap_or_default());
+        let violation = Some(Violation { at: std::time::Duration::ZERO, what });
+        Outcome { seed, violation, counts: Counts::default(), trace: Vec::new() }
+    })
+}
+
+/// Plays all seeds and fails with those that broke a promise. Returns what went on in all of them.
+fn hold(options: &Options) -> Vec<Outcome> {
+    let trace = std::env::var_os("KVLAB_TRACE").is_some();
+    let options = Options { trace, ..options.clone() };
+    let outcomes: Vec<_> = seeds().map(|seed| play(seed, &options)).collect();
+    let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
+    let report = |outcome: &&Outcome| {
+        let violation = outcome.violation.as_ref().expect("a broken seed");
+        let trace = outcome.tail(trace_lines()).join("\n");
+        format!("seed {}: {violation}\n{trace}", outcome.seed)
+    };
+    let reports: Vec<_> = broken.iter().take(20).map(report).collect();
+    assert!(
+        broken.is_empty(),
+        "{} of {} seeds broke a promise (replay one with KVLAB_TRACE=1 KVLAB_SEEDS=N..N+1)\n{}",
+        broken.len(),
+        outcomes.len(),
+        reports.join("\n")
+    );
+    outcomes
+}
+
+fn total(outcomes: &[Outcome], of: impl Fn(&Counts) -> u64) -> u64 {
+    outcomes.iter().map(|outcome| of(&outcome.counts)).sum()
+}
+
+#[test]
+fn promises_hold_whatever_happens() {
+    let outcomes = hold(&Options::default());
+    let sum = |of: fn(&Counts) -> u64| total(&outcomes, of);
+    println!(
+        "{} seeds: {} steps, {} faults, {} epochs, {} writes, {} reads, {} unknown, {} committed, {} installs, {} \
+         rollbacks, {} wipes, {} graduations",
+        outcomes.len(),
+        sum(|c| c.steps),
+        sum(|c| c.faults),
+        sum(|c| c.epochs),
+        sum(|c| c.writes),
+        sum(|c| c.reads),
+        sum(|c| c.unknown),
+        sum(|c| c.committed),
+        sum(|c| c.installs),
+        sum(|c| c.rollbacks),
+        sum(|c| c.wipes),
+        sum(|c| c.graduations),
+    );
+    if outcomes.len() >= 50 {
+        let happened = [
+            ("epochs", sum(|c| c.epochs)),
+            ("writes", sum(|c| c.writes)),
+            ("reads", sum(|c| c.reads)),
+            ("unknown outcomes", sum(|c| c.unknown)),
+            ("rollbacks", sum(|c| c.rollbacks)),
+            ("graduations", sum(|c| c.graduations)),
+        ];
+        for (what, count) in happened {
+            assert!(count >= outcomes.len() as u64 / 10, "{count} {what}: these seeds prove little");
+        }
+    }
+}
+
+#[test]
+fn what_force_may_not_break() {
+    hold(&Options { force: true, wipes: false, ..Options::default() });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    let options = Options { trace: true, ..Options::default() };
+    for seed in [1, 2, 3] {
+        let (once, again) = (simulate(seed, &options), simulate(seed, &options));
+        assert!(once.trace.len() > 1000, "something happens");
+        assert_eq!(once, again);
+    }
+}
+
+/// How much of a failing seed's trace to print: `KVLAB_TRACE=LINES`.
+fn trace_lines() -> usize {
+    std::env::var("KVLAB_TRACE").ok().and_then(|lines| lines.parse().ok()).unwrap_or(0)
+}

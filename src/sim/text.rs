@@ -1,0 +1,356 @@
+//! What happens in a simulation, in words: one line each, the same in golden scripts and in traces.
+
+use bytes::Bytes;
+
+use crate::replication::{
+    Ballot, Command, Entry, Epoch, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
+    ResyncReason, RoundId, Status, Vote, WriteLevel,
+};
+use crate::storage::Job;
+
+use super::cluster::Happening;
+
+/// `1@n1/2 put k=v`.
+pub(crate) fn entry(entry: &Entry) -> String {
+    format!("{} {}", entry.at, op(&entry.op))
+}
+
+/// `put k=v`, `del k`, `noop`.
+pub(crate) fn op(op: &Op) -> String {
+    match op {
+        Op::Noop => "noop".to_owned(),
+        Op::Put { key, value } => format!("put {}={}", word(key), word(value)),
+        Op::Del { key } => format!("del {}", word(key)),
+    }
+}
+
+/// Entries one after the other; of many, the first and the last.
+pub(crate) fn entries(list: &[Entry]) -> String {
+    const WHOLE_MAX: usize = 4;
+    match list {
+        [] => "nothing".to_owned(),
+        [first, .., last] if list.len() > WHOLE_MAX => {
+            format!("{} … {} ({} entries)", entry(first), entry(last), list.len())
+        }
+        list => list.iter().map(entry).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// `v (1@n1/2)`, `absent (1@n1/3)`.
+pub(crate) fn found(found: &Found) -> String {
+    let value = found.value.as_ref().map_or_else(|| "absent".to_owned(), word);
+    format!("{value} ({})", found.version)
+}
+
+/// A message whole.
+pub(crate) fn message(message: &Message) -> String {
+    match message {
+        Message::Heartbeat { epoch, last, commit, sent } => {
+            format!("Heartbeat {epoch} last={last} commit={commit} sent={sent}")
+        }
+        Message::Ack { epoch, durable, learner } => {
+            format!("Ack {epoch} durable={durable}{}", if *learner { " (learner)" } else { "" })
+        }
+        Message::Sync { epoch, last } => format!("Sync {epoch} last={last}"),
+        Message::Append { epoch, prev, entries: list, commit } => {
+            format!("Append {epoch} after {prev}: {} commit={commit}", entries(list))
+        }
+        Message::Refused { epoch, promised, opened } => {
+            let how = if *opened { "opened" } else { "only voted for" };
+            format!("Refused {epoch}: promised {promised} ({how})")
+        }
+        Message::VoteRequest { epoch, pre, operator, last } => {
+            let by = if *operator { " operator" } else { "" };
+            format!("{}Request {epoch}{by} last={last}", vote_name(*pre))
+        }
+        Message::VoteReply { epoch, pre, ballot: b } => {
+            format!("{}Reply {epoch}: {b}", vote_name(*pre))
+        }
+        Message::ReadRequest { round: r, key } => format!("ReadRequest {} {}", round(*r), word(key)),
+        Message::ReadAnswer { round: r, promised, last, found: f } => {
+            format!("ReadAnswer {} promised={promised} last={last}: {}", round(*r), found(f))
+        }
+        Message::SnapshotBegin { epoch, id, at, lineage, bytes_total } => {
+            let spans: Vec<_> = lineage.spans().iter().map(|(e, first)| format!("{e}/{first}")).collect();
+            let spans = spans.join(" ");
+            format!("SnapshotBegin {epoch} #{} at={at} lineage=[{spans}] {bytes_total} bytes", id.0)
+        }
+        Message::SnapshotChunk { epoch, id, index, entries: list, done } => {
+            let end = if *done { ", the last" } else { "" };
+            format!("SnapshotChunk {epoch} #{}.{index}{end}: {}", id.0, entries(list))
+        }
+        Message::SnapshotAck { epoch, id, index } => format!("SnapshotAck {epoch} #{}.{index}", id.0),
+    }
+}
+
+/// A message's name and what tells it from others of its name.
+pub(crate) fn message_name(message: &Message) -> String {
+    match message {
+        Message::Append { entries: list, .. } => match list.as_slice() {
+            [] => "Append of nothing".to_owned(),
+            [one] => format!("Append {}", one.at),
+            [first, .., last] => format!("Append {}..{}", first.at, last.at.seq),
+        },
+        Message::Ack { durable, .. } => format!("Ack {durable}"),
+        Message::Sync { last, .. } => format!("Sync {last}"),
+        Message::SnapshotChunk { id, index, .. } => format!("SnapshotChunk #{}.{index}", id.0),
+        Message::SnapshotAck { id, index, .. } => format!("SnapshotAck #{}.{index}", id.0),
+        Message::SnapshotBegin { id, .. } => format!("SnapshotBegin #{}", id.0),
+        Message::ReadRequest { round: r, .. } => format!("ReadRequest {}", round(*r)),
+        Message::ReadAnswer { round: r, .. } => format!("ReadAnswer {}", round(*r)),
+        Message::VoteRequest { epoch, pre, .. } => format!("{}Request {epoch}", vote_name(*pre)),
+        Message::VoteReply { epoch, pre, .. } => format!("{}Reply {epoch}", vote_name(*pre)),
+        Message::Heartbeat { epoch, .. } => format!("Heartbeat {epoch}"),
+        Message::Refused { epoch, .. } => format!("Refused {epoch}"),
+    }
+}
+
+/// The kind of a message, as scripts name it.
+pub(crate) fn message_kind(message: &Message) -> &'static str {
+    match message {
+        Message::Heartbeat { .. } => "Heartbeat",
+        Message::Ack { .. } => "Ack",
+        Message::Sync { .. } => "Sync",
+        Message::Append { .. } => "Append",
+        Message::Refused { .. } => "Refused",
+        Message::VoteRequest { pre, .. } => if *pre { "PreVoteRequest" } else { "VoteRequest" },
+        Message::VoteReply { pre, .. } => if *pre { "PreVoteReply" } else { "VoteReply" },
+        Message::ReadRequest { .. } => "ReadRequest",
+        Message::ReadAnswer { .. } => "ReadAnswer",
+        Message::SnapshotBegin { .. } => "SnapshotBegin",
+        Message::SnapshotChunk { .. } => "SnapshotChunk",
+        Message::SnapshotAck { .. } => "SnapshotAck",
+    }
+}
+
+fn vote_name(pre: bool) -> &'static str {
+    if pre { "PreVote" } else { "Vote" }
+}
+
+/// A job that the disk was given.
+pub(crate) fn job(job: &Job) -> String {
+    match job {
+        Job::Append { entries: list, .. } => format!("append {}", entries(list)),
+        Job::Save { promise } => {
+            let learner = if promise.learner { ", learner" } else { "" };
+            format!("save promise {}{learner}", promise.epoch)
+        }
+        Job::InstallBegin { id } => format!("begin installation #{}", id.0),
+        Job::InstallChunk { id, entries: list } => format!("install #{}: {}", id.0, entries(list)),
+        Job::InstallCommit { id, at, fork, .. } => {
+            format!("commit installation #{} at={at} fork={fork}", id.0)
+        }
+        Job::InstallAbort { id } => format!("abort installation #{}", id.0),
+    }
+}
+
+/// A job that the disk has finished.
+pub(crate) fn job_done(job: &Job) -> String {
+    match job {
+        Job::Append { entries: list, .. } => match list.as_slice() {
+            [] => "nothing".to_owned(),
+            [one] => one.at.to_string(),
+            [first, .., last] => format!("{}..{}", first.at, last.at.seq),
+        },
+        Job::Save { promise } => format!("promise {}", promise.epoch),
+        Job::InstallBegin { id } => format!("installation #{} begun", id.0),
+        Job::InstallChunk { id, .. } => format!("installation #{} chunk", id.0),
+        Job::InstallCommit { id, at, .. } => format!("installation #{}, the log is now {at}", id.0),
+        Job::InstallAbort { id } => format!("installation #{} gone", id.0),
+    }
+}
+
+/// What a client asks.
+pub(crate) fn command(command: &Command) -> String {
+    match command {
+        Command::Write { op: o, level, .. } => match level {
+            WriteLevel::Async => op(o),
+            WriteLevel::Quorum => format!("{} quorum", op(o)),
+        },
+        Command::Read { key, level, .. } => match level {
+            ReadLevel::Eventual => format!("get {}", word(key)),
+            ReadLevel::Quorum => format!("get {} quorum", word(key)),
+        },
+        Command::Promote { force } => if *force { "promote force" } else { "promote" }.to_owned(),
+    }
+}
+
+/// What a client is told.
+pub(crate) fn reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Written { at, votes: v } => format!("written {at}{}", votes(v)),
+        Reply::Value { found: f, epoch, votes: v } => format!("value {} in {epoch}{}", found(f), votes(v)),
+        Reply::Promoted { epoch, ballots: b } => format!("promoted to {epoch}{}", ballots(b)),
+        Reply::Failed(failure) => format!("failed: {failure}{}", failed_votes(failure)),
+    }
+}
+
+/// The one word by which scripts expect a reply.
+pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
+    match reply {
+        Reply::Written { .. } => "written",
+        Reply::Value { .. } => "value",
+        Reply::Promoted { .. } => "promoted",
+        Reply::Failed(failure) => match failure {
+            Failure::ReadOnly { .. } => "read-only",
+            Failure::TooStale { .. } => "too-stale",
+            Failure::WriteTimeout { .. } => "unknown",
+            Failure::Deposed { .. } => "deposed",
+            Failure::NoQuorum { .. } => "no-quorum",
+            Failure::PromotionRefused { .. } => "refused",
+            Failure::Busy(_) => "busy",
+            Failure::Invalid(_) => "invalid",
+            Failure::Stopping => "stopping",
+        },
+    }
+}
+
+fn failed_votes(failure: &Failure) -> String {
+    match failure {
+        Failure::WriteTimeout { votes: v, .. }
+        | Failure::Deposed { votes: v, .. }
+        | Failure::NoQuorum { votes: v } => votes(v),
+        _ => String::new(),
+    }
+}
+
+fn votes(list: &[MemberVote]) -> String {
+    let one = |vote: &MemberVote| {
+        let word = match vote.vote {
+            Vote::Ack => "ack",
+            Vote::Nack => "nack",
+            Vote::Pending => "pending",
+            Vote::Timeout => "timeout",
+            Vote::Unreachable => "unreachable",
+        };
+        let after = match vote.after_us {
+            Some(us) if us >= 1000 => format!(" after {} ms", us / 1000),
+            _ => String::new(),
+        };
+        format!("{} {word}{after}", vote.node)
+    };
+    if list.is_empty() {
+        return String::new();
+    }
+    format!(" [{}]", list.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn ballots(list: &[(NodeId, Option<Ballot>)]) -> String {
+    let one = |(node, ballot): &(NodeId, Option<Ballot>)| match ballot {
+        Some(ballot @ Ballot::Ahead { .. }) => ballot.to_string(),
+        Some(ballot) => format!("{node} {ballot}"),
+        None => format!("{node} silent"),
+    };
+    if list.is_empty() {
+        return String::new();
+    }
+    format!(" [{}]", list.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+/// A change of state.
+pub(crate) fn event(event: &Event) -> String {
+    match event {
+        Event::Campaign { epoch, pre, operator } => {
+            let (what, by) = (if *pre { "would anyone vote" } else { "asks for votes" }, who(*operator));
+            format!("campaigns for {epoch}{by}: {what}")
+        }
+        Event::CampaignLost { epoch, ballots: b } => format!("lost the campaign for {epoch}{}", ballots(b)),
+        Event::EpochOpened { epoch, forced: true, .. } => format!("opens {epoch} by force"),
+        Event::EpochOpened { epoch, voters, .. } => format!("opens {epoch}, votes of {}", names(voters)),
+        Event::EpochEstablished { epoch } => format!("{epoch} is established"),
+        Event::SteppedDown { epoch, by } => format!("steps down from {epoch}, ended by {by}"),
+        Event::Following { epoch } => format!("follows {epoch}"),
+        Event::Voted { epoch, ballot } => format!("votes in {epoch}: {ballot}"),
+        Event::PartialResync { node, from, entries } => {
+            format!("partial resync of {node} from {from}, {entries} entries")
+        }
+        Event::FullResyncStarted { node, from, reason } => {
+            let reason = match reason {
+                ResyncReason::Diverged => "it has diverged",
+                ResyncReason::BeyondBacklog => "the backlog begins later",
+            };
+            format!("full resync of {node} from {from}: {reason}")
+        }
+        Event::FullResyncSent { node, at } => format!("full resync of {node} at {at} is sent"),
+        Event::FullResyncInstalled { at, discarded, file } => match file {
+            Some(file) => format!("state at {at} installed, {discarded} entries kept in {file}"),
+            None => format!("state at {at} installed"),
+        },
+        Event::Stale { stale: true } => "is too stale for eventual reads".to_owned(),
+        Event::Stale { stale: false } => "is fresh again".to_owned(),
+        Event::LearnerGraduated => "is a full member again".to_owned(),
+    }
+}
+
+fn who(operator: bool) -> &'static str {
+    if operator { " (operator)" } else { "" }
+}
+
+/// `n1 n2`.
+pub(crate) fn names(nodes: &[NodeId]) -> String {
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// One line of a node's state.
+pub(crate) fn status(status: &Status) -> String {
+    let Status { role, epoch, promised, last, durable, commit, .. } = status;
+    let role = format!("{role:?}").to_lowercase();
+    let mut line = format!("{} {role} {epoch}", status.id);
+    if promised != epoch {
+        line += &format!(" promised={promised}");
+    }
+    line += &format!(" last={last} durable={durable} commit={commit}");
+    if let Some(lag) = status.lag.filter(|lag| *lag > 0) {
+        line += &format!(" lag={lag}");
+    }
+    if status.stale {
+        line += " stale";
+    }
+    if let Some((have, of)) = status.resync {
+        line += &format!(" resync={have}/{of}");
+    }
+    line
+}
+
+/// One line of a trace. Requests are named by `label`.
+pub(crate) fn happening(happening: &Happening, label: impl Fn(crate::replication::RequestId) -> String) -> String {
+    match happening {
+        Happening::Started { node } => format!("{node} starts"),
+        Happening::Crashed { node, jobs_lost: 0 } => format!("{node} crashes"),
+        Happening::Crashed { node, jobs_lost } => format!("{node} crashes, {jobs_lost} disk jobs undone"),
+        Happening::Sent { link, envelope, message: m } => {
+            let fate = if envelope.is_none() { " ✗ cut" } else { "" };
+            format!("{} → {} {}{fate}", link.0, link.1, message(m))
+        }
+        Happening::Received { link, message: m } => format!("{} ← {} {}", link.1, link.0, message_name(m)),
+        Happening::Submitted { node, text, .. } => format!("{node} disk: {text}"),
+        Happening::Durable { node, job } => format!("{node} durable: {}", job_done(job)),
+        Happening::Requested { node, request, command: c } => {
+            format!("{} at {node}: {}", label(*request), command(c))
+        }
+        Happening::Replied { request, reply: r, .. } => format!("{} ⇒ {}", label(*request), reply(r)),
+        Happening::Lost { request, .. } => format!("{} ⇒ connection lost", label(*request)),
+        Happening::Told { node, event: e } => format!("{node} {}", event(e)),
+        Happening::Broken { node, what } => format!("{node} BREAKS THE CONTRACT: {what}"),
+    }
+}
+
+fn round(round: RoundId) -> String {
+    format!("{:x}.{}", round.incarnation, round.number)
+}
+
+/// An epoch for a sentence.
+pub(crate) fn epoch_or_none(epoch: Epoch) -> String {
+    if epoch == Epoch::ZERO { "no epoch".to_owned() } else { epoch.to_string() }
+}
+
+/// Bytes as a word; what is not text is shown in hexadecimal, what is long by its length.
+pub(crate) fn word(bytes: &Bytes) -> String {
+    const SHOWN_MAX: usize = 24;
+    match std::str::from_utf8(bytes) {
+        Ok("") => "''".to_owned(),
+        Ok(text) if text.len() <= SHOWN_MAX => text.to_owned(),
+        Ok(text) => format!("{}…({} bytes)", text.chars().take(8).collect::<String>(), bytes.len()),
+        Err(_) => format!("{bytes:x}"),
+    }
+}
