@@ -1,4 +1,7 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
+//!
+//! Where to read on: [`cli`] is what can be said on the command line, [`commands`] does it. A run is a [`session`] (a
+//! [`cluster`] under load, with a judge) that writes a [`journal`] of [`event`]s; [`scenario`]s act on it.
 
 #![expect(
     unreachable_pub,
@@ -6,10 +9,19 @@
 )]
 
 mod action;
+mod cli;
 mod cluster;
+mod commands;
 mod event;
 mod journal;
+mod run_dir;
 mod scenario;
 mod session;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::dispatch(cli::Cli::parse().command)
+}

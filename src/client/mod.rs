@@ -59,6 +59,12 @@ pub struct ClientOptions {
     pub attempts_max: u32,
 }
 
+impl ClientOptions {
+    pub fn new(members: BTreeMap<NodeId, String>) -> Self {
+        todo!()
+    }
+}
+
 /// One client: it has its own connections.
 #[derive(Debug)]
 pub struct Client {}
