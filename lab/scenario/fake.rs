@@ -17,13 +17,16 @@ use crate::session::{Performed, Settled};
 /// Every member reports so often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
 
+/// What a member does by itself.
+type Change = fn(&mut View);
+
 pub(super) struct Fake {
     count: u8,
     now: Duration,
     pub(super) view: View,
     pub(super) verdict: Verdict,
     /// What the members will do by themselves, and when.
-    pub(super) later: Vec<(Duration, fn(&mut View))>,
+    pub(super) later: Vec<(Duration, Change)>,
     /// How the next operations end, with what they read; then all end well and read nothing.
     pub(super) answers: VecDeque<(Outcome, Option<String>)>,
     /// What the next promotions say; then all succeed.

@@ -29,7 +29,6 @@ impl Embedded {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_methods, reason = "compares what is embedded with what is on disk")]
 mod tests {
     use std::time::Duration;
 

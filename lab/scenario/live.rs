@@ -81,7 +81,7 @@ impl Stage for Live {
 /// The view has changed. If it never will again, this never returns.
 async fn changed(changes: &mut watch::Receiver<u64>) {
     if changes.changed().await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

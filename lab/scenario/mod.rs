@@ -33,13 +33,10 @@ mod validate;
 mod watch;
 mod words;
 
-pub use self::cast::Cast;
 pub use self::library::{EMBEDDED, Embedded};
 pub use self::live::Live;
-pub use self::measure::Measure;
 pub use self::model::{Scenario, Step, WorkloadPlan};
 pub use self::outcome::Outcome;
 pub use self::problem::{BadScenario, closest};
 pub use self::runner::play;
-pub use self::stage::Stage;
-pub use self::words::say_duration;
+pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration};

@@ -8,7 +8,7 @@ use super::measure::Expect;
 use super::words::{Comparison, Target, say_duration};
 
 /// At most this many steps.
-pub const STEPS_MAX: usize = 500;
+pub const STEPS_MAX: usize = 200;
 /// How long a `wait` waits unless it says `within`.
 pub const WITHIN_DEFAULT: Duration = Duration::from_secs(10);
 /// How long settling may take unless the scenario says otherwise.
@@ -338,6 +338,20 @@ impl Scenario {
         let waits = self.steps.iter().filter(|step| matches!(step.act, Some(Act::Wait { .. }))).count();
         let settling = if self.settle.is_some() { 2 } else { 0 };
         written + Duration::from_secs(waits as u64 + settling)
+    }
+}
+
+impl Start {
+    /// Whether there is a time to wait for.
+    pub fn is_later(self) -> bool {
+        self != Self::Now
+    }
+}
+
+impl WorkloadPlan {
+    /// No load at all.
+    pub fn none() -> Self {
+        Self { on: false, clients: 1, rate: 1, levels: Vec::new(), registers: 0, ledger: false }
     }
 }
 

@@ -60,6 +60,18 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What can be said of a run that was broken off: nothing.
+    pub fn undecided(verdict: Verdict, elapsed: Duration, why: String) -> Self {
+        Self {
+            outcome: RunOutcome::Undecided,
+            reasons: vec![why],
+            verdict,
+            expectations: Vec::new(),
+            unchecked: Vec::new(),
+            elapsed,
+        }
+    }
+
     /// The reasons in one line.
     pub fn why(&self) -> Option<String> {
         (!self.reasons.is_empty()).then(|| self.reasons.join("; "))

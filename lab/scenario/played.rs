@@ -302,7 +302,7 @@ fn operations_end_as_the_step_wants() {
         match expected {
             None => assert_eq!(why, "", "{step}"),
             Some(expected) => {
-                assert!(why.starts_with("step 1: ") && why.ends_with(expected), "{step}: {why}")
+                assert!(why.starts_with("step 1: ") && why.ends_with(expected), "{step}: {why}");
             }
         }
     }

@@ -51,7 +51,12 @@ impl Problem {
 ///    = did you mean `partition`?
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct BadScenario {
+#[error("{0}")]
+pub struct BadScenario(Box<Located>);
+
+/// A problem in its place, ready to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Located {
     file: String,
     /// From 1.
     line: usize,
@@ -78,7 +83,7 @@ impl BadScenario {
         let skipped = if before + width > LINE_CHARS_MAX { before.saturating_sub(20) } else { 0 };
         let shown =
             text[line_start..line_end].trim_end_matches('\r').chars().skip(skipped).take(LINE_CHARS_MAX);
-        Self {
+        Self(Box::new(Located {
             file: file.to_owned(),
             line: text[..line_start].matches('\n').count() + 1,
             column: before + 1,
@@ -87,11 +92,11 @@ impl BadScenario {
             caret_width: width.clamp(1, LINE_CHARS_MAX - (before - skipped).min(LINE_CHARS_MAX - 1)),
             what: problem.what,
             help: problem.help,
-        }
+        }))
     }
 }
 
-impl fmt::Display for BadScenario {
+impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.what)?;
         let margin = self.line.to_string().len();

@@ -182,7 +182,7 @@ pub(super) enum Form<T = NoTable> {
     Int(i64),
     Float(f64),
     Text(String),
-    List(Vec<Spanned<Form<T>>>),
+    List(Vec<Spanned<Self>>),
     Table(T),
 }
 
@@ -192,7 +192,7 @@ pub(super) enum NoTable {}
 
 /// A table whose keys are checked later: `[expect]` and its parts, in the order of the file.
 #[derive(Debug, Default)]
-pub(super) struct Entries(pub(super) Vec<(Spanned<String>, Spanned<Form<Entries>>)>);
+pub(super) struct Entries(pub(super) Vec<(Spanned<String>, Spanned<Form<Self>>)>);
 
 impl<T> Form<T> {
     /// What was found, for an error.

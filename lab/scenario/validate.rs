@@ -13,7 +13,9 @@ use super::parse;
 use super::problem::{BadScenario, Problem};
 use super::schema::{ClusterTable, Entries, FileTable, Form, StepTable, WorkloadTable};
 use super::steps;
-use super::words::{DURATION_EXPECTED, DURATION_MAX, RATE_EXPECTED, duration, rate};
+use super::words::{
+    DURABILITY_EXPECTED, DURATION_EXPECTED, DURATION_MAX, RATE_EXPECTED, durability, duration, rate,
+};
 
 /// A title is one line.
 const TITLE_CHARS_MAX: usize = 100;
@@ -101,23 +103,17 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
     let lag = table.stale_lag.as_ref().map(|n| ranged(n, 0, 1 << 40, "stale_lag")).transpose()?;
     Ok(ClusterPlan {
         nodes: u8::try_from(nodes).unwrap_or(3),
-        durability: table.durability.as_ref().map(durability).transpose()?,
+        durability: table.durability.as_ref().map(durable).transpose()?,
         stale_after: table.stale_after.as_ref().map(time).transpose()?,
         stale_lag: lag,
         backlog_bytes: backlog,
     })
 }
 
-fn durability(text: &Spanned<String>) -> Checked<String> {
-    let word = text.get_ref();
-    let interval = word.strip_prefix("interval=").map(duration);
-    match (word.as_str(), interval) {
-        ("always" | "os", _) => Ok(word.clone()),
-        (_, Some(Ok(every))) if !every.is_zero() => Ok(word.clone()),
-        (_, Some(Err(why))) => Err(Problem::new(text.span(), why).help(DURATION_EXPECTED)),
-        _ => Err(Problem::new(text.span(), format!("there is no durability `{}`", word.escape_debug()))
-            .help("expected \"always\", \"os\" or \"interval=10ms\"")),
-    }
+fn durable(text: &Spanned<String>) -> Checked<String> {
+    durability(text.get_ref())
+        .map(|()| text.get_ref().clone())
+        .map_err(|why| Problem::new(text.span(), why).help(DURABILITY_EXPECTED))
 }
 
 fn workload(table: &WorkloadTable) -> Checked<WorkloadPlan> {

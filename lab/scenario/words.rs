@@ -84,7 +84,7 @@ impl FromStr for Target {
         }
         let words = TARGET_WORDS.iter().map(|(word, _)| *word).chain(["replica-1"]);
         let hint = closest(text, words).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
-        Err(format!("there is no target `{text}`{hint}"))
+        Err(format!("there is no target `{}`{hint}", text.escape_debug()))
     }
 }
 
@@ -103,14 +103,13 @@ impl fmt::Display for Target {
 
 /// Reads `80ms`, `2s`, `1.5s` or `2m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("`{text}` is not a duration");
+    let bad = || format!("`{}` is not a duration", text.escape_debug());
     let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(|| {
         let unit = if text.is_empty() { "" } else { "; it has no unit" };
         format!("{}{unit}", bad())
     })?;
     let (number, unit) = text.split_at(split);
     let micros_per_unit: f64 = match unit {
-        "us" => 1.0,
         "ms" => 1e3,
         "s" => 1e6,
         "m" => 60e6,
@@ -128,17 +127,28 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What every message about a duration ends with.
-pub(super) const DURATION_EXPECTED: &str =
-    "a duration is a number and a unit: \"80ms\", \"2s\", \"1.5s\", \"2m\"";
+pub const DURATION_EXPECTED: &str = "a duration is a number and a unit: \"80ms\", \"2s\", \"1.5s\", \"2m\"";
+
+/// Whether a durability is written as `kvlab node` takes it: `always`, `os` or `interval=10ms`.
+pub fn durability(text: &str) -> Result<(), String> {
+    match text.strip_prefix("interval=") {
+        None if text == "always" || text == "os" => Ok(()),
+        Some(every) if !duration(every)?.is_zero() => Ok(()),
+        _ => Err(format!("there is no durability `{}`", text.escape_debug())),
+    }
+}
+
+/// What every message about a durability ends with.
+pub const DURABILITY_EXPECTED: &str = "expected always, os or interval=10ms";
 
 /// Reads `300/s`.
 pub fn rate(text: &str) -> Result<u32, String> {
-    let number = text.strip_suffix("/s").ok_or_else(|| format!("`{text}` is not a rate"))?;
+    let number = text.strip_suffix("/s").ok_or_else(|| format!("`{}` is not a rate", text.escape_debug()))?;
     let rate: u32 = number
         .parse()
         .ok()
         .filter(|_| number.bytes().all(|b| b.is_ascii_digit()))
-        .ok_or_else(|| format!("`{text}` is not a rate"))?;
+        .ok_or_else(|| format!("`{}` is not a rate", text.escape_debug()))?;
     if rate == 0 || rate > RATE_MAX {
         return Err(format!("`{text}` is out of range; 1/s to {RATE_MAX}/s is possible"));
     }
@@ -196,7 +206,7 @@ impl Comparison {
 
     /// Reads `>0`; with `millis`, also `<5s`.
     pub fn parse(text: &str, millis: bool) -> Result<Self, String> {
-        let bad = || format!("`{text}` is not a comparison");
+        let bad = || format!("`{}` is not a comparison", text.escape_debug());
         let (relation, rest) = RELATIONS
             .iter()
             .find_map(|(sign, relation)| text.strip_prefix(sign).map(|rest| (*relation, rest.trim_start())))
@@ -254,10 +264,22 @@ mod tests {
         for (text, millis) in [("80ms", 80), ("2s", 2000), ("1.5s", 1500), ("2m", 120_000), ("0s", 0)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        assert_eq!(duration("250us"), Ok(Duration::from_micros(250)));
-        for text in
-            ["", "2", "s", "2 s", "-2s", "2sec", "1.s", ".5s", "1..5s", "2S", "1e3s", "²s", "99999999999999m"]
-        {
+        for text in [
+            "",
+            "2",
+            "s",
+            "2 s",
+            "-2s",
+            "2sec",
+            "1.s",
+            ".5s",
+            "1..5s",
+            "2S",
+            "250us",
+            "1e3s",
+            "²s",
+            "99999999999999m",
+        ] {
             assert!(duration(text).is_err(), "{text}");
         }
         assert!(duration("61m").unwrap_err().contains("too long"));
@@ -310,7 +332,7 @@ mod tests {
 
     #[test]
     fn durations_are_said_shortly() {
-        for text in ["2s", "1.5s", "80ms", "250us", "120s", "1250ms", "0s"] {
+        for text in ["2s", "1.5s", "80ms", "120s", "1250ms", "0s"] {
             assert_eq!(duration(text).map(say_duration), Ok(text.to_owned()));
         }
     }
