@@ -191,7 +191,7 @@ fn targets() {
 
 #[test]
 fn partitions() {
-    step_refused("partition = [[\"n1\", \"n2\"], [\"n2\"]]", "5:28", &["n2 is in two groups"]);
+    step_refused("partition = [[\"n1\", \"n2\"], [\"n2\"]]", "5:29", &["n2 is in two groups"]);
     step_refused("partition = [[\"n1\"]]", "5:13", &["two groups or more"]);
     step_refused("partition = [[\"n1\"], [\"n4\"]]", "5:23", &["there is no n4"]);
     step_refused("partition = [\"n1\", \"n2\"]", "5:14", &["a group is a list"]);
@@ -234,7 +234,7 @@ fn links_and_operations() {
     );
     step_refused("get = { node = \"n1\", key = \"k\", absent = false }", "5:42", &["can only be true"]);
     let contradiction = "get = { node = \"n1\", key = \"k\", value = \"v\", outcome = \"failed\" }";
-    step_refused(contradiction, "5:57", &["only where the outcome is ok"]);
+    step_refused(contradiction, "5:56", &["only where the outcome is ok"]);
     step_refused("load = 300", "5:8", &["load cannot be the number 300", "300/s"]);
     refused("title = \"t\"\n[[step]]\nload = true\n", "3:8", &["there is no load", "[workload]"]);
 }
