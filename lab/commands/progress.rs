@@ -149,7 +149,7 @@ mod tests {
     fn each_step_is_told_once_when_it_begins() {
         let text = "title = \"T\"\nepisode = \"015\"\nstory = \"S.\"\n[[step]]\nafter = \"1s\"\nsay = \"One.\"\n\
                     kill = \"n1\"\n[[step]]\nwait = { primaries = 1 }\n[[step]]\nafter = \"1s\"\nheal = \"all\"\n\
-                    [[step]]\nat = \"1s\"\npause = \"n2\"\n";
+                    [[step]]\nat = \"3s\"\npause = \"n2\"\n";
         let scenario = Scenario::parse("t", "t.toml", text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(Narrator::new(&scenario).opening(), ["t: T (episode 015)", "S.", ""]);
         let failed = ScenarioEvent::StepFailed { index: 4, why: "no".to_owned() };

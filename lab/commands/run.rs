@@ -16,7 +16,7 @@ use super::{dashboard, logging, output};
 use crate::cli::RunArgs;
 use crate::cluster::ClusterOptions;
 use crate::event::{RunOutcome, ScenarioHeader, Stamped};
-use crate::scenario::{self, EMBEDDED, Embedded, Live, Outcome, Scenario, WorkloadPlan, report};
+use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan, report};
 use crate::session::{Session, WorkloadOptions};
 
 /// No scenario file is longer.
@@ -78,14 +78,7 @@ fn find(called: &str) -> Result<Scenario, Ended> {
         return Scenario::parse(embedded.name, &embedded.file(), embedded.source).map_err(bad);
     }
     if !is_path && !path.exists() {
-        let names = EMBEDDED.map(|embedded| embedded.name);
-        let hint = scenario::closest(called, names)
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        let there = names.join(", ");
-        return Err(Exit::Usage.because(format!(
-            "there is no scenario `{called}`{hint} The program knows {there}; a file is named with its path"
-        )));
+        return Err(super::scenarios::unknown(called));
     }
     let text = read(path)?;
     let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();

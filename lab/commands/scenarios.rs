@@ -16,13 +16,17 @@ pub fn run(args: &ScenariosArgs) -> Result<Exit, Ended> {
 }
 
 fn find(name: &str) -> Result<Embedded, Ended> {
-    Embedded::named(name).ok_or_else(|| {
-        let names = EMBEDDED.map(|embedded| embedded.name);
-        let hint = scenario::closest(name, names)
-            .map(|near| format!("; did you mean `{near}`?"))
-            .unwrap_or_default();
-        Exit::Usage.because(format!("there is no scenario `{name}`{hint} There is: {}", names.join(", ")))
-    })
+    Embedded::named(name).ok_or_else(|| unknown(name))
+}
+
+/// What to say of a name that the program does not know.
+pub(super) fn unknown(name: &str) -> Ended {
+    let names = EMBEDDED.map(|embedded| embedded.name);
+    let hint = match scenario::closest(name, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}; a file is named with its path, like ./my.toml", names.join(", ")),
+    };
+    Exit::Usage.because(format!("there is no scenario `{}`: {hint}", name.escape_debug()))
 }
 
 fn list() -> Result<String, Ended> {

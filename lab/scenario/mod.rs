@@ -24,6 +24,8 @@ mod plan;
 #[cfg(test)]
 mod played;
 mod problem;
+#[cfg(test)]
+mod refused;
 pub mod report;
 mod runner;
 mod schema;

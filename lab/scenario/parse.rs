@@ -38,7 +38,7 @@ fn translate(message: &str, span: std::ops::Range<usize>) -> Problem {
     let first_line = message.lines().next().unwrap_or(message);
     match first_line {
         "duplicate key" => Problem::new(span, "this key is here for the second time"),
-        "a table makes no sense here" => Problem::new(span, first_line),
+        "a table or a date makes no sense here" => Problem::new(span, first_line),
         _ => Problem::new(span, format!("this is not TOML: {first_line}")),
     }
 }

@@ -248,7 +248,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Form<T> {
 
 impl<'de> Deserialize<'de> for NoTable {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(D::Error::custom("a table makes no sense here"))
+        Err(D::Error::custom("a table or a date makes no sense here"))
     }
 }
 

@@ -181,13 +181,13 @@ impl Check {
         let mut seen: Vec<Target> = Vec::new();
         let mut checked = Vec::new();
         for group in groups {
-            if !matches!(group.get_ref(), Form::List(_)) {
+            let Form::List(items) = group.get_ref() else {
                 let what = format!("a group is a list, not {}", group.get_ref().describe());
                 return Err(Problem::new(group.span(), what).help(EXPECTED));
-            }
+            };
             let targets = self.targets(group)?;
-            if let Some(twice) = targets.iter().find(|target| seen.contains(target)) {
-                return Err(Problem::new(group.span(), format!("{twice} is in two groups")));
+            if let Some((twice, item)) = targets.iter().zip(items).find(|(target, _)| seen.contains(target)) {
+                return Err(Problem::new(item.span(), format!("{twice} is in two groups")));
             }
             seen.extend(&targets);
             checked.push(targets);
