@@ -15,7 +15,7 @@ use crate::event::LinkState;
 /// that it can be judged like any other register of that level.
 pub const QUORUM_KEY: &str = "demo";
 /// The key that a person's async writes go to.
-pub const ASYNC_KEY: &str = "demo-async";
+pub const ASYNC_KEY: &str = "solo";
 /// `d` delays a link by this.
 pub const SLOW_DELAY: Duration = Duration::from_millis(80);
 /// And by up to this more or less.

@@ -49,7 +49,7 @@ fn lesson_step(row: &mut Row<'_>, step: &LessonStep, next: bool) {
         _ => row.skip(1),
     };
     let (keys, text) = if step.done { (Tone::Dim, Tone::Dim) } else { (Tone::Key, Tone::Text) };
-    row.skip(1).cell(&step.keys, 6, keys).skip(1);
+    row.skip(1).cell(&step.keys, 7, keys).skip(1);
     let width = row.left();
     row.put(&words::clip(&step.text, width), text);
 }

@@ -84,26 +84,15 @@ impl Lesson {
         };
         let other =
             self.promoted.or_else(|| members.iter().copied().find(|&n| n != leader)).unwrap_or(leader);
+        let (lead, next) = (leader.0, other.0);
         vec![
-            step("w".into(), "write; watch a quorum say yes".into(), self.wrote_quorum),
-            step(
-                format!("{} i", leader.0),
-                format!("isolate {leader}, the primary"),
-                self.isolated.is_some(),
-            ),
-            step("a".into(), format!("write to it: {leader} says yes, alone"), self.wrote_alone),
-            step(
-                format!("{} P", other.0),
-                format!("promote {other} by vote: two primaries"),
-                self.promoted.is_some(),
-            ),
-            step(
-                format!("{} e  {} s", leader.0, other.0),
-                "read on both sides: who is right?".into(),
-                self.read_both,
-            ),
-            step("U".into(), "heal: the higher epoch wins".into(), self.healed),
-            step(format!("{} K  r", other.0), "kill -9, restart: what is kept?".into(), self.restarted),
+            step("w".into(), "write: a quorum says yes".into(), self.wrote_quorum),
+            step(format!("{lead} i"), format!("isolate {leader}, the primary"), self.isolated.is_some()),
+            step("a".into(), format!("write at {leader}: it says yes"), self.wrote_alone),
+            step(format!("{next} P"), format!("promote {other}: two primaries"), self.promoted.is_some()),
+            step(format!("{lead} e s"), "read there: whom to trust?".into(), self.read_both),
+            step("U".into(), "heal: what is discarded?".into(), self.healed),
+            step(format!("{next} K r"), "kill -9, restart: all there?".into(), self.restarted),
         ]
     }
 

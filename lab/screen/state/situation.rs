@@ -28,8 +28,8 @@ pub enum Condition {
     Isolated,
     /// Can talk to fewer members than a quorum needs.
     CutOff,
-    /// Cannot talk to so many other members.
-    PartCut(usize),
+    /// Cannot talk to some other members that are not cut off themselves.
+    PartCut,
     /// Its disk was wiped and it has not earned its voice back.
     Learner,
     /// Receives the whole state: so many percent of it.
@@ -134,16 +134,25 @@ impl ViewState {
         {
             return Condition::Silent;
         }
-        let others = self.members().len().saturating_sub(1);
-        let cut = others - self.talks_to(id).min(others);
-        if others > 0 && cut == others {
+        if self.members().len() > 1 && self.talks_to(id) == 0 {
             return Condition::Isolated;
         }
-        if cut > 0 {
-            let cut_off = others - cut + 1 < self.quorum();
-            return if cut_off { Condition::CutOff } else { Condition::PartCut(cut) };
+        if self.is_cut_off(id) {
+            return Condition::CutOff;
         }
-        self.own_condition(node)
+        // Who cannot reach somebody cut off has nothing wrong with itself.
+        if self.cut_from(id).is_empty() { self.own_condition(node) } else { Condition::PartCut }
+    }
+
+    /// The members that this one cannot talk to, though they are not cut off from a quorum.
+    fn cut_from(&self, id: NodeId) -> Vec<NodeId> {
+        let cut = |&o: &NodeId| o != id && !self.links.talk(id, o) && !self.is_cut_off(o);
+        self.members().into_iter().filter(cut).collect()
+    }
+
+    /// Whether a member can talk to fewer members, itself included, than a quorum needs.
+    fn is_cut_off(&self, id: NodeId) -> bool {
+        self.talks_to(id) + 1 < self.quorum()
     }
 
     fn own_condition(&self, node: &NodeView) -> Condition {
@@ -261,8 +270,7 @@ impl ViewState {
         let olds = old.iter().map(says).collect::<Vec<_>>().join(" and ");
         let mut text = format!("{olds} and {}", says(new));
         for claim in old.iter().filter(|c| c.uncommitted > 0) {
-            text +=
-                &format!("; up to {} on {} alone are at risk", words::writes(claim.uncommitted), claim.node);
+            text += &format!("; up to {} at risk on {}", words::writes(claim.uncommitted), claim.node);
         }
         Some(Situation { severity: Severity::Alarm, title, text })
     }
@@ -301,10 +309,12 @@ impl ViewState {
         let (quorum, members) = (self.quorum(), self.members().len());
         (heard < quorum).then(|| {
             let (node, epoch) = (leader.node, leader.epoch);
-            let mut text =
-                format!("{node} ({epoch}) hears {heard} of {members}, itself included; needs {quorum}");
+            let mut text = match heard {
+                1 => format!("{node} ({epoch}) hears nobody"),
+                _ => format!("{node} ({epoch}) and those it hears are {heard} of {members}, {quorum} needed"),
+            };
             if leader.uncommitted > 0 {
-                text += &format!("; {} not on a quorum", words::writes(leader.uncommitted));
+                text += &format!("; up to {} on no quorum", words::writes(leader.uncommitted));
             }
             Situation::new(Severity::Alarm, "NO QUORUM", text)
         })
@@ -317,7 +327,14 @@ impl ViewState {
             .iter()
             .filter_map(|&n| {
                 let condition = self.condition(n);
-                (condition != Condition::Up).then(|| format!("{n} {}", condition.phrase()))
+                match condition {
+                    Condition::Up => None,
+                    Condition::PartCut => {
+                        let from: Vec<_> = self.cut_from(n).iter().map(ToString::to_string).collect();
+                        Some(format!("{n} is cut from {}", from.join(" ")))
+                    }
+                    _ => Some(format!("{n} {}", condition.phrase())),
+                }
             })
             .collect();
         (!unwell.is_empty()).then(|| {
@@ -354,7 +371,7 @@ impl Condition {
             Self::Silent => "silent".to_owned(),
             Self::Isolated => "isolated".to_owned(),
             Self::CutOff => "cut off".to_owned(),
-            Self::PartCut(n) => format!("cut from {n}"),
+            Self::PartCut => "part cut".to_owned(),
             Self::Learner => "learner".to_owned(),
             Self::Resync(percent) => format!("sync {percent}%"),
             Self::Stale => "stale".to_owned(),
@@ -370,8 +387,7 @@ impl Condition {
             Self::Died => "died".to_owned(),
             Self::Silent => "is silent".to_owned(),
             Self::Isolated | Self::CutOff | Self::Stopped | Self::Paused => format!("is {}", self.word()),
-            Self::PartCut(1) => "is cut from one member".to_owned(),
-            Self::PartCut(n) => format!("is cut from {n} members"),
+            Self::PartCut => "is cut from some members".to_owned(),
             Self::Learner => "is a learner: its disk was wiped".to_owned(),
             Self::Resync(percent) => format!("receives the whole state, {percent}%"),
             Self::Stale => "refuses eventual reads: too stale".to_owned(),
@@ -388,7 +404,7 @@ impl Condition {
             Self::Awaited | Self::Starting | Self::Resync(_) | Self::Learner | Self::Campaigning => {
                 Severity::Busy
             }
-            Self::Slow | Self::Stale | Self::PartCut(_) | Self::Paused | Self::Silent => Severity::Hurt,
+            Self::Slow | Self::Stale | Self::PartCut | Self::Paused | Self::Silent => Severity::Hurt,
             Self::Died | Self::Stopped | Self::Isolated | Self::CutOff => Severity::Alarm,
         }
     }
