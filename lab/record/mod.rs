@@ -1,5 +1,6 @@
 //! Pictures and recordings, drawn from a run's events by the same code as the live screen.
 #![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
+#![allow(dead_code, unused_imports, reason = "the commands that call this are built beside it")]
 
 mod frame;
 mod glyphs;

@@ -20,7 +20,7 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             let inner = scene.frame(area, buf, Pane::Script, title, &remark);
             match &scenario.phase {
                 Phase::Finished { outcome, why } => {
-                    finished(inner, buf, scene, scenario, *outcome, why.as_deref())
+                    finished(inner, buf, scene, scenario, *outcome, why.as_deref());
                 }
                 _ => steps(inner, buf, scene, scenario),
             }

@@ -37,13 +37,13 @@ impl Lesson {
     pub fn apply(&mut self, event: &LabEvent, before: &ViewState) {
         match event {
             LabEvent::Operation(operation) if operation.by == Some(Actor::Person) => {
-                self.operation(operation)
+                self.operation(operation);
             }
             LabEvent::Action { by: Actor::Person, action, error: None } => self.action(action, before),
-            LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } } => {
-                if self.isolated.is_some_and(|n| n != *node) {
-                    self.promoted = Some(*node);
-                }
+            LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } }
+                if self.isolated.is_some_and(|n| n != *node) =>
+            {
+                self.promoted = Some(*node);
             }
             _ => {}
         }
