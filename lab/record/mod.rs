@@ -7,6 +7,8 @@ mod glyphs;
 mod svg;
 
 pub use self::frame::{frame_at, to_text};
+#[cfg(test)]
+pub use self::glyphs::is_drawn;
 pub use self::svg::{Paper, to_svg};
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ mod words;
 
 #[cfg(test)]
 pub mod fixture;
+#[cfg(test)]
+mod tests;
 
 pub use self::input::UiState;
 pub use self::state::ViewState;

@@ -102,25 +102,30 @@ fn harm(harm: &Harm) -> Vec<Answer> {
             format!("stale {stale}"),
         ]
     };
-    let (unknown, out) = (harm.unknown, words::age(Duration::from_millis(harm.unavailable_ms)));
+    let unknown = harm.unknown;
+    let unknown_texts = if unknown == 0 {
+        ["no unknown outcomes".into(), "unknown 0".into(), "unk 0".into()]
+    } else {
+        [format!("{unknown} unknown outcomes"), format!("unknown {unknown}"), format!("unk {unknown}")]
+    };
+    let out = words::age(Duration::from_millis(harm.unavailable_ms));
+    let outage_texts = if harm.unavailable_ms == 0 {
+        ["no outage".into(), "down 0".into(), "down 0".into()]
+    } else {
+        [format!("outage {out}"), format!("down {out}"), format!("down {out}")]
+    };
     let mut answers = vec![
         match lost {
             Some(lost) => Answer::harm(lost, losses("async", Some(lost), harm.async_writes_acked)),
             None => Answer::yes_or_no(None, losses("async", None, harm.async_writes_acked)),
         },
         Answer::harm(stale, stale_texts),
-        Answer::harm(
-            unknown,
-            [format!("{unknown} unknown outcomes"), format!("unknown {unknown}"), format!("unk {unknown}")],
-        ),
-        Answer::harm(
-            harm.unavailable_ms,
-            [format!("no service {out}"), format!("down {out}"), format!("down {out}")],
-        ),
+        Answer::harm(unknown, unknown_texts),
+        Answer::harm(harm.unavailable_ms, outage_texts),
     ];
     if harm.refused_stale > 0 {
         let n = harm.refused_stale;
-        let texts = [format!("{n} reads refused as too stale"), format!("refused {n}"), format!("ref {n}")];
+        let texts = [format!("{n} refused as stale"), format!("refused {n}"), format!("ref {n}")];
         answers.insert(2, Answer { sign: Glyph::Unasked, tone: Tone::Text, texts });
     }
     answers
@@ -136,7 +141,7 @@ fn losses(level: &str, lost: Option<u64>, acked: u64) -> [String; 3] {
             format!("{initial}-lost {lost}"),
         ],
         None => [
-            format!("{level} writes lost: ? of {acked}, not read back"),
+            format!("{level} writes lost: ? of {acked}"),
             format!("{level} lost ?/{acked}"),
             format!("{initial}-lost"),
         ],

@@ -109,7 +109,8 @@ impl ViewState {
         let leading: Vec<_> =
             self.nodes.values().filter(|n| n.role == Some(Role::Primary) && n.runs() && n.watched).collect();
         let youngest = leading.iter().filter_map(|n| n.leads_since_us).max().unwrap_or(0);
-        leading.iter().filter(|n| n.role_us >= youngest).count() >= 2
+        let leads_now = |n: &&&NodeView| n.leads_since_us == Some(youngest) || n.role_us > youngest;
+        leading.iter().filter(leads_now).count() >= 2
     }
 
     /// Whether this member leads an epoch below the highest that is led.
@@ -245,17 +246,24 @@ impl ViewState {
         Some(Situation { severity: Severity::Alarm, title, text })
     }
 
-    fn starting(&self) -> Option<Situation> {
+    /// Whether the run has just begun: no member has ever ended, and not all are ready.
+    pub fn is_starting(&self) -> bool {
+        let fresh = self.nodes.values().all(|n| n.starts <= 1 && !n.is_down());
+        fresh && (self.members().is_empty() || self.ready() < self.members().len())
+    }
+
+    fn ready(&self) -> usize {
         let waited = |c: Condition| matches!(c, Condition::Awaited | Condition::Starting);
-        let members = self.members();
-        let ready = members.iter().filter(|&&n| !waited(self.condition(n))).count();
-        let first_start =
-            self.nodes.values().all(|n| n.starts <= 1) && self.nodes.values().all(|n| !n.is_down());
-        if members.is_empty() {
-            return Some(Situation::new(Severity::Busy, "STARTING", "no member is known yet"));
-        }
-        (first_start && ready < members.len()).then(|| {
-            Situation::new(Severity::Busy, "STARTING", format!("{ready} of {} nodes are up", members.len()))
+        self.members().into_iter().filter(|&n| !waited(self.condition(n))).count()
+    }
+
+    fn starting(&self) -> Option<Situation> {
+        self.is_starting().then(|| {
+            let text = match self.members().len() {
+                0 => "no member is known yet".to_owned(),
+                members => format!("{} of {members} nodes are up", self.ready()),
+            };
+            Situation::new(Severity::Busy, "STARTING", text)
         })
     }
 
