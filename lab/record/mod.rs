@@ -4,11 +4,13 @@
 
 mod frame;
 mod glyphs;
+mod picture;
 mod svg;
 
 pub use self::frame::{frame_at, to_text};
 #[cfg(test)]
 pub use self::glyphs::is_drawn;
+pub use self::picture::{draw, read_events};
 pub use self::svg::{Paper, to_svg};
 
 #[cfg(test)]
