@@ -70,7 +70,8 @@ pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
          .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}</style>"
     );
     let ground = paper.ground;
-    let _ = writeln!(svg, "<rect width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\" fill=\"#{ground:06x}\"/>");
+    let _ =
+        writeln!(svg, "<rect width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\" fill=\"#{ground:06x}\"/>");
     let _ = writeln!(svg, "<g transform=\"translate({MARGIN} {MARGIN})\">");
     for y in 0..buf.area.height {
         row(&mut svg, buf, paper, y);

@@ -63,22 +63,26 @@ const COLUMNS: [Column; 10] = [
     Column::Stale,
     Column::Vote,
 ];
-/// What goes first when it gets narrow.
-const DROP_FIRST: [Column; 7] =
-    [Column::Vote, Column::Applied, Column::Stale, Column::Commit, Column::Epoch, Column::Seq, Column::Role];
+/// What goes first when it gets narrow. Never `Stale`: the age of what is not live takes its place.
+const DROP_FIRST: [Column; 6] =
+    [Column::Vote, Column::Applied, Column::Commit, Column::Seq, Column::Role, Column::Epoch];
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let remark = match scene.extent {
-        Extent::Full => "",
-        _ => "1-9 selects",
+        Extent::Compact => "1-9 selects",
+        Extent::Full | Extent::Single => "",
     };
     let inner = scene.frame(area, buf, Pane::Nodes, "Nodes", remark);
     let members = scene.view.members();
     let matrix = if scene.extent == Extent::Compact { 3 + 2 * members.len() } else { 0 };
     let columns = fitting(usize::from(inner.width).saturating_sub(matrix));
     head(inner, buf, scene, &columns);
-    for (line, &id) in (1..).zip(&members) {
+    // Where there is no room for all, the selected one is among those shown.
+    let room = usize::from(inner.height.saturating_sub(1));
+    let selected = members.iter().position(|&n| n == scene.ui.selected).unwrap_or(0);
+    let hidden = (selected + 1).saturating_sub(room).min(members.len().saturating_sub(room));
+    for (line, &id) in (1..).zip(members.iter().skip(hidden)) {
         member(inner, buf, scene, line, id, &columns);
     }
     if matrix > 0 && usize::from(inner.width) > matrix {
@@ -205,7 +209,7 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
         Column::Commit => or_none(replication.map(|r| words::count(r.commit, 6)), known),
         Column::Lag => {
             let lag = view.lag(node.id);
-            let tone = if lag.is_some_and(|l| l > 0) { Tone::Warn } else { Tone::Text };
+            let tone = if view.is_behind(node.id) { Tone::Warn } else { known };
             or_none(lag.map(|l| words::count(l, 5)), tone)
         }
         Column::Applied => or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known),
@@ -277,7 +281,7 @@ fn lags(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, nodes: &[&NodeView], co
         row.cell(&node.id.to_string(), 3, scene.member_tone(node.id));
         let values = lag_columns(node, scene.view.now_us, cells);
         let lag = scene.view.lag(node.id);
-        let tone = if lag.is_some_and(|l| l > 0) { Tone::Warn } else { Tone::Ok };
+        let tone = if scene.view.is_behind(node.id) { Tone::Warn } else { Tone::Ok };
         paint::sparkline(&mut row, &values, max, tone);
         row.skip(1).cell(&lag.map_or("-".to_owned(), |l| words::count(l, 5)), 6, tone);
     }

@@ -58,6 +58,10 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
         head(inner, buf, scene, &members, &columns);
     }
     let rows = usize::from(inner.height.saturating_sub(legend + head_height));
+    if scene.view.asked.is_empty() && scene.view.operations.is_empty() {
+        let mut row = Row::new(buf, scene.theme, inner, head_height);
+        row.skip(2).put("none yet: w writes, b starts background load", Tone::Dim);
+    }
     for (line, (operation, mine)) in (head_height..).zip(chosen(scene, rows)) {
         let row = Row::new(buf, scene.theme, inner, line);
         draw(row, scene, operation, mine, &members, &columns);

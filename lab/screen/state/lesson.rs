@@ -96,16 +96,21 @@ impl Lesson {
         ]
     }
 
+    /// One or two nodes: no majority without every one of them.
     fn small(&self, view: &ViewState) -> Vec<LessonStep> {
         let step = |keys: &str, text: &str, done| LessonStep { keys: keys.into(), text: text.into(), done };
-        let mut steps = vec![step("w", "write; watch who says yes", self.wrote_quorum)];
+        let mut steps = vec![step("w", "write: who says yes?", self.wrote_quorum)];
         if view.members().len() == 2 {
-            steps.push(step("1 x 2", "cut the link, then w: no quorum", view.links.bent() > 0));
-            steps.push(step("a", "write alone: acknowledged all the same", false));
-            steps.push(step("U", "heal", false));
+            steps.push(step("1 i", "isolate n1, the primary", self.isolated.is_some()));
+            steps.push(step("a", "write at n1: it says yes", self.wrote_alone));
+            steps.push(step(
+                "U",
+                "heal; w says yes again",
+                self.isolated.is_some() && view.links.bent() == 0,
+            ));
         }
-        steps.push(step("K", "kill -9 the node", self.killed));
-        steps.push(step("r", "restart it: what is kept?", self.restarted));
+        steps.push(step("1 K", "kill -9 the primary", self.killed));
+        steps.push(step("r", "restart it: all there?", self.restarted));
         steps
     }
 }

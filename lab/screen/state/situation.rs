@@ -9,6 +9,9 @@ use super::view::ViewState;
 use crate::event::ProcessState;
 use crate::screen::words;
 
+/// A lag up to this is operations on their way: a heartbeat's worth of a busy cluster.
+const LAG_ON_THE_WAY: u64 = 100;
+
 /// A member's state in one word, the worst that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -203,18 +206,29 @@ impl ViewState {
             return None;
         }
         let own = &node.status.as_ref()?.replication;
-        let leader = self.leader();
-        let in_touch = node.freshness(self.now_us) == Freshness::Live
-            && own.heard_ms.is_some_and(|ms| u128::from(ms) <= PRIMARY_ALIVE_FOR.as_millis())
-            && leader.is_none_or(|l| own.primary == Some(l.node));
-        if in_touch {
+        if self.is_in_touch(node) {
             return own.lag;
         }
-        let leads = leader.and_then(|l| self.nodes.get(&l.node)?.status.as_ref());
+        let leads = self.leader().and_then(|l| self.nodes.get(&l.node)?.status.as_ref());
         match leads {
             Some(leads) => Some(leads.replication.last.seq.saturating_sub(own.durable)),
             None => own.lag,
         }
+    }
+
+    /// Whether a member has heard from the primary lately.
+    fn is_in_touch(&self, node: &NodeView) -> bool {
+        let Some(own) = node.status.as_ref().map(|s| &s.replication) else { return false };
+        node.freshness(self.now_us) == Freshness::Live
+            && own.heard_ms.is_some_and(|ms| u128::from(ms) <= PRIMARY_ALIVE_FOR.as_millis())
+            && self.leader().is_none_or(|l| own.primary == Some(l.node))
+    }
+
+    /// Whether a member's lag is more than operations on their way.
+    pub fn is_behind(&self, id: NodeId) -> bool {
+        let lag = self.lag(id).unwrap_or(0);
+        let in_touch = self.nodes.get(&id).is_some_and(|n| self.is_in_touch(n));
+        lag > if in_touch { LAG_ON_THE_WAY } else { 0 }
     }
 
     /// The cluster in one sentence: the worst that applies.

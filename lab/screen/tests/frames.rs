@@ -134,6 +134,20 @@ fn the_age_of_what_is_old_is_shown() {
 }
 
 #[test]
+fn the_age_has_its_place_at_every_size() {
+    let view = view_at(&many_faults(9), 7_000_000);
+    let ui = UiState { selected: kvlab::replication::NodeId(4), ..UiState::default() };
+    for width in (40..=200).step_by(3) {
+        for height in [10, 16, 24, 40] {
+            let text = plain(&view, &ui, (width, height));
+            let row = text.lines().find(|l| l.contains("n4") && l.contains("paused") && !l.contains("LEADS"));
+            let shown = row.is_some_and(|row| row.contains("4.0 s ago") || row.contains("-4s"));
+            assert!(shown, "{width}x{height}\n{text}");
+        }
+    }
+}
+
+#[test]
 fn missed_events_are_on_the_screen() {
     let mut view = at(Player::Person, moment::CALM);
     view.miss(1_200);
@@ -255,4 +269,24 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+#[ignore = "prints how long frames take; for people"]
+#[expect(clippy::disallowed_methods, reason = "measures")]
+fn cost_of_a_frame() {
+    let view = at(Player::Scenario, moment::SPLIT);
+    for size in [(120, 36), (80, 24)] {
+        let started = std::time::Instant::now();
+        (0..200).for_each(|_| drop(frame(&view, &UiState::default(), Theme::RECORDING, size)));
+        println!("{size:?}: {:?} a frame", started.elapsed() / 200);
+    }
+    let events = split_brain(Player::Scenario);
+    let started = std::time::Instant::now();
+    (0..20).for_each(|_| drop(ViewState::of(&events)));
+    println!(
+        "{} events: {:?} each",
+        events.len(),
+        started.elapsed() / (20 * u32::try_from(events.len()).unwrap())
+    );
 }
