@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 
 use crate::event::Stamped;
@@ -28,10 +28,8 @@ pub fn frame_at(events: &[Stamped], t: Duration, size: Size, theme: Theme) -> Bu
 pub fn to_text(buf: &Buffer) -> String {
     let mut text = String::new();
     for y in buf.area.top()..buf.area.bottom() {
-        let row: String = (buf.area.left()..buf.area.right())
-            .filter_map(|x| buf.cell((x, y)))
-            .map(|c| c.symbol())
-            .collect();
+        let row: String =
+            (buf.area.left()..buf.area.right()).filter_map(|x| buf.cell((x, y))).map(Cell::symbol).collect();
         text.push_str(row.trim_end());
         text.push('\n');
     }

@@ -150,7 +150,7 @@ fn shade(pen: &mut Pen<'_>) {
     for (row, y) in [1.5, 6.0, 10.5, 15.0].into_iter().enumerate() {
         let shift = if row % 2 == 0 { 1.2 } else { 3.3 };
         for x in [shift, shift + CELL_WIDTH / 2.0] {
-            pen.rect(x, y, x + 1.1, y + 1.1);
+            pen.rect(x, y, x + 1.5, y + 1.5);
         }
     }
 }

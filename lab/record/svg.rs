@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use ratatui::buffer::{Buffer, Cell};
+use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::style::{Color, Modifier};
 
 use super::glyphs::{self, CELL_HEIGHT, CELL_WIDTH};
@@ -61,8 +61,8 @@ pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
     let title = escape(title);
     let _ = writeln!(
         svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}\" \
+         height=\"{height:.1}\" role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>"
     );
     let _ = writeln!(
         svg,
@@ -70,7 +70,8 @@ pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
          .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}</style>"
     );
     let ground = paper.ground;
-    let _ = writeln!(svg, "<rect width=\"{width}\" height=\"{height}\" rx=\"8\" fill=\"#{ground:06x}\"/>");
+    let _ =
+        writeln!(svg, "<rect width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\" fill=\"#{ground:06x}\"/>");
     let _ = writeln!(svg, "<g transform=\"translate({MARGIN} {MARGIN})\">");
     for y in 0..buf.area.height {
         row(&mut svg, buf, paper, y);
@@ -140,7 +141,8 @@ fn text(svg: &mut String, cells: &[(&Cell, Look)], y: u16) {
 fn span(spans: &mut String, start: usize, cells: &[(&Cell, Look)]) {
     let look = cells[0].1;
     let text: String = cells.iter().map(|(cell, _)| cell.symbol()).collect();
-    let (x, width) = (start as f32 * CELL_WIDTH, cells.len() as f32 * CELL_WIDTH);
+    let columns: u16 = cells.iter().map(|(cell, _)| cell.symbol().cell_width().max(1)).sum();
+    let (x, width) = (start as f32 * CELL_WIDTH, f32::from(columns) * CELL_WIDTH);
     let classes: Vec<_> = [(look.bold, "b"), (look.dim, "d"), (look.italic, "i"), (look.underlined, "u")]
         .into_iter()
         .filter_map(|(on, class)| on.then_some(class))

@@ -412,7 +412,7 @@ pub fn split_brain(player: Player) -> Vec<Stamped> {
         by: Some(by(1)),
         ..put(N1, Consistency::Quorum, "demo")
     });
-    tale.operate(Made { by: Some(by(1)), took_us: 420, ..put(N1, Consistency::Async, "demo-async") });
+    tale.operate(Made { by: Some(by(1)), took_us: 420, ..put(N1, Consistency::Async, "solo") });
     promotion(&mut tale, scenario, by(2));
     split(&mut tale, scenario);
     healing(&mut tale, scenario, by(4));

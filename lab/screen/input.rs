@@ -15,7 +15,7 @@ use crate::event::LinkState;
 /// that it can be judged like any other register of that level.
 pub const QUORUM_KEY: &str = "demo";
 /// The key that a person's async writes go to.
-pub const ASYNC_KEY: &str = "demo-async";
+pub const ASYNC_KEY: &str = "solo";
 /// `d` delays a link by this.
 pub const SLOW_DELAY: Duration = Duration::from_millis(80);
 /// And by up to this more or less.
@@ -137,6 +137,9 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
         read_help(binding.command, ui);
         return None;
     }
+    if binding.command == Command::QuitNow {
+        return Some(UiCommand::Quit);
+    }
     match binding.scope {
         Scope::Move => select(key, binding.command, ui, view),
         Scope::Links => links(binding.command, ui),
@@ -191,10 +194,8 @@ fn links(command: Command, ui: &mut UiState) -> Option<UiCommand> {
 
 fn target(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let what = ui.target.take()?;
-    match command {
-        Command::Back => return None,
-        Command::QuitNow => return Some(UiCommand::Quit),
-        _ => {}
+    if command == Command::Back {
+        return None;
     }
     let (from, to) = (ui.selected, NodeId(key.digit()?));
     if from == to || !view.members().contains(&to) {
@@ -303,7 +304,7 @@ fn screen(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiComm
         Command::Quit if view.scenario.as_ref().is_some_and(super::state::ScenarioView::runs) => {
             ui.question = Some(Question::Quit);
         }
-        Command::Quit | Command::QuitNow => return Some(UiCommand::Quit),
+        Command::Quit => return Some(UiCommand::Quit),
         _ => {}
     }
     None
@@ -312,7 +313,7 @@ fn screen(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiComm
 fn answer(command: Command, ui: &mut UiState) -> Option<UiCommand> {
     let question = ui.question.take()?;
     match (command, question) {
-        (Command::QuitNow, _) | (Command::Yes, Question::Quit) => Some(UiCommand::Quit),
+        (Command::Yes, Question::Quit) => Some(UiCommand::Quit),
         (Command::Yes, Question::Force(node)) => perform(Action::Promote { node, force: true }),
         _ => None,
     }

@@ -181,18 +181,18 @@ pub const KEYS: &[Binding] = &[
     row(DIGITS, "1-9", C::Select, S::Move, Wide("select"), "select member n1 to n9", Safe),
     row(&[Named(KeyCode::Up), Named(KeyCode::Left), Char('k')], "k Up", C::Previous, S::Move, Never, "select the member before", Safe),
     row(&[Named(KeyCode::Down), Named(KeyCode::Right), Char('j')], "j Down", C::Next, S::Move, Never, "select the member after", Safe),
-    row(&[Char('x')], "x n", C::Cut, S::Links, Always("cut"), "cut the link to a member, both ways; again: heal it", Fault),
-    row(&[Char('X')], "X n", C::CutOneWay, S::Links, Wide("one way"), "cut only the direction from here to a member; again: heal it", Fault),
-    row(&[Char('d')], "d n", C::Slow, S::Links, Wide("slow"), "delay the link to a member by 80 ms, both ways; again: heal it", Fault),
+    row(&[Char('x')], "x n", C::Cut, S::Links, Always("cut"), "cut the link to a member; again: heal it", Fault),
+    row(&[Char('X')], "X n", C::CutOneWay, S::Links, Wide("one way"), "cut only the way to a member; again: heal it", Fault),
+    row(&[Char('d')], "d n", C::Slow, S::Links, Wide("slow"), "slow the link by 80 ms; again: heal it", Fault),
     row(&[Char('i')], "i", C::Isolate, S::Links, Always("isolate"), "cut all links of this member", Fault),
     row(&[Char('u')], "u", C::Heal, S::Links, Wide("heal"), "heal all links of this member", Safe),
     row(&[Char('U')], "U", C::HealAll, S::Links, Always("heal all"), "heal every link", Safe),
-    row(&[Char('p')], "p", C::Pause, S::Node, Always("pause"), "pause the process (SIGSTOP); again: resume it", Fault),
+    row(&[Char('p')], "p", C::Pause, S::Node, Always("pause"), "pause it (SIGSTOP); again: resume it", Fault),
     row(&[Char('K')], "K", C::Kill, S::Node, Always("kill"), "kill -9", Fault),
     row(&[Char('t')], "t", C::Terminate, S::Node, Never, "terminate (SIGTERM)", Fault),
     row(&[Char('r')], "r", C::Restart, S::Node, Always("restart"), "start it again on its data", Safe),
-    row(&[Char('P')], "P", C::Promote, S::Node, Always("promote"), "promote by vote: safe, or it does not happen", Safe),
-    row(&[Char('F')], "F", C::PromoteForce, S::Node, Wide("force"), "promote by force: no votes; may lose acknowledged writes", Loss),
+    row(&[Char('P')], "P", C::Promote, S::Node, Always("promote"), "promote by vote: safe, or not at all", Safe),
+    row(&[Char('F')], "F", C::PromoteForce, S::Node, Wide("force"), "promote without votes; may lose writes", Loss),
     row(&[Char('w')], "w", C::WriteQuorum, S::Client, Always("write"), "write, acknowledged by a quorum", Safe),
     row(&[Char('a')], "a", C::WriteAsync, S::Client, Always("async write"), "write, acknowledged by the primary alone", Safe),
     row(&[Char('s')], "s", C::ReadQuorum, S::Client, Always("quorum read"), "read what a quorum holds", Safe),
@@ -200,25 +200,23 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('b')], "b", C::Load, S::Client, Wide("load"), "background load on or off", Safe),
     row(&[Char('+'), Char('=')], "+", C::Faster, S::Client, Never, "more background load", Safe),
     row(&[Char('-')], "-", C::Slower, S::Client, Never, "less background load", Safe),
-    row(&[Char(' ')], "Space", C::Freeze, S::Screen, Always("freeze"), "freeze the display; the cluster goes on", Safe),
+    row(&[Char(' ')], "Space", C::Freeze, S::Screen, Always("freeze"), "freeze the display, not the cluster", Safe),
     row(&[Named(KeyCode::Tab)], "Tab", C::NextPane, S::Screen, Wide("pane"), "next pane", Safe),
     row(&[Named(KeyCode::BackTab)], "Shift-Tab", C::PreviousPane, S::Screen, Never, "pane before", Safe),
     row(&[Char('z')], "z", C::Zoom, S::Screen, Always("zoom"), "this pane on the whole screen, and back", Safe),
     row(&[Named(KeyCode::PageUp)], "PgUp", C::Newer, S::Screen, Never, "newer events", Safe),
     row(&[Named(KeyCode::PageDown)], "PgDn", C::Older, S::Screen, Never, "older events", Safe),
-    row(&[Char('S')], "S", C::Screenshot, S::Screen, Wide("shot"), "picture of the screen (SVG and text) into the run directory", Safe),
+    row(&[Char('S')], "S", C::Screenshot, S::Screen, Wide("shot"), "save the screen as SVG and text", Safe),
     row(&[Char('?')], "?", C::Help, S::Screen, Always("help"), "this list", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Screen, Never, "one level back; never quits", Safe),
     row(&[Char('q')], "q", C::Quit, S::Screen, Always("quit"), "quit; asks while a scenario runs", Loss),
     row(&[Ctrl('c')], "Ctrl-C", C::QuitNow, S::Screen, Never, "quit at once", Loss),
     row(&[Ctrl('l')], "Ctrl-L", C::Repaint, S::Screen, Never, "draw everything anew", Safe),
-    row(&[Ctrl('z')], "Ctrl-Z", C::Suspend, S::Screen, Never, "to the shell: nodes pause; `fg` resumes them", Fault),
+    row(&[Ctrl('z')], "Ctrl-Z", C::Suspend, S::Screen, Never, "to the shell; nodes pause until fg", Fault),
     row(DIGITS, "1-9", C::Target, S::Target, Never, "the other end, after x X d", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Target, Never, "leave the link as it is", Safe),
-    row(&[Ctrl('c')], "Ctrl-C", C::QuitNow, S::Target, Never, "quit at once", Loss),
     row(&[Char('y'), Char('Y')], "y", C::Yes, S::Question, Never, "yes", Loss),
     row(&[Char('n'), Char('N'), Named(KeyCode::Esc)], "n Esc", C::No, S::Question, Never, "no", Safe),
-    row(&[Ctrl('c')], "Ctrl-C", C::QuitNow, S::Question, Never, "quit at once", Loss),
 ];
 
 impl Key {
@@ -267,9 +265,10 @@ impl Scope {
     }
 }
 
-/// What a key does; in `modal` if something is asked, else everywhere else.
+/// What a key does: if something is asked, what it does there; else everywhere else. Ctrl-C always quits.
 pub fn lookup(key: Key, modal: Option<Scope>) -> Option<&'static Binding> {
-    KEYS.iter().find(|b| b.keys.contains(&key) && modal.map_or(!b.scope.is_modal(), |m| b.scope == m))
+    let holds = |b: &Binding| modal.map_or(!b.scope.is_modal(), |m| b.scope == m);
+    KEYS.iter().find(|b| b.keys.contains(&key) && (holds(b) || b.command == Command::QuitNow))
 }
 
 #[cfg(test)]
@@ -296,7 +295,7 @@ mod tests {
     fn every_row_says_what_it_does() {
         for binding in KEYS {
             assert!(!binding.keys.is_empty() && !binding.label.is_empty() && !binding.help.is_empty());
-            assert!(binding.help.len() <= 64, "fits the help overlay: {}", binding.help);
+            assert!(binding.help.len() <= 45, "fits the help overlay: {}", binding.help);
             assert!(binding.label.is_ascii() && binding.help.is_ascii());
         }
     }

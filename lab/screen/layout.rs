@@ -102,7 +102,7 @@ fn full(area: Rect, members: u16) -> Vec<(Pane, Rect)> {
     let height = rest.height / 2;
     let middle = take_top(&mut rest, height);
     let (links, nodes) = split(top, SIDE_WIDTH);
-    let (votes, load) = split(middle, middle.width / 2 + 2);
+    let (votes, load) = split(middle, middle.width / 2 + 4);
     let (events, script) = split(rest, rest.width - SIDE_WIDTH);
     vec![
         (Pane::Links, links),

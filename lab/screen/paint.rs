@@ -81,15 +81,6 @@ impl<'a> Row<'a> {
         self.skip(width.saturating_sub(words::width(&text))).put(&text, tone).to(before + width)
     }
 
-    /// Writes a text at the right end, if it fits into what is left.
-    pub fn at_end(&mut self, text: &str, tone: Tone) -> &mut Self {
-        let width = words::width(text);
-        if width <= self.left() {
-            self.skip(self.left() - width).put(text, tone);
-        }
-        self
-    }
-
     /// Gives what is left of the row a style.
     pub fn fill(&mut self, tone: Tone) -> &mut Self {
         let rest = Rect::new(self.x, self.y, self.end.saturating_sub(self.x), u16::from(self.x < self.end));
@@ -109,10 +100,16 @@ pub fn frame(area: Rect, buf: &mut Buffer, theme: Theme, focus: bool, title: &st
     if area.width >= 8 && area.height >= 1 {
         let top = Rect::new(area.x + 2, area.y, area.width - 4, 1);
         let mut row = Row::new(buf, theme, top, 0);
-        row.put(&format!(" {} ", words::clip(title, row.left().saturating_sub(2))), Tone::Strong);
+        // Styles add up: without this, the title would have the frame's colour.
+        let plain = |tone: Tone| Style::reset().patch(theme.style(tone));
+        row.put_styled(
+            &format!(" {} ", words::clip(title, row.left().saturating_sub(2))),
+            plain(Tone::Strong),
+        );
         let remark = format!(" {remark} ");
-        if remark.len() > 2 && words::width(&remark) + 1 < row.left() {
-            row.at_end(&remark, Tone::Dim);
+        let width = words::width(&remark);
+        if width > 2 && width < row.left() {
+            row.skip(row.left() - width).put_styled(&remark, plain(Tone::Dim));
         }
     }
     inner

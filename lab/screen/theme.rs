@@ -276,7 +276,7 @@ fn coloured(tone: Tone, palette: &Palette) -> Style {
     match tone {
         Tone::Text => Style::new(),
         Tone::Strong => Style::new().add_modifier(Modifier::BOLD),
-        Tone::Dim => fg(palette.dim),
+        Tone::Dim | Tone::Focus => fg(palette.dim),
         Tone::Ok => fg(palette.ok),
         Tone::Done => fg(palette.done),
         Tone::Warn => fg(palette.warn),
@@ -285,7 +285,6 @@ fn coloured(tone: Tone, palette: &Palette) -> Style {
         Tone::Slow => fg(palette.slow),
         Tone::Key => fg(palette.ok).add_modifier(Modifier::BOLD),
         Tone::Border | Tone::Band => fg(palette.border),
-        Tone::Focus => Style::new().add_modifier(Modifier::BOLD),
         Tone::Alarm => fg(palette.ink).bg(palette.bad),
         Tone::Notice => fg(palette.ink).bg(palette.warn),
         Tone::Badge => fg(palette.ink).bg(palette.ok),

@@ -5,15 +5,13 @@ use ratatui::layout::Rect;
 
 use super::Scene;
 use crate::event::Level;
-use crate::screen::layout::Pane;
+use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
 use crate::screen::words;
 
 /// Cells of the time and the sign.
 const LABEL: usize = 10;
-/// A line of text may take so many rows.
-const ROWS_MAX: usize = 2;
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
@@ -29,7 +27,9 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             Level::Warn => (Glyph::Warn, Tone::Warn),
             Level::Error => (Glyph::No, Tone::Bad),
         };
-        for (i, text) in words::wrap(&event.text, width, ROWS_MAX).iter().enumerate() {
+        // What is wrong is told in full; the rest in one row where rows are few.
+        let rows = if scene.extent == Extent::Compact && event.level < Level::Warn { 1 } else { 2 };
+        for (i, text) in words::wrap(&event.text, width, rows).iter().enumerate() {
             if line >= inner.height {
                 return;
             }

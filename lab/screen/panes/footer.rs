@@ -53,7 +53,7 @@ fn keys(mut row: Row<'_>, width: u16, scopes: &[Scope], selected: Option<NodeId>
     for binding in shown {
         let Some(text) = label(binding) else { continue };
         let key = binding.label.split(' ').next().unwrap_or_default();
-        if row.left() < key.len() + text.len() + 3 + ends {
+        if row.left() < key.len() + text.len() + 1 + ends {
             break;
         }
         row.put(key, Tone::Key).skip(1).put(text, Tone::Dim).skip(2);

@@ -34,7 +34,7 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let members = view.members();
     let nodes = if members.len() == 1 { "node" } else { "nodes" };
     row.skip(gap).put(&format!("{} {nodes}", members.len()), Tone::Text);
-    if area.width >= 60 {
+    if area.width >= 70 {
         row.put(&format!(", quorum {}", view.quorum()), Tone::Dim);
     }
     row.skip(gap);
@@ -58,7 +58,7 @@ fn primaries(row: &mut Row<'_>, scene: &Scene<'_>, wide: bool) {
         row.put(if claims.len() > 1 { "primaries " } else { "primary " }, Tone::Dim);
     }
     if claims.is_empty() {
-        row.put("none", Tone::Bad);
+        row.put("none", if scene.view.is_starting() { Tone::Dim } else { Tone::Bad });
     }
     for (i, claim) in claims.iter().enumerate() {
         let tone = if i == 0 { Tone::Primary } else { Tone::Bad };

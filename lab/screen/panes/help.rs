@@ -11,7 +11,7 @@ use crate::screen::theme::Tone;
 use crate::screen::words;
 
 /// Cells of a line: key, gap, what it does.
-const LINE: u16 = 10 + 64;
+const LINE: u16 = 12 + 45;
 
 /// A line of the list.
 enum Line {
@@ -23,9 +23,9 @@ enum Line {
 /// Draws the list over the middle of the screen.
 pub fn help(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let lines = lines();
-    let columns = if area.width >= 2 * 56 + 4 { 2 } else { 1 };
+    let columns = if area.width >= 2 * LINE + 4 { 2 } else { 1 };
     let rows = u16::try_from(lines.len().div_ceil(columns)).unwrap_or(u16::MAX);
-    let width = (u16::try_from(columns).unwrap_or(1) * (LINE + 2) + 2).min(area.width);
+    let width = (u16::try_from(columns).unwrap_or(1) * LINE + 3).min(area.width);
     let height = (rows + 2).min(area.height);
     let popup = area
         .centered(ratatui::layout::Constraint::Length(width), ratatui::layout::Constraint::Length(height));

@@ -1,5 +1,7 @@
 //! Latency and throughput over time, with the times of faults shaded.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -15,31 +17,38 @@ const LABEL: u16 = 7;
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
-    let inner = scene.frame(area, buf, Pane::Load, "Latency and throughput", "");
+    let label = if area.width >= 42 { LABEL } else { 0 };
+    let count = usize::from(area.width.saturating_sub(2 + label));
+    let seconds = if count >= 40 { 1 } else { 2 };
+    let inner = scene.frame(
+        area,
+        buf,
+        Pane::Load,
+        "Latency and throughput",
+        &format!("last {} s", count as u64 * seconds),
+    );
     let axis = u16::from(inner.height >= 6);
     let bars = inner.height.saturating_sub(1 + axis);
     figures(Row::new(buf, scene.theme, inner, 0), scene);
-    let label = if inner.width >= 40 { LABEL } else { 0 };
-    let count = usize::from(inner.width.saturating_sub(label + u16::from(label > 0)));
-    let seconds = if count >= 40 { 1 } else { 2 };
     let columns = scene.view.load.columns(scene.view.now_us, seconds * 1_000_000, count);
-    let upper = bars / 2;
-    let chart = |y: u16, height: u16| Rect { x: inner.x + label, y, width: inner.width - label, height };
+    let gap = u16::from(bars >= 5);
+    let upper = (bars - gap) / 2;
+    let lower = bars - gap - upper;
+    let part = |y: u16, height: u16| Rect { y: inner.y + 1 + y, height, ..inner };
 
-    let p99_max = columns.iter().filter_map(|c| c.p99_us).max().unwrap_or(0).max(1_000);
-    let at = Rect { height: upper, y: inner.y + 1, ..inner };
-    axis_label(at, buf, scene, label, "p99", &format!("{}ms", words::ms(p99_max)));
-    draw(chart(inner.y + 1, upper), buf, scene, &columns, p99_max, |c| (c.p99_us, Tone::Slow));
+    let p99_max = nice(columns.iter().filter_map(|c| c.p99_us).max().unwrap_or(0).max(1_000));
+    let text = format!("{} ms", p99_max / 1_000);
+    let at = axis_label(part(0, upper), buf, scene, label, "p99", &text);
+    draw(at, buf, scene, &columns, p99_max, |c| (c.p99_us, if c.fault { Tone::Slow } else { Tone::Ok }));
 
     let rate = |c: &Column| c.ok_per_s.map(|r| r.round() as u64);
-    let ok_max = columns.iter().filter_map(rate).max().unwrap_or(0).max(10);
-    let at = Rect { height: bars - upper, y: inner.y + 1 + upper, ..inner };
-    axis_label(at, buf, scene, label, "ok/s", &words::count(ok_max, 6));
-    draw(chart(at.y, at.height), buf, scene, &columns, ok_max, |c| {
+    let ok_max = nice(columns.iter().filter_map(rate).max().unwrap_or(0).max(10));
+    let at = axis_label(part(upper + gap, lower), buf, scene, label, "ok/s", &words::count(ok_max, 6));
+    draw(at, buf, scene, &columns, ok_max, |c| {
         (rate(c), if c.bad_per_s > 0.0 { Tone::Warn } else { Tone::Ok })
     });
     if axis > 0 {
-        time_axis(Row::new(buf, scene.theme, inner, inner.height - 1), scene, label, count, seconds);
+        fault_row(Row::new(buf, scene.theme, inner, inner.height - 1), label, &columns);
     }
 }
 
@@ -51,7 +60,7 @@ fn figures(mut row: Row<'_>, scene: &Scene<'_>) {
     };
     let age = scene.view.now_us.saturating_sub(*t_us);
     if age > 1_000_000 {
-        let age = words::age(std::time::Duration::from_micros(age));
+        let age = words::age(Duration::from_micros(age));
         row.put(&format!("no sample for {age}"), Tone::Warn);
         return;
     }
@@ -74,12 +83,28 @@ fn latency(us: u64) -> String {
     if us == 0 { "-".to_owned() } else { words::ms(us) }
 }
 
-fn axis_label(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, width: u16, name: &str, max: &str) {
-    let area = Rect { width: width.min(area.width), ..area };
+/// Writes the labels left of a chart, and gives the chart's own place.
+fn axis_label(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, width: u16, name: &str, max: &str) -> Rect {
+    let labels = Rect { width: width.min(area.width), ..area };
     let cells = usize::from(width.saturating_sub(1));
-    Row::new(buf, scene.theme, area, 0).cell_right(max, cells, Tone::Dim);
+    Row::new(buf, scene.theme, labels, 0).cell_right(max, cells, Tone::Dim);
     if area.height >= 2 {
-        Row::new(buf, scene.theme, area, area.height - 1).cell_right(name, cells, Tone::Dim);
+        Row::new(buf, scene.theme, labels, area.height - 1).cell_right(name, cells, Tone::Dim);
+    }
+    Rect { x: area.x + labels.width, width: area.width - labels.width, ..area }
+}
+
+/// The next of 1, 2, 5, 10, 20, ...: a scale that changes seldom and leaves the bars some air.
+fn nice(max: u64) -> u64 {
+    let mut unit = 1u64;
+    loop {
+        for step in [1, 2, 5] {
+            let nice = unit.saturating_mul(step);
+            if nice >= max || nice == u64::MAX {
+                return nice;
+            }
+        }
+        unit = unit.saturating_mul(10);
     }
 }
 
@@ -107,14 +132,18 @@ fn draw(
     }
 }
 
-fn time_axis(mut row: Row<'_>, scene: &Scene<'_>, label: u16, count: usize, seconds: u64) {
-    let window = count as u64 * seconds;
-    row.skip(usize::from(label)).put(&format!("-{window}s"), Tone::Dim);
-    if scene.view.load.bands.is_empty() {
-        row.to(usize::from(label) + count - 3).put("now", Tone::Dim);
-        return;
+/// Under the charts: when something was broken.
+fn fault_row(mut row: Row<'_>, label: u16, columns: &[Column]) {
+    if columns.iter().any(|c| c.fault) {
+        row.cell_right("fault", usize::from(label.saturating_sub(1)), Tone::Warn).to(usize::from(label));
+    } else {
+        row.to(usize::from(label));
     }
-    let middle = usize::from(label) + (count / 2).saturating_sub(5);
-    row.to(middle).sign(Glyph::Band, Tone::Band).sign(Glyph::Band, Tone::Band).put(" fault", Tone::Dim);
-    row.to(usize::from(label) + count - 3).put("now", Tone::Dim);
+    for column in columns {
+        if column.fault {
+            row.sign(Glyph::Band, Tone::Warn);
+        } else {
+            row.skip(1);
+        }
+    }
 }

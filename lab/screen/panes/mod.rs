@@ -46,6 +46,11 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// Draws a pane's frame and gives what is within.
     fn frame(&self, area: Rect, buf: &mut Buffer, pane: Pane, title: &str, remark: &str) -> Rect {
+        let remark = match self.extent {
+            Extent::Single if remark.is_empty() && self.ui.zoom => "z goes back",
+            Extent::Single if remark.is_empty() => "Tab: next pane",
+            _ => remark,
+        };
         paint::frame(area, buf, self.theme, self.ui.focus == pane, title, remark)
     }
 

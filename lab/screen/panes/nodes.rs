@@ -37,10 +37,10 @@ impl Column {
             Self::State => ("state", 11),
             Self::Epoch => ("epoch", 7),
             Self::Seq => ("seq", 7),
-            Self::Commit => ("commit", 8),
+            Self::Commit => ("commit", 7),
             Self::Lag => ("lag", 6),
-            Self::Applied => ("app/s", 7),
-            Self::Stale => ("stale", 7),
+            Self::Applied => ("app/s", 6),
+            Self::Stale => ("stale", 6),
             Self::Vote => ("vote", 8),
         }
     }
@@ -63,22 +63,26 @@ const COLUMNS: [Column; 10] = [
     Column::Stale,
     Column::Vote,
 ];
-/// What goes first when it gets narrow.
-const DROP_FIRST: [Column; 7] =
-    [Column::Vote, Column::Applied, Column::Stale, Column::Commit, Column::Epoch, Column::Seq, Column::Role];
+/// What goes first when it gets narrow. Never `Stale`: the age of what is not live takes its place.
+const DROP_FIRST: [Column; 6] =
+    [Column::Vote, Column::Applied, Column::Commit, Column::Seq, Column::Role, Column::Epoch];
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let remark = match scene.extent {
-        Extent::Full => "",
-        _ => "1-9 selects",
+        Extent::Compact => "1-9 selects",
+        Extent::Full | Extent::Single => "",
     };
     let inner = scene.frame(area, buf, Pane::Nodes, "Nodes", remark);
     let members = scene.view.members();
     let matrix = if scene.extent == Extent::Compact { 3 + 2 * members.len() } else { 0 };
     let columns = fitting(usize::from(inner.width).saturating_sub(matrix));
     head(inner, buf, scene, &columns);
-    for (line, &id) in (1..).zip(&members) {
+    // Where there is no room for all, the selected one is among those shown.
+    let room = usize::from(inner.height.saturating_sub(1));
+    let selected = members.iter().position(|&n| n == scene.ui.selected).unwrap_or(0);
+    let hidden = (selected + 1).saturating_sub(room).min(members.len().saturating_sub(room));
+    for (line, &id) in (1..).zip(members.iter().skip(hidden)) {
         member(inner, buf, scene, line, id, &columns);
     }
     if matrix > 0 && usize::from(inner.width) > matrix {
@@ -118,12 +122,26 @@ fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[Column]) {
 fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeId, columns: &[Column]) {
     let mut row = Row::new(buf, scene.theme, inner, line);
     let Some(node) = scene.view.nodes.get(&id) else { return };
+    let age = match node.freshness(scene.view.now_us) {
+        Freshness::Old(age) => Some(age),
+        _ => None,
+    };
+    let is_rate = |c: &&Column| matches!(c, Column::Applied | Column::Stale);
+    let rates: usize = columns.iter().filter(is_rate).map(|c| c.head().1).sum();
+    let mut aged = false;
     for &column in columns {
         let width = column.head().1;
-        match column {
-            Column::Name => name(&mut row, scene, node),
+        match (column, age) {
+            (Column::Name, _) => name(&mut row, scene, node),
+            // What is not live has its age where the rates would be.
+            (Column::Applied | Column::Stale, Some(age)) => {
+                if !aged {
+                    row.cell_right(&ago(age, rates - 1), rates - 1, Tone::Warn).skip(1);
+                }
+                aged = true;
+            }
             _ => {
-                let (text, tone) = value(scene, node, column, columns.contains(&Column::Stale));
+                let (text, tone) = value(scene, node, column);
                 if column.is_number() {
                     row.cell_right(&text, width - 1, tone).skip(1);
                 } else {
@@ -167,11 +185,9 @@ pub(super) fn role(scene: &Scene<'_>, node: &NodeView) -> &'static str {
     }
 }
 
-fn value(scene: &Scene<'_>, node: &NodeView, column: Column, age_fits: bool) -> (String, Tone) {
+fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
     let view = scene.view;
-    let fresh = node.freshness(view.now_us);
-    let live = fresh == Freshness::Live;
-    let known = if live { Tone::Text } else { Tone::Dim };
+    let known = if node.freshness(view.now_us) == Freshness::Live { Tone::Text } else { Tone::Dim };
     let replication = node.status.as_ref().map(|s| &s.replication);
     let or_none = |text: Option<String>, tone: Tone| text.map_or(("-".to_owned(), Tone::Dim), |t| (t, tone));
     match column {
@@ -190,21 +206,13 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column, age_fits: bool) -> 
             or_none(node.status.as_ref().map(|_| node.epoch.to_string()), tone)
         }
         Column::Seq => or_none(replication.map(|r| words::count(r.last.seq, 6)), known),
-        Column::Commit => or_none(replication.map(|r| words::count(r.commit, 7)), known),
+        Column::Commit => or_none(replication.map(|r| words::count(r.commit, 6)), known),
         Column::Lag => {
             let lag = view.lag(node.id);
-            let tone = if lag.is_some_and(|l| l > 0) { Tone::Warn } else { Tone::Text };
+            let tone = if view.is_behind(node.id) { Tone::Warn } else { known };
             or_none(lag.map(|l| words::count(l, 5)), tone)
         }
-        Column::Applied if live => {
-            or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known)
-        }
-        Column::Applied if age_fits => (String::new(), Tone::Dim),
-        Column::Applied | Column::Stale if !live => match fresh {
-            Freshness::Old(age) => (short_ago(age), Tone::Warn),
-            _ => ("-".to_owned(), Tone::Dim),
-        },
-        Column::Applied => ("-".to_owned(), Tone::Dim),
+        Column::Applied => or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known),
         Column::Stale => match replication.map(|r| r.stale) {
             Some(true) => ("YES".to_owned(), Tone::Warn),
             Some(false) => ("no".to_owned(), Tone::Dim),
@@ -214,13 +222,15 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column, age_fits: bool) -> 
     }
 }
 
-/// At most six cells: the age of what is shown as not live.
-fn short_ago(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..10 => format!("-{}.{}s", seconds, age.subsec_millis() / 100),
-        10..1_000 => format!("-{seconds}s"),
-        _ => format!("-{}m", (seconds / 60).min(9_999)),
+/// The age of what is not live, in `width` cells.
+fn ago(age: Duration, width: usize) -> String {
+    let long = format!("{} ago", words::age(age));
+    if long.len() <= width {
+        return long;
+    }
+    match age.as_secs() {
+        0..1_000 => format!("-{}s", age.as_secs()),
+        seconds => format!("-{}m", (seconds / 60).min(999)),
     }
 }
 
@@ -239,8 +249,9 @@ fn vote(scene: &Scene<'_>, node: &NodeView) -> (String, Tone) {
 
 /// Lag over time, and what else is known of the selected member.
 fn below_table(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
-    let replicas: Vec<_> =
-        scene.view.nodes.values().filter(|n| scene.view.members().contains(&n.id)).collect();
+    let members = scene.view.members();
+    let follows = |n: &&NodeView| members.contains(&n.id) && n.role != Some(Role::Primary);
+    let replicas: Vec<_> = scene.view.nodes.values().filter(follows).collect();
     let details = 3.min(area.height);
     let rest = area.height - details;
     let columns = if area.width >= 60 { 2 } else { 1 };
@@ -248,7 +259,7 @@ fn below_table(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     // A blank line sets the lag off, if there is one to spare.
     let gap = u16::from(rest > rows + 1);
     let shown = rows.min(rest.saturating_sub(gap));
-    if replicas.len() > 1 && shown > 0 {
+    if members.len() > 1 && shown > 0 {
         let lag = Rect { y: area.y + gap, height: shown, ..area };
         lags(lag, buf, scene, &replicas, columns);
     }
@@ -270,7 +281,7 @@ fn lags(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, nodes: &[&NodeView], co
         row.cell(&node.id.to_string(), 3, scene.member_tone(node.id));
         let values = lag_columns(node, scene.view.now_us, cells);
         let lag = scene.view.lag(node.id);
-        let tone = if lag.is_some_and(|l| l > 0) { Tone::Warn } else { Tone::Ok };
+        let tone = if scene.view.is_behind(node.id) { Tone::Warn } else { Tone::Ok };
         paint::sparkline(&mut row, &values, max, tone);
         row.skip(1).cell(&lag.map_or("-".to_owned(), |l| words::count(l, 5)), 6, tone);
     }

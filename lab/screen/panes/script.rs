@@ -20,7 +20,7 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             let inner = scene.frame(area, buf, Pane::Script, title, &remark);
             match &scenario.phase {
                 Phase::Finished { outcome, why } => {
-                    finished(inner, buf, scene, scenario, *outcome, why.as_deref())
+                    finished(inner, buf, scene, scenario, *outcome, why.as_deref());
                 }
                 _ => steps(inner, buf, scene, scenario),
             }
@@ -49,7 +49,7 @@ fn lesson_step(row: &mut Row<'_>, step: &LessonStep, next: bool) {
         _ => row.skip(1),
     };
     let (keys, text) = if step.done { (Tone::Dim, Tone::Dim) } else { (Tone::Key, Tone::Text) };
-    row.skip(1).cell(&step.keys, 6, keys).skip(1);
+    row.skip(1).cell(&step.keys, 7, keys).skip(1);
     let width = row.left();
     row.put(&words::clip(&step.text, width), text);
 }

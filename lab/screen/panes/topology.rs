@@ -42,7 +42,8 @@ fn head(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, hub: Option<NodeId>, al
     let mut row = Row::new(buf, scene.theme, area, 0);
     let Some(node) = hub.and_then(|h| scene.view.nodes.get(&h)) else {
         let text = "no primary";
-        row.skip((all / 2).saturating_sub(text.len() / 2)).put(text, Tone::Bad);
+        let tone = if scene.view.is_starting() { Tone::Dim } else { Tone::Bad };
+        row.skip((all / 2).saturating_sub(text.len() / 2)).put(text, tone);
         return;
     };
     let text = format!("{} PRIMARY {}", node.id, node.epoch);

@@ -1,5 +1,7 @@
 //! The verdict strip: what was promised, and what a user would have suffered. Never mixed.
 
+use std::time::Duration;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -17,17 +19,20 @@ struct Answer {
 }
 
 impl Answer {
-    fn new(sign: Glyph, tone: Tone, long: String, medium: String, short: String) -> Self {
-        Self { sign, tone, texts: [long, medium, short] }
-    }
-
-    /// Yes, no, or not known yet.
-    fn sign(holds: Option<bool>) -> (Glyph, Tone) {
-        match holds {
+    /// Kept, broken, or not known yet.
+    fn yes_or_no(holds: Option<bool>, texts: [String; 3]) -> Self {
+        let (sign, tone) = match holds {
             Some(true) => (Glyph::Yes, Tone::Done),
             Some(false) => (Glyph::No, Tone::Bad),
             None => (Glyph::Pending, Tone::Dim),
-        }
+        };
+        Self { sign, tone, texts }
+    }
+
+    /// None, or so much of it.
+    fn harm(amount: u64, texts: [String; 3]) -> Self {
+        let (sign, tone) = if amount == 0 { (Glyph::Yes, Tone::Done) } else { (Glyph::Warn, Tone::Warn) };
+        Self { sign, tone, texts }
     }
 }
 
@@ -35,27 +40,29 @@ impl Answer {
 pub fn verdict(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let verdict = scene.view.verdict.clone().unwrap_or_default();
     let (promise, harm) = (promise(&verdict.promise), harm(&verdict.harm));
-    let line = |line: u16, buf: &mut Buffer, label: &str, answers: &[&Answer]| {
+    let mut line = |line: u16, label: &str, answers: &[Answer]| {
         let mut row = Row::new(buf, scene.theme, area, line);
-        row.skip(1).put(label, Tone::Strong).skip(usize::from(!label.is_empty()));
+        row.skip(1).put(label, Tone::Strong).skip(if label.is_empty() { 0 } else { 2 });
         put_answers(&mut row, answers);
     };
     if area.height >= 2 {
-        line(0, buf, "PROMISE", &promise.iter().collect::<Vec<_>>());
-        line(1, buf, "HARM   ", &harm.iter().collect::<Vec<_>>());
+        line(0, "PROMISE", &promise);
+        line(1, "HARM   ", &harm);
     } else {
-        let both: Vec<_> = promise.iter().take(2).chain(harm.iter().take(2)).collect();
-        line(0, buf, "", &both);
+        let both: Vec<_> = promise.into_iter().take(2).chain(harm.into_iter().take(2)).collect();
+        line(0, "", &both);
     }
 }
 
 /// At the longest length at which all fit, or the shortest.
-fn put_answers(row: &mut Row<'_>, answers: &[&Answer]) {
-    let needs = |length: usize| answers.iter().map(|a| words::width(&a.texts[length]) + 5).sum::<usize>();
-    let length = (0..3).find(|&length| needs(length) <= row.left() + 3).unwrap_or(2);
-    let gap = if length < 2 { 3 } else { 1 };
+fn put_answers(row: &mut Row<'_>, answers: &[Answer]) {
+    const GAPS: [usize; 3] = [3, 2, 1];
+    let needs = |length: usize| {
+        answers.iter().map(|a| words::width(&a.texts[length]) + 2 + GAPS[length]).sum::<usize>()
+    };
+    let length = (0..3).find(|&length| needs(length) <= row.left() + GAPS[length]).unwrap_or(2);
     for (i, answer) in answers.iter().enumerate() {
-        row.skip(if i == 0 { usize::from(length < 2) } else { gap });
+        row.skip(if i == 0 { 0 } else { GAPS[length] });
         row.sign(answer.sign, answer.tone).skip(usize::from(length < 2));
         let tone = if answer.tone == Tone::Done { Tone::Text } else { answer.tone };
         row.put(&answer.texts[length], tone);
@@ -63,99 +70,80 @@ fn put_answers(row: &mut Row<'_>, answers: &[&Answer]) {
 }
 
 fn promise(promise: &Promise) -> Vec<Answer> {
-    let (sign, tone) = Answer::sign(promise.linearizable);
     let checked = promise.checked_i;
-    let (long, short) = match promise.linearizable {
-        Some(true) => (format!("linearizable: yes, up to #{checked}"), "lin".to_owned()),
-        Some(false) => ("linearizable: NO".to_owned(), "lin NO".to_owned()),
-        None => ("linearizable: unchecked".to_owned(), "lin".to_owned()),
+    let linearizable = match promise.linearizable {
+        Some(true) => [format!("linearizable, checked to #{checked}"), "linearizable".into(), "lin".into()],
+        Some(false) => ["NOT linearizable".into(), "NOT linearizable".into(), "lin NO".into()],
+        None => ["linearizable: unchecked".into(), "linearizable ?".into(), "lin".into()],
     };
-    let medium =
-        if promise.linearizable == Some(true) { format!("linearizable to #{checked}") } else { long.clone() };
-    let mut answers = vec![Answer::new(sign, tone, long, medium, short)];
-
-    let acked = promise.quorum_writes_acked;
-    let (sign, tone) = Answer::sign(promise.quorum_writes_lost.map(|lost| lost == 0));
-    answers.push(match promise.quorum_writes_lost {
-        Some(lost) => Answer::new(
-            sign,
-            tone,
-            format!("quorum writes lost: {lost} of {acked}"),
-            format!("quorum lost {lost}/{acked}"),
-            format!("q-lost {lost}"),
-        ),
-        None => Answer::new(
-            sign,
-            tone,
-            format!("quorum writes lost: not read back ({acked} acknowledged)"),
-            format!("quorum lost ?/{acked}"),
-            "q-lost".to_owned(),
-        ),
-    });
-
-    let (sign, tone) = Answer::sign(promise.members_equal);
-    let (long, medium) = match promise.members_equal {
-        Some(true) => ("members equal: yes", "members equal"),
-        Some(false) => ("members equal: NO", "members DIFFER"),
-        None => ("members equal: not compared", "members equal ?"),
+    let equal = match promise.members_equal {
+        Some(true) => ["members equal", "members equal", "equal"],
+        Some(false) => ["members DIFFER", "members DIFFER", "DIFFER"],
+        None => ["members equal: not compared", "members equal ?", "equal"],
     };
-    answers.push(Answer::new(sign, tone, long.to_owned(), medium.to_owned(), "equal".to_owned()));
-    answers
+    let (lost, acked) = (promise.quorum_writes_lost, promise.quorum_writes_acked);
+    vec![
+        Answer::yes_or_no(promise.linearizable, linearizable),
+        Answer::yes_or_no(lost.map(|lost| lost == 0), losses("quorum", lost, acked)),
+        Answer::yes_or_no(promise.members_equal, equal.map(str::to_owned)),
+    ]
 }
 
 fn harm(harm: &Harm) -> Vec<Answer> {
-    let hurt = |n: u64| if n == 0 { (Glyph::Yes, Tone::Done) } else { (Glyph::Warn, Tone::Warn) };
-    let acked = harm.async_writes_acked;
-    let mut answers = vec![match harm.async_writes_lost {
-        Some(lost) => {
-            let (sign, tone) = hurt(lost);
-            Answer::new(
-                sign,
-                tone,
-                format!("async writes lost: {lost} of {acked}"),
-                format!("async lost {lost}/{acked}"),
-                format!("a-lost {lost}"),
-            )
-        }
-        None => Answer::new(
-            Glyph::Pending,
-            Tone::Dim,
-            format!("async writes lost: not read back ({acked} acknowledged)"),
-            format!("async lost ?/{acked}"),
-            "a-lost".to_owned(),
-        ),
-    }];
+    let lost = harm.async_writes_lost;
     let stale = harm.stale_reads;
-    let oldest = words::age(std::time::Duration::from_millis(harm.stale_max_ms));
-    let (sign, tone) = hurt(stale);
-    answers.push(if stale == 0 {
-        Answer::new(sign, tone, "stale reads: 0".into(), "stale 0".into(), "stale 0".into())
+    let oldest = words::age(Duration::from_millis(harm.stale_max_ms));
+    let stale_texts = if stale == 0 {
+        ["no stale reads".into(), "stale 0".into(), "stale 0".into()]
     } else {
-        Answer::new(
-            sign,
-            tone,
-            format!("stale reads: {stale}, oldest {oldest}"),
+        [
+            format!("{stale} stale reads, oldest {oldest}"),
             format!("stale {stale}, {oldest}"),
             format!("stale {stale}"),
-        )
-    });
-    let (sign, tone) = hurt(harm.unknown);
+        ]
+    };
     let unknown = harm.unknown;
-    answers.push(Answer::new(
-        sign,
-        tone,
-        format!("unknown: {unknown}"),
-        format!("unknown {unknown}"),
-        format!("unk {unknown}"),
-    ));
-    let (sign, tone) = hurt(harm.unavailable_ms);
-    let span = words::age(std::time::Duration::from_millis(harm.unavailable_ms));
-    answers.push(Answer::new(
-        sign,
-        tone,
-        format!("no service: {span}"),
-        format!("no service {span}"),
-        format!("out {span}"),
-    ));
+    let unknown_texts = if unknown == 0 {
+        ["no unknown outcomes".into(), "unknown 0".into(), "unk 0".into()]
+    } else {
+        [format!("{unknown} unknown outcomes"), format!("unknown {unknown}"), format!("unk {unknown}")]
+    };
+    let out = words::age(Duration::from_millis(harm.unavailable_ms));
+    let outage_texts = if harm.unavailable_ms == 0 {
+        ["no outage".into(), "down 0".into(), "down 0".into()]
+    } else {
+        [format!("outage {out}"), format!("down {out}"), format!("down {out}")]
+    };
+    let mut answers = vec![
+        match lost {
+            Some(lost) => Answer::harm(lost, losses("async", Some(lost), harm.async_writes_acked)),
+            None => Answer::yes_or_no(None, losses("async", None, harm.async_writes_acked)),
+        },
+        Answer::harm(stale, stale_texts),
+        Answer::harm(unknown, unknown_texts),
+        Answer::harm(harm.unavailable_ms, outage_texts),
+    ];
+    if harm.refused_stale > 0 {
+        let n = harm.refused_stale;
+        let texts = [format!("{n} refused as stale"), format!("refused {n}"), format!("ref {n}")];
+        answers.insert(2, Answer { sign: Glyph::Unasked, tone: Tone::Text, texts });
+    }
     answers
+}
+
+/// Lost of acknowledged, where some have been read back.
+fn losses(level: &str, lost: Option<u64>, acked: u64) -> [String; 3] {
+    let initial = &level[..1];
+    match lost {
+        Some(lost) => [
+            format!("{level} writes lost: {lost} of {acked}"),
+            format!("{level} lost {lost}/{acked}"),
+            format!("{initial}-lost {lost}"),
+        ],
+        None => [
+            format!("{level} writes lost: ? of {acked}"),
+            format!("{level} lost ?/{acked}"),
+            format!("{initial}-lost"),
+        ],
+    }
 }

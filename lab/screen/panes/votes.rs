@@ -1,5 +1,7 @@
 //! The last operations, and what each member had to say to each.
 
+use std::time::Duration;
+
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::replication::{NodeId, Vote};
 use ratatui::buffer::Buffer;
@@ -56,12 +58,16 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
         head(inner, buf, scene, &members, &columns);
     }
     let rows = usize::from(inner.height.saturating_sub(legend + head_height));
+    if scene.view.asked.is_empty() && scene.view.operations.is_empty() {
+        let mut row = Row::new(buf, scene.theme, inner, head_height);
+        row.skip(2).put("none yet: w writes, b starts background load", Tone::Dim);
+    }
     for (line, (operation, mine)) in (head_height..).zip(chosen(scene, rows)) {
         let row = Row::new(buf, scene.theme, inner, line);
         draw(row, scene, operation, mine, &members, &columns);
     }
     if legend > 0 {
-        self::legend(Row::new(buf, scene.theme, inner, inner.height - 1), scene);
+        self::legend(Row::new(buf, scene.theme, inner, inner.height - 1));
     }
 }
 
@@ -162,7 +168,7 @@ fn result(operation: &Operation) -> (String, Tone) {
         Outcome::Unknown(_) => ("UNKNOWN".to_owned(), Tone::Bad),
         Outcome::Ok => match (operation.op, operation.consistency, operation.stale_ms) {
             (OpKind::Get, _, Some(ms)) => {
-                (format!("STALE {}", words::age(std::time::Duration::from_millis(ms))), Tone::Warn)
+                (format!("STALE {}", words::age(Duration::from_millis(ms)).replace(' ', "")), Tone::Warn)
             }
             (OpKind::Get, _, None) => {
                 (operation.value.clone().unwrap_or_else(|| "absent".to_owned()), Tone::Text)
@@ -173,7 +179,7 @@ fn result(operation: &Operation) -> (String, Tone) {
     }
 }
 
-fn legend(mut row: Row<'_>, scene: &Scene<'_>) {
+fn legend(mut row: Row<'_>) {
     let signs = [
         (Glyph::Yes, Tone::Done, "ack"),
         (Glyph::No, Tone::Bad, "nack"),
@@ -182,7 +188,6 @@ fn legend(mut row: Row<'_>, scene: &Scene<'_>) {
         (Glyph::Pending, Tone::Dim, "pending"),
         (Glyph::Unasked, Tone::Dim, "unasked"),
     ];
-    let _ = scene;
     for (glyph, tone, text) in signs {
         row.skip(1).sign(glyph, tone).skip(1).put(text, Tone::Dim).skip(1);
     }

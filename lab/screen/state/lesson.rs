@@ -37,13 +37,13 @@ impl Lesson {
     pub fn apply(&mut self, event: &LabEvent, before: &ViewState) {
         match event {
             LabEvent::Operation(operation) if operation.by == Some(Actor::Person) => {
-                self.operation(operation)
+                self.operation(operation);
             }
             LabEvent::Action { by: Actor::Person, action, error: None } => self.action(action, before),
-            LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } } => {
-                if self.isolated.is_some_and(|n| n != *node) {
-                    self.promoted = Some(*node);
-                }
+            LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } }
+                if self.isolated.is_some_and(|n| n != *node) =>
+            {
+                self.promoted = Some(*node);
             }
             _ => {}
         }
@@ -84,39 +84,33 @@ impl Lesson {
         };
         let other =
             self.promoted.or_else(|| members.iter().copied().find(|&n| n != leader)).unwrap_or(leader);
+        let (lead, next) = (leader.0, other.0);
         vec![
-            step("w".into(), "write; watch a quorum say yes".into(), self.wrote_quorum),
-            step(
-                format!("{} i", leader.0),
-                format!("isolate {leader}, the primary"),
-                self.isolated.is_some(),
-            ),
-            step("a".into(), format!("write to it: {leader} says yes, alone"), self.wrote_alone),
-            step(
-                format!("{} P", other.0),
-                format!("promote {other} by vote: two primaries"),
-                self.promoted.is_some(),
-            ),
-            step(
-                format!("{} e  {} s", leader.0, other.0),
-                "read on both sides: who is right?".into(),
-                self.read_both,
-            ),
-            step("U".into(), "heal: the higher epoch wins".into(), self.healed),
-            step(format!("{} K  r", other.0), "kill -9, restart: what is kept?".into(), self.restarted),
+            step("w".into(), "write: a quorum says yes".into(), self.wrote_quorum),
+            step(format!("{lead} i"), format!("isolate {leader}, the primary"), self.isolated.is_some()),
+            step("a".into(), format!("write at {leader}: it says yes"), self.wrote_alone),
+            step(format!("{next} P"), format!("promote {other}: two primaries"), self.promoted.is_some()),
+            step(format!("{lead} e s"), "read there: whom to trust?".into(), self.read_both),
+            step("U".into(), "heal: what is discarded?".into(), self.healed),
+            step(format!("{next} K r"), "kill -9, restart: all there?".into(), self.restarted),
         ]
     }
 
+    /// One or two nodes: no majority without every one of them.
     fn small(&self, view: &ViewState) -> Vec<LessonStep> {
         let step = |keys: &str, text: &str, done| LessonStep { keys: keys.into(), text: text.into(), done };
-        let mut steps = vec![step("w", "write; watch who says yes", self.wrote_quorum)];
+        let mut steps = vec![step("w", "write: who says yes?", self.wrote_quorum)];
         if view.members().len() == 2 {
-            steps.push(step("1 x 2", "cut the link, then w: no quorum", view.links.bent() > 0));
-            steps.push(step("a", "write alone: acknowledged all the same", false));
-            steps.push(step("U", "heal", false));
+            steps.push(step("1 i", "isolate n1, the primary", self.isolated.is_some()));
+            steps.push(step("a", "write at n1: it says yes", self.wrote_alone));
+            steps.push(step(
+                "U",
+                "heal; w says yes again",
+                self.isolated.is_some() && view.links.bent() == 0,
+            ));
         }
-        steps.push(step("K", "kill -9 the node", self.killed));
-        steps.push(step("r", "restart it: what is kept?", self.restarted));
+        steps.push(step("1 K", "kill -9 the primary", self.killed));
+        steps.push(step("r", "restart it: all there?", self.restarted));
         steps
     }
 }

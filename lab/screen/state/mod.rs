@@ -13,11 +13,9 @@ mod story;
 mod view;
 
 pub use self::lesson::LessonStep;
-pub use self::links::Links;
-pub use self::load::{Column, LoadView};
+pub use self::load::Column;
 pub use self::node::{Freshness, NodeView};
 pub use self::ring::Ring;
 pub use self::scenario::{Phase, ScenarioView, StepState};
-pub use self::situation::{Claim, Condition, Severity};
-pub use self::story::deed;
+pub use self::situation::{Condition, Severity};
 pub use self::view::ViewState;

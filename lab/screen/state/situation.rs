@@ -9,6 +9,9 @@ use super::view::ViewState;
 use crate::event::ProcessState;
 use crate::screen::words;
 
+/// A lag up to this is operations on their way: a heartbeat's worth of a busy cluster.
+const LAG_ON_THE_WAY: u64 = 100;
+
 /// A member's state in one word, the worst that applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -28,8 +31,8 @@ pub enum Condition {
     Isolated,
     /// Can talk to fewer members than a quorum needs.
     CutOff,
-    /// Cannot talk to so many other members.
-    PartCut(usize),
+    /// Cannot talk to some other members that are not cut off themselves.
+    PartCut,
     /// Its disk was wiped and it has not earned its voice back.
     Learner,
     /// Receives the whole state: so many percent of it.
@@ -109,7 +112,8 @@ impl ViewState {
         let leading: Vec<_> =
             self.nodes.values().filter(|n| n.role == Some(Role::Primary) && n.runs() && n.watched).collect();
         let youngest = leading.iter().filter_map(|n| n.leads_since_us).max().unwrap_or(0);
-        leading.iter().filter(|n| n.role_us >= youngest).count() >= 2
+        let leads_now = |n: &&&NodeView| n.leads_since_us == Some(youngest) || n.role_us > youngest;
+        leading.iter().filter(leads_now).count() >= 2
     }
 
     /// Whether this member leads an epoch below the highest that is led.
@@ -134,16 +138,25 @@ impl ViewState {
         {
             return Condition::Silent;
         }
-        let others = self.members().len().saturating_sub(1);
-        let cut = others - self.talks_to(id).min(others);
-        if others > 0 && cut == others {
+        if self.members().len() > 1 && self.talks_to(id) == 0 {
             return Condition::Isolated;
         }
-        if cut > 0 {
-            let cut_off = others - cut + 1 < self.quorum();
-            return if cut_off { Condition::CutOff } else { Condition::PartCut(cut) };
+        if self.is_cut_off(id) {
+            return Condition::CutOff;
         }
-        self.own_condition(node)
+        // Who cannot reach somebody cut off has nothing wrong with itself.
+        if self.cut_from(id).is_empty() { self.own_condition(node) } else { Condition::PartCut }
+    }
+
+    /// The members that this one cannot talk to, though they are not cut off from a quorum.
+    fn cut_from(&self, id: NodeId) -> Vec<NodeId> {
+        let cut = |&o: &NodeId| o != id && !self.links.talk(id, o) && !self.is_cut_off(o);
+        self.members().into_iter().filter(cut).collect()
+    }
+
+    /// Whether a member can talk to fewer members, itself included, than a quorum needs.
+    fn is_cut_off(&self, id: NodeId) -> bool {
+        self.talks_to(id) + 1 < self.quorum()
     }
 
     fn own_condition(&self, node: &NodeView) -> Condition {
@@ -193,18 +206,29 @@ impl ViewState {
             return None;
         }
         let own = &node.status.as_ref()?.replication;
-        let leader = self.leader();
-        let in_touch = node.freshness(self.now_us) == Freshness::Live
-            && own.heard_ms.is_some_and(|ms| u128::from(ms) <= PRIMARY_ALIVE_FOR.as_millis())
-            && leader.is_none_or(|l| own.primary == Some(l.node));
-        if in_touch {
+        if self.is_in_touch(node) {
             return own.lag;
         }
-        let leads = leader.and_then(|l| self.nodes.get(&l.node)?.status.as_ref());
+        let leads = self.leader().and_then(|l| self.nodes.get(&l.node)?.status.as_ref());
         match leads {
             Some(leads) => Some(leads.replication.last.seq.saturating_sub(own.durable)),
             None => own.lag,
         }
+    }
+
+    /// Whether a member has heard from the primary lately.
+    fn is_in_touch(&self, node: &NodeView) -> bool {
+        let Some(own) = node.status.as_ref().map(|s| &s.replication) else { return false };
+        node.freshness(self.now_us) == Freshness::Live
+            && own.heard_ms.is_some_and(|ms| u128::from(ms) <= PRIMARY_ALIVE_FOR.as_millis())
+            && self.leader().is_none_or(|l| own.primary == Some(l.node))
+    }
+
+    /// Whether a member's lag is more than operations on their way.
+    pub fn is_behind(&self, id: NodeId) -> bool {
+        let lag = self.lag(id).unwrap_or(0);
+        let in_touch = self.nodes.get(&id).is_some_and(|n| self.is_in_touch(n));
+        lag > if in_touch { LAG_ON_THE_WAY } else { 0 }
     }
 
     /// The cluster in one sentence: the worst that applies.
@@ -236,17 +260,24 @@ impl ViewState {
         Some(Situation { severity: Severity::Alarm, title, text })
     }
 
-    fn starting(&self) -> Option<Situation> {
+    /// Whether the run has just begun: no member has ever ended, and not all are ready.
+    pub fn is_starting(&self) -> bool {
+        let fresh = self.nodes.values().all(|n| n.starts <= 1 && !n.is_down());
+        fresh && (self.members().is_empty() || self.ready() < self.members().len())
+    }
+
+    fn ready(&self) -> usize {
         let waited = |c: Condition| matches!(c, Condition::Awaited | Condition::Starting);
-        let members = self.members();
-        let ready = members.iter().filter(|&&n| !waited(self.condition(n))).count();
-        let first_start =
-            self.nodes.values().all(|n| n.starts <= 1) && self.nodes.values().all(|n| !n.is_down());
-        if members.is_empty() {
-            return Some(Situation::new(Severity::Busy, "STARTING", "no member is known yet"));
-        }
-        (first_start && ready < members.len()).then(|| {
-            Situation::new(Severity::Busy, "STARTING", format!("{ready} of {} nodes are up", members.len()))
+        self.members().into_iter().filter(|&n| !waited(self.condition(n))).count()
+    }
+
+    fn starting(&self) -> Option<Situation> {
+        self.is_starting().then(|| {
+            let text = match self.members().len() {
+                0 => "no member is known yet".to_owned(),
+                members => format!("{} of {members} nodes are up", self.ready()),
+            };
+            Situation::new(Severity::Busy, "STARTING", text)
         })
     }
 
@@ -261,8 +292,7 @@ impl ViewState {
         let olds = old.iter().map(says).collect::<Vec<_>>().join(" and ");
         let mut text = format!("{olds} and {}", says(new));
         for claim in old.iter().filter(|c| c.uncommitted > 0) {
-            text +=
-                &format!("; up to {} on {} alone are at risk", words::writes(claim.uncommitted), claim.node);
+            text += &format!("; up to {} at risk on {}", words::writes(claim.uncommitted), claim.node);
         }
         Some(Situation { severity: Severity::Alarm, title, text })
     }
@@ -301,10 +331,12 @@ impl ViewState {
         let (quorum, members) = (self.quorum(), self.members().len());
         (heard < quorum).then(|| {
             let (node, epoch) = (leader.node, leader.epoch);
-            let mut text =
-                format!("{node} ({epoch}) hears {heard} of {members}, itself included; needs {quorum}");
+            let mut text = match heard {
+                1 => format!("{node} ({epoch}) hears nobody"),
+                _ => format!("{node} ({epoch}) and those it hears are {heard} of {members}, {quorum} needed"),
+            };
             if leader.uncommitted > 0 {
-                text += &format!("; {} not on a quorum", words::writes(leader.uncommitted));
+                text += &format!("; up to {} on no quorum", words::writes(leader.uncommitted));
             }
             Situation::new(Severity::Alarm, "NO QUORUM", text)
         })
@@ -317,7 +349,14 @@ impl ViewState {
             .iter()
             .filter_map(|&n| {
                 let condition = self.condition(n);
-                (condition != Condition::Up).then(|| format!("{n} {}", condition.phrase()))
+                match condition {
+                    Condition::Up => None,
+                    Condition::PartCut => {
+                        let from: Vec<_> = self.cut_from(n).iter().map(ToString::to_string).collect();
+                        Some(format!("{n} is cut from {}", from.join(" ")))
+                    }
+                    _ => Some(format!("{n} {}", condition.phrase())),
+                }
             })
             .collect();
         (!unwell.is_empty()).then(|| {
@@ -354,7 +393,7 @@ impl Condition {
             Self::Silent => "silent".to_owned(),
             Self::Isolated => "isolated".to_owned(),
             Self::CutOff => "cut off".to_owned(),
-            Self::PartCut(n) => format!("cut from {n}"),
+            Self::PartCut => "part cut".to_owned(),
             Self::Learner => "learner".to_owned(),
             Self::Resync(percent) => format!("sync {percent}%"),
             Self::Stale => "stale".to_owned(),
@@ -370,8 +409,7 @@ impl Condition {
             Self::Died => "died".to_owned(),
             Self::Silent => "is silent".to_owned(),
             Self::Isolated | Self::CutOff | Self::Stopped | Self::Paused => format!("is {}", self.word()),
-            Self::PartCut(1) => "is cut from one member".to_owned(),
-            Self::PartCut(n) => format!("is cut from {n} members"),
+            Self::PartCut => "is cut from some members".to_owned(),
             Self::Learner => "is a learner: its disk was wiped".to_owned(),
             Self::Resync(percent) => format!("receives the whole state, {percent}%"),
             Self::Stale => "refuses eventual reads: too stale".to_owned(),
@@ -388,7 +426,7 @@ impl Condition {
             Self::Awaited | Self::Starting | Self::Resync(_) | Self::Learner | Self::Campaigning => {
                 Severity::Busy
             }
-            Self::Slow | Self::Stale | Self::PartCut(_) | Self::Paused | Self::Silent => Severity::Hurt,
+            Self::Slow | Self::Stale | Self::PartCut | Self::Paused | Self::Silent => Severity::Hurt,
             Self::Died | Self::Stopped | Self::Isolated | Self::CutOff => Severity::Alarm,
         }
     }

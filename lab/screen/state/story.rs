@@ -39,8 +39,8 @@ fn process(node: NodeId, state: &ProcessState) -> Option<(Level, String)> {
         ProcessState::Running { pid, client, .. } => {
             (Level::Info, format!("{node} is up: process {pid}, clients at {client}"))
         }
-        ProcessState::Paused { .. } => (Level::Warn, format!("{node} is paused (SIGSTOP)")),
-        ProcessState::Stopped { how } => (Level::Warn, format!("{node} was stopped: {how}")),
+        // What the lab did to it has a line of its own: the action's.
+        ProcessState::Paused { .. } | ProcessState::Stopped { .. } => return None,
         ProcessState::Died { how } => (Level::Error, format!("{node} died: {how}")),
     })
 }
