@@ -1,18 +1,55 @@
 //! The one place where commands meet the screen.
 
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
-use crate::event::Stamped;
+use crate::action::Action;
+use crate::event::{Actor, Stamped};
+use crate::screen::Theme;
+use crate::screen::run::{self as dashboard, Dashboard};
 use crate::session::Session;
+
+/// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
+const ACTIONS_WAITING_MAX: usize = 64;
 
 /// Shows the dashboard until the person quits. `events` were subscribed before the run's first event.
 ///
 /// * Dropping the future restores the terminal, so that a signal or the end of a run can end it at any moment.
 /// * It neither stops the session nor handles signals: the command does.
-///
-/// TO BE COMPLETED AT MERGE: the body is one call of `screen::run`.
 pub async fn show(session: Session, events: broadcast::Receiver<Stamped>) -> Result<(), Ended> {
-    let _ = (session, events);
-    Err(Exit::Usage.because("this build has no dashboard; use --headless"))
+    let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
+    let journal = session.journal().clone();
+    let dashboard = Dashboard {
+        events,
+        actions,
+        now: Box::new(move || journal.now()),
+        theme: Theme::from_env(),
+        run_dir: session.cluster().run_dir().to_owned(),
+        shutdown: CancellationToken::new(),
+        panic_in: None,
+    };
+    let ended = tokio::select! {
+        ended = dashboard::run(dashboard) => ended,
+        never = carry_out(session, asked) => match never {},
+    };
+    match ended.map_err(|e| Exit::Usage.because(format!("{e:#}")))? {
+        dashboard::Exit::Quit | dashboard::Exit::Shutdown => Ok(()),
+        dashboard::Exit::TerminalGone(why) => {
+            Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
+        }
+        dashboard::Exit::TaskDied(why) => {
+            Err(Exit::Violated.because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}")))
+        }
+    }
+}
+
+/// Does what the person asks, each without waiting for the one before. What fails is journalled with its reason, and
+/// the screen shows it from there.
+async fn carry_out(session: Session, mut asked: mpsc::Receiver<Action>) -> std::convert::Infallible {
+    while let Some(action) = asked.recv().await {
+        let session = session.clone();
+        tokio::spawn(async move { session.perform(Actor::Person, action).await });
+    }
+    std::future::pending().await
 }

@@ -65,6 +65,8 @@ pub(super) enum Outcome {
     Quiet,
     Appended(Appended),
     Saved(Promise),
+    /// Written beside the present state; not yet synced, and not yet the state.
+    ChunkStored(SnapshotId),
     Installed {
         id: SnapshotId,
         log: LogId,

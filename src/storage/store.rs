@@ -52,6 +52,7 @@ impl Store {
         Ok(match done.0 {
             Outcome::Quiet => None,
             Outcome::Saved(promise) => Some(Input::Saved { promise }),
+            Outcome::ChunkStored(id) => Some(Input::ChunkStored { id }),
             Outcome::Appended(appended) => self.apply_appended(appended)?,
             Outcome::Installed { id, log, rollback, contents } => {
                 self.contents = *contents;

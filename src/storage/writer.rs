@@ -176,7 +176,10 @@ impl Writer {
                 self.incoming = Some(Incoming::begin(&self.home, id, generation, segment_bytes)?);
             }
             Job::InstallChunk { id, entries } => match &mut self.incoming {
-                Some(incoming) if incoming.id == id => incoming.take(&entries)?,
+                Some(incoming) if incoming.id == id => {
+                    incoming.take(&entries)?;
+                    return Ok(Outcome::ChunkStored(id));
+                }
                 _ => return Err(not_begun(id)),
             },
             Job::InstallCommit { id, log, at, lineage, fork } => {
