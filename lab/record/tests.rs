@@ -137,7 +137,7 @@ fn drawn_signs_stay_in_their_cells() {
     let mut count = 0;
     for c in drawn {
         let mut path = String::new();
-        super::glyphs::draw(c, 0.0, 0.0, &mut path);
+        glyphs::draw(c, 0.0, 0.0, &mut path);
         assert!(!path.is_empty() || c == '\u{2800}', "{c}");
         for point in path.split(['M', 'L']).filter_map(|p| p.split(['h', 'a', 'Z']).next()) {
             let mut numbers = point.split_whitespace().filter_map(|n| n.parse::<f32>().ok());

@@ -1,6 +1,7 @@
 //! The loop of the live screen: keys and events in, frames and actions out.
 #![expect(clippy::disallowed_methods, reason = "the live screen's one door to the world")]
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use futures_util::StreamExt as _;
 use kvlab::replication::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use rustix::process::{Signal, getpid, getsid, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -30,6 +33,9 @@ const FRAME_EVERY: Duration = Duration::from_millis(100);
 const FRAME_GAP: Duration = Duration::from_millis(60);
 /// Ctrl-Z waits this long for the nodes to pause.
 const PAUSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// A process that has sent itself a stop is stopped within this, or the stop is not to be had.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
 
 /// What the live screen needs.
 pub struct Dashboard {
@@ -234,9 +240,9 @@ impl Screen {
 
     /// Ctrl-Z. The links run in this process: were the nodes not paused first, stopping it would cut every one
     /// of them.
-    async fn suspend(&mut self) -> std::io::Result<()> {
-        let pid = rustix::process::getpid();
-        if rustix::process::getsid(None).is_ok_and(|session| session == pid) {
+    async fn suspend(&mut self) -> io::Result<()> {
+        let pid = getpid();
+        if getsid(None).is_ok_and(|session| session == pid) {
             self.ui.flash = Some((Tone::Warn, "there is no shell to go to".to_owned()));
             return Ok(());
         }
@@ -249,8 +255,13 @@ impl Screen {
             tokio::time::sleep(Duration::from_millis(10)).await;
             self.take_events();
         }
-        let stopped =
-            self.guard.outside(|| rustix::process::kill_process(pid, rustix::process::Signal::TSTP))?;
+        let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
+        self.guard.step_aside();
+        let stopped = kill_process(pid, Signal::TSTP);
+        // Whichever thread takes the signal stops all of them, but not before this one has gone on a little: it
+        // must not take the terminal over again before the shell has let it go on.
+        let _ = tokio::time::timeout(STOP_WITHIN, continued.recv()).await;
+        self.guard.come_back()?;
         if let Err(error) = stopped {
             self.ui.flash = Some((Tone::Warn, format!("cannot go to the shell: {error}")));
         }

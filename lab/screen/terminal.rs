@@ -75,14 +75,19 @@ impl Guard {
         self.terminal.size()
     }
 
-    /// Gives the terminal back, does something, and takes it over again.
-    pub fn outside<T>(&mut self, act: impl FnOnce() -> T) -> io::Result<T> {
+    /// Gives the terminal back for a while, until [`Guard::come_back`].
+    pub fn step_aside(&mut self) {
         give_back();
-        let result = act();
+    }
+
+    /// Takes the terminal over again.
+    ///
+    /// # Errors
+    /// If it refuses.
+    pub fn come_back(&mut self) -> io::Result<()> {
         take_over()?;
         HELD.store(true, Ordering::SeqCst);
-        self.repaint()?;
-        Ok(result)
+        self.repaint()
     }
 }
 

@@ -5,7 +5,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use super::header::name;
 use crate::event::LinkState;
 use crate::screen::input::LinkKey;
 use crate::screen::keys::{Binding, Command, Footer, KEYS, Scope};
@@ -40,7 +39,7 @@ pub fn footer(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
 fn keys(mut row: Row<'_>, width: u16, scopes: &[Scope], selected: Option<NodeId>, with_end: bool) {
     row.skip(1);
     if let Some(node) = selected {
-        row.put(&name(node), Tone::Strong).skip(2);
+        row.put(&node.to_string(), Tone::Strong).skip(2);
     }
     let is_end = |b: &&Binding| matches!(b.command, Command::Help | Command::Quit);
     let label = |b: &Binding| match b.footer {

@@ -1,6 +1,5 @@
 //! The first two rows: what runs, and how the cluster is in one sentence.
 
-use kvlab::replication::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -103,9 +102,4 @@ fn emphasise(area: Rect, buf: &mut Buffer, cells: usize) {
     let width = u16::try_from(cells).unwrap_or(u16::MAX).min(area.width);
     let title = Rect { width, height: area.height.min(1), ..area };
     buf.set_style(title, ratatui::style::Modifier::BOLD);
-}
-
-/// The name of a member as a short text: `n1`.
-pub(super) fn name(id: NodeId) -> String {
-    id.to_string()
 }

@@ -11,7 +11,7 @@ use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
 use super::story::{self, StoryLine};
-use crate::event::{Header, LabEvent, Level, Operation, Stamped, Verdict};
+use crate::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
 use crate::screen::words;
 
 /// Operations of each kind kept for the votes pane.
@@ -190,6 +190,12 @@ impl ViewState {
     fn tell(&mut self, stamped: &Stamped) {
         let line = match &stamped.event {
             LabEvent::Watch { node, up } => self.watch_says(*node, *up),
+            // Resumed: the action has said so.
+            LabEvent::Process { node, state: ProcessState::Running { .. } }
+                if self.nodes.get(node).is_some_and(NodeView::is_paused) =>
+            {
+                None
+            }
             event => story::tell(event),
         };
         if let Some((level, text)) = line.filter(|(level, _)| *level > Level::Debug) {

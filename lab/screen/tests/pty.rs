@@ -18,6 +18,7 @@ use crate::screen::theme::{ColourChoice, Theme};
 
 const DIR: &str = "KVLAB_TEST_DIR";
 const PANIC: &str = "KVLAB_TEST_PANIC";
+const CAPACITY: &str = "KVLAB_TEST_CAPACITY";
 
 /// The dashboard: not a test of its own.
 #[test]
@@ -30,7 +31,8 @@ fn child() {
 }
 
 async fn dashboard(run_dir: std::path::PathBuf) -> String {
-    let (events, receiver) = broadcast::channel(16_384);
+    let capacity = std::env::var(CAPACITY).ok().and_then(|c| c.parse().ok()).unwrap_or(16_384);
+    let (events, receiver) = broadcast::channel(capacity);
     let (actions, todo) = mpsc::channel(64);
     let shutdown = CancellationToken::new();
     let started = Instant::now();
@@ -80,6 +82,15 @@ async fn puppet(
             _ = ticks.tick() => reports[last..].iter().for_each(|r| emit(r.event.clone())),
             action = todo.recv() => {
                 let Some(action) = action else { return };
+                let process = |node, state| emit(LabEvent::Process { node, state });
+                match action {
+                    Action::Pause { node } => process(node, ProcessState::Paused { pid: 1 }),
+                    Action::Resume { node } => {
+                        let (client, peer) = ("127.0.0.1:1".to_owned(), "127.0.0.1:2".to_owned());
+                        process(node, ProcessState::Running { pid: 1, client, peer });
+                    }
+                    _ => {}
+                }
                 if let Action::Isolate { node } = action {
                     for other in (1..=3).map(kvlab::replication::NodeId).filter(|&n| n != node) {
                         emit(LabEvent::Link { from: node, to: other, state: LinkState::Cut });
@@ -92,22 +103,23 @@ async fn puppet(
     }
 }
 
-fn start(dir: &Path, panic_in: &str, vars: &[(&str, &str)]) -> Terminal {
-    let mut builder = Terminal::builder()
+const CHILD: [&str; 5] =
+    ["--exact", "screen::tests::pty::child", "--ignored", "--nocapture", "--test-threads=1"];
+
+fn terminal(dir: &Path, vars: &[(&str, &str)]) -> termlens::TerminalBuilder {
+    let builder = Terminal::builder()
         .size(120, 36)
         .timeout(Duration::from_secs(20))
         .env_clear()
         .env("TERM", "xterm-256color")
         .env("LANG", "C.UTF-8")
-        .env(DIR, dir)
-        .env(PANIC, panic_in);
-    for (name, value) in vars {
-        builder = builder.env(name, value);
-    }
-    builder
-        .args(["--exact", "screen::tests::pty::child", "--ignored", "--nocapture", "--test-threads=1"])
-        .spawn(std::env::current_exe().unwrap())
-        .unwrap()
+        .env("PATH", "/usr/bin:/bin")
+        .env(DIR, dir);
+    vars.iter().fold(builder, |builder, (name, value)| builder.env(name, value))
+}
+
+fn start(dir: &Path, vars: &[(&str, &str)]) -> Terminal {
+    terminal(dir, vars).args(CHILD).spawn(std::env::current_exe().unwrap()).unwrap()
 }
 
 /// After the end: the terminal as it was, and this on it.
@@ -123,7 +135,7 @@ fn ends_with(mut terminal: Terminal, text: &str, success: bool) {
 #[test]
 fn a_person_at_the_keys() {
     let dir = tempfile::tempdir().unwrap();
-    let mut t = start(dir.path(), "", &[]);
+    let mut t = start(dir.path(), &[]);
     t.wait_until(|s| s.contains("LIVE") && s.contains("n1 LEADS 1@n1") && s.alternate_screen()).unwrap();
     assert!(!t.screen().cursor_visible());
 
@@ -165,7 +177,7 @@ fn a_person_at_the_keys() {
 #[test]
 fn the_terminal_changes_its_size() {
     let dir = tempfile::tempdir().unwrap();
-    let mut t = start(dir.path(), "", &[]);
+    let mut t = start(dir.path(), &[]);
     t.wait_until(|s| s.contains("LIVE") && s.contains("from\\to")).unwrap();
     t.resize(80, 24).unwrap();
     t.wait_until(|s| s.contains("Try: ") && !s.contains("from\\to") && s.contains("LIVE")).unwrap();
@@ -184,7 +196,7 @@ fn the_terminal_changes_its_size() {
 #[test]
 fn no_color_keeps_bold_and_reverse() {
     let dir = tempfile::tempdir().unwrap();
-    let mut t = start(dir.path(), "", &[("NO_COLOR", "1")]);
+    let mut t = start(dir.path(), &[("NO_COLOR", "1")]);
     t.wait_until(|s| s.contains("LIVE")).unwrap();
     let screen = t.screen();
     let (row, col) = screen.find("LIVE").unwrap();
@@ -198,7 +210,7 @@ fn no_color_keeps_bold_and_reverse() {
 fn signals_end_it_in_order() {
     for signal in [Signal::Term, Signal::Hup] {
         let dir = tempfile::tempdir().unwrap();
-        let mut t = start(dir.path(), "", &[]);
+        let mut t = start(dir.path(), &[]);
         t.wait_until(|s| s.contains("LIVE")).unwrap();
         t.signal(signal).unwrap();
         ends_with(t, "exit: Ok(Shutdown); raw: false", true);
@@ -208,11 +220,42 @@ fn signals_end_it_in_order() {
 #[test]
 fn a_panic_in_the_loop_gives_the_terminal_back() {
     let dir = tempfile::tempdir().unwrap();
-    ends_with(start(dir.path(), "ui", &[]), "asked to panic in the loop", false);
+    ends_with(start(dir.path(), &[(PANIC, "ui")]), "asked to panic in the loop", false);
 }
 
 #[test]
 fn a_panic_in_a_task_ends_it_in_order() {
     let dir = tempfile::tempdir().unwrap();
-    ends_with(start(dir.path(), "task", &[]), "exit: Ok(TaskDied(", true);
+    ends_with(start(dir.path(), &[(PANIC, "task")]), "exit: Ok(TaskDied(", true);
+}
+
+#[test]
+fn a_slow_screen_says_what_it_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut t = start(dir.path(), &[(CAPACITY, "16")]);
+    t.wait_until(|s| s.contains("the screen fell behind and missed") && s.contains("LIVE")).unwrap();
+    t.send(Key::Char('q')).unwrap();
+    ends_with(t, "exit: Ok(Quit)", true);
+}
+
+/// Ctrl-Z: the nodes pause, the shell is there, `fg` brings all back.
+#[test]
+fn to_the_shell_and_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut t = terminal(dir.path(), &[("PS1", "shell> ")]).args(["-i"]).spawn("/bin/sh").unwrap();
+    t.wait_until(|s| s.contains("shell>")).unwrap();
+    let program = std::env::current_exe().unwrap();
+    t.send_str(&format!("{} {}\r", program.display(), CHILD.join(" "))).unwrap();
+    t.wait_until(|s| s.contains("LIVE") && s.alternate_screen()).unwrap();
+    t.send(Key::Ctrl('z')).unwrap();
+    t.wait_until(|s| !s.alternate_screen() && s.contains("Stopped") && s.cursor_visible()).unwrap();
+    t.send_str("fg\r").unwrap();
+    t.wait_until(|s| {
+        s.alternate_screen() && s.contains("you: resume n3") && s.contains("last fault pause n1")
+    })
+    .unwrap();
+    t.send(Key::Char('q')).unwrap();
+    t.wait_until(|s| s.contains("exit: Ok(Quit); raw: false") && !s.alternate_screen()).unwrap();
+    t.send_str("exit\r").unwrap();
+    t.wait_exit().unwrap();
 }

@@ -148,6 +148,30 @@ fn a_killed_primary_is_no_primary_and_a_paused_one_is() {
 }
 
 #[test]
+fn a_broken_promise_beats_everything() {
+    let mut view = at(Player::Person, moment::SPLIT);
+    let mut tell = |change: fn(&mut Promise)| {
+        let mut verdict = crate::screen::fixture::verdict(true);
+        change(&mut verdict.promise);
+        view.apply(&Stamped { t_us: moment::SPLIT, event: LabEvent::Verdict(verdict) });
+        (view.situation().title, view.story.newest().map(|l| (l.level, l.text.clone())))
+    };
+    let (title, line) = tell(|p| p.quorum_writes_lost = Some(3));
+    assert_eq!(title, "PROMISE BROKEN: 3 QUORUM WRITES LOST");
+    assert_eq!(line, Some((Level::Info, "all members hold the same state".to_owned())));
+    let (title, line) = tell(|p| p.members_equal = Some(false));
+    assert_eq!(title, "PROMISE BROKEN: MEMBERS DIFFER");
+    assert_eq!(line.map(|l| l.0), Some(Level::Error));
+    let (title, _) = tell(|p| {
+        p.linearizable = Some(false);
+        p.violations = vec!["r3: #17 read w1 after w2 was committed".to_owned()];
+    });
+    assert_eq!(title, "PROMISE BROKEN: NOT LINEARIZABLE");
+    let proof = view.story.iter().filter(|l| l.text.starts_with("NOT linearizable: r3: #17"));
+    assert_eq!(proof.count(), 1, "with its proof");
+}
+
+#[test]
 fn one_node_has_nobody_to_be_cut_from() {
     let mut tale = Tale::new(1, None);
     tale.start().until(2_000_000);
