@@ -1,13 +1,15 @@
 //! The one place where commands meet the screen.
 
+use std::path::Path;
+
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
 use crate::event::{Actor, Stamped};
-use crate::screen::Theme;
 use crate::screen::run::{self as dashboard, Dashboard};
+use crate::screen::theme::{ColourChoice, Theme};
 use crate::session::Session;
 
 /// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
@@ -17,15 +19,20 @@ const ACTIONS_WAITING_MAX: usize = 64;
 ///
 /// * Dropping the future restores the terminal, so that a signal or the end of a run can end it at any moment.
 /// * It neither stops the session nor handles signals: the command does.
-pub async fn show(session: Session, events: broadcast::Receiver<Stamped>) -> Result<(), Ended> {
+pub async fn show(
+    session: Session,
+    events: broadcast::Receiver<Stamped>,
+    run_dir: &Path,
+) -> Result<(), Ended> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
     let dashboard = Dashboard {
         events,
         actions,
         now: Box::new(move || journal.now()),
-        theme: Theme::from_env(),
-        run_dir: session.cluster().run_dir().to_owned(),
+        theme: Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok()),
+        run_dir: run_dir.to_owned(),
+        // Ends from outside come by dropping this future.
         shutdown: CancellationToken::new(),
         panic_in: None,
     };
@@ -38,9 +45,8 @@ pub async fn show(session: Session, events: broadcast::Receiver<Stamped>) -> Res
         dashboard::Exit::TerminalGone(why) => {
             Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
         }
-        dashboard::Exit::TaskDied(why) => {
-            Err(Exit::Violated.because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}")))
-        }
+        dashboard::Exit::TaskDied(why) => Err(Exit::Refused
+            .because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}"))),
     }
 }
 

@@ -38,7 +38,10 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     let session = start::session(&prepared, cluster, workload, &mut signals).await?;
 
     let outcome = if screen {
-        on_dashboard(&session, &scenario, &mut signals, prepared.events.resubscribe()).await
+        // The receiver that has the run's first events; what comes after is of no use to anyone else.
+        let later = prepared.events.resubscribe();
+        let events = std::mem::replace(&mut prepared.events, later);
+        on_dashboard(&session, &scenario, &mut signals, events, prepared.dir.path()).await
     } else {
         let to = if args.json { To::Stderr } else { To::Stdout };
         line_by_line(&session, &scenario, &mut signals, &mut prepared.events, to).await
@@ -180,12 +183,13 @@ async fn on_dashboard(
     scenario: &Scenario,
     signals: &mut Signals,
     events: broadcast::Receiver<Stamped>,
+    run_dir: &Path,
 ) -> Result<Outcome, Ended> {
     let mut stage = Live::new(session.clone());
     let mut outcome = None;
     let shown = {
         let mut playing = std::pin::pin!(scenario::play(&mut stage, scenario));
-        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events));
+        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, run_dir));
         loop {
             tokio::select! {
                 played = &mut playing, if outcome.is_none() => outcome = Some(played),

@@ -51,7 +51,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
     let session = start::session(&prepared, cluster, workload, &mut signals).await?;
     if screen {
         let shown = tokio::select! {
-            shown = dashboard::show(session.clone(), prepared.events) => shown,
+            shown = dashboard::show(session.clone(), prepared.events, prepared.dir.path()) => shown,
             _ = signals.next() => Ok(()),
         };
         start::stop(&session, &mut signals).await?;

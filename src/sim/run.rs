@@ -374,8 +374,13 @@ impl Simulation {
             }
             self.promote_someone()?;
         }
-        let states: Vec<_> =
-            self.cluster.ids().iter().filter_map(|&id| self.cluster.status(id)).map(|s| text::status(&s)).collect();
+        let states: Vec<_> = self
+            .cluster
+            .ids()
+            .iter()
+            .filter_map(|&id| self.cluster.status(id))
+            .map(|s| text::status(&s))
+            .collect();
         Err(format!("not at rest {REST_WITHIN:?} after everything was healed: {states:#?}"))
     }
 

@@ -113,8 +113,20 @@ pub(crate) fn message_kind(message: &Message) -> &'static str {
         Message::Sync { .. } => "Sync",
         Message::Append { .. } => "Append",
         Message::Refused { .. } => "Refused",
-        Message::VoteRequest { pre, .. } => if *pre { "PreVoteRequest" } else { "VoteRequest" },
-        Message::VoteReply { pre, .. } => if *pre { "PreVoteReply" } else { "VoteReply" },
+        Message::VoteRequest { pre, .. } => {
+            if *pre {
+                "PreVoteRequest"
+            } else {
+                "VoteRequest"
+            }
+        }
+        Message::VoteReply { pre, .. } => {
+            if *pre {
+                "PreVoteReply"
+            } else {
+                "VoteReply"
+            }
+        }
         Message::ReadRequest { .. } => "ReadRequest",
         Message::ReadAnswer { .. } => "ReadAnswer",
         Message::SnapshotBegin { .. } => "SnapshotBegin",
@@ -313,7 +325,10 @@ pub(crate) fn status(status: &Status) -> String {
 }
 
 /// One line of a trace. Requests are named by `label`.
-pub(crate) fn happening(happening: &Happening, label: impl Fn(crate::replication::RequestId) -> String) -> String {
+pub(crate) fn happening(
+    happening: &Happening,
+    label: impl Fn(crate::replication::RequestId) -> String,
+) -> String {
     match happening {
         Happening::Started { node } => format!("{node} starts"),
         Happening::Crashed { node, jobs_lost: 0 } => format!("{node} crashes"),

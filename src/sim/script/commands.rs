@@ -21,7 +21,9 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
         "put" | "del" | "get" | "promote" | "fill" => ask(runner, verb, rest),
         "deliver" | "drop" | "duplicate" | "network" => network(runner, verb, rest),
         "cut" | "partition" | "heal" => links(runner, verb, rest),
-        "crash" | "restart" | "wipe" | "pause" | "resume" | "cleanup" | "persist" => process(runner, verb, rest),
+        "crash" | "restart" | "wipe" | "pause" | "resume" | "cleanup" | "persist" => {
+            process(runner, verb, rest)
+        }
         "tick" => runner.tick(parse::duration(one(rest)?)?),
         "run" => runner.run(parse::duration(one(rest)?)?),
         "stabilize" => runner.stabilize(),

@@ -85,7 +85,9 @@ impl Runner {
             Ok::<_, String>(disk.lineage().contains(at, disk.last().seq))
         };
         match what {
-            "saved" => check(disk.promise().epoch.to_string().as_str(), wanted.as_str(), "the promise on disk"),
+            "saved" => {
+                check(disk.promise().epoch.to_string().as_str(), wanted.as_str(), "the promise on disk")
+            }
             "durable" => check(disk.last().seq.to_string().as_str(), wanted.as_str(), "the durable seq"),
             "has" => check(has(&wanted)?, true, "whether it is there"),
             "lacks" => check(has(&wanted)?, false, "whether it is there"),
