@@ -1,6 +1,6 @@
 //! The judge as the lab uses it: events in, findings out. Whatever knows the judge's own words is here.
 
-use kvlab::judge::HistoryEvent;
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger};
 
 /// What there is to say of the history so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,20 +47,63 @@ pub(super) struct Finding {
     pub(super) stale_ms: Option<u64>,
 }
 
-/// The judge at work. The adapter's place: until the judge stands, nothing is known, and it says so.
-#[derive(Debug, Default)]
-pub(super) struct Judging {}
+/// The judge at work.
+#[derive(Debug)]
+pub(super) struct Judging {
+    judge: Judge,
+    /// The history made no sense at some event: a fault of the lab itself. From there on nothing is known.
+    broken: Option<String>,
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self { judge: Judge::new(JudgeOptions::default()), broken: None }
+    }
+}
 
 impl Judging {
     /// Takes the next event.
-    pub(super) fn observe(&mut self, _event: &HistoryEvent) -> Finding {
-        Finding::default()
+    pub(super) fn observe(&mut self, event: &HistoryEvent) -> Finding {
+        if self.broken.is_some() {
+            return Finding::default();
+        }
+        match self.judge.observe(event) {
+            Ok(_) => Finding { stale_ms: self.judge.stale().map(|stale| stale.age_ms()) },
+            Err(error) => {
+                tracing::error!(i = event.i, "the lab's own history cannot be judged: {error}");
+                self.broken = Some(format!("event {}: {error}", event.i));
+                Finding::default()
+            }
+        }
     }
 
     /// What it has found so far.
     pub(super) fn findings(&self) -> Findings {
-        Findings::default()
+        let report = self.judge.report();
+        let mut violations: Vec<_> = report.violations.iter().map(ToString::to_string).collect();
+        if let Some(broken) = &self.broken {
+            violations.push(format!("undecided from here on, for the history makes no sense at {broken}"));
+        }
+        // What was proved before it broke stays proved; what was not is not known.
+        let linearizable = report.linearizable.known().filter(|&yes| !yes || self.broken.is_none());
+        Findings {
+            linearizable,
+            checked_i: report.checked_i,
+            quorum_writes_acked: report.quorum_writes.acked,
+            async_writes_acked: report.async_writes.acked,
+            quorum_loss: loss_in(&report.quorum_ledger),
+            async_loss: loss_in(&report.async_ledger),
+            stale_reads: report.staleness.stale,
+            stale_max_ms: report.staleness.age_ms.max as u64,
+            unknown: report.unknown,
+            unavailable_ms: report.unavailable.any_ms,
+            violations,
+        }
     }
+}
+
+fn loss_in(ledger: &Ledger) -> Loss {
+    Loss { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
 }
 
 impl Loss {
