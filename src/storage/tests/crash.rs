@@ -130,8 +130,10 @@ fn live(disk: &Arc<dyn Disk>, durability: Durability) -> Life {
                 synced = life.history.states.len() - 1;
             }
         }
-        if rig.try_run(batch).is_err() {
-            return life;
+        match rig.try_run(batch) {
+            Ok(_) => {}
+            Err(StorageError::Io { .. }) => return life,
+            Err(error) => panic!("{error}"),
         }
         life.acknowledged = life.history.states.len() - 1;
         life.synced = life.synced.max(synced);
