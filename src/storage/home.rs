@@ -67,11 +67,16 @@ impl Home {
         };
         match self.disk.create_dir(dir) {
             Ok(()) => {}
-            // An earlier start may have created it and lost power before its name was durable.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 if self.disk.list(dir).is_err_and(|e| e.kind() == ErrorKind::NotADirectory) {
                     return Err(StorageError::NotDirectory { dir: dir.to_owned() });
                 }
+                // An earlier start may have created it and died before its name was durable; but a directory
+                // whose parent we may not even read was made by somebody else.
+                return match self.disk.sync_dir(parent) {
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+                    other => other.map_err(|e| StorageError::io("sync", parent, e)),
+                };
             }
             Err(error) if error.kind() == ErrorKind::NotADirectory => {
                 return Err(StorageError::NotDirectory { dir: dir.to_owned() });

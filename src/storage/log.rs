@@ -119,11 +119,16 @@ impl Log {
         self.pieces.last().expect("a log has a segment")
     }
 
+    /// Up to where the segment that is written to is durable.
+    pub(super) fn synced_end(&self) -> SyncedTo {
+        SyncedTo { segment: self.active().segment.number, bytes: self.synced }
+    }
+
     /// What is durable of each segment.
     pub(super) fn synced(&self) -> Vec<SyncedTo> {
         let all = |piece: &Piece| SyncedTo { segment: piece.segment.number, bytes: piece.bytes };
         let mut synced: Vec<_> = self.pieces.iter().map(all).collect();
-        synced.last_mut().expect("a log has a segment").bytes = self.synced;
+        *synced.last_mut().expect("a log has a segment") = self.synced_end();
         synced
     }
 

@@ -66,7 +66,13 @@ impl Meta {
 
     /// Replaces the meta file, durably and atomically.
     pub(super) fn save(&self, home: &Home) -> Result<(), StorageError> {
-        home.replace(META, &self.to_bytes())
+        let bytes = self.to_bytes();
+        if bytes.len() as u64 > META_BYTES_MAX {
+            let (segments, epochs) = (self.segments.len(), self.lineage.spans().len());
+            let what = format!("{segments} segments and {epochs} epochs are too many; use larger segments");
+            return Err(StorageError::misuse(what));
+        }
+        home.replace(META, &bytes)
     }
 
     /// What must hold whatever the checksum says, and before anything is saved that will be checked for it.
@@ -85,7 +91,7 @@ impl Meta {
     }
 
     fn to_bytes(&self) -> Vec<u8> {
-        let mut body = serde_json::to_vec_pretty(self).expect("plain data becomes JSON");
+        let mut body = serde_json::to_vec(self).expect("plain data becomes JSON");
         body.push(b'\n');
         let mut bytes = format!("{TITLE} {FORMAT} {:08x}\n", checksum(FORMAT, &body)).into_bytes();
         bytes.append(&mut body);
@@ -149,6 +155,16 @@ mod tests {
     #[test]
     fn what_was_saved_is_loaded() {
         assert_eq!(parse(&meta().to_bytes()).unwrap(), meta());
+    }
+
+    #[test]
+    fn what_could_not_be_loaded_is_not_saved() {
+        let disk = std::sync::Arc::new(super::super::MemoryDisk::new(0));
+        let home = Home { disk, dir: "/".into() };
+        meta().save(&home).unwrap();
+        let segments = (0..200_000).map(|segment| SyncedTo { segment, bytes: 100 }).collect();
+        assert!(matches!(Meta { segments, ..meta() }.save(&home), Err(StorageError::Misuse { .. })));
+        assert_eq!(Meta::load(&home).unwrap(), Some(meta()));
     }
 
     #[test]

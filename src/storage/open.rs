@@ -57,7 +57,7 @@ pub struct Opened {
     pub recovered: Recovered,
     /// The directory held no store before.
     pub fresh: bool,
-    /// A torn tail was cut: file, offset, bytes dropped. Nothing in it was synced.
+    /// A torn tail was cut: file, offset, bytes dropped. Nothing shows that any of it had been synced.
     pub torn: Option<(PathBuf, u64, u64)>,
     /// Keys that have a value.
     pub keys: u64,

@@ -75,7 +75,8 @@ pub(super) fn read_log(
     if tail == Tail::MayBeTorn
         && let Some(piece) = contents.pieces.last()
     {
-        // A process killed before its sync leaves bytes that only the system's cache holds.
+        // A process killed before its sync leaves bytes that only the system's cache holds; and what was cut just
+        // now must stay cut.
         let path = &piece.segment.path;
         piece.segment.file.sync().map_err(|e| StorageError::io("sync", path, e))?;
         home.sync_dir(&dir)?;
@@ -228,16 +229,15 @@ impl Reader<'_> {
         segment.file.truncate(0).map_err(io("truncate"))?;
         let header = segment::header(self.meta.generation, segment.number);
         segment.file.write_at(&header, 0).map_err(io("write"))?;
-        segment.file.sync().map_err(io("sync"))?;
         self.contents.pieces.push(Piece { segment: segment.clone(), bytes: HEADER_BYTES });
         Ok(Torn { file: segment.path.clone(), offset: 0, bytes })
     }
 }
 
-/// Cuts a torn tail, durably: nothing may be written after bytes that might come back.
+/// Cuts a torn tail. [`read_log`] syncs the file before it returns, so that nothing is ever written after bytes
+/// that might come back.
 fn cut(piece: &Piece, offset: u64) -> Result<Torn, StorageError> {
     let io = |op| move |e| StorageError::io(op, &piece.segment.path, e);
     piece.segment.file.truncate(offset).map_err(io("truncate"))?;
-    piece.segment.file.sync().map_err(io("sync"))?;
     Ok(Torn { file: piece.segment.path.clone(), offset, bytes: piece.bytes - offset })
 }

@@ -141,3 +141,177 @@ fn message(panic: &(dyn Any + Send)) -> String {
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+
+    use super::super::{Disk, Durability, Loss, MemoryDisk, Options, Store, open};
+    use super::*;
+    use crate::replication::{Entry, Epoch, LogId, NodeId, Op, Position, Promise};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    type Outcome = Result<Vec<Done>, StorageError>;
+
+    fn at(seq: u64) -> Position {
+        Position::new(Epoch::new(1, NodeId(1)), seq)
+    }
+
+    fn append(seq: u64) -> Job {
+        Job::Append { log: LogId(0), entries: vec![Entry { at: at(seq), op: Op::Noop }] }
+    }
+
+    fn start(durability: Durability) -> (MemoryDisk, Store, Writer) {
+        let disk = MemoryDisk::new(5);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        let options = Options { durability, ..Options::new(NodeId(1)) };
+        let (store, writer, _) = open(shared, Path::new("/d"), options).unwrap();
+        (disk, store, writer)
+    }
+
+    fn last_after_crash(disk: &MemoryDisk) -> Position {
+        disk.crash(Loss::Whole);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        open(shared, Path::new("/d"), Options::new(NodeId(1))).unwrap().2.recovered.last
+    }
+
+    fn forward(to: Sender<Outcome>) -> impl Fn(Outcome) + Send {
+        move |outcome| to.send(outcome).unwrap()
+    }
+
+    /// A `deliver` that lets the thread go on only when told to.
+    fn held_back(to: Sender<Outcome>) -> (impl Fn(Outcome) + Send, Sender<()>) {
+        let (go, gate) = channel::<()>();
+        let deliver = move |outcome| {
+            to.send(outcome).unwrap();
+            let _ = gate.recv_timeout(PATIENCE);
+        };
+        (deliver, go)
+    }
+
+    fn next(outcomes: &Receiver<Outcome>) -> Outcome {
+        outcomes.recv_timeout(PATIENCE).expect("an outcome in time")
+    }
+
+    #[test]
+    fn jobs_that_came_meanwhile_share_one_write_and_one_sync() {
+        let (disk, _store, writer) = start(Durability::Always);
+        let (send, outcomes) = channel();
+        let (deliver, go) = held_back(send);
+        let thread = DiskThread::spawn(writer, deliver);
+        thread.submit(append(1));
+        assert_eq!(next(&outcomes).unwrap().len(), 1);
+        for seq in 2..=100 {
+            thread.submit(append(seq));
+        }
+        assert_eq!(thread.waiting(), (99, 99 * append(1).weight()));
+        let before = disk.operations();
+        go.send(()).unwrap();
+        let done = next(&outcomes).unwrap();
+        assert_eq!((done.len(), disk.operations() - before), (99, 2));
+        drop(go);
+        thread.finish();
+    }
+
+    #[test]
+    fn finishing_does_everything_and_syncs_it_in_every_mode() {
+        for durability in
+            [Durability::Always, Durability::Interval(Duration::from_secs(3600)), Durability::Os]
+        {
+            let (disk, _store, writer) = start(durability);
+            let (send, outcomes) = channel();
+            let thread = DiskThread::spawn(writer, forward(send));
+            for seq in 1..=50 {
+                thread.submit(append(seq));
+            }
+            thread.finish();
+            let done: usize = outcomes.iter().map(|outcome| outcome.unwrap().len()).sum();
+            assert_eq!(done, 50);
+            assert_eq!(last_after_crash(&disk), at(50));
+        }
+    }
+
+    #[test]
+    fn an_interval_is_kept_without_further_jobs() {
+        let (disk, _store, writer) = start(Durability::Interval(Duration::from_millis(5)));
+        let (send, outcomes) = channel();
+        let thread = DiskThread::spawn(writer, forward(send));
+        thread.submit(append(1));
+        next(&outcomes).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        while thread.synced().last != at(1) {
+            assert!(Instant::now() < deadline, "never synced");
+            std::thread::yield_now();
+        }
+        assert_eq!(last_after_crash(&disk), at(1));
+    }
+
+    #[test]
+    fn an_interval_is_kept_in_the_midst_of_a_flood() {
+        let (_disk, _store, writer) = start(Durability::Interval(Duration::from_millis(1)));
+        let (send, outcomes) = channel();
+        let thread = DiskThread::spawn(writer, forward(send));
+        let deadline = Instant::now() + PATIENCE;
+        let mut seq = 0;
+        while thread.synced().last.seq < 3 {
+            assert!(Instant::now() < deadline, "never synced");
+            // Always one more under way.
+            seq += 1;
+            thread.submit(append(seq));
+            next(&outcomes).unwrap();
+        }
+        thread.finish();
+    }
+
+    #[test]
+    fn an_error_comes_once_and_last() {
+        let (disk, _store, writer) = start(Durability::Always);
+        let (send, outcomes) = channel();
+        let thread = DiskThread::spawn(writer, forward(send));
+        thread.submit(append(1));
+        next(&outcomes).unwrap();
+        disk.fail_sync_after(0);
+        thread.submit(append(2));
+        assert!(matches!(next(&outcomes), Err(StorageError::Io { op: "sync", .. })));
+        thread.submit(append(3));
+        thread.submit(Job::Save { promise: Promise::default() });
+        assert_eq!(thread.waiting(), (0, 0), "nobody takes them, so nobody keeps them");
+        thread.finish();
+        assert!(outcomes.recv().is_err(), "nothing more comes");
+        assert_eq!(last_after_crash(&disk), at(1));
+    }
+
+    #[test]
+    fn a_queue_that_overruns_ends_in_an_error_after_what_it_held() {
+        let (_disk, _store, writer) = start(Durability::Always);
+        let (send, outcomes) = channel();
+        let (deliver, go) = held_back(send);
+        let thread = DiskThread::with_queue(writer, 3, deliver);
+        thread.submit(append(1));
+        next(&outcomes).unwrap();
+        for seq in 2..=9 {
+            thread.submit(append(seq));
+        }
+        drop(go);
+        assert_eq!(next(&outcomes).unwrap().len(), 3);
+        assert!(matches!(next(&outcomes), Err(StorageError::Misuse { .. })));
+        thread.finish();
+    }
+
+    #[test]
+    fn a_panic_is_an_error_too() {
+        let (_disk, _store, writer) = start(Durability::Always);
+        let (send, outcomes) = channel();
+        let thread = DiskThread::spawn(writer, move |outcome: Outcome| match outcome {
+            Ok(_) => panic!("on purpose"),
+            Err(_) => send.send(outcome).unwrap(),
+        });
+        thread.submit(append(1));
+        let error = next(&outcomes).unwrap_err();
+        assert!(matches!(&error, StorageError::Panicked { what } if what == "on purpose"), "{error}");
+        thread.finish();
+    }
+}

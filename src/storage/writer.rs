@@ -126,8 +126,7 @@ impl Writer {
     /// Up to where the log is durable whatever happens to the power. Moves with [`execute`](Self::execute) and
     /// [`sync`](Self::sync).
     pub fn synced(&self) -> SyncedEnd {
-        let synced = self.log.synced();
-        let end = synced.last().expect("a log has a segment");
+        let end = self.log.synced_end();
         SyncedEnd {
             generation: self.log.generation(),
             segment: end.segment,

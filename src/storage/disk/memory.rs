@@ -3,18 +3,18 @@
 //! For tests and for the simulator: everything that it does follows from the operations asked of it and from its
 //! seed. What a crash leaves is at least as bad as what a journaling file system leaves, and often worse.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod tree;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use self::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
 use super::{Disk, DiskFile, Lock, LockOutcome};
-
-/// The unit in which a crash keeps or loses unsynced bytes.
-const SECTOR_BYTES: usize = 512;
 
 /// What a crash does to that which was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,45 +50,6 @@ struct Inner {
     /// How many bytes files may still grow.
     room: Option<u64>,
     locks: BTreeSet<PathBuf>,
-}
-
-type FileRef = Arc<Mutex<Content>>;
-type DirRef = Arc<Mutex<Dir>>;
-
-#[derive(Clone, Debug)]
-enum Node {
-    File(FileRef),
-    Dir(DirRef),
-}
-
-#[derive(Debug, Default)]
-struct Dir {
-    names: BTreeMap<String, Node>,
-    synced: BTreeMap<String, Node>,
-    /// What turns `synced` into `names`, in order.
-    unsynced: Vec<Change>,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    Set(String, Node),
-    Unset(String),
-    Rename(String, String),
-}
-
-#[derive(Debug)]
-struct Content {
-    bytes: Vec<u8>,
-    synced: Synced,
-}
-
-/// What of a file is durable.
-#[derive(Debug)]
-enum Synced {
-    /// This many bytes of what is there: all unsynced writes lie beyond.
-    Prefix(usize),
-    /// Something else: synced bytes were overwritten or cut since.
-    Other(Vec<u8>),
 }
 
 #[derive(Debug)]
@@ -185,7 +146,7 @@ impl Disk for MemoryDisk {
                 content.clone()
             }
             None => {
-                let content = Arc::new(Mutex::new(Content { bytes: Vec::new(), synced: Synced::Prefix(0) }));
+                let content = FileRef::default();
                 dir.change(Change::Set(name, Node::File(content.clone())));
                 content
             }
@@ -271,9 +232,7 @@ impl Disk for MemoryDisk {
         let fate = inner.begin()?;
         let dir = inner.find_dir(path)?;
         if inner.sync_takes_effect(&fate)? {
-            let mut dir = lock(&dir);
-            dir.synced = dir.names.clone();
-            dir.unsynced.clear();
+            lock(&dir).sync();
         }
         fate.heard()
     }
@@ -322,8 +281,7 @@ impl DiskFile for MemoryFile {
         inner.alive_since(self.incarnation)?;
         let fate = inner.begin()?;
         if inner.sync_takes_effect(&fate)? {
-            let mut content = lock(&self.content);
-            content.synced = Synced::Prefix(content.bytes.len());
+            lock(&self.content).sync();
         }
         fate.heard()
     }
@@ -432,102 +390,6 @@ impl Inner {
     }
 }
 
-impl Dir {
-    fn change(&mut self, change: Change) {
-        change.apply(&mut self.names);
-        self.unsynced.push(change);
-    }
-}
-
-impl Change {
-    fn apply(&self, names: &mut BTreeMap<String, Node>) {
-        match self {
-            Self::Set(name, node) => {
-                names.insert(name.clone(), node.clone());
-            }
-            Self::Unset(name) => {
-                names.remove(name);
-            }
-            Self::Rename(from, to) => {
-                if let Some(node) = names.remove(from) {
-                    names.insert(to.clone(), node);
-                }
-            }
-        }
-    }
-}
-
-impl Content {
-    fn write(&mut self, bytes: &[u8], offset: usize) {
-        self.keep_synced_below(offset);
-        if self.bytes.len() < offset + bytes.len() {
-            self.bytes.resize(offset + bytes.len(), 0);
-        }
-        self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.keep_synced_below(len);
-        self.bytes.resize(len, 0);
-    }
-
-    /// Something at or after `offset` is about to change.
-    fn keep_synced_below(&mut self, offset: usize) {
-        if let Synced::Prefix(len) = self.synced
-            && offset < len
-        {
-            self.synced = Synced::Other(self.bytes[..len].to_vec());
-        }
-    }
-
-    fn crash(&mut self, torn: bool, rng: &mut SmallRng) {
-        match &mut self.synced {
-            Synced::Prefix(len) if torn => tear(&mut self.bytes, *len, rng),
-            Synced::Prefix(len) => self.bytes.truncate(*len),
-            Synced::Other(_) if torn && rng.random_bool(0.5) => {}
-            Synced::Other(bytes) => self.bytes = std::mem::take(bytes),
-        }
-        self.synced = Synced::Prefix(self.bytes.len());
-    }
-}
-
-/// Loses some of what follows the first `synced` bytes.
-fn tear(bytes: &mut Vec<u8>, synced: usize, rng: &mut SmallRng) {
-    match rng.random_range(0..4) {
-        0 => bytes.truncate(synced),
-        1 => bytes.truncate(rng.random_range(synced..=bytes.len())),
-        2 => {}
-        _ => {
-            bytes.truncate(rng.random_range(synced..=bytes.len()));
-            let mut from = synced;
-            while from < bytes.len() {
-                let to = bytes.len().min((from / SECTOR_BYTES + 1) * SECTOR_BYTES);
-                if rng.random_bool(0.5) {
-                    bytes[from..to].fill(0);
-                }
-                from = to;
-            }
-        }
-    }
-}
-
-fn crash_dir(dir: &DirRef, torn: bool, rng: &mut SmallRng) {
-    let mut dir = lock(dir);
-    let dir = &mut *dir;
-    let kept = if torn { rng.random_range(0..=dir.unsynced.len()) } else { 0 };
-    for change in &dir.unsynced[..kept] {
-        change.apply(&mut dir.synced);
-    }
-    dir.unsynced.clear();
-    dir.names = dir.synced.clone();
-    for node in dir.names.values() {
-        match node {
-            Node::File(content) => lock(content).crash(torn, rng),
-            Node::Dir(dir) => crash_dir(dir, torn, rng),
-        }
-    }
-}
-
 fn names_of(path: &Path) -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for component in path.components() {
@@ -546,10 +408,6 @@ fn names_of(path: &Path) -> io::Result<Vec<String>> {
 
 fn power_failure() -> io::Error {
     io::Error::other("power failure, as asked")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ fn install_new(log: u64) -> Vec<Job> {
 fn the_new_state_stands_and_the_old_entries_are_kept() {
     each_disk(|disk, dir| {
         let mut rig = Rig::open(disk, dir);
-        rig.run(vec![save(3), append(old_log())]);
+        rig.run(vec![save(5), append(old_log())]);
         let heard = rig.run(install_new(1));
         assert_eq!(heard, [installed(1, Some((3, "rollback/1@n1-3.jsonl")))]);
 
@@ -66,7 +66,7 @@ fn the_new_state_stands_and_the_old_entries_are_kept() {
             assert_eq!(rig.store.keys(), 2);
             rig = rig.reopen();
             assert_eq!(rig.opened.recovered.lineage, lineage(&[(1, 1), (3, 3)]));
-            assert_eq!(rig.opened.recovered.promise, promise(3), "the promise survives");
+            assert_eq!(rig.opened.recovered.promise, promise(5), "the promise survives");
             assert_eq!(rig.opened.torn, None);
         }
         let kept = String::from_utf8(read_file(disk, &dir.join("rollback/1@n1-3.jsonl"))).unwrap();

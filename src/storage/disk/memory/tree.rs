@@ -1,0 +1,166 @@
+//! The files and directories of a [`MemoryDisk`](super::MemoryDisk): each as it is, and as much of it as is durable.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rand::Rng;
+use rand::rngs::SmallRng;
+
+/// The unit in which a crash keeps or loses unsynced bytes.
+const SECTOR_BYTES: usize = 512;
+
+pub(super) type FileRef = Arc<Mutex<Content>>;
+pub(super) type DirRef = Arc<Mutex<Dir>>;
+
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    File(FileRef),
+    Dir(DirRef),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Dir {
+    pub(super) names: BTreeMap<String, Node>,
+    synced: BTreeMap<String, Node>,
+    /// What turns `synced` into `names`, in order.
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    Set(String, Node),
+    Unset(String),
+    Rename(String, String),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) bytes: Vec<u8>,
+    synced: Synced,
+}
+
+/// What of a file is durable.
+#[derive(Debug)]
+enum Synced {
+    /// This many bytes of what is there: all unsynced writes lie beyond.
+    Prefix(usize),
+    /// Something else: synced bytes were overwritten or cut since.
+    Other(Vec<u8>),
+}
+
+impl Dir {
+    /// Makes the names durable.
+    pub(super) fn sync(&mut self) {
+        self.synced = self.names.clone();
+        self.unsynced.clear();
+    }
+
+    pub(super) fn change(&mut self, change: Change) {
+        change.apply(&mut self.names);
+        self.unsynced.push(change);
+    }
+}
+
+impl Default for Synced {
+    fn default() -> Self {
+        Self::Prefix(0)
+    }
+}
+
+impl Change {
+    fn apply(&self, names: &mut BTreeMap<String, Node>) {
+        match self {
+            Self::Set(name, node) => {
+                names.insert(name.clone(), node.clone());
+            }
+            Self::Unset(name) => {
+                names.remove(name);
+            }
+            Self::Rename(from, to) => {
+                if let Some(node) = names.remove(from) {
+                    names.insert(to.clone(), node);
+                }
+            }
+        }
+    }
+}
+
+impl Content {
+    /// Makes the bytes durable.
+    pub(super) fn sync(&mut self) {
+        self.synced = Synced::Prefix(self.bytes.len());
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8], offset: usize) {
+        self.keep_synced_below(offset);
+        if self.bytes.len() < offset + bytes.len() {
+            self.bytes.resize(offset + bytes.len(), 0);
+        }
+        self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+
+    pub(super) fn truncate(&mut self, len: usize) {
+        self.keep_synced_below(len);
+        self.bytes.resize(len, 0);
+    }
+
+    /// Something at or after `offset` is about to change.
+    fn keep_synced_below(&mut self, offset: usize) {
+        if let Synced::Prefix(len) = self.synced
+            && offset < len
+        {
+            self.synced = Synced::Other(self.bytes[..len].to_vec());
+        }
+    }
+
+    fn crash(&mut self, torn: bool, rng: &mut SmallRng) {
+        match &mut self.synced {
+            Synced::Prefix(len) if torn => tear(&mut self.bytes, *len, rng),
+            Synced::Prefix(len) => self.bytes.truncate(*len),
+            Synced::Other(_) if torn && rng.random_bool(0.5) => {}
+            Synced::Other(bytes) => self.bytes = std::mem::take(bytes),
+        }
+        self.sync();
+    }
+}
+
+/// Loses some of what follows the first `synced` bytes.
+fn tear(bytes: &mut Vec<u8>, synced: usize, rng: &mut SmallRng) {
+    match rng.random_range(0..4) {
+        0 => bytes.truncate(synced),
+        1 => bytes.truncate(rng.random_range(synced..=bytes.len())),
+        2 => {}
+        _ => {
+            bytes.truncate(rng.random_range(synced..=bytes.len()));
+            let mut from = synced;
+            while from < bytes.len() {
+                let to = bytes.len().min((from / SECTOR_BYTES + 1) * SECTOR_BYTES);
+                if rng.random_bool(0.5) {
+                    bytes[from..to].fill(0);
+                }
+                from = to;
+            }
+        }
+    }
+}
+
+/// What is left of a directory, and of all below it, after the machine has died.
+pub(super) fn crash_dir(dir: &DirRef, torn: bool, rng: &mut SmallRng) {
+    let mut dir = lock(dir);
+    let dir = &mut *dir;
+    let kept = if torn { rng.random_range(0..=dir.unsynced.len()) } else { 0 };
+    for change in &dir.unsynced[..kept] {
+        change.apply(&mut dir.synced);
+    }
+    dir.unsynced.clear();
+    dir.names = dir.synced.clone();
+    for node in dir.names.values() {
+        match node {
+            Node::File(content) => lock(content).crash(torn, rng),
+            Node::Dir(dir) => crash_dir(dir, torn, rng),
+        }
+    }
+}
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
