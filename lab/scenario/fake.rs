@@ -159,7 +159,7 @@ impl Fake {
 }
 
 /// A verdict with which every promise holds.
-fn good() -> Verdict {
+pub(super) fn good() -> Verdict {
     let mut verdict = Verdict::default();
     verdict.promise.linearizable = Some(true);
     verdict.promise.quorum_writes_acked = 812;

@@ -25,6 +25,8 @@ mod plan;
 mod played;
 mod problem;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod refused;
 pub mod report;
 mod runner;
