@@ -1,5 +1,7 @@
 //! The command line from outside: what is refused, with which message and which exit code. No node is started.
 
+#![expect(clippy::disallowed_methods, reason = "the program is tested in the world: with files and ports")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

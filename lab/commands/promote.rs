@@ -15,7 +15,7 @@ pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {
             let voters: Vec<_> = ballots
                 .iter()
                 .map(|(voter, ballot)| {
-                    let said = ballot.as_ref().map_or("no answer".to_owned(), ToString::to_string);
+                    let said = ballot.as_ref().map_or("nothing yet".to_owned(), ToString::to_string);
                     format!("{voter}: {said}")
                 })
                 .collect();

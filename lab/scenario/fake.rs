@@ -159,7 +159,7 @@ impl Fake {
 }
 
 /// A verdict with which every promise holds.
-fn good() -> Verdict {
+pub(super) fn good() -> Verdict {
     let mut verdict = Verdict::default();
     verdict.promise.linearizable = Some(true);
     verdict.promise.quorum_writes_acked = 812;
@@ -240,8 +240,10 @@ impl Stage for Fake {
         Ok(Performed::Done)
     }
 
-    async fn settle(&mut self, _within: Duration) -> anyhow::Result<Settled> {
+    async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled> {
         self.settles += 1;
+        let until_us = u64::try_from((self.now + within).as_micros()).expect("a short run");
+        self.tell(ScenarioEvent::Settling { until_us });
         match self.settled {
             Ok(converged_after) => Ok(Settled { converged_after, verdict: self.verdict.clone() }),
             Err(why) => Err(anyhow::anyhow!(why)),

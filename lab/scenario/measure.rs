@@ -175,6 +175,9 @@ impl Measure {
         match self {
             Self::Linearizable => promise.linearizable.map(Value::Flag),
             Self::QuorumWritesAcked => Some(Value::Count(promise.quorum_writes_acked)),
+            // Where nothing was acknowledged, nothing is proved by losing nothing.
+            Self::QuorumWritesLost if promise.quorum_writes_acked == 0 => None,
+            Self::AsyncWritesLost if harm.async_writes_acked == 0 => None,
             Self::QuorumWritesLost => promise.quorum_writes_lost.map(Value::Count),
             Self::MembersEqual => promise.members_equal.map(Value::Flag),
             Self::AsyncWritesAcked => Some(Value::Count(harm.async_writes_acked)),
@@ -249,8 +252,10 @@ mod tests {
     fn every_expectation_compares_with_what_its_measure_gives() {
         let mut verdict = Verdict::default();
         verdict.promise.linearizable = Some(true);
+        verdict.promise.quorum_writes_acked = 5;
         verdict.promise.quorum_writes_lost = Some(0);
         verdict.promise.members_equal = Some(true);
+        verdict.harm.async_writes_acked = 5;
         verdict.harm.async_writes_lost = Some(3);
         for measure in Measure::ALL {
             let texts = ["<=5s", "5s", ">=0", "0"];

@@ -1,15 +1,17 @@
 //! Scenarios: TOML files that break a cluster step by step, and say what is expected of it.
 //!
-//! The way of a file: [`schema`] (which keys there are) → [`parse`] and [`validate`] with [`steps`] (whatever can be
-//! wrong, found before anything starts, each as a [`problem`] with its place) → [`Scenario`] ([`model`]).
+//! The way of a file: [`schema`] (which keys there are) → [`parse`] and [`validate`] with [`steps`] and
+//! [`conditions`] (whatever can be wrong, found before anything starts, each as a [`problem`] with its place) →
+//! [`Scenario`] ([`model`], in words: [`say`]).
 //!
-//! The way of a run: [`runner`] plays the steps on a [`Stage`]; who is meant by `primary` is resolved by the
-//! [`Cast`] at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
+//! The way of a run: [`runner`] plays the steps on a [`Stage`](stage::Stage); who is meant by `primary` is resolved by the
+//! [`Cast`](cast::Cast) at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
 //! tells. The runner knows no clock and no process: [`Live`] is real ones, a simulated stage can stand beside it.
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
 mod cast;
+mod conditions;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -25,9 +27,12 @@ mod plan;
 mod played;
 mod problem;
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod refused;
 pub mod report;
 mod runner;
+mod say;
 mod schema;
 mod stage;
 mod steps;

@@ -197,22 +197,17 @@ impl<S: Stage> Player<'_, S> {
         };
         match scenario.settle {
             None => ending.verdict = self.stage.verdict(),
-            Some(within) => {
-                let until_us = micros(self.stage.now() + within);
-                self.stage.tell(ScenarioEvent::Settling { until_us });
-                match self.stage.settle(within).await {
-                    Ok(settled) => {
-                        ending.verdict = settled.verdict;
-                        ending.converged = Some(settled.converged_after.is_some());
-                        ending.recovery =
-                            settled.converged_after.and(self.recovery.max(settled.converged_after));
-                    }
-                    Err(error) => {
-                        ending.verdict = self.stage.verdict();
-                        ending.unsettled = Some(format!("{error:#}"));
-                    }
+            Some(within) => match self.stage.settle(within).await {
+                Ok(settled) => {
+                    ending.verdict = settled.verdict;
+                    ending.converged = Some(settled.converged_after.is_some());
+                    ending.recovery = settled.converged_after.and(self.recovery.max(settled.converged_after));
                 }
-            }
+                Err(error) => {
+                    ending.verdict = self.stage.verdict();
+                    ending.unsettled = Some(format!("{error:#}"));
+                }
+            },
         }
         ending.elapsed = self.stage.now();
         ending
@@ -242,7 +237,7 @@ fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
         wanted => word == wanted,
     };
     if !fits {
-        let say = |wanted| super::model::word_for(&Wanted::WORDS, &wanted);
+        let say = |wanted| super::say::word_for(&Wanted::WORDS, &wanted);
         let why = if why.is_empty() { why } else { format!(" ({why})") };
         return Err(Failure::Unmet(format!("{act}: expected {}, was {}{why}", say(wanted), say(word))));
     }

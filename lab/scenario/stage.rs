@@ -33,6 +33,7 @@ pub trait Stage {
     /// Does something on behalf of a step (from 1). An error: it could not be done at all.
     async fn perform(&mut self, step: usize, action: Action) -> anyhow::Result<Performed>;
 
-    /// Heals and restarts everything, stops the load, waits for convergence, reads back and compares.
+    /// Heals and restarts everything, stops the load, waits for convergence, reads back and compares. It tells of
+    /// that itself.
     async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled>;
 }

@@ -6,13 +6,11 @@ use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
 use kvlab::wire::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use toml::Spanned;
 
-use super::model::{
-    Act, Condition, Deed, Finds, Op, Pairs, Shape, SlowLinks, StateWord, WITHIN_DEFAULT, Wanted,
-};
+use super::model::{Act, Deed, Finds, Op, Pairs, Shape, SlowLinks, Wanted};
 use super::problem::Problem;
-use super::schema::{CutTable, Form, GetTable, NodeIsTable, PromoteTable, SlowTable, StepTable, WaitTable};
-use super::validate::{Checked, Surroundings, measured, per_second, time};
-use super::words::{COMPARISON_EXPECTED, Comparison, TARGETS_EXPECTED, Target};
+use super::schema::{CutTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
+use super::validate::{Checked, Surroundings, per_second, time};
+use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
 pub(super) const ACTIONS: [&str; 16] = [
@@ -94,7 +92,7 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
 }
 
 /// Checks of values against the rest of the file.
-struct Check {
+pub(super) struct Check {
     around: Surroundings,
 }
 
@@ -118,7 +116,7 @@ impl Check {
     }
 
     /// One target or a list of them, none twice.
-    fn targets<T>(&self, form: &Spanned<Form<T>>) -> Checked<Vec<Target>> {
+    pub(super) fn targets<T>(&self, form: &Spanned<Form<T>>) -> Checked<Vec<Target>> {
         let list = match form.get_ref() {
             Form::Text(text) => return Ok(vec![self.target(text, form.span())?]),
             Form::List(list) if !list.is_empty() => list,
@@ -142,7 +140,7 @@ impl Check {
     }
 
     /// A target that names one member at most.
-    fn single<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
+    pub(super) fn single<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
         let Form::Text(text) = form.get_ref() else {
             return Err(not_a_target(form.get_ref(), form.span()));
         };
@@ -155,7 +153,7 @@ impl Check {
     }
 
     /// A member by its name: a role would contradict itself where a role is waited for.
-    fn named<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
+    pub(super) fn named<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
         let target = self.single(form)?;
         if matches!(target, Target::Node(_)) {
             return Ok(target);
@@ -324,101 +322,6 @@ impl Check {
                 .help("expected true, false or a rate like \"300/s\"")),
         }
     }
-
-    fn wait(&self, table: &Spanned<WaitTable>) -> Checked<Act> {
-        let within = table.get_ref().within.as_ref().map_or(Ok(WITHIN_DEFAULT), time)?;
-        Ok(Act::Wait { conditions: self.conditions(table)?, within })
-    }
-
-    fn expect(&self, table: &Spanned<WaitTable>) -> Checked<Act> {
-        if let Some(within) = &table.get_ref().within {
-            return Err(Problem::new(within.span(), "`expect` looks once; only `wait` has `within`"));
-        }
-        Ok(Act::Expect(self.conditions(table)?))
-    }
-
-    fn conditions(&self, table: &Spanned<WaitTable>) -> Checked<Vec<Condition>> {
-        let span = table.span();
-        let table = table.get_ref();
-        let mut all = Vec::new();
-        if let Some(count) = &table.primaries {
-            all.push(Condition::Primaries(comparison(count)?));
-        }
-        if let Some(node) = &table.primary {
-            all.push(Condition::Primary(self.named(node)?));
-        }
-        if let Some(flag) = &table.converged {
-            if !flag.get_ref() {
-                return Err(Problem::new(flag.span(), "`converged` can only be true"));
-            }
-            all.push(Condition::Converged);
-        }
-        if let Some(nodes) = &table.caught_up {
-            all.push(Condition::CaughtUp(self.targets(nodes)?));
-        }
-        if let Some(nodes) = &table.stale {
-            all.push(Condition::Stale(self.targets(nodes)?));
-        }
-        if let Some(nodes) = &table.fresh {
-            all.push(Condition::Fresh(self.targets(nodes)?));
-        }
-        if let Some(lag) = &table.lag {
-            all.push(self.number_of(lag, Condition::Lag)?);
-        }
-        if let Some(seq) = &table.seq {
-            all.push(self.number_of(seq, Condition::Seq)?);
-        }
-        if let Some(state) = &table.state {
-            all.push(self.state(state.get_ref())?);
-        }
-        all.extend(self.measured("promise", &table.promise)?);
-        all.extend(self.measured("harm", &table.harm)?);
-        if all.is_empty() {
-            return Err(Problem::new(span, "there is no condition here").help(
-                "expected one of: primaries, primary, converged, caught_up, stale, fresh, lag, seq, state, promise, harm",
-            ));
-        }
-        Ok(all)
-    }
-
-    fn number_of(
-        &self,
-        table: &Spanned<NodeIsTable>,
-        condition: fn(Target, Comparison) -> Condition,
-    ) -> Checked<Condition> {
-        let table = table.get_ref();
-        Ok(condition(self.single(&table.node)?, comparison(&table.is)?))
-    }
-
-    fn state(&self, table: &NodeIsTable) -> Checked<Condition> {
-        let words = StateWord::WORDS.map(|(word, _)| word);
-        let expected = format!("expected one of: {}", words.join(", "));
-        let Form::Text(word) = table.is.get_ref() else {
-            return Err(Problem::new(
-                table.is.span(),
-                format!("{} is not a state", table.is.get_ref().describe()),
-            )
-            .help(expected));
-        };
-        let state = one_of(&StateWord::WORDS, word).ok_or_else(|| {
-            Problem::new(table.is.span(), format!("there is no state `{}`", word.escape_debug()))
-                .did_you_mean(word, words)
-                .help(expected)
-        })?;
-        Ok(Condition::State(self.targets(&table.node)?, state))
-    }
-
-    fn measured(&self, group: &str, entries: &super::schema::Entries) -> Checked<Vec<Condition>> {
-        let mut all = Vec::new();
-        for (at, expect) in measured(group, entries)? {
-            if expect.measure.needs_settling() {
-                let what = format!("`{}` is known only after settling", expect.measure.name());
-                return Err(Problem::new(at, what).help("put it into [expect]"));
-            }
-            all.push(Condition::Measured(expect));
-        }
-        Ok(all)
-    }
 }
 
 fn not_a_target<T>(form: &Form<T>, span: Range<usize>) -> Problem {
@@ -426,7 +329,7 @@ fn not_a_target<T>(form: &Form<T>, span: Range<usize>) -> Problem {
 }
 
 /// The meaning of a word.
-fn one_of<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
+pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
     words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
 }
 
@@ -438,17 +341,6 @@ fn outcome(word: Option<&Spanned<String>>) -> Checked<Wanted> {
             .did_you_mean(word.get_ref(), words)
             .help(format!("expected one of: {}", words.join(", ")))
     })
-}
-
-fn comparison(form: &Spanned<Form>) -> Checked<Comparison> {
-    let read = match form.get_ref() {
-        Form::Int(n) => {
-            u64::try_from(*n).map(Comparison::exactly).map_err(|_| format!("{n} is less than nothing"))
-        }
-        Form::Text(text) => Comparison::parse(text, false),
-        other => Err(format!("{} is not a comparison", other.describe())),
-    };
-    read.map_err(|why| Problem::new(form.span(), why).help(COMPARISON_EXPECTED))
 }
 
 fn write_level(quorum: bool) -> WriteLevel {

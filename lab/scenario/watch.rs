@@ -5,7 +5,8 @@ use std::time::Duration;
 use kvlab::replication::{Epoch, NodeId, Role, Status};
 
 use super::cast::Cast;
-use super::model::{Condition, StateWord, word_for};
+use super::model::{Condition, StateWord};
+use super::say::word_for;
 use super::words::Target;
 use crate::cluster::View;
 use crate::event::{ProcessState, Verdict};

@@ -38,7 +38,7 @@ pub enum Target {
 }
 
 /// The target words without a number in them.
-const TARGET_WORDS: [(&str, Target); 7] = [
+pub(super) const TARGET_WORDS: [(&str, Target); 7] = [
     ("primary", Target::Primary),
     ("old-primary", Target::OldPrimary),
     ("replicas", Target::Replicas),

@@ -1,0 +1,220 @@
+//! `kvlab up --headless` and `kvlab run` with real nodes, from outside: what a second terminal can do, how each
+//! ends when it is told to, and that no node is left behind.
+
+#![expect(clippy::disallowed_methods, reason = "the program is tested in the world, and must not hang in it")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+
+/// Nothing in these tests takes longer, on the slowest machine.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A lab under test; killed if the test fails.
+struct Lab {
+    child: Child,
+    lines: Option<mpsc::Receiver<String>>,
+    state: tempfile::TempDir,
+}
+
+impl Lab {
+    fn start(args: &[&str]) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut child = command(state.path(), args).spawn().expect("the program runs");
+        let lines = Some(read_lines(child.stdout.take().expect("a pipe")));
+        Self { child, lines, state }
+    }
+
+    /// The next line of standard output.
+    fn line(&self) -> String {
+        let lines = self.lines.as_ref().expect("somebody reads");
+        lines.recv_timeout(WITHIN).expect("a line in time")
+    }
+
+    fn json_line(&self) -> Value {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"))
+    }
+
+    /// What a second terminal says to it.
+    fn ask(&self, args: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } = command(self.state.path(), args).output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (status.code().expect("a code"), text(stdout), text(stderr))
+    }
+
+    /// The processes of the nodes.
+    fn node_pids(&self) -> Vec<Pid> {
+        let (code, out, err) = self.ask(&["status", "--json"]);
+        assert_eq!(code, 0, "{err}");
+        let status: Value = serde_json::from_str(&out).expect("JSON");
+        let nodes = status["nodes"].as_array().expect("a list");
+        let pid = |node: &Value| node["status"]["pid"].as_i64().and_then(|pid| Pid::from_raw(pid as i32));
+        nodes.iter().map(|node| pid(node).expect("a pid")).collect()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a pid");
+        kill_process(pid, signal).expect("it is told");
+    }
+
+    /// The exit code, when it has ended, and the rest of standard error.
+    fn end(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + WITHIN;
+        let status = loop {
+            match self.child.try_wait().expect("it can be waited for") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "it does not end"),
+            }
+            std::thread::yield_now();
+            self.drain();
+        };
+        let mut message = String::new();
+        self.child.stderr.take().expect("a pipe").read_to_string(&mut message).expect("UTF-8");
+        (status.code(), message)
+    }
+
+    /// Reads on, so that a full pipe is no reason not to end.
+    fn drain(&self) {
+        if let Some(lines) = &self.lines {
+            let _ = lines.recv_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(state: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvlab"));
+    command
+        .args(args)
+        .env("XDG_STATE_HOME", state)
+        .env_remove("KVLAB_LOG")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn read_lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// Waits until none of these processes is there.
+fn all_gone(pids: &[Pid]) {
+    let deadline = Instant::now() + WITHIN;
+    while let Some(pid) = pids.iter().find(|pid| test_kill_process(**pid).is_ok()) {
+        assert!(Instant::now() < deadline, "process {pid:?} was left behind");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_second_terminal_reads_writes_and_promotes() {
+    let lab = Lab::start(&["up", "3", "--headless", "--seed", "7", "--load", "off"]);
+    let ready = lab.json_line();
+    assert_eq!((&ready["ready"], &ready["seed"]), (&Value::from(true), &Value::from(7)));
+    assert_eq!(ready["nodes"].as_array().map(Vec::len), Some(3));
+    let header = lab.json_line();
+    assert_eq!(header["event"], "header");
+    let pids = lab.node_pids();
+
+    let (code, out, err) = lab.ask(&["put", "colour", "blue", "--quorum"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("1@n1/"), "{out}");
+    assert_eq!(lab.ask(&["get", "colour", "--quorum", "--node", "n3"]), (0, "blue\n".into(), String::new()));
+    let addr = ready["nodes"][1]["client"].as_str().expect("an address");
+    assert_eq!(lab.ask(&["get", "colour", "--quorum", "--addr", addr]), (0, "blue\n".into(), String::new()));
+
+    let (code, out, err) = lab.ask(&["get", "nothing", "--quorum"]);
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.contains("there is no key nothing"), "{err}");
+    let (code, _, err) = lab.ask(&["get", "colour", "--node", "n7"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("the members are n1, n2, n3"), "{err}");
+
+    let (code, out, err) = lab.ask(&["promote", "n2"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("n2 is primary of 2@n2 "), "{out}");
+    let (code, out, err) = lab.ask(&["promote", "n3", "--force"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("3@n3 (by force)"), "{out}");
+
+    assert_eq!(lab.ask(&["del", "colour", "--quorum"]).0, 0);
+    assert_eq!(lab.ask(&["get", "colour", "--quorum"]).0, 1);
+    let (code, out, _) = lab.ask(&["status"]);
+    assert_eq!((code, out.lines().count()), (0, 4), "{out}");
+
+    lab.signal(Signal::TERM);
+    assert_eq!(lab.end(), (Some(0), String::new()));
+    all_gone(&pids);
+}
+
+#[test]
+fn any_signal_ends_a_cluster_in_order() {
+    for signal in [Signal::INT, Signal::HUP] {
+        let lab = Lab::start(&["up", "1", "--headless"]);
+        assert_eq!(lab.json_line()["ready"], true);
+        let pids = lab.node_pids();
+        lab.signal(signal);
+        assert_eq!(lab.end(), (Some(0), String::new()), "{signal:?}");
+        all_gone(&pids);
+    }
+}
+
+#[test]
+fn a_reader_that_leaves_ends_the_cluster() {
+    let mut lab = Lab::start(&["up", "1", "--headless"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    let pids = lab.node_pids();
+    // The thread that reads ends with its receiver, and closes the pipe.
+    lab.lines = None;
+    assert_eq!(lab.end(), (Some(0), String::new()));
+    all_gone(&pids);
+}
+
+#[test]
+fn a_lab_that_is_killed_leaves_no_node_behind() {
+    let lab = Lab::start(&["up", "3", "--headless"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    let pids = lab.node_pids();
+    lab.signal(Signal::KILL);
+    all_gone(&pids);
+}
+
+#[test]
+fn a_scenario_that_is_broken_off_is_undecided() {
+    let lab = Lab::start(&["run", "split-brain", "--json", "--seed", "3"]);
+    let deadline = Instant::now() + WITHIN;
+    let pids = loop {
+        assert!(Instant::now() < deadline, "the nodes do not come up");
+        if lab.ask(&["status", "--json"]).0 == 0 {
+            break lab.node_pids();
+        }
+    };
+    lab.signal(Signal::INT);
+    let object = lab.json_line();
+    assert_eq!((&object["scenario"], &object["outcome"]), (&"split-brain".into(), &"undecided".into()));
+    let (code, message) = lab.end();
+    assert_eq!(code, Some(3));
+    assert!(message.contains("interrupted by SIGINT"), "{message}");
+    all_gone(&pids);
+}
