@@ -1,6 +1,11 @@
 //! The judge as the lab uses it: events in, findings out. Whatever knows the judge's own words is here.
 
-use kvlab::judge::HistoryEvent;
+use std::fmt::Display;
+
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report};
+
+/// Violations named at most: the first ones. The history has them all.
+const VIOLATIONS_NAMED_MAX: usize = 8;
 
 /// What there is to say of the history so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -47,19 +52,75 @@ pub(super) struct Finding {
     pub(super) stale_ms: Option<u64>,
 }
 
-/// The judge at work. The adapter's place: until the judge stands, nothing is known, and it says so.
-#[derive(Debug, Default)]
-pub(super) struct Judging {}
+/// The judge at work.
+#[derive(Debug)]
+pub(super) struct Judging {
+    judge: Judge,
+    /// What is wrong with the history itself, if anything is: the first such event. Then nothing that the judge
+    /// says of the rest is worth anything, and nothing is said.
+    refused: Option<String>,
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self { judge: Judge::new(JudgeOptions::default()), refused: None }
+    }
+}
 
 impl Judging {
     /// Takes the next event.
-    pub(super) fn observe(&mut self, _event: &HistoryEvent) -> Finding {
-        Finding::default()
+    pub(super) fn observe(&mut self, event: &HistoryEvent) -> Finding {
+        if self.refused.is_some() {
+            return Finding::default();
+        }
+        if let Err(error) = self.judge.observe(event) {
+            self.refused = Some(format!("the history is wrong, and cannot be judged: {error}"));
+            return Finding::default();
+        }
+        Finding { stale_ms: self.judge.stale().map(|stale| stale.age_ms()) }
     }
 
     /// What it has found so far.
     pub(super) fn findings(&self) -> Findings {
-        Findings::default()
+        let report = self.judge.report();
+        let mut findings = Findings {
+            linearizable: report.linearizable.known(),
+            checked_i: report.checked_i,
+            quorum_writes_acked: report.quorum_writes.acked,
+            async_writes_acked: report.async_writes.acked,
+            quorum_loss: Loss::of(&report.quorum_ledger),
+            async_loss: Loss::of(&report.async_ledger),
+            stale_reads: report.staleness.stale,
+            // Rounded down, like every age that is shown.
+            stale_max_ms: report.staleness.age_ms.max as u64,
+            unknown: report.unknown,
+            unavailable_ms: report.unavailable.any_ms,
+            violations: named(&report),
+        };
+        if let Some(refused) = &self.refused {
+            findings.linearizable = None;
+            findings.quorum_loss = Loss::default();
+            findings.async_loss = Loss::default();
+            findings.violations.insert(0, refused.clone());
+        }
+        findings
+    }
+}
+
+/// Violations first; then what could not be decided, since "undecided" without a reason helps nobody.
+fn named(report: &Report) -> Vec<String> {
+    let violations = report.violations.iter().map(|violation| violation as &dyn Display);
+    let mut lines: Vec<String> = violations.take(VIOLATIONS_NAMED_MAX).map(ToString::to_string).collect();
+    let more = report.violations_total.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(format!("and {more} more like these"));
+    }
+    lines
+}
+
+impl Loss {
+    fn of(ledger: &Ledger) -> Self {
+        Self { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
     }
 }
 
