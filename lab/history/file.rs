@@ -1,6 +1,5 @@
 //! `history.jsonl`: a buffer in front, a thread behind, so that no client ever waits for the disk unless the
 //! disk is far behind.
-#![expect(clippy::disallowed_methods, reason = "the history's file and its thread")]
 
 use std::fs::File;
 use std::io::Write as _;

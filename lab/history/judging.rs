@@ -1,6 +1,11 @@
 //! The judge as the lab uses it: events in, findings out. Whatever knows the judge's own words is here.
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger};
+use std::fmt::Display;
+
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report};
+
+/// Violations named at most: the first ones. The history has them all.
+const VIOLATIONS_NAMED_MAX: usize = 8;
 
 /// What there is to say of the history so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,59 +56,72 @@ pub(super) struct Finding {
 #[derive(Debug)]
 pub(super) struct Judging {
     judge: Judge,
-    /// The history made no sense at some event: a fault of the lab itself. From there on nothing is known.
-    broken: Option<String>,
+    /// What is wrong with the history itself, if anything is: the first such event. Then nothing that the judge
+    /// says of the rest is worth anything, and nothing is said.
+    refused: Option<String>,
 }
 
 impl Default for Judging {
     fn default() -> Self {
-        Self { judge: Judge::new(JudgeOptions::default()), broken: None }
+        Self { judge: Judge::new(JudgeOptions::default()), refused: None }
     }
 }
 
 impl Judging {
     /// Takes the next event.
     pub(super) fn observe(&mut self, event: &HistoryEvent) -> Finding {
-        if self.broken.is_some() {
+        if self.refused.is_some() {
             return Finding::default();
         }
-        match self.judge.observe(event) {
-            Ok(_) => Finding { stale_ms: self.judge.stale().map(|stale| stale.age_ms()) },
-            Err(error) => {
-                tracing::error!(i = event.i, "the lab's own history cannot be judged: {error}");
-                self.broken = Some(format!("event {}: {error}", event.i));
-                Finding::default()
-            }
+        if let Err(error) = self.judge.observe(event) {
+            self.refused = Some(format!("the history is wrong, and cannot be judged: {error}"));
+            return Finding::default();
         }
+        Finding { stale_ms: self.judge.stale().map(|stale| stale.age_ms()) }
     }
 
     /// What it has found so far.
     pub(super) fn findings(&self) -> Findings {
         let report = self.judge.report();
-        let mut violations: Vec<_> = report.violations.iter().map(ToString::to_string).collect();
-        if let Some(broken) = &self.broken {
-            violations.push(format!("undecided from here on, for the history makes no sense at {broken}"));
-        }
-        // What was proved before it broke stays proved; what was not is not known.
-        let linearizable = report.linearizable.known().filter(|&yes| !yes || self.broken.is_none());
-        Findings {
-            linearizable,
+        let mut findings = Findings {
+            linearizable: report.linearizable.known(),
             checked_i: report.checked_i,
             quorum_writes_acked: report.quorum_writes.acked,
             async_writes_acked: report.async_writes.acked,
-            quorum_loss: loss_in(&report.quorum_ledger),
-            async_loss: loss_in(&report.async_ledger),
+            quorum_loss: Loss::of(&report.quorum_ledger),
+            async_loss: Loss::of(&report.async_ledger),
             stale_reads: report.staleness.stale,
+            // Rounded down, like every age that is shown.
             stale_max_ms: report.staleness.age_ms.max as u64,
             unknown: report.unknown,
             unavailable_ms: report.unavailable.any_ms,
-            violations,
+            violations: named(&report),
+        };
+        if let Some(refused) = &self.refused {
+            findings.linearizable = None;
+            findings.quorum_loss = Loss::default();
+            findings.async_loss = Loss::default();
+            findings.violations.insert(0, refused.clone());
         }
+        findings
     }
 }
 
-fn loss_in(ledger: &Ledger) -> Loss {
-    Loss { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
+/// Violations first; then what could not be decided, since "undecided" without a reason helps nobody.
+fn named(report: &Report) -> Vec<String> {
+    let violations = report.violations.iter().map(|violation| violation as &dyn Display);
+    let mut lines: Vec<String> = violations.take(VIOLATIONS_NAMED_MAX).map(ToString::to_string).collect();
+    let more = report.violations_total.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(format!("and {more} more like these"));
+    }
+    lines
+}
+
+impl Loss {
+    fn of(ledger: &Ledger) -> Self {
+        Self { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
+    }
 }
 
 impl Loss {

@@ -6,5 +6,4 @@ mod file;
 mod judging;
 mod recorder;
 
-pub(crate) use self::judging::{Findings, Loss};
 pub(crate) use self::recorder::{Intent, Recorder, Reply};

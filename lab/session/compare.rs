@@ -3,13 +3,15 @@
 //! These are the lab's own questions, not a client's: they go straight to each member and are not in the history.
 #![expect(clippy::disallowed_methods, reason = "time limits of the lab's own questions")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use kvlab::client::Connection;
-use kvlab::replication::{Command, Found, NodeId, ReadLevel, Reply};
+use kvlab::judge::{Difference, MemberState, Version, compare_members};
+use kvlab::replication::{Command, NodeId, ReadLevel, Reply};
 use kvlab::wire::{Request, Response};
 
 use crate::workload::Zones;
@@ -19,18 +21,7 @@ const BATCH: usize = 128;
 /// How long a member may take for a connection, or for a batch.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Where two members differ.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{one} and {other} differ in {key:?}: {has} at {one}, {other_has} at {other}")]
-pub(super) struct Difference {
-    key: String,
-    one: NodeId,
-    has: String,
-    other: NodeId,
-    other_has: String,
-}
-
-/// Reads every key at every member and compares. `Ok(None)`: they are equal.
+/// Reads every key at every member and compares. `Ok(None)`: they hold the same.
 ///
 /// # Errors
 /// If a member could not be asked: then nothing can be said.
@@ -48,51 +39,35 @@ pub(super) async fn compare(zones: &dyn Zones, keys: &[String]) -> anyhow::Resul
             let state = tokio::time::timeout(PATIENCE, ask(connection, batch))
                 .await
                 .with_context(|| format!("{node} did not answer within {} ms", PATIENCE.as_millis()))?;
-            state.with_context(|| format!("{node} could not be asked"))
-        }))
-        .await?;
-        for (member, state) in members.iter().zip(&states).skip(1) {
-            let differs = states[0].iter().zip(state).position(|(first, other)| !same(first, other));
-            if let Some(index) = differs {
-                return Ok(Some(Difference {
-                    key: batch[index].clone(),
-                    one: members[0].0,
-                    has: shown(&states[0][index]),
-                    other: member.0,
-                    other_has: shown(&state[index]),
-                }));
-            }
+            anyhow::Ok((*node, state.with_context(|| format!("{node} could not be asked"))?))
+        }));
+        let states: BTreeMap<NodeId, MemberState> = states.await?.into_iter().collect();
+        if let Some(difference) = compare_members(&states, 1).first.pop() {
+            return Ok(Some(difference));
         }
     }
     Ok(None)
 }
 
-async fn ask(connection: &Connection, keys: &[String]) -> anyhow::Result<Vec<Found>> {
+/// What a member holds of these keys. How far back it can vouch for one that is absent is its own affair: that
+/// depends on when it cleaned up.
+async fn ask(connection: &Connection, keys: &[String]) -> anyhow::Result<MemberState> {
     let read = |key: &String| {
         let key = Bytes::from(key.clone().into_bytes());
         let command = Command::Read { key, level: ReadLevel::Eventual, timeout: PATIENCE };
         connection.request(Request::Do(command))
     };
     let answers = join_all(keys.iter().map(read)).await;
-    answers
-        .into_iter()
-        .map(|answer| match answer? {
-            Response::Reply { reply: Reply::Value { found, .. }, .. } => Ok(found),
+    let mut state = MemberState::new();
+    for (key, answer) in keys.iter().zip(answers) {
+        match answer? {
+            Response::Reply { reply: Reply::Value { found, .. }, .. } => {
+                let version = |value: Bytes| Version { value: value.into(), at: found.version };
+                state.extend(found.value.map(version).map(|version| (key.clone().into_bytes(), version)));
+            }
             Response::Reply { reply: Reply::Failed(failure), .. } => bail!(failure),
             other => bail!("it answered {other:?}"),
-        })
-        .collect()
-}
-
-/// What two members hold of one key is the same if it is the same value, written by the same entry. How far back
-/// a member can vouch for a key that is absent is its own affair: it depends on when it cleaned up.
-fn same(one: &Found, other: &Found) -> bool {
-    one.value == other.value && (one.value.is_none() || one.version == other.version)
-}
-
-fn shown(found: &Found) -> String {
-    match &found.value {
-        Some(value) => format!("{:?} of {}", String::from_utf8_lossy(value), found.version),
-        None => "nothing".to_owned(),
+        }
     }
+    Ok(state)
 }

@@ -12,6 +12,8 @@ mod read_back;
 mod recovery;
 mod run;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod visitors;
 
 pub(crate) use self::run::{Performed, Session, Settled};

@@ -11,6 +11,9 @@ use crate::event::{Actor, LabEvent, LinkState};
 use crate::history::Intent;
 use crate::workload::{Hand, Way};
 
+/// What a client asks, once it is known which client.
+type MakeIntent = Box<dyn FnOnce(&mut Hand) -> Intent + Send>;
+
 impl Session {
     /// Does it, and journals it with its error if it fails. An operation's outcome and the answer to a promotion
     /// are results, whatever they say; the journal has a refused promotion with its reason.
@@ -66,7 +69,7 @@ impl Session {
 
     /// A client's operation, in the zone of the node.
     async fn operate(&self, by: Actor, action: &Action) -> anyhow::Result<Performed> {
-        let (node, way, intent): (_, _, Box<dyn FnOnce(&mut Hand) -> Intent + Send>) = match action.clone() {
+        let (node, way, intent): (_, _, MakeIntent) = match action.clone() {
             Action::Put { node, key, value, level } => {
                 let put = move |hand: &mut Hand| {
                     Intent::put(key, value.unwrap_or_else(|| hand.fresh_value()), level)

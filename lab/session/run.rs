@@ -1,5 +1,4 @@
 //! The session itself: what it is made of, how it begins and ends, and the verdict at any moment.
-#![expect(clippy::disallowed_methods, reason = "the session's tasks and timers live here")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

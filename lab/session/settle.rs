@@ -9,7 +9,7 @@ use std::time::Duration;
 use kvlab::replication::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, converged, ends};
+use super::recovery::{End, converged, ends, led_by_one};
 use super::run::{Session, Settled};
 use crate::action::Action;
 use crate::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
@@ -110,14 +110,16 @@ impl Session {
         }
     }
 
-    /// Members that do not even say that they agree are not asked key by key.
+    /// Members that do not even say that they agree are not asked key by key. That they differ breaks a promise
+    /// only where one primary leads them all: nothing grows together without one, and to promote one is up to the
+    /// operator.
     async fn compare_members(&self, keys: &[String], agreed: bool) {
         if !agreed {
             let view = self.0.cluster.view();
             let ends = ends(&view);
             let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let complete = ends.len() == view.processes.len();
-            self.set_members_equal((differ && complete).then_some(false));
+            let should_not = led_by_one(&view).is_ok() && ends.len() == view.processes.len();
+            self.set_members_equal((differ && should_not).then_some(false));
             return;
         }
         for _ in 0..COMPARISONS_MAX {

@@ -22,14 +22,21 @@ pub(super) struct Visitors {
     zones: Arc<dyn Zones>,
     seed: u64,
     places: Semaphore,
-    idle: Mutex<Vec<Hand>>,
+    clients: Mutex<Clients>,
     keys: Mutex<BTreeSet<String>>,
+}
+
+/// At most as many as there are places, idle or not.
+#[derive(Debug, Default)]
+struct Clients {
+    idle: Vec<Hand>,
+    count: usize,
 }
 
 impl Visitors {
     pub(super) fn new(recorder: Recorder, zones: Arc<dyn Zones>, seed: u64) -> Self {
         let places = Semaphore::new(VISITORS_MAX);
-        Self { recorder, zones, seed, places, idle: Mutex::default(), keys: Mutex::default() }
+        Self { recorder, zones, seed, places, clients: Mutex::default(), keys: Mutex::default() }
     }
 
     /// Asks something in the zone of `home`. `intent` is given the client, for a fresh value.
@@ -45,7 +52,7 @@ impl Visitors {
         let intent = intent(&mut hand);
         self.remember(&intent.key);
         let operation = hand.carry_out(&self.recorder, way, intent, None).await;
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(hand);
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).idle.push(hand);
         Operation { by: Some(by), ..operation }
     }
 
@@ -54,21 +61,21 @@ impl Visitors {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Somebody idle who is at home there, or else anybody idle, or else somebody new.
+    /// Somebody idle who is at home there; or else somebody new, while there is room; or else anybody idle. There
+    /// is somebody: whoever has a place and is not the caller accounts for one client less than there can be.
     fn come(&self, home: NodeId) -> Hand {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let at_home = idle.iter().position(|hand| hand.home() == Some(home));
-        let found = at_home.map(|index| idle.swap_remove(index)).or_else(|| {
-            // A new one for each zone first: connections are kept.
-            if idle.len() < VISITORS_MAX / 2 { None } else { idle.pop() }
-        });
-        match found {
-            Some(mut hand) => {
-                hand.move_to(Some(home));
-                hand
-            }
-            None => Hand::new(&self.recorder, Arc::clone(&self.zones), Some(home), self.seed),
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = clients.idle.iter().position(|hand| hand.home() == Some(home)) {
+            return clients.idle.swap_remove(index);
         }
+        if clients.count >= VISITORS_MAX
+            && let Some(mut hand) = clients.idle.pop()
+        {
+            hand.move_to(Some(home));
+            return hand;
+        }
+        clients.count += 1;
+        Hand::new(&self.recorder, Arc::clone(&self.zones), Some(home), self.seed)
     }
 
     fn remember(&self, key: &str) {

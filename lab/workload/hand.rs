@@ -226,7 +226,8 @@ impl Ended {
             _ => (None, Vec::new()),
         };
         let refused_stale = matches!(error.failure(), Some(Failure::TooStale { .. }));
-        Self { node: error.node(), outcome, seen: None, at, votes, refused_stale }
+        let reached = !matches!(error, ClientError::Unreachable { .. });
+        Self { node: error.node().filter(|_| reached), outcome, seen: None, at, votes, refused_stale }
     }
 
     fn for_history(&self) -> history::Reply {
@@ -242,5 +243,92 @@ impl Ended {
             seq: self.at.map(|at| at.seq),
             refused_stale: self.refused_stale,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvlab::replication::{Epoch, Found, Vote};
+
+    use super::*;
+
+    const N1: NodeId = NodeId(1);
+    const AT: Position = Position::new(Epoch::new(1, N1), 9);
+
+    fn put() -> Intent {
+        Intent::put("k".to_owned(), "v".to_owned(), WriteLevel::Quorum)
+    }
+
+    fn get() -> Intent {
+        Intent::get("k".to_owned(), ReadLevel::Quorum)
+    }
+
+    fn votes() -> Vec<MemberVote> {
+        vec![MemberVote { node: N1, vote: Vote::Timeout, after_us: None }]
+    }
+
+    fn failed(intent: &Intent, failure: Failure) -> Ended {
+        Ended::of(intent, Err(ClientError::Failed { node: N1, failure, attempts: 1 }))
+    }
+
+    fn answered(intent: &Intent, reply: Reply) -> Ended {
+        Ended::of(intent, Ok(Answer { node: N1, reply, attempts: 1 }))
+    }
+
+    #[test]
+    fn what_was_never_sent_failed_and_reached_nobody() {
+        let error = ClientError::Unreachable { node: N1, reason: "gone".to_owned(), attempts: 4 };
+        let ended = Ended::of(&put(), Err(error));
+        assert!(matches!(&ended.outcome, Outcome::Failed(why) if why.contains("n1") && why.contains("gone")));
+        assert_eq!(ended.for_history().phase, Phase::Fail);
+        assert_eq!(ended.node, None);
+    }
+
+    #[test]
+    fn a_write_without_an_answer_is_unknown_and_a_read_is_not() {
+        let error = || ClientError::NoAnswer { node: N1, reason: "silence".to_owned(), attempts: 1 };
+        let write = Ended::of(&put(), Err(error())).for_history();
+        assert_eq!((write.phase, write.node), (Phase::Info, Some(N1)));
+        assert_eq!(Ended::of(&get(), Err(error())).for_history().phase, Phase::Fail);
+    }
+
+    #[test]
+    fn a_write_that_timed_out_is_unknown_with_its_place_and_votes() {
+        let by = Epoch::new(2, NodeId(2));
+        for failure in [
+            Failure::WriteTimeout { at: AT, votes: votes() },
+            Failure::Deposed { at: AT, by, votes: votes() },
+        ] {
+            let ended = failed(&put(), failure);
+            let reply = ended.for_history();
+            assert_eq!((reply.phase, reply.epoch, reply.seq), (Phase::Info, Some(AT.epoch), Some(9)));
+            assert_eq!(ended.votes, votes());
+        }
+    }
+
+    #[test]
+    fn a_read_without_a_quorum_failed_and_shows_who_did_not_answer() {
+        let ended = failed(&get(), Failure::NoQuorum { votes: votes() });
+        assert_eq!(ended.for_history().phase, Phase::Fail);
+        assert_eq!(ended.votes, votes());
+    }
+
+    #[test]
+    fn only_a_refusal_for_staleness_counts_as_one() {
+        let stale = Failure::TooStale { primary: None, age: None, lag: 7 };
+        assert!(failed(&get(), stale).for_history().refused_stale);
+        assert!(!failed(&get(), Failure::Stopping).for_history().refused_stale);
+    }
+
+    #[test]
+    fn an_absent_key_was_written_by_nobody() {
+        let reply = |value| {
+            let found = Found { value, version: AT };
+            answered(&get(), Reply::Value { found, epoch: AT.epoch, votes: votes() }).for_history()
+        };
+        let there = reply(Some(Bytes::from_static(b"v")));
+        assert_eq!((there.seen.as_deref(), there.seq), (Some("v"), Some(9)));
+        let absent = reply(None);
+        assert_eq!((absent.phase, absent.seen, absent.epoch, absent.seq), (Phase::Ok, None, None, None));
     }
 }

@@ -267,7 +267,8 @@ impl BackgroundClient {
         let home = *members.get(n as usize % members.len().max(1))?;
         // Neighbouring seeds must not give neighbouring clients the same choices.
         let seed = options.seed.wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mix = Mix::new(&shared.families, options.registers, options.ledger, seed)?;
+        let families = families_of(n, options.clients, members.len(), &shared.families);
+        let mix = Mix::new(families, options.registers, options.ledger, seed)?;
         Some(Self {
             hand: Hand::new(&shared.recorder, Arc::clone(zones), Some(home), seed),
             home,
@@ -358,10 +359,72 @@ impl BackgroundClient {
     }
 }
 
+/// What the `n`th client does. If there are enough clients each zone has some for each family, so that quorum
+/// operations which wait do not hold up async ones, as they would not in the world. If not, each does all.
+fn families_of(n: u32, clients: u32, zones: usize, all: &[Family]) -> &[Family] {
+    if zones == 0 || (clients as usize) < zones * all.len() {
+        return all;
+    }
+    let nth = (n as usize / zones) % all.len().max(1);
+    all.get(nth..=nth).unwrap_or(all)
+}
+
 fn check_rate(rate: u32) -> anyhow::Result<()> {
     ensure!(
         (1..=RATE_MAX).contains(&rate),
         "a rate of {rate} operations a second: it must be from 1 to {RATE_MAX} (to stop the load, turn it off)"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Family; 2] = [Family::Quorum, Family::Async];
+
+    #[test]
+    fn with_enough_clients_each_zone_has_some_for_each_family() {
+        for zone in 0..3 {
+            let families: Vec<_> = [zone, zone + 3].map(|n| families_of(n, 6, 3, &BOTH)).to_vec();
+            assert_eq!(families, [&BOTH[..1], &BOTH[1..]]);
+        }
+        assert_eq!(families_of(6, 7, 3, &BOTH), &BOTH[..1], "one more goes round again");
+        assert_eq!(families_of(0, 3, 3, &BOTH[..1]), &BOTH[..1]);
+    }
+
+    #[test]
+    fn with_fewer_each_does_all() {
+        assert_eq!(families_of(0, 5, 3, &BOTH), &BOTH);
+        assert_eq!(families_of(0, 1, 1, &BOTH), &BOTH);
+        assert!(families_of(0, 1, 1, &[]).is_empty());
+    }
+
+    #[test]
+    fn a_load_that_cannot_be_run_is_refused_with_the_reason() {
+        let good = WorkloadOptions {
+            clients: 6,
+            rate: 300,
+            levels: vec![WriteLevel::Async],
+            registers: 8,
+            ledger: true,
+            seed: 1,
+            on: true,
+        };
+        good.check().expect("can be run");
+        let refused = |change: &dyn Fn(&mut WorkloadOptions)| {
+            let mut options = good.clone();
+            change(&mut options);
+            options.check().expect_err("cannot be run").to_string()
+        };
+        assert!(refused(&|o| o.clients = CLIENTS_MAX + 1).contains("257 clients"));
+        assert!(refused(&|o| o.rate = 0).contains("a rate of 0"));
+        assert!(refused(&|o| o.rate = RATE_MAX + 1).contains("from 1 to 100000"));
+        assert!(refused(&|o| o.registers = REGISTERS_MAX + 1).contains("10001 registers"));
+        assert!(refused(&|o| o.levels.clear()).contains("async, quorum or both"));
+        assert!(refused(&|o| (o.registers, o.ledger) = (0, false)).contains("nothing to write to"));
+        WorkloadOptions { clients: 0, levels: Vec::new(), registers: 0, ledger: false, ..good }
+            .check()
+            .expect("no load at all is fine");
+    }
 }

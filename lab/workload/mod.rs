@@ -3,12 +3,16 @@
 //! Each client is at home with one member, in whose zone it stands: it reads there, and writes to the primary as
 //! it knows it from there. [`Workload`] runs them; [`Hand`] is one client, a person's as well.
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod hand;
 mod ledger;
 mod load;
 mod mix;
 mod pace;
 mod samples;
+#[cfg(test)]
+mod tests;
 mod zones;
 
 pub(crate) use self::hand::{Hand, Way};

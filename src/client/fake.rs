@@ -21,8 +21,6 @@ pub(super) enum Act {
     Answer(Response),
     /// Answers after a while; other requests are answered meanwhile.
     AnswerAfter(Duration, Response),
-    /// Several answers with the same id, for a watch.
-    AnswerMany(Vec<Response>),
     /// Closes the connection without an answer.
     Close,
     /// Answers, then closes the connection.
@@ -143,7 +141,6 @@ async fn serve(mut socket: TcpStream, door: Door, script: Arc<Script>, seen: Arc
         let send = |bytes| answers.send(bytes).expect("the writer takes all");
         match act {
             Act::Answer(response) => send(frame(response)),
-            Act::AnswerMany(responses) => responses.into_iter().for_each(|response| send(frame(response))),
             Act::AnswerAfter(after, response) => {
                 let (answers, bytes) = (answers.clone(), frame(response));
                 tokio::spawn(async move {
