@@ -16,6 +16,7 @@ mod online;
 mod operation;
 mod options;
 mod orders;
+mod proof;
 mod report;
 mod search;
 mod staleness;

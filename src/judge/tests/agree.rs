@@ -192,6 +192,7 @@ fn bounds_that_are_reached_never_give_a_wrong_answer() {
             waiting_max: 3 + (seed % 5) as usize,
             orders_max: 1 + (seed % 3) as usize,
             ids_remembered: 1 + (seed % 2) as usize,
+            ids_altogether: (seed % 7) as usize,
             ..JudgeOptions::default()
         };
         let kind = Kind { deletes: seed % 4 == 0, ..Kind::default() };
