@@ -5,9 +5,11 @@
 //! ([`availability`]). `docs/judge.md` says in plain words why its answers can be trusted.
 
 mod availability;
+pub mod check;
 mod error;
 mod history;
 mod ids;
+pub mod import;
 mod key;
 mod ledger;
 mod max_tree;

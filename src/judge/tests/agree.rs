@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::super::check::Act;
 use super::super::*;
-use super::brute::{self, Act};
+use super::brute;
 use super::random::{self, Kind, shown};
 
 /// Histories of each kind; more with `KVLAB_ORACLE_CASES`.
-fn cases() -> u64 {
+pub(super) fn cases() -> u64 {
     std::env::var("KVLAB_ORACLE_CASES").ok().map_or(8_000, |cases| cases.parse().expect("a number"))
 }
 
@@ -65,6 +66,7 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
             let register = match &op.act {
                 Act::Write(value) => RegisterOp::Write(number(value)),
                 Act::Read(value) => RegisterOp::Read(number(value)),
+                other => unreachable!("{other}"),
             };
             Call { op: register, began: op.began, ended: op.ended }
         })

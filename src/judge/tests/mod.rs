@@ -2,6 +2,8 @@
 
 mod agree;
 mod brute;
+mod checks;
+mod imports;
 mod random;
 mod script;
 mod scripts;
