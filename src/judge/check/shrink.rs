@@ -120,11 +120,8 @@ fn leave_out(
 
 /// Whether nobody sees what the operation writes, or would see something else without it.
 fn is_unseen(ops: &[Op], op: &Op) -> bool {
-    let written = match &op.act {
-        Act::Write(value) | Act::Cas { to: value, .. } => value,
-        // A string is made of all that went before.
-        _ => return false,
-    };
+    // A string is made of all that went before.
+    let (Act::Write(written) | Act::Cas { to: written, .. }) = &op.act else { return false };
     ops.iter().filter(|other| other.outcome != Outcome::Failed).all(|other| match &other.act {
         Act::Read(value) => value != written,
         Act::Cas { from, .. } => from != written || other.began == op.began,

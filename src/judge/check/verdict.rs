@@ -61,20 +61,13 @@ pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Ke
     if history.has_unique_ids() {
         return by_ids(history);
     }
-    let mut steps = 0;
-    let mut counted = |taken: u64| {
-        steps = taken;
-        go_on(taken)
-    };
-    let (places, found) = if history.ops().iter().any(|op| op.act.is_of_string()) {
-        let (places, calls) = calls(history, |act| append_op(act));
-        let found = search(&mut AppendModel::default(), &calls, &mut counted);
-        (places, found)
+    let (places, (found, steps)) = if history.ops().iter().any(|op| op.act.is_of_string()) {
+        let (places, calls) = calls(history, append_op);
+        (places, search(&mut AppendModel::default(), &calls, go_on))
     } else {
         let mut numbers = Numbers::default();
         let (places, calls) = calls(history, |act| register_op(act, &mut numbers));
-        let found = search(&mut RegisterModel, &calls, &mut counted);
-        (places, found)
+        (places, search(&mut RegisterModel, &calls, go_on))
     };
     let (linearizable, evidence) = match found {
         Found::Linearizable(_) => (Linearizable::Yes, None),
@@ -82,7 +75,7 @@ pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Ke
             let longest = longest.into_iter().map(|call| places[call]).collect();
             (Linearizable::No, Some(Evidence::Stuck { longest, stuck: places[stuck] }))
         }
-        Found::Undecided { .. } => (Linearizable::Undecided, None),
+        Found::Undecided => (Linearizable::Undecided, None),
     };
     let (key, operations) = (history.key().to_owned(), history.ops().len());
     KeyVerdict { key, operations, method: Method::Search, linearizable, evidence, steps }

@@ -33,7 +33,7 @@ pub(super) enum Value {
     Nil,
     One(String),
     /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
-    Pair(Box<Value>, Box<Value>),
+    Pair(Box<Self>, Box<Self>),
 }
 
 impl Kind {

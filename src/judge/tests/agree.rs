@@ -71,7 +71,7 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
             Call { op: register, began: op.began, ended: op.ended }
         })
         .collect();
-    match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000) {
+    match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000).0 {
         Found::Linearizable(order) => {
             assert_explains(&calls, &order);
             Linearizable::Yes
@@ -80,7 +80,7 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
             assert!(!longest.contains(&stuck));
             Linearizable::No
         }
-        Found::Undecided { .. } => Linearizable::Undecided,
+        Found::Undecided => Linearizable::Undecided,
     }
 }
 

@@ -3,6 +3,7 @@
 mod agree;
 mod brute;
 mod checks;
+mod draws;
 mod imports;
 mod random;
 mod script;
