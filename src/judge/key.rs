@@ -8,9 +8,10 @@ use super::ids::{Ids, NO_ID, Span};
 use super::ledger;
 use super::options::JudgeOptions;
 use super::orders::{Fate, Held, Orders};
+use super::proof::{Value, prove};
 use super::report::Undecided;
 use super::staleness::{Acks, Stale};
-use super::violation::{OrderProof, ViolationKind};
+use super::violation::ViolationKind;
 use super::zones::{Answer, NEVER, Zone, Zones};
 
 /// How a key is judged for linearizability.
@@ -68,10 +69,10 @@ pub(super) struct Key {
     pub(super) deletes: bool,
     /// Every id of the key, in the order in which they may be forgotten.
     queue: Queue,
-    /// Those of unknown outcome that may still turn up: how many, and, where there are any, which (with the begin
-    /// of their write, for slots are used again; some may have turned up since), the oldest first.
+    /// Those of unknown outcome that may still turn up: how many, and which (with the begin of their write, for
+    /// slots are used again; some may have turned up since), the oldest first.
     open: usize,
-    opened: Option<Box<VecDeque<(u32, u64)>>>,
+    opened: VecDeque<(u32, u64)>,
     forgotten: Forgotten,
     /// The last pair in conflict, and how many were told: a violation that goes on is told once.
     conflict: Option<(u32, u32)>,
@@ -113,7 +114,7 @@ impl Key {
             deletes: false,
             queue: Queue { head: NO_ID, tail: NO_ID, len: 0 },
             open: 0,
-            opened: None,
+            opened: VecDeque::new(),
             forgotten: Forgotten::default(),
             conflict: None,
             told: 0,
@@ -194,7 +195,7 @@ impl Key {
             Phase::Info | Phase::Invoke => {
                 if id.is_open(by_ids) {
                     self.open += 1;
-                    self.opened.get_or_insert_default().push_back((at, span.began.i));
+                    self.opened.push_back((at, span.began.i));
                     self.bound_open(ids, options);
                 }
             }
@@ -206,7 +207,7 @@ impl Key {
     /// Forgets the oldest writes of unknown outcome if there are too many: they are the least likely to turn up.
     fn bound_open(&mut self, ids: &mut Ids, options: &JudgeOptions) {
         let by_ids = matches!(self.mode, Mode::ByIds);
-        let Some(opened) = &mut self.opened else { return };
+        let opened = &mut self.opened;
         let is_open =
             |ids: &Ids, (at, began): (u32, u64)| ids[at].write.began.i == began && ids[at].is_open(by_ids);
         while self.open > options.unknown_remembered {
@@ -300,7 +301,8 @@ impl Key {
             Answer::Conflict(other) => {
                 self.conflict = Some((at, other));
                 self.told += 1;
-                Outcome::Violated(ViolationKind::Order(Box::new(self.prove(ids, at, other))))
+                let of = |at| Value::of(ids, at, self.absent_last.as_deref());
+                Outcome::Violated(ViolationKind::Order(Box::new(prove(&self.name, &of(at), &of(other)))))
             }
         };
         self.trim(ids, options);
@@ -433,51 +435,6 @@ impl Key {
         id.write.phase == Phase::Invoke
             || id.is_open(by_ids)
             || judged && (self.zones.needs(at, &id.zone) || !self.zones.is_superseded(at, &id.zone, self.m()))
-    }
-
-    /// The operations that show that neither id can have been first.
-    fn prove(&self, ids: &Ids, a: u32, b: u32) -> OrderProof {
-        let candidates = |at: u32| -> Vec<Span> {
-            if at == NO_ID {
-                return self.absent_last.iter().map(|span| **span).collect();
-            }
-            let id = &ids[at];
-            // The fewer different operations the better, and writes say more than reads.
-            let mut spans = vec![id.write, *id.first(), *id.last()];
-            spans.dedup_by_key(|span| span.began.i);
-            spans
-        };
-        let value = |at: u32| (at != NO_ID).then(|| ids[at].value.to_string());
-        let (of_a, of_b) = (candidates(a), candidates(b));
-        let operation = |span: &Span, at| span.operation(&self.name, value(at).as_deref());
-        let before = |one: &Span, other: &Span| one.phase == Phase::Ok && one.ended.i < other.began.i;
-        let pair = |of_one: &[Span], of_other: &[Span]| -> Vec<(Span, Span)> {
-            let all = of_one.iter().flat_map(|one| of_other.iter().map(move |other| (*one, *other)));
-            all.filter(|(one, other)| before(one, other)).collect()
-        };
-        let (firsts, seconds) = (pair(&of_a, &of_b), pair(&of_b, &of_a));
-        let mut proof = OrderProof { a: value(a), b: value(b), a1: None, b1: None, b2: None, a2: None };
-        // Nothing comes before the initial absence: one pair is enough.
-        if b == NO_ID {
-            if let Some((a1, b1)) = firsts.first() {
-                (proof.a1, proof.b1) = (Some(operation(a1, a)), Some(operation(b1, b)));
-            }
-        } else if a == NO_ID {
-            if let Some((b2, a2)) = seconds.first() {
-                (proof.b2, proof.a2) = (Some(operation(b2, b)), Some(operation(a2, a)));
-            }
-        } else {
-            let both = firsts.iter().flat_map(|first| seconds.iter().map(move |second| (first, second)));
-            let shared = |((a1, b1), (b2, a2)): &(&(Span, Span), &(Span, Span))| {
-                usize::from(a1.began.i != a2.began.i) + usize::from(b1.began.i != b2.began.i)
-            };
-            if let Some(((a1, b1), (b2, a2))) = both.min_by_key(shared) {
-                (proof.a1, proof.b1) = (Some(operation(a1, a)), Some(operation(b1, b)));
-                (proof.b2, proof.a2) = (Some(operation(b2, b)), Some(operation(a2, a)));
-            }
-        }
-        debug_assert!(proof.holds(), "{proof:?}");
-        proof
     }
 }
 

@@ -1,13 +1,20 @@
 //! Histories in, verdicts out. Pure.
 //!
-//! [`Judge`] watches a history while it is made: linearizability of quorum operations ([`zones`], and [`orders`]
-//! for keys with deletes), loss ([`ledger`]), staleness ([`staleness`]) and time without service
-//! ([`availability`]). `docs/judge.md` says in plain words why its answers can be trusted.
+//! * [`Judge`] watches a history while it is made. Linearizability of quorum operations: `zones` (by unique ids) and
+//!   `orders` (by search, for keys with deletes). Loss: `ledger`. Age of reads: `staleness`. Time without service:
+//!   `availability`. `key` is one key with all of these, `ids` every write that is remembered, `online` the events.
+//! * [`check`] judges whole histories, [`import`] reads other people's, `search` is for those without unique ids.
+//! * A [`Violation`] says why, and a [`Diagram`] draws it.
+//!
+//! `docs/judge.md` says in plain words why the answers can be trusted, and what cannot be judged.
 
 mod availability;
+pub mod check;
+mod draw;
 mod error;
 mod history;
 mod ids;
+pub mod import;
 mod key;
 mod ledger;
 mod max_tree;
@@ -16,6 +23,7 @@ mod online;
 mod operation;
 mod options;
 mod orders;
+mod proof;
 mod report;
 mod search;
 mod staleness;
@@ -25,6 +33,7 @@ mod zones;
 #[cfg(test)]
 mod tests;
 
+pub use self::draw::Diagram;
 pub use self::error::HistoryError;
 pub use self::history::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};

@@ -24,6 +24,8 @@ use super::violation::{Violation, ViolationKind};
 #[derive(Clone, Debug)]
 pub struct Judge {
     options: JudgeOptions,
+    /// The options once there is too much altogether.
+    tightened: JudgeOptions,
     last: Option<u64>,
     now_ns: u64,
     events: u64,
@@ -33,6 +35,8 @@ pub struct Judge {
     names: HashMap<Arc<str>, u32, Hash>,
     keys: Vec<Key>,
     ids: Ids,
+    /// Acknowledgements remembered, of all keys.
+    acks: usize,
     by_search: Vec<u32>,
     totals: Totals,
     ledgers: Ledgers,
@@ -80,6 +84,7 @@ impl Judge {
     /// A judge of an empty history.
     pub fn new(options: JudgeOptions) -> Self {
         Self {
+            tightened: options.tightened(),
             options,
             last: None,
             now_ns: 0,
@@ -89,6 +94,7 @@ impl Judge {
             names: HashMap::default(),
             keys: Vec::new(),
             ids: Ids::default(),
+            acks: 0,
             by_search: Vec::new(),
             totals: Totals::default(),
             ledgers: Ledgers::default(),
@@ -342,9 +348,11 @@ impl Judge {
     }
 
     fn write_ended(&mut self, running: &Running) -> Outcome {
+        let options = if self.is_too_much() { &self.tightened } else { &self.options };
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         if span.phase == Phase::Ok {
-            key.acks.push(span.began.i, span.ended, self.options.acks_remembered);
+            self.acks += 1;
+            self.acks -= key.acks.push(span.began.i, span.ended, options.acks_remembered);
             self.ledgers.acked(&mut key.ledger, span.ended.i);
         }
         if span.is_quorum() {
@@ -354,12 +362,13 @@ impl Judge {
             }
         }
         match running.op {
-            OpKind::Put => key.put_ended(&mut self.ids, running.id, span, &self.options),
+            OpKind::Put => key.put_ended(&mut self.ids, running.id, span, options),
             OpKind::Del | OpKind::Get => Outcome::Fine,
         }
     }
 
     fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Outcome {
+        let options = if self.is_too_much() { &self.tightened } else { &self.options };
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         let quorum = span.is_quorum();
         if quorum {
@@ -395,10 +404,14 @@ impl Judge {
                 Err(Unmeasured) => self.measured.unmeasured += 1,
             }
         } else if matches!(key.mode, Mode::ByIds) {
-            return key.quorum_read(&mut self.ids, seen, value, span, &self.options);
+            return key.quorum_read(&mut self.ids, seen, value, span, options);
         }
         key.read_seen(&mut self.ids, seen, span.ended.i);
         Outcome::Fine
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.ids.len() > self.options.ids_altogether || self.acks > self.options.ids_altogether
     }
 
     /// Places what can be placed of a key that is judged by search.

@@ -74,10 +74,17 @@ impl fmt::Display for Operation {
             write!(f, " at {node}")?;
         }
         write!(f, " (#{}", self.began.i)?;
-        let Some(ended) = &self.ended else {
-            return write!(f, " and on, from t={})", Seconds(self.began.t_ns));
-        };
-        write!(f, " to #{}, t={} to {}", ended.at.i, Seconds(self.began.t_ns), Seconds(ended.at.t_ns))?;
+        match &self.ended {
+            Some(ended) => write!(f, " to #{}", ended.at.i)?,
+            None => f.write_str(" and on")?,
+        }
+        // A history that tells no times has zeros.
+        match (self.began.t_ns, self.ended.as_ref().map(|ended| ended.at.t_ns)) {
+            (0, None | Some(0)) => {}
+            (began, None) => write!(f, ", from t={}", Seconds(began))?,
+            (began, Some(ended)) => write!(f, ", t={} to {}", Seconds(began), Seconds(ended))?,
+        }
+        let Some(ended) = &self.ended else { return f.write_str(")") };
         if let (Some(epoch), Some(seq)) = (ended.epoch, ended.seq) {
             write!(f, ", {epoch}/{seq}")?;
         }

@@ -7,6 +7,8 @@ pub struct JudgeOptions {
     /// Keys altogether. Operations on further keys are counted, not judged, and the report is then undecided at
     /// best. A key that is written once takes about half a kilobyte.
     pub keys_max: usize,
+    /// Ids, and acknowledgements, of all keys together. Beyond it each key that is touched keeps only what it needs.
+    pub ids_altogether: usize,
     /// Ids that can no longer be read without a violation, or whose overwriting is long known: they are kept for
     /// the sake of proofs and of ages. A read of one that is forgotten is still flagged on a judged key, with less
     /// to show; on a measured key its age becomes "at least".
@@ -30,10 +32,12 @@ pub struct JudgeOptions {
 }
 
 impl Default for JudgeOptions {
-    /// Meant for a live run of hours: below 200 MB whatever happens, and a few megabytes for usual load.
+    /// Meant for a live run of hours: a few megabytes for usual load, and at the most some 300 MB, when there are
+    /// as many keys and ids as the bounds allow.
     fn default() -> Self {
         Self {
             keys_max: 250_000,
+            ids_altogether: 400_000,
             ids_remembered: 4096,
             unknown_remembered: 65_536,
             acks_remembered: 4096,
@@ -51,6 +55,7 @@ impl JudgeOptions {
     pub fn unbounded() -> Self {
         Self {
             keys_max: usize::MAX,
+            ids_altogether: usize::MAX,
             ids_remembered: usize::MAX,
             unknown_remembered: usize::MAX,
             acks_remembered: usize::MAX / 4,
@@ -58,6 +63,16 @@ impl JudgeOptions {
             waiting_max: 1 << 20,
             orders_max: 1 << 16,
             violations_kept: 1024,
+        }
+    }
+
+    /// What holds for each key once there are too many ids altogether.
+    pub(super) fn tightened(&self) -> Self {
+        Self {
+            ids_remembered: self.ids_remembered.min(1),
+            unknown_remembered: self.unknown_remembered.min(64),
+            acks_remembered: self.acks_remembered.min(8),
+            ..self.clone()
         }
     }
 }

@@ -38,8 +38,9 @@ struct Ack {
 }
 
 impl Acks {
-    /// A write was acknowledged. At most twice `max` are kept, and at least `max`.
-    pub(super) fn push(&mut self, began: u64, ended: Stamp, max: usize) {
+    /// A write was acknowledged. At most twice `max` are kept, and at least `max`. Returns how many were dropped.
+    pub(super) fn push(&mut self, began: u64, ended: Stamp, max: usize) -> usize {
+        let before = self.acks.len();
         if self.acks.len() >= max.max(1) * 2 {
             let excess = self.acks.len() - max.max(1);
             self.dropped = Some(self.acks[excess - 1].ended.i);
@@ -50,6 +51,7 @@ impl Acks {
             self.acks.reserve_exact(1);
         }
         self.acks.push(Ack { began, ended });
+        before + 1 - self.acks.len()
     }
 
     /// How stale a read that began at `began` was, if what it saw had been in force at `seen` (`None`: only before

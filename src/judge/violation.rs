@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Shown};
+use super::operation::{Operation, Seconds, Shown};
+use crate::replication::Position;
 
 /// A broken promise, proved from what clients saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,6 +94,34 @@ impl Violation {
         operations.sort_by_key(|operation| operation.began.i);
         operations.dedup_by_key(|operation| operation.began.i);
         operations
+    }
+
+    /// Which rule was broken, where the servers' own words tell: somebody answered with an older entry after
+    /// somebody had answered with a newer one. It explains the verdict and decides nothing.
+    pub fn rule(&self) -> Option<String> {
+        let operations = self.operations();
+        let told = |operation: &Operation| {
+            let ended = operation.ended.as_ref()?;
+            Some((Position::new(ended.epoch?, ended.seq?), ended.at.t_ns))
+        };
+        let pairs = operations.iter().flat_map(|one| operations.iter().map(move |other| (*one, *other)));
+        let (newer, older) = pairs.filter(|(one, other)| one.precedes(other)).find(
+            |(one, other)| matches!((told(one), told(other)), (Some(one), Some(other)) if one.0 > other.0),
+        )?;
+        let ((newest, newer_t), (oldest, older_t)) = (told(newer)?, told(older)?);
+        let who = |operation: &Operation| operation.node.map_or("a node".to_owned(), |node| node.to_string());
+        let (by, before, then, since) = (who(older), who(newer), Seconds(older_t), Seconds(newer_t));
+        Some(if newest.epoch == oldest.epoch {
+            let (epoch, old, new) = (oldest.epoch, oldest.seq, newest.seq);
+            format!(
+                "{by} answered with entry {old} of epoch {epoch} at t={then}; {before} had answered with entry {new} at t={since}"
+            )
+        } else {
+            let (old, new) = (oldest.epoch, newest.epoch);
+            format!(
+                "{by} answered in epoch {old} at t={then}; {before} had answered in epoch {new} at t={since}"
+            )
+        })
     }
 
     /// Why it is one, in a sentence for people.

@@ -20,7 +20,7 @@ pub struct AppendModel {
 type Hash = BuildHasherDefault<DefaultHasher>;
 
 /// An operation on the string, with its result.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum AppendOp {
     /// Set it.
     Put(String),
@@ -80,5 +80,9 @@ impl Model for AppendModel {
 
     fn only_looks(&self, op: &AppendOp) -> bool {
         matches!(op, AppendOp::Get(_))
+    }
+
+    fn overwrites(&self, op: &AppendOp) -> bool {
+        matches!(op, AppendOp::Put(_))
     }
 }

@@ -7,7 +7,9 @@
 //! * One history is one object: split by key first.
 //! * An operation that only looks is placed as soon as it fits and never taken back alone: it changes nothing, so
 //!   placing it later is never better.
-//! * An operation of unknown outcome may be placed anywhere after its begin, or nowhere.
+//! * An operation of unknown outcome may be placed anywhere after its begin, or nowhere. It is not placed where the
+//!   next one overwrites it: then it may as well be nowhere.
+//! * Of equal operations that could be placed, the one that must end first goes first: they could change places.
 
 mod append;
 mod memo;
@@ -22,8 +24,8 @@ pub use self::register::{ABSENT, RegisterModel, RegisterOp};
 
 /// What an object does, one operation at a time.
 pub trait Model {
-    /// An operation with its result.
-    type Op;
+    /// An operation with its result. Equal operations do the same.
+    type Op: Eq + Hash;
     /// What the object holds. Equal states must behave equally; the more are equal, the faster the search.
     type State: Clone + Eq + Hash;
 
@@ -33,6 +35,8 @@ pub trait Model {
     fn step(&mut self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
     /// Whether the operation never changes any state.
     fn only_looks(&self, op: &Self::Op) -> bool;
+    /// Whether the operation fits any state and gives the same state after all of them.
+    fn overwrites(&self, op: &Self::Op) -> bool;
 }
 
 /// An operation of a history.
@@ -60,18 +64,19 @@ pub enum Found {
         stuck: usize,
     },
     /// The caller gave up.
-    Undecided {
-        /// Steps tried.
-        steps: u64,
-    },
+    Undecided,
 }
 
 /// Steps between two questions whether to go on.
 pub const STEPS_PER_POLL: u64 = 1024;
 
 /// Looks for an order of the operations that the model allows. `go_on` is asked every [`STEPS_PER_POLL`] steps,
-/// with the number of steps so far, and ends the search by answering false.
-pub fn search<M: Model>(model: &mut M, calls: &[Call<M::Op>], go_on: &mut dyn FnMut(u64) -> bool) -> Found {
+/// with the number of steps so far, and ends the search by answering false. Returns the steps taken as well.
+pub fn search<M: Model>(
+    model: &mut M,
+    calls: &[Call<M::Op>],
+    go_on: &mut dyn FnMut(u64) -> bool,
+) -> (Found, u64) {
     Search::new(model, calls).run(go_on)
 }
 
@@ -87,6 +92,8 @@ struct Search<'a, M: Model> {
     events: Vec<Event>,
     /// Of each operation: the nodes of its begin and, if its outcome is known, of its end.
     nodes: Vec<(u32, u32)>,
+    /// Of each operation: whether another one is equal to it.
+    repeats: Vec<bool>,
     /// Ends still in the list.
     ends: usize,
     placed: Memo,
@@ -134,10 +141,16 @@ impl<'a, M: Model> Search<'a, M> {
             }
         }
         let (count, ends) = (events.len() as u32, nodes.iter().filter(|node| node.1 != 0).count());
+        let mut equal: HashMap<&M::Op, u32, BuildHasherDefault<DefaultHasher>> = HashMap::default();
+        for call in calls {
+            *equal.entry(&call.op).or_default() += 1;
+        }
+        let repeats = calls.iter().map(|call| equal[&call.op] > 1).collect();
         let initial = model.initial();
         Self {
             model,
             calls,
+            repeats,
             next: (1..count).chain([0]).collect(),
             previous: std::iter::once(count - 1).chain(0..count - 1).collect(),
             events,
@@ -152,12 +165,12 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    fn run(mut self, go_on: &mut dyn FnMut(u64) -> bool) -> Found {
+    fn run(mut self, go_on: &mut dyn FnMut(u64) -> bool) -> (Found, u64) {
         let (mut node, mut state, mut steps) = (self.next[HEAD] as usize, 0, 0_u64);
         while self.ends > 0 {
             steps += 1;
             if steps.is_multiple_of(STEPS_PER_POLL) && !go_on(steps) {
-                return Found::Undecided { steps };
+                return (Found::Undecided, steps);
             }
             let placed = match self.events[node] {
                 Event::Begin(call) => match self.try_call(call, state) {
@@ -181,14 +194,20 @@ impl<'a, M: Model> Search<'a, M> {
             }
             match self.take_back() {
                 Some((after, before)) => (node, state) = (after, before),
-                None => return Found::NotLinearizable { longest: self.longest, stuck: self.stuck },
+                None => {
+                    let Self { longest, stuck, .. } = self;
+                    return (Found::NotLinearizable { longest, stuck }, steps);
+                }
             }
         }
-        Found::Linearizable(self.stack.iter().map(|frame| frame.call as usize).collect())
+        (Found::Linearizable(self.stack.iter().map(|frame| frame.call as usize).collect()), steps)
     }
 
     fn try_call(&mut self, call: u32, state: u32) -> Tried {
         let op = &self.calls[call as usize].op;
+        if self.may_wait(call) {
+            return Tried::Unfit;
+        }
         let Some(after) = self.model.step(&self.states[state as usize], op) else { return Tried::Unfit };
         let looks = self.model.only_looks(op);
         let after = if looks { state } else { self.number(after) };
@@ -198,6 +217,28 @@ impl<'a, M: Model> Search<'a, M> {
         self.stack.push(Frame { call, state, looks });
         self.lift(call);
         Tried::Placed(after)
+    }
+
+    /// Whether nothing is lost by not placing the operation here.
+    fn may_wait(&self, call: u32) -> bool {
+        let Call { op, ended, .. } = &self.calls[call as usize];
+        let in_vain = |last: &Frame| !last.looks && self.calls[last.call as usize].ended.is_none();
+        if self.model.overwrites(op) && self.stack.last().is_some_and(in_vain) {
+            return true;
+        }
+        // Those before it in the list could be placed here as well.
+        let mut node = if self.repeats[call as usize] { self.nodes[call as usize].0 as usize } else { HEAD };
+        while node != HEAD {
+            node = self.previous[node] as usize;
+            if let Event::Begin(other) = self.events[node] {
+                let other = &self.calls[other as usize];
+                let sooner = other.ended.is_some_and(|other| ended.is_none_or(|ended| other < ended));
+                if other.op == *op && (sooner || other.ended == *ended) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn number(&mut self, state: M::State) -> u32 {

@@ -50,4 +50,8 @@ impl Model for RegisterModel {
     fn only_looks(&self, op: &RegisterOp) -> bool {
         matches!(op, RegisterOp::Read(_) | RegisterOp::CasFailed { .. })
     }
+
+    fn overwrites(&self, op: &RegisterOp) -> bool {
+        matches!(op, RegisterOp::Write(_))
+    }
 }

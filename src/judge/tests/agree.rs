@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 
+use super::super::check::Act;
 use super::super::*;
-use super::brute::{self, Act};
+use super::brute;
 use super::random::{self, Kind, shown};
 
 /// Histories of each kind; more with `KVLAB_ORACLE_CASES`.
-fn cases() -> u64 {
+pub(super) fn cases() -> u64 {
     std::env::var("KVLAB_ORACLE_CASES").ok().map_or(8_000, |cases| cases.parse().expect("a number"))
 }
 
@@ -65,11 +66,12 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
             let register = match &op.act {
                 Act::Write(value) => RegisterOp::Write(number(value)),
                 Act::Read(value) => RegisterOp::Read(number(value)),
+                other => unreachable!("{other}"),
             };
             Call { op: register, began: op.began, ended: op.ended }
         })
         .collect();
-    match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000) {
+    match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000).0 {
         Found::Linearizable(order) => {
             assert_explains(&calls, &order);
             Linearizable::Yes
@@ -78,7 +80,7 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
             assert!(!longest.contains(&stuck));
             Linearizable::No
         }
-        Found::Undecided { .. } => Linearizable::Undecided,
+        Found::Undecided => Linearizable::Undecided,
     }
 }
 
@@ -192,6 +194,7 @@ fn bounds_that_are_reached_never_give_a_wrong_answer() {
             waiting_max: 3 + (seed % 5) as usize,
             orders_max: 1 + (seed % 3) as usize,
             ids_remembered: 1 + (seed % 2) as usize,
+            ids_altogether: (seed % 7) as usize,
             ..JudgeOptions::default()
         };
         let kind = Kind { deletes: seed % 4 == 0, ..Kind::default() };

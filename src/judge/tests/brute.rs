@@ -1,13 +1,7 @@
 //! The oracle: tries every order that time allows, with no idea but the definition of linearizability.
 
+use super::super::check::Act;
 use super::super::*;
-
-/// What an operation did to a register.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    Write(Option<String>),
-    Read(Option<String>),
-}
 
 /// An operation of known or unknown outcome.
 #[derive(Clone, Debug)]
@@ -39,6 +33,17 @@ pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
     operations
 }
 
+/// The operations of a key's history that matter.
+pub(super) fn of_history(history: &check::KeyHistory) -> Vec<Op> {
+    let happened = history.ops().iter().filter(|op| op.outcome != check::Outcome::Failed);
+    happened
+        .map(|op| {
+            let ended = op.ended.filter(|_| op.outcome == check::Outcome::Ok).map(|ended| ended.i);
+            Op { act: op.act.clone(), began: op.began.i, ended }
+        })
+        .collect()
+}
+
 /// Whether any order of the operations explains what they returned.
 pub(super) fn is_linearizable(operations: &[Op]) -> bool {
     extend(operations, &mut vec![false; operations.len()], &None)
@@ -53,11 +58,7 @@ fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> boo
     let next: Vec<usize> =
         (0..operations.len()).filter(|&at| !placed[at] && operations[at].began < first_end).collect();
     for at in next {
-        let after = match &operations[at].act {
-            Act::Read(value) if value == state => state.clone(),
-            Act::Read(_) => continue,
-            Act::Write(value) => value.clone(),
-        };
+        let Some(after) = apply(&operations[at].act, state) else { continue };
         placed[at] = true;
         let explained = extend(operations, placed, &after);
         placed[at] = false;
@@ -66,4 +67,18 @@ fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> boo
         }
     }
     false
+}
+
+/// What a register or a string holds after an operation, if it can have had this result.
+fn apply(act: &Act, state: &Option<String>) -> Option<Option<String>> {
+    let text = state.as_deref().unwrap_or("");
+    match act {
+        Act::Read(value) => (value == state).then(|| state.clone()),
+        Act::Write(value) => Some(value.clone()),
+        Act::Cas { from, to } => (from == state).then(|| to.clone()),
+        Act::CasFailed { from, .. } => (from != state).then(|| state.clone()),
+        Act::Get(value) => (value == text).then(|| state.clone()),
+        Act::Put(value) => Some(Some(value.clone())),
+        Act::Append(value) => Some(Some(format!("{text}{value}"))),
+    }
 }

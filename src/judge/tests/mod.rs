@@ -2,6 +2,9 @@
 
 mod agree;
 mod brute;
+mod checks;
+mod draws;
+mod imports;
 mod random;
 mod script;
 mod scripts;

@@ -1,0 +1,191 @@
+//! A proof as a picture: clients from top to bottom, time from left to right, an operation as a bar.
+//!
+//! Not to scale: what matters is what was before what, so every bar is as long as its words and every begin and
+//! end has its own place, in their order. The same layout is drawn as text and as SVG.
+
+mod svg;
+mod text;
+
+use super::check::{Evidence, KeyHistory, Op, Outcome};
+use super::history::{OpKind, Phase};
+use super::operation::{Operation, Shown};
+use super::violation::{Violation, ViolationKind};
+
+/// Operations in space and time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diagram {
+    bars: Vec<Bar>,
+    /// Below the drawing, a line each.
+    notes: Vec<String>,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bar {
+    who: String,
+    label: String,
+    began: u64,
+    /// `None`: it is not known to have ended.
+    ended: Option<u64>,
+    /// The part that it plays in the proof: `a1`.
+    parts: String,
+    accused: bool,
+}
+
+/// Where everything is, in columns of a character each.
+struct Layout<'d> {
+    /// From top to bottom: who, and the bars of the lane with the columns of their begin and end.
+    lanes: Vec<(&'d str, Vec<Placed<'d>>)>,
+    who_width: usize,
+    width: usize,
+}
+
+struct Placed<'d> {
+    bar: &'d Bar,
+    label: String,
+    from: usize,
+    to: usize,
+}
+
+/// Columns between two events that follow each other.
+const STEP: usize = 2;
+/// Columns of a bar besides its label: `├─ … ─┤`.
+const ENDS: usize = 6;
+/// Labels are not cut shorter than this.
+const LABEL_MIN: usize = 8;
+
+impl Diagram {
+    /// The operations of a violation, with the parts that they play, and why it is one.
+    pub fn of_violation(violation: &Violation) -> Self {
+        let parts = match &violation.kind {
+            ViolationKind::Order(proof) => proof.parts(),
+            _ => Vec::new(),
+        };
+        let bar = |operation: &Operation| {
+            let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
+            Bar {
+                who: who(operation),
+                label: label(operation),
+                began: operation.began.i,
+                ended: operation.ended.as_ref().filter(|e| e.phase != Phase::Info).map(|ended| ended.at.i),
+                parts: names.collect::<Vec<_>>().join(" "),
+                accused: operation.ended.as_ref().is_some_and(|ended| ended.at.i == violation.i),
+            }
+        };
+        let bars = violation.operations().into_iter().map(bar).collect();
+        let notes = std::iter::once(violation.explanation()).chain(violation.rule()).collect();
+        Self { bars, notes }
+    }
+
+    /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
+    pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
+        let stuck = match evidence {
+            Some(&Evidence::Stuck { stuck, .. }) => Some(stuck),
+            _ => None,
+        };
+        let bar = |(at, op): (usize, &Op)| Bar {
+            who: format!("process {}", op.process),
+            label: match op.outcome {
+                Outcome::Ok => op.act.to_string(),
+                Outcome::Unknown => format!("{}?", op.act),
+                Outcome::Failed => format!("{}, failed", op.act),
+            },
+            began: op.began.i,
+            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
+            parts: String::new(),
+            accused: stuck == Some(at),
+        };
+        let bars = history.ops().iter().enumerate().map(bar).collect();
+        let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
+        let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
+        Self { bars, notes: notes.into_iter().collect() }
+    }
+
+    /// As text, in at most `width` columns if it can be: labels are cut for it, but not below legibility. Ends with
+    /// a newline.
+    pub fn text(&self, width: usize) -> String {
+        text::draw(self, width)
+    }
+
+    /// As an SVG document that follows the reader's light or dark scheme.
+    pub fn svg(&self) -> String {
+        svg::draw(self)
+    }
+
+    /// The layout with labels cut so that it fits `width` columns.
+    fn layout(&self, width: usize) -> Layout<'_> {
+        let longest = self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
+        let mut label_max = longest.max(LABEL_MIN);
+        loop {
+            let layout = self.layout_with(label_max);
+            if layout.width <= width || label_max == LABEL_MIN {
+                return layout;
+            }
+            label_max = (label_max - (label_max / 8).max(1)).max(LABEL_MIN);
+        }
+    }
+
+    fn layout_with(&self, label_max: usize) -> Layout<'_> {
+        let mut events: Vec<u64> =
+            self.bars.iter().flat_map(|bar| [Some(bar.began), bar.ended]).flatten().collect();
+        events.sort_unstable();
+        events.dedup();
+        let place = |event: u64| events.binary_search(&event).unwrap_or(0);
+        let label = |bar: &Bar| cut(&bar.label, label_max);
+        let mut columns = vec![0_usize; events.len()];
+        for at in 1..events.len() {
+            // Room for every bar that ends here, so bars are taken by their end.
+            let ends = self.bars.iter().filter(|bar| bar.ended == Some(events[at]));
+            let needs = ends.map(|bar| columns[place(bar.began)] + label(bar).chars().count() + ENDS - 1);
+            columns[at] = needs.max().unwrap_or(0).max(columns[at - 1] + STEP);
+        }
+        let open_end = |bar: &Bar| columns[place(bar.began)] + label(bar).chars().count() + ENDS - 1;
+        let open = self.bars.iter().filter(|bar| bar.ended.is_none()).map(open_end).max().unwrap_or(0);
+        let last = columns.last().copied().unwrap_or(0).max(open);
+        let mut lanes: Vec<(&str, Vec<Placed<'_>>)> = Vec::new();
+        for bar in &self.bars {
+            let from = columns.get(place(bar.began)).copied().unwrap_or(0);
+            let to = bar.ended.map_or(last, |ended| columns[place(ended)]);
+            let placed = Placed { bar, label: label(bar), from, to };
+            // A process whose operation never ended may go on: then it has another lane.
+            let free = |lane: &&mut (&str, Vec<Placed<'_>>)| {
+                lane.0 == bar.who && lane.1.last().is_none_or(|before| before.to < from)
+            };
+            match lanes.iter_mut().find(free) {
+                Some(lane) => lane.1.push(placed),
+                None => lanes.push((&bar.who, vec![placed])),
+            }
+        }
+        let who_width = lanes.iter().map(|lane| lane.0.chars().count()).max().unwrap_or(0);
+        let parts = self.bars.iter().map(|bar| bar.parts.chars().count()).max().unwrap_or(0);
+        Layout { lanes, who_width, width: who_width + 2 + last + 1 + 2 + parts }
+    }
+}
+
+fn who(operation: &Operation) -> String {
+    match operation.node {
+        Some(node) => format!("client {} at {node}", operation.client),
+        None => format!("client {}", operation.client),
+    }
+}
+
+fn label(operation: &Operation) -> String {
+    let value = Shown(operation.value.as_deref());
+    let what = match operation.op {
+        OpKind::Put => format!("write {value}"),
+        OpKind::Get => format!("read {value}"),
+        OpKind::Del => "delete".to_owned(),
+    };
+    match operation.ended.as_ref().map(|ended| ended.phase) {
+        Some(Phase::Fail) => format!("{what}, failed"),
+        Some(Phase::Ok) => what,
+        Some(Phase::Info | Phase::Invoke) | None => format!("{what}?"),
+    }
+}
+
+fn cut(label: &str, max: usize) -> String {
+    if label.chars().count() <= max {
+        return label.to_owned();
+    }
+    label.chars().take(max - 1).chain(['…']).collect()
+}

@@ -1,0 +1,109 @@
+//! The diagram as SVG.
+
+use std::fmt::Write;
+
+use super::{Diagram, Layout, Placed};
+
+/// Pixels of a column and of a lane.
+const COLUMN: usize = 8;
+const LANE: usize = 34;
+const BAR: usize = 22;
+const MARGIN: usize = 12;
+/// Notes are broken at this many columns at least.
+const NOTE_MIN: usize = 60;
+
+/// Colours are named once, for light and for dark. Widths follow from the layout: the font is of fixed width.
+const STYLE: &str = "\
+:root{--ink:#1f2328;--soft:#59636e;--paper:#ffffff;--bar:#ddf4ff;--edge:#0969da;--bad:#ffebe9;--bad-edge:#cf222e}\
+@media(prefers-color-scheme:dark){:root{--ink:#f0f6fc;--soft:#9198a1;--paper:#0d1117;--bar:#121d2f;--edge:#4493f8;\
+--bad:#25171c;--bad-edge:#f85149}}\
+text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:var(--ink)}\
+.who,.part{fill:var(--soft)}.part{font-weight:bold}\
+rect.bar{fill:var(--bar);stroke:var(--edge)}rect.bad{fill:var(--bad);stroke:var(--bad-edge);stroke-width:2}\
+rect.open{stroke-dasharray:4 3}";
+
+/// Draws lanes, the parts that each plays at the right, and the notes.
+pub(super) fn draw(diagram: &Diagram) -> String {
+    let layout = diagram.layout(usize::MAX);
+    let notes: Vec<String> =
+        diagram.notes.iter().flat_map(|note| broken(note, layout.width.max(NOTE_MIN))).collect();
+    let columns = notes.iter().map(|note| note.chars().count()).max().unwrap_or(0).max(layout.width);
+    let (width, lanes) = (2 * MARGIN + columns * COLUMN, layout.lanes.len() * LANE);
+    let height = 2 * MARGIN + lanes + if notes.is_empty() { 0 } else { MARGIN + notes.len() * 18 };
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n",
+        escaped(diagram.notes.first().map_or("operations in space and time", |note| note)),
+    );
+    for (nth, (who, bars)) in layout.lanes.iter().enumerate() {
+        let top = MARGIN + nth * LANE;
+        let _ =
+            writeln!(svg, "<text class=\"who\" x=\"{MARGIN}\" y=\"{}\">{}</text>", top + 20, escaped(who));
+        for placed in bars {
+            draw_bar(&mut svg, &layout, placed, top);
+        }
+    }
+    for (nth, note) in notes.iter().enumerate() {
+        let y = 2 * MARGIN + lanes + 14 + nth * 18;
+        let _ = writeln!(svg, "<text x=\"{MARGIN}\" y=\"{y}\">{}</text>", escaped(note));
+    }
+    svg.push_str("</svg>\n");
+    svg
+}
+
+fn draw_bar(svg: &mut String, layout: &Layout<'_>, placed: &Placed<'_>, top: usize) {
+    let x = |column: usize| MARGIN + (layout.who_width + 2 + column) * COLUMN;
+    let (from, to) = (x(placed.from), x(placed.to) + COLUMN);
+    let bad = if placed.bar.accused { " bad" } else { "" };
+    let open = if placed.bar.ended.is_none() { " open" } else { "" };
+    let _ = writeln!(
+        svg,
+        "<rect class=\"bar{bad}{open}\" x=\"{from}\" y=\"{}\" width=\"{}\" height=\"{BAR}\" rx=\"4\"/>\
+         <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
+        top + 4,
+        to - from,
+        usize::midpoint(from, to),
+        top + 20,
+        escaped(&placed.label),
+    );
+    if !placed.bar.parts.is_empty() {
+        let parts = escaped(&placed.bar.parts);
+        let right = layout.lanes.iter().flat_map(|lane| &lane.1).map(|placed| placed.to).max().unwrap_or(0);
+        let _ =
+            writeln!(svg, "<text class=\"part\" x=\"{}\" y=\"{}\">{parts}</text>", x(right + 3), top + 20);
+    }
+}
+
+/// At spaces, into lines of at most `width` characters where words allow.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        if used > 0 && used + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(line) = lines.last_mut() {
+            if used > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            // XML knows no other control characters.
+            c if c.is_control() && !matches!(c, '\n' | '\t') => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}

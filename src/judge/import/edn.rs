@@ -1,0 +1,271 @@
+//! EDN maps: `{:process 3, :type :invoke, :f :write, :value 4}`.
+
+use clojure_reader::edn::{self, Edn};
+
+use super::pair::{Event, Kind, Value};
+use super::{ImportError, quoted};
+
+/// Brackets within brackets; a form nested deeper is refused before it is parsed.
+const DEPTH_MAX: usize = 32;
+
+/// All events of the text.
+pub(super) fn events(text: &str) -> Result<Vec<Event>, ImportError> {
+    let mut events = Vec::new();
+    let mut forms = Forms { rest: text, line: 1, inside: None };
+    while let Some((form, line)) = forms.next()? {
+        let parsed = edn::read_string(form).map_err(|error| {
+            let line = line + error.line.map_or(0, |line| line as u64 - 1);
+            ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
+        })?;
+        events.extend(event(untagged(&parsed), line)?);
+    }
+    Ok(events)
+}
+
+/// A value as EDN, alone: the last word of a log's line.
+pub(super) fn value(text: &str, line: u64) -> Result<Value, ImportError> {
+    let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
+    if depth_of(text).is_none_or(|depth| depth > DEPTH_MAX) {
+        return Err(bad());
+    }
+    Ok(to_value(&edn::read_string(text).map_err(|_| bad())?))
+}
+
+/// The event of a map; `None`: of a process that is no client.
+fn event(form: &Edn<'_>, line: u64) -> Result<Option<Event>, ImportError> {
+    let error = |found: String, expected: &str| Err(ImportError::new(line, found, expected));
+    let Edn::Map(map) = form else {
+        return error(
+            quoted(&form.to_string()),
+            "a map like {:process 3, :type :invoke, :f :write, :value 4}",
+        );
+    };
+    let field = |name: &'static str| map.get(&Edn::key(name));
+    let process = match field("process") {
+        Some(&Edn::Int(process)) => match u32::try_from(process) {
+            Ok(process) => process,
+            Err(_) => return error(format!(":process {process}"), "a number from 0 to 4294967295"),
+        },
+        Some(_) => return Ok(None),
+        None => return error("a map without :process".to_owned(), "a process, like :process 3"),
+    };
+    let kind = match field("type") {
+        Some(Edn::Key(name)) => Kind::from_name(name),
+        _ => None,
+    };
+    let Some(kind) = kind else {
+        let found = field("type").map_or("no :type".to_owned(), |found| format!(":type {found}"));
+        return error(found, ":type :invoke, :ok, :fail or :info");
+    };
+    let Some(Edn::Key(function)) = field("f") else {
+        return error("a map without :f".to_owned(), "what it does, like :f :read");
+    };
+    let t_ns = match field("time") {
+        Some(&Edn::Int(time)) => u64::try_from(time).ok(),
+        _ => None,
+    };
+    Ok(Some(Event {
+        line,
+        process,
+        kind,
+        function: function.to_string(),
+        key: field("key").filter(|key| **key != Edn::Nil).map(to_text),
+        value: field("value").map_or(Value::Nil, to_value),
+        t_ns,
+    }))
+}
+
+/// Records (`#jepsen.history.Op{…}`) and tuples (`#jepsen.independent.Tuple[k v]`) are what they hold.
+fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
+    match form {
+        Edn::Tagged(_, inner) => untagged(inner),
+        _ => form,
+    }
+}
+
+fn to_value(form: &Edn<'_>) -> Value {
+    match untagged(form) {
+        Edn::Nil => Value::Nil,
+        Edn::Vector(items) if items.len() == 2 => {
+            Value::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
+        }
+        form => Value::One(to_text(form)),
+    }
+}
+
+/// Strings as they are, everything else as EDN prints it.
+fn to_text(form: &Edn<'_>) -> String {
+    match untagged(form) {
+        Edn::Str(text) => text.to_string(),
+        form => form.to_string(),
+    }
+}
+
+/// Splits a text into its forms, so that a history is parsed one event at a time and each has its line. One pair
+/// of brackets around all of them is taken off.
+struct Forms<'t> {
+    rest: &'t str,
+    line: u64,
+    /// The bracket that closes the whole, and the line of the one that opens it.
+    inside: Option<(char, u64)>,
+}
+
+impl<'t> Forms<'t> {
+    /// The next form and the line on which it begins.
+    fn next(&mut self) -> Result<Option<(&'t str, u64)>, ImportError> {
+        loop {
+            self.skip_blank();
+            let Some(first) = self.rest.chars().next() else {
+                return match self.inside {
+                    None => Ok(None),
+                    Some((close, line)) => Err(ImportError::new(
+                        self.line,
+                        format!("the text ends inside the list that begins on line {line}"),
+                        format!("{close:?} at its end"),
+                    )),
+                };
+            };
+            match (first, self.inside) {
+                ('[', None) => self.open(']'),
+                ('(', None) => self.open(')'),
+                (close, Some((expected, _))) if close == expected => {
+                    self.advance(1);
+                    self.inside = None;
+                }
+                (']' | ')' | '}', _) => {
+                    return Err(ImportError::new(self.line, format!("{first:?}"), "a map, or the end"));
+                }
+                _ => {
+                    let (line, form) = (self.line, self.take()?);
+                    if !form.starts_with("#_") {
+                        return Ok(Some((form, line)));
+                    }
+                }
+            }
+        }
+    }
+
+    fn open(&mut self, close: char) {
+        self.inside = Some((close, self.line));
+        self.advance(1);
+    }
+
+    /// Takes one form: up to the bracket that closes its first, or a word.
+    fn take(&mut self) -> Result<&'t str, ImportError> {
+        let (text, line) = (self.rest, self.line);
+        let end = form_end(text);
+        let deepest = depth_of(&text[..end.unwrap_or(text.len())]);
+        if deepest.is_some_and(|deepest| deepest > DEPTH_MAX) {
+            let expected = format!("at most {DEPTH_MAX} brackets within brackets");
+            return Err(ImportError::new(line, quoted(text), expected));
+        }
+        let Some(end) = end else {
+            let found = format!("the text ends inside {}", quoted(text.lines().next().unwrap_or(text)));
+            return Err(ImportError::new(line, found, "the rest of it"));
+        };
+        self.advance(end);
+        Ok(&text[..end])
+    }
+
+    fn skip_blank(&mut self) {
+        loop {
+            let blank = self.rest.find(|c: char| !c.is_whitespace() && c != ',').unwrap_or(self.rest.len());
+            self.advance(blank);
+            if !self.rest.starts_with(';') {
+                return;
+            }
+            let comment = self.rest.find('\n').unwrap_or(self.rest.len());
+            self.advance(comment);
+        }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        let (taken, rest) = self.rest.split_at(bytes);
+        self.line += taken.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        self.rest = rest;
+    }
+}
+
+/// How deep brackets are nested; `None`: more are closed than were opened.
+fn depth_of(text: &str) -> Option<usize> {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for (_, token) in tokens(text) {
+        match token {
+            Token::Open => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            Token::Close => depth = depth.checked_sub(1)?,
+            Token::Blank | Token::Other => {}
+        }
+    }
+    Some(deepest)
+}
+
+/// Where the form at the beginning of the text ends; `None`: it does not.
+fn form_end(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, token) in tokens(text) {
+        match token {
+            Token::Open => depth += 1,
+            Token::Close if depth == 0 => return Some(at),
+            Token::Close => {
+                depth -= 1;
+                if depth == 0 {
+                    return Some(at + 1);
+                }
+            }
+            // A tag and its form may be apart: `#_ {…}`.
+            Token::Blank if depth == 0 && !text.starts_with('#') => return Some(at),
+            Token::Blank | Token::Other => {}
+        }
+    }
+    (depth == 0).then_some(text.len())
+}
+
+#[derive(Clone, Copy)]
+enum Token {
+    Open,
+    Close,
+    Blank,
+    Other,
+}
+
+/// What each character is, strings, comments and escaped characters left out.
+fn tokens(text: &str) -> impl Iterator<Item = (usize, Token)> {
+    #[derive(Clone, Copy)]
+    enum State {
+        Plain,
+        String,
+        Comment,
+    }
+    let (mut state, mut escaped) = (State::Plain, false);
+    text.char_indices().map(move |(at, c)| {
+        if std::mem::take(&mut escaped) {
+            return (at, Token::Other);
+        }
+        let token = match (state, c) {
+            (State::Plain | State::String, '\\') => {
+                escaped = true;
+                Token::Other
+            }
+            (State::Plain, '"') => {
+                state = State::String;
+                Token::Other
+            }
+            (State::Plain, ';') => {
+                state = State::Comment;
+                Token::Other
+            }
+            (State::String, '"') | (State::Comment, '\n') => {
+                state = State::Plain;
+                if c == '\n' { Token::Blank } else { Token::Other }
+            }
+            (State::Plain, '[' | '(' | '{') => Token::Open,
+            (State::Plain, ']' | ')' | '}') => Token::Close,
+            (State::Plain, c) if c.is_whitespace() || c == ',' => Token::Blank,
+            _ => Token::Other,
+        };
+        (at, token)
+    })
+}

@@ -1,0 +1,102 @@
+//! Reading histories: ours, and other people's. Pure: text in, operations out, or an error that names the line.
+//!
+//! | format | looks like |
+//! |---|---|
+//! | kvlab | `{"i":17,"t_ns":…,"client":3,…}`, one JSON object a line |
+//! | EDN | `{:process 3, :type :invoke, :f :write, :value 4}`, bare or in one `[…]` or `(…)`: Jepsen's `history.edn` (values `[k v]` for independent keys), Knossos's and porcupine's key-value lines (`:f :append`, `:key "0"`) |
+//! | Jepsen log | `INFO  jepsen.util - 3 :invoke :write 4`; other lines are skipped |
+//!
+//! What the types of events mean:
+//! * `:ok`: it happened. `:info`, or no completion at all: it may have.
+//! * `:fail` of a write: it did not happen. Of a read: nothing is known of it. Of a `cas`: it looked, and did not
+//!   match, unless the caller says that it never ran.
+//! * Events of processes that are no number (`:nemesis`) are skipped.
+
+mod edn;
+mod jsonl;
+mod log;
+mod pair;
+
+use super::check::KeyHistory;
+use super::history::HistoryEvent;
+
+pub use self::jsonl::read_event;
+
+/// A format of histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `history.jsonl`.
+    Kvlab,
+    /// EDN maps.
+    Edn,
+    /// Jepsen's plain log.
+    JepsenLog,
+}
+
+/// What a history file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Imported {
+    /// Our events, in their order.
+    Kvlab(Vec<HistoryEvent>),
+    /// Operations by key, in the order of keys.
+    Keys(Vec<KeyHistory>),
+}
+
+/// How to read what is ambiguous.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// A compare-and-set that failed never ran (as Knossos has it), instead of having looked and not matched.
+    pub drop_failed_cas: bool,
+}
+
+/// A history that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {found}; expected {expected}")]
+pub struct ImportError {
+    /// The line, from 1.
+    pub line: u64,
+    /// What is there.
+    pub found: String,
+    /// What was expected.
+    pub expected: String,
+}
+
+impl Format {
+    /// The format that a text is in, from how it begins; `None`: none that is known.
+    pub fn detect(text: &str) -> Option<Self> {
+        /// Lines of a log that may say something else first.
+        const LINES_MAX: usize = 200;
+        let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(';'))?;
+        let inside = |line: &str| line.trim_start_matches(['{', '[', '(', ' ']).chars().next();
+        if first.starts_with('{') && inside(first) == Some('"') {
+            Some(Self::Kvlab)
+        } else if first.starts_with(['{', '[', '(', '#']) && !first.contains("jepsen.util") {
+            Some(Self::Edn)
+        } else {
+            text.lines().take(LINES_MAX).any(log::is_event).then_some(Self::JepsenLog)
+        }
+    }
+}
+
+/// Reads a history.
+///
+/// # Errors
+/// At the first line that cannot be read, or that cannot follow those before it.
+pub fn import(text: &str, format: Format, options: ImportOptions) -> Result<Imported, ImportError> {
+    match format {
+        Format::Kvlab => jsonl::events(text).map(Imported::Kvlab),
+        Format::Edn => pair::keys(edn::events(text)?, options).map(Imported::Keys),
+        Format::JepsenLog => pair::keys(log::events(text)?, options).map(Imported::Keys),
+    }
+}
+
+impl ImportError {
+    fn new(line: u64, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self { line, found: found.into(), expected: expected.into() }
+    }
+}
+
+/// Text as an error quotes it: cut short.
+fn quoted(text: &str) -> String {
+    super::operation::Shown(Some(text)).to_string()
+}

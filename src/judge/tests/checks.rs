@@ -1,0 +1,252 @@
+//! Whole histories of one key: compare-and-set, appends, shrinking.
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use rand::{Rng, SeedableRng};
+
+use super::super::check::*;
+use super::super::*;
+use super::agree::cases;
+use super::{brute, random};
+
+fn go_on(steps: u64) -> bool {
+    steps < 1_000_000
+}
+
+fn mark(i: usize) -> Mark {
+    Mark { i: i as u64, t_ns: None }
+}
+
+/// A register with compare-and-set, or a string with appends, that mostly works: at most eight operations of at
+/// most four processes, over few values.
+fn history(seed: u64, strings: bool) -> KeyHistory {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let wrong = *[0.0, 0.2, 0.6].choose(&mut rng).unwrap();
+    let mut running: Vec<Option<(usize, bool)>> = vec![None; rng.random_range(1..=4)];
+    let (mut ops, mut state, mut now) = (Vec::<Op>::new(), None::<String>, 0);
+    let mut left = rng.random_range(3..=8);
+    while left > 0 || running.iter().any(Option::is_some) {
+        let process = rng.random_range(0..running.len());
+        now += 1;
+        match running[process] {
+            None if left > 0 => {
+                left -= 1;
+                let act = if strings { random_string_act(&mut rng) } else { random_register_act(&mut rng) };
+                running[process] = Some((ops.len(), false));
+                let process = process as u32;
+                ops.push(Op { process, act, began: mark(now), ended: None, outcome: Outcome::Unknown });
+            }
+            None if rng.random_bool(0.05) => break,
+            None => {}
+            Some((at, false)) => {
+                take_effect(&mut ops[at].act, &mut state, wrong, &mut rng);
+                running[process] = Some((at, true));
+            }
+            Some((at, true)) => {
+                running[process] = None;
+                ops[at].ended = Some(mark(now));
+                ops[at].outcome = match rng.random_range(0..20) {
+                    0 | 1 => Outcome::Unknown,
+                    2 if rng.random_bool(wrong) => Outcome::Failed,
+                    _ => Outcome::Ok,
+                };
+            }
+        }
+    }
+    ops.retain(|op| op.outcome == Outcome::Ok || !op.act.only_looks());
+    KeyHistory::new("k".to_owned(), ops).unwrap()
+}
+
+fn random_register_act(rng: &mut StdRng) -> Act {
+    let mut value = || Some(rng.random_range(0..3).to_string());
+    let (one, other) = (value(), value());
+    match rng.random_range(0..10) {
+        0..=3 => Act::Read(None),
+        4..=6 => Act::Write(one),
+        _ => Act::Cas { from: one, to: other },
+    }
+}
+
+fn random_string_act(rng: &mut StdRng) -> Act {
+    let value = rng.random_range(0..3).to_string();
+    match rng.random_range(0..10) {
+        0..=4 => Act::Get(String::new()),
+        5..=8 => Act::Append(value),
+        _ => Act::Put(value),
+    }
+}
+
+/// What the register does, and what it says, which may be wrong.
+fn take_effect(act: &mut Act, state: &mut Option<String>, wrong: f64, rng: &mut StdRng) {
+    let lies = rng.random_bool(wrong);
+    let any = rng.random_range(0..3).to_string();
+    match act.clone() {
+        Act::Read(_) => *act = Act::Read(if lies { Some(any) } else { state.clone() }),
+        Act::Get(_) => *act = Act::Get(if lies { any } else { state.clone().unwrap_or_default() }),
+        Act::Write(value) => *state = value,
+        Act::Put(value) => *state = Some(value),
+        Act::Append(value) => *state = Some(state.take().unwrap_or_default() + &value),
+        Act::Cas { from, to } | Act::CasFailed { from, to } => {
+            let matches = *state == from;
+            if matches {
+                state.clone_from(&to);
+            }
+            if matches == lies {
+                *act = Act::CasFailed { from, to };
+            }
+        }
+    }
+}
+
+#[test]
+fn search_agrees_with_the_oracle_on_compare_and_set_and_on_appends() {
+    for strings in [false, true] {
+        let (mut yes, mut no) = (0, 0);
+        for seed in 0..cases() / 2 {
+            let history = history(seed, strings);
+            let expected = brute::is_linearizable(&brute::of_history(&history));
+            let verdict = check_key(&history, &mut go_on);
+            assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
+            if expected { yes += 1 } else { no += 1 }
+        }
+        assert!(yes > cases() / 20 && no > cases() / 20, "{strings} {yes} {no}");
+    }
+}
+
+#[test]
+fn our_own_events_and_their_whole_operations_are_judged_alike() {
+    for seed in 0..cases() / 4 {
+        let kind = random::Kind { deletes: seed % 2 == 0, repeats: seed % 3 == 0, eventual: true };
+        let events = random::history(seed, kind);
+        let expected = brute::is_linearizable(&brute::operations(&events, "k"));
+        for history in KeyHistory::of_events(&events) {
+            let verdict = check_key(&history, &mut go_on);
+            assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
+            assert_eq!(verdict.method == Method::Ids, history.has_unique_ids());
+        }
+    }
+}
+
+/// What is left still fails, was there before, and nothing more can be left out.
+fn assert_shrunk(history: &KeyHistory, shrunk: &KeyHistory, seed: u64) {
+    let fails = |ops: Vec<Op>| {
+        !brute::is_linearizable(&brute::of_history(&KeyHistory::new("k".to_owned(), ops).unwrap()))
+    };
+    assert!(fails(shrunk.ops().to_vec()), "seed {seed}: {shrunk:#?} of {history:#?}");
+    for op in shrunk.ops() {
+        let whole = history.ops().iter().find(|other| other.began == op.began).expect("it was there before");
+        assert_eq!(whole.act, op.act);
+    }
+    for (at, _) in shrunk.ops().iter().enumerate().filter(|(_, op)| op.act.only_looks()) {
+        let mut ops = shrunk.ops().to_vec();
+        ops.remove(at);
+        assert!(!fails(ops), "seed {seed}: operation {at} could be left out of {shrunk:#?}");
+    }
+}
+
+#[test]
+fn what_is_shrunk_still_fails_and_cannot_lose_another_read() {
+    let mut shrunk_total = 0;
+    for seed in 0..cases() / 8 {
+        let kind = random::Kind { deletes: seed % 2 == 0, repeats: seed % 4 == 0, eventual: false };
+        let ours = KeyHistory::of_events(&random::history(seed, kind)).pop().unwrap();
+        for history in [history(seed, false), history(seed, true), ours] {
+            let expected = brute::is_linearizable(&brute::of_history(&history));
+            let shrunk = shrink(&history, &mut go_on);
+            assert_eq!(shrunk.is_none(), expected, "seed {seed}");
+            if let Some(shrunk) = shrunk {
+                shrunk_total += history.ops().len() - shrunk.ops().len();
+                assert_shrunk(&history, &shrunk, seed);
+            }
+        }
+    }
+    assert!(shrunk_total > cases() as usize / 8, "{shrunk_total}");
+}
+
+#[test]
+fn a_long_history_with_one_stale_read_shrinks_to_three_operations() {
+    let mut ops = Vec::new();
+    let mut op = |act| {
+        let i = 2 * ops.len();
+        ops.push(Op { process: 0, act, began: mark(i), ended: Some(mark(i + 1)), outcome: Outcome::Ok });
+    };
+    for n in 0..2_000 {
+        op(Act::Write(Some(format!("v{n}"))));
+        op(Act::Read(Some(format!("v{n}"))));
+    }
+    op(Act::Read(Some("v1990".to_owned())));
+    for n in 2_000..2_100 {
+        op(Act::Write(Some(format!("v{n}"))));
+    }
+    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let shrunk = shrink(&history, &mut go_on).unwrap();
+    assert_eq!(shrunk.ops().len(), 3, "{shrunk:#?}");
+}
+
+#[test]
+fn a_refusal_by_search_names_the_longest_order_and_what_fits_nowhere() {
+    let op = |process, act, began, ended| Op {
+        process,
+        act,
+        began: mark(began),
+        ended: Some(mark(ended)),
+        outcome: Outcome::Ok,
+    };
+    let value = |value: &str| Some(value.to_owned());
+    let ops = vec![
+        op(0, Act::Write(value("1")), 0, 1),
+        op(1, Act::Cas { from: value("1"), to: value("2") }, 2, 4),
+        op(2, Act::Cas { from: value("1"), to: value("3") }, 3, 5),
+    ];
+    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let verdict = check_key(&history, &mut go_on);
+    assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
+    let Some(Evidence::Stuck { longest, stuck }) = verdict.evidence else { panic!("no evidence") };
+    assert_eq!(longest.len(), 2);
+    assert!(longest[0] == 0 && stuck != longest[1] && stuck > 0, "{longest:?} {stuck}");
+}
+
+#[test]
+fn a_search_that_is_given_up_is_undecided() {
+    let op = |n: usize| Op {
+        process: n as u32,
+        act: Act::Append(n.to_string()),
+        began: mark(n),
+        ended: Some(mark(100 + n)),
+        outcome: Outcome::Ok,
+    };
+    let mut ops: Vec<_> = (0..18).map(op).collect();
+    ops.push(Op {
+        process: 99,
+        act: Act::Get("no".to_owned()),
+        began: mark(200),
+        ended: Some(mark(201)),
+        ..op(0)
+    });
+    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let mut polls = 0;
+    let verdict = check_key(&history, &mut |_| {
+        polls += 1;
+        polls < 3
+    });
+    assert_eq!((verdict.linearizable, polls, verdict.steps), (Linearizable::Undecided, 3, 3 * 1024));
+}
+
+#[test]
+fn operations_that_are_no_history_are_refused() {
+    let op = |process, act, began, ended: Option<usize>| Op {
+        process,
+        act,
+        began: mark(began),
+        ended: ended.map(mark),
+        outcome: Outcome::Unknown,
+    };
+    let read = || Act::Read(None);
+    let new = |ops| KeyHistory::new(String::new(), ops);
+    assert_eq!(new(vec![op(0, read(), 3, Some(2))]), Err(NoHistory::Order(3)));
+    assert_eq!(new(vec![op(0, read(), 1, Some(2)), op(1, read(), 2, None)]), Err(NoHistory::Order(2)));
+    let overlap = new(vec![op(0, read(), 1, Some(4)), op(0, read(), 2, None)]);
+    assert_eq!(overlap, Err(NoHistory::Overlap { process: 0, i: 2 }));
+    let mixed = new(vec![op(0, read(), 1, Some(4)), op(1, Act::Get(String::new()), 2, None)]);
+    assert_eq!(mixed, Err(NoHistory::Mixed(2)));
+}
