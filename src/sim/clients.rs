@@ -147,7 +147,9 @@ impl Clients {
         let operation = &self.operations[&client].operation;
         match operation.end {
             End::Saw(_) => Ok(()),
-            _ => Err(format!("all is healed, but a read of {:?} ended as {:?}", operation.key, operation.end)),
+            _ => {
+                Err(format!("all is healed, but a read of {:?} ended as {:?}", operation.key, operation.end))
+            }
         }
     }
 

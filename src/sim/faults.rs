@@ -80,10 +80,8 @@ impl Simulation {
             }
             Fault::Partition => {
                 let side = self.dice.some(&ids);
-                let across: Vec<Link> = pairs(&ids)
-                    .into_iter()
-                    .filter(|(a, b)| side.contains(a) != side.contains(b))
-                    .collect();
+                let across: Vec<Link> =
+                    pairs(&ids).into_iter().filter(|(a, b)| side.contains(a) != side.contains(b)).collect();
                 return Ok(self.cut(&across));
             }
             Fault::Isolate => {
@@ -173,7 +171,8 @@ impl Simulation {
             let learner = self.cluster.status(node.id()).is_some_and(|s| s.role == Role::Learner);
             (node.is_wiped() && !node.is_running()) || learner || node.disk().promise().learner
         };
-        let (lost, minority) = (self.cluster.nodes().filter(lost).count(), (self.cluster.ids().len() - 1) / 2);
+        let (lost, minority) =
+            (self.cluster.nodes().filter(lost).count(), (self.cluster.ids().len() - 1) / 2);
         if lost >= minority {
             return Ok(false);
         }

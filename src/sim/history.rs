@@ -66,7 +66,11 @@ fn register(operations: &[&Operation]) -> Result<(), String> {
         let span = Span {
             written: Some(operation.start),
             failed: operation.end == End::Failed,
-            finish_min: if operation.end == End::Done { operation.finish.unwrap_or(u64::MAX) } else { u64::MAX },
+            finish_min: if operation.end == End::Done {
+                operation.finish.unwrap_or(u64::MAX)
+            } else {
+                u64::MAX
+            },
             start_max: operation.start,
         };
         assert!(spans.insert(Some(value), span).is_none(), "{value:?} is written twice");
@@ -146,7 +150,8 @@ mod tests {
 
     #[test]
     fn an_unknown_write_may_take_effect_late_but_not_be_undone() {
-        let mut history = vec![write("a", 1, 2), write("b", 3, 0), read(Some("a"), 5, 6), read(Some("b"), 7, 8)];
+        let mut history =
+            vec![write("a", 1, 2), write("b", 3, 0), read(Some("a"), 5, 6), read(Some("b"), 7, 8)];
         assert_eq!(linearizable(&history), Ok(()));
         history.push(read(Some("a"), 9, 10));
         assert!(linearizable(&history).is_err());

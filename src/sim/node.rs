@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use crate::replication::{Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Promise, Status, Time};
+use crate::replication::{
+    Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Promise, Status, Time,
+};
 use crate::storage::Job;
 
 use super::disk::SimDisk;
@@ -38,7 +40,13 @@ impl SimNode {
     }
 
     /// Starts the process on what the disk holds.
-    pub(crate) fn start(&mut self, now: Time, incarnation: u64, seed: u64, clock_offset: Time) -> Vec<Effect> {
+    pub(crate) fn start(
+        &mut self,
+        now: Time,
+        incarnation: u64,
+        seed: u64,
+        clock_offset: Time,
+    ) -> Vec<Effect> {
         assert!(self.core.is_none(), "{} is running", self.config.id);
         self.starts += 1;
         self.clock_offset = clock_offset;

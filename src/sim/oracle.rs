@@ -124,7 +124,7 @@ impl Oracle {
                 self.heard.remove(node);
                 Ok(())
             }
-            Happening::Crashed { .. } => Ok(()),
+            Happening::Crashed { .. } | Happening::Ticked { .. } => Ok(()),
             Happening::Sent { link, message, .. } => self.sent(cluster, *link, message),
             Happening::Received { link, message } => {
                 self.received(cluster, *link, message);
@@ -155,7 +155,9 @@ impl Oracle {
             Message::Ack { epoch, durable, .. } => self.acked(cluster, node, *epoch, *durable),
             Message::ReadAnswer { promised, last, found, .. } => {
                 let disk = node.disk();
-                ensure(disk.last() == *last, || format!("{from} answers a read as of {last}, its disk ends {}", disk.last()))?;
+                ensure(disk.last() == *last, || {
+                    format!("{from} answers a read as of {last}, its disk ends {}", disk.last())
+                })?;
                 ensure(!disk.promise().learner, || format!("{from} is a learner and answers a quorum read"))?;
                 ensure(found.value.is_none() || self.stands(found.version), || {
                     format!("{from} answers with version {}, which nobody wrote", found.version)
@@ -231,13 +233,20 @@ impl Oracle {
             let before = Position::new(lineage.epoch_of(before), before);
             let known = self.entries.entry(entry.at).or_insert_with(|| (entry.op.clone(), before));
             ensure(known.0 == entry.op && known.1 == before, || {
-                format!("two entries under {}: {id} appends {} after {before}, but there is {} after {}",
-                    entry.at, text::op(&entry.op), text::op(&known.0), known.1)
+                format!(
+                    "two entries under {}: {id} appends {} after {before}, but there is {} after {}",
+                    entry.at,
+                    text::op(&entry.op),
+                    text::op(&known.0),
+                    known.1
+                )
             })?;
             if entry.at.epoch.node == id {
                 self.epochs.entry(entry.at.epoch).or_insert_with(|| lineage.clone());
             } else {
-                ensure(self.epochs.contains_key(&entry.at.epoch), || format!("{} comes from nowhere", entry.at))?;
+                ensure(self.epochs.contains_key(&entry.at.epoch), || {
+                    format!("{} comes from nowhere", entry.at)
+                })?;
             }
         }
         Ok(())
@@ -317,7 +326,13 @@ impl Oracle {
     }
 
     /// A quorum operation returned this version: nothing that ended before it began may be newer.
-    fn returns(&mut self, key: Option<&Bytes>, at: Position, floor: Position, what: &str) -> Result<(), Broken> {
+    fn returns(
+        &mut self,
+        key: Option<&Bytes>,
+        at: Position,
+        floor: Position,
+        what: &str,
+    ) -> Result<(), Broken> {
         let Some(key) = key.filter(|_| !self.forced) else { return Ok(()) };
         let word = text::word(key);
         ensure(at >= floor, || format!("{what} of {word} returned {at} after {floor} had been returned"))?;
@@ -361,7 +376,9 @@ impl Oracle {
                 if self.forced {
                     return Ok(());
                 }
-                ensure(voters.len() >= self.quorum, || format!("{id} opens {epoch} by {}", text::names(voters)))?;
+                ensure(voters.len() >= self.quorum, || {
+                    format!("{id} opens {epoch} by {}", text::names(voters))
+                })?;
                 for &voter in voters {
                     let disk = cluster.node(voter).disk().promise();
                     ensure(disk.epoch >= *epoch || self.wiped, || {
@@ -383,12 +400,16 @@ impl Oracle {
         let Some(status) = cluster.status(id) else { return Ok(()) };
         let node = cluster.node(id);
         let Status { last, durable, commit, promised, .. } = status;
-        ensure(last == node.last(), || format!("{id} says that its log ends at {last}, not at {}", node.last()))?;
+        ensure(last == node.last(), || {
+            format!("{id} says that its log ends at {last}, not at {}", node.last())
+        })?;
         ensure(durable <= node.disk().last().seq, || format!("{id} says that {durable} is durable"))?;
         let shown = self.shown.get(&id).copied().unwrap_or_default();
         ensure(promised >= shown, || format!("{id} has promised {promised} after having shown {shown}"))?;
         let known = self.commits.insert(id, commit).unwrap_or(0);
-        ensure(commit >= known || self.forced, || format!("{id}: commit goes back from {known} to {commit}"))?;
+        ensure(commit >= known || self.forced, || {
+            format!("{id}: commit goes back from {known} to {commit}")
+        })?;
         ensure(commit <= last.seq, || format!("{id}: commit {commit} beyond {last}"))?;
         if commit == known || self.forced {
             return Ok(());
@@ -475,6 +496,7 @@ fn stepped(happening: &Happening) -> Option<NodeId> {
         | Happening::Durable { node, .. }
         | Happening::Requested { node, .. }
         | Happening::Replied { node, .. }
+        | Happening::Ticked { node }
         | Happening::Told { node, .. } => Some(*node),
         Happening::Sent { link, .. } => Some(link.0),
         Happening::Received { link, .. } => Some(link.1),

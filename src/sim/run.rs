@@ -374,8 +374,13 @@ impl Simulation {
             }
             self.promote_someone()?;
         }
-        let states: Vec<_> =
-            self.cluster.ids().iter().filter_map(|&id| self.cluster.status(id)).map(|s| text::status(&s)).collect();
+        let states: Vec<_> = self
+            .cluster
+            .ids()
+            .iter()
+            .filter_map(|&id| self.cluster.status(id))
+            .map(|s| text::status(&s))
+            .collect();
         Err(format!("not at rest {REST_WITHIN:?} after everything was healed: {states:#?}"))
     }
 
@@ -429,7 +434,7 @@ impl Simulation {
     }
 
     fn note_happening(&mut self, happening: &Happening) {
-        if self.options.trace {
+        if self.options.trace && !matches!(happening, Happening::Ticked { .. }) {
             let label = |request: RequestId| match self.requests.get(&request) {
                 Some(client) => format!("#{} (c{client})", request.0),
                 None => format!("#{}", request.0),

@@ -85,7 +85,9 @@ impl Runner {
             Ok::<_, String>(disk.lineage().contains(at, disk.last().seq))
         };
         match what {
-            "saved" => check(disk.promise().epoch.to_string().as_str(), wanted.as_str(), "the promise on disk"),
+            "saved" => {
+                check(disk.promise().epoch.to_string().as_str(), wanted.as_str(), "the promise on disk")
+            }
             "durable" => check(disk.last().seq.to_string().as_str(), wanted.as_str(), "the durable seq"),
             "has" => check(has(&wanted)?, true, "whether it is there"),
             "lacks" => check(has(&wanted)?, false, "whether it is there"),
@@ -127,6 +129,7 @@ impl Runner {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "conditions read like sentences")]
 fn check<T: PartialEq + std::fmt::Debug>(is: T, wanted: T, what: &str) -> Result<(), String> {
     if is == wanted { Ok(()) } else { Err(format!("{what}: is {is:?}, not {wanted:?}")) }
 }
