@@ -1,9 +1,31 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
+//!
+//! Where to read on: [`cli`] is what can be said on the command line, [`commands`] does it. A run is a [`session`] (a
+//! [`cluster`] under load, with a judge) that writes a [`journal`] of [`event`]s; [`scenario`]s act on it.
+
+#![expect(
+    unreachable_pub,
+    reason = "nothing in a program is reachable from outside; `pub` marks what a room offers"
+)]
 
 mod action;
+mod cli;
 mod cluster;
+mod commands;
 mod event;
+mod history;
 mod journal;
+mod record;
+mod run_dir;
+mod scenario;
+mod screen;
 mod session;
+mod workload;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::dispatch(cli::Cli::parse().command)
+}

@@ -1,5 +1,38 @@
 //! One process: sockets, disk thread and timers around the core.
+//!
+//! A node is one thread and one loop ([`serve`]), plus a disk thread. Around the loop stand small tasks that only carry
+//! bytes: one for each client ([`server`](self)), one for each direction to each other member. Inside it stands the
+//! driver, which steps the core and carries out what it says; it knows no sockets and can be tested without them.
+//!
+//! ```text
+//!  clients ── server ──┐                      ┌── links ── members
+//!  members ── peer ────┼─▶ loop: driver(core, store) ──▶ hub ─┼── answers, watchers ── clients
+//!  disk thread ────────┘        │ jobs ▼                └── log
+//!                               disk thread
+//! ```
+//!
+//! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
+//! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
 
+mod book;
+mod clock;
+mod conn;
+mod driver;
+mod error;
+mod frames;
+mod gate;
+mod hub;
+mod meter;
+mod options;
+mod outbox;
+mod peer;
 mod report;
+mod routes;
+mod serve;
+mod server;
+mod watch;
 
+pub use self::error::NodeError;
+pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
 pub use self::report::*;
+pub use self::serve::{Stop, serve};

@@ -141,6 +141,9 @@ impl Core {
             return;
         }
         let (epoch, pre) = (campaign.epoch, campaign.stage == Stage::Pre);
+        if !pre && !self.promise_is_saved() {
+            return;
+        }
         let operator = campaign.operator;
         self.send(other, Message::VoteRequest { epoch, pre, operator, last: self.log.last });
     }
@@ -150,7 +153,9 @@ impl Core {
             self.see(promised);
         }
         let stage = if pre { Stage::Pre } else { Stage::Binding };
-        let current = self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage);
+        let now = self.now;
+        let current =
+            self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage && now < c.ends);
         if current {
             self.campaign_count(from, ballot);
         }
@@ -183,8 +188,8 @@ impl Core {
                 let operator = campaign.operator;
                 self.tell(Event::Campaign { epoch, pre: false, operator });
                 // Its own vote counts when it is saved, like anyone's.
+                // Only then are the others asked: a claim that a crash could make it forget must not be voted for.
                 self.claim(epoch);
-                self.others().into_iter().for_each(|other| self.campaign_ask(other));
             }
             Stage::Binding | Stage::Forced => {
                 let Some(campaign) = self.campaign.take() else { return };
@@ -243,6 +248,7 @@ impl Core {
         if claims && forced {
             self.campaign_won();
         } else if claims {
+            self.others().into_iter().for_each(|other| self.campaign_ask(other));
             let id = self.config.id;
             self.campaign_count(id, Ballot::Granted);
         }

@@ -29,6 +29,7 @@ pub struct Core {
     pub(super) config: Config,
     pub(super) rng: SmallRng,
     pub(super) now: Time,
+    pub(super) started: Time,
     pub(super) out: Vec<Effect>,
     pub(super) promise: Promise,
     pub(super) saved: Promise,
@@ -72,6 +73,7 @@ impl Core {
         let mut core = Self {
             rng: SmallRng::seed_from_u64(config.seed ^ config.incarnation),
             now,
+            started: now,
             out: Vec::new(),
             promise,
             saved: recovered.promise,

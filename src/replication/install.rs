@@ -1,10 +1,12 @@
 //! The replica's side of a full resync: receiving a state beside the present one, and moving over.
 
+use std::time::Duration;
+
 use super::core::Core;
 use super::event::Event;
 use super::io::{Effect, LogId, Rollback};
 use super::message::{Message, SnapshotId};
-use super::types::{Entry, Epoch, Lineage, NodeId, Position};
+use super::types::{Entry, Epoch, Lineage, NodeId, Position, Time};
 
 /// A state being received.
 ///
@@ -23,7 +25,12 @@ pub(super) struct Install {
     pub(super) bytes: u64,
     pub(super) bytes_total: u64,
     pub(super) committing: bool,
+    /// When it last got anywhere.
+    moved_at: Time,
 }
+
+/// A full resync that has brought nothing for this long is given up: its primary may know of another, or of none.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
 
 impl Core {
     pub(super) fn on_snapshot_begin(
@@ -39,6 +46,9 @@ impl Core {
         if !sound || !self.hears_primary(from, epoch) || !self.promise_is_saved() {
             return; // not saved: the primary begins again when it is asked again
         }
+        if at <= self.log.last || at.epoch != epoch {
+            return self.ask_for_entries(); // it has that much already, and may have acknowledged it
+        }
         match &self.install {
             Some(install) if install.committing => return,
             Some(install) if install.id == id && install.epoch == epoch => return self.install_acknowledge(),
@@ -47,7 +57,9 @@ impl Core {
         let Some(following) = self.following_mut() else { return };
         following.verified = false;
         let (received, stored, bytes, committing) = (0, 0, 0, false);
-        let install = Install { id, epoch, at, lineage, received, stored, bytes, bytes_total, committing };
+        let moved_at = self.now;
+        let install =
+            Install { id, epoch, at, lineage, received, stored, bytes, bytes_total, committing, moved_at };
         self.install = Some(install);
         self.emit(Effect::InstallBegin { id });
         self.install_acknowledge();
@@ -65,6 +77,7 @@ impl Core {
         if !self.hears_primary(from, epoch) {
             return;
         }
+        let now = self.now;
         let Some(install) = &mut self.install else { return };
         if install.id != id || install.epoch != epoch || install.committing {
             return;
@@ -73,6 +86,7 @@ impl Core {
             return self.install_acknowledge();
         }
         install.received = index;
+        install.moved_at = now;
         install.bytes += entries.iter().map(|entry| entry.weight() as u64).sum::<u64>();
         install.committing = done;
         let (at, lineage) = (install.at, install.lineage.clone());
@@ -87,7 +101,9 @@ impl Core {
     /// The disk has taken a chunk: the next may come. Acknowledging earlier would let a fast primary pile
     /// chunks up in front of a slow disk.
     pub(super) fn on_chunk_stored(&mut self, id: SnapshotId) {
+        let now = self.now;
         if let Some(install) = self.install.as_mut().filter(|install| install.id == id) {
+            install.moved_at = now;
             install.stored += 1;
             self.install_acknowledge();
         }
@@ -105,6 +121,7 @@ impl Core {
         if let Some(following) = self.following_mut() {
             // Of a primary that was superseded meanwhile, this is a state like any other: to be verified.
             following.verified = following.epoch == install.epoch;
+            following.voice_from = None;
             following.asked = None;
         }
         self.ask_for_entries();
@@ -124,6 +141,14 @@ impl Core {
     pub(super) fn abandon_install(&mut self) {
         if let Some(install) = self.install.take_if(|install| !install.committing) {
             self.emit(Effect::InstallAbort { id: install.id });
+        }
+    }
+
+    /// Gives up a state of which nothing more comes.
+    pub(super) fn abandon_stuck_install(&mut self) {
+        let now = self.now;
+        if self.install.as_ref().is_some_and(|i| now.saturating_sub(i.moved_at) >= GIVE_UP_AFTER) {
+            self.abandon_install();
         }
     }
 

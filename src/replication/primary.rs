@@ -177,13 +177,30 @@ impl Core {
         if peer.refuses {
             primary.refused_since = None;
         }
+        let graduated = peer.learner && !learner;
         peer.learner = learner;
         let before = peer.acknowledge(durable, now);
+        let before = if graduated { 0 } else { before };
+        if let Stream::Snapshot(snapshot) = &peer.stream
+            && snapshot.delivered
+            && snapshot.opened.is_some_and(|(at, _)| at.seq <= durable)
+        {
+            peer.stream = Stream::Entries(super::progress::EntryStream::after(durable));
+        }
         if !learner {
             primary.note_ack(from, before, durable, now);
         }
         self.advance_commit();
         self.stream_to(from);
+        if learner && durable == last && self.commit == last {
+            self.write_noop(); // what the learner waits for: an entry committed since it is known here
+        }
+    }
+
+    fn write_noop(&mut self) {
+        let entry = self.log.write(self.promise.epoch, Op::Noop);
+        self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
+        self.others().into_iter().for_each(|other| self.stream_to(other));
     }
 
     /// Committed = durable on a quorum of the configured members, counted only for entries of this epoch;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::config::HEARTBEAT_EVERY;
+use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
 use super::core::{Core, RoleState};
 use super::event::Event;
 use super::io::{Effect, Failure, RequestId};
@@ -34,6 +34,9 @@ pub(super) struct Following {
     pub(super) verified: bool,
     /// When it last asked to be synchronised.
     pub(super) asked: Option<Time>,
+    /// A learner's: a seq that the primary had not written when it already knew of this learner. That it is committed
+    /// proves that a quorum without this member holds to the epoch *now*, whatever this member has forgotten.
+    pub(super) voice_from: Option<u64>,
 }
 
 /// A gap makes a replica ask for what it lacks at most this often.
@@ -48,7 +51,9 @@ impl Core {
             return false;
         }
         if epoch < self.promise.epoch {
-            let (promised, opened) = (self.promise.epoch, self.primary().is_some());
+            // Following its primary, or holding an entry of it, is knowing that an epoch was opened.
+            let promised = self.promise.epoch;
+            let opened = self.primary().is_some() || self.log.last.epoch == promised;
             self.send(from, Message::Refused { epoch, promised, opened });
             return false;
         }
@@ -71,7 +76,7 @@ impl Core {
         self.auto_campaign = None;
         let heard = self.now;
         if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
-            let following = Following { epoch, heard, verified: false, asked: None };
+            let following = Following { epoch, heard, verified: false, asked: None, voice_from: None };
             replica.following = Some(following);
         }
         self.tell(Event::Following { epoch });
@@ -92,14 +97,22 @@ impl Core {
         }
         self.note_heartbeat(last);
         self.learn_commit(commit);
+        let installing = self.install.is_some();
+        if let Some(following) = self.following_mut().filter(|f| f.verified && !installing) {
+            following.voice_from.get_or_insert(last + 1);
+        }
         if !self.promise_is_saved() {
             return; // on_saved goes on
         }
+        if sent > 0 {
+            self.abandon_install(); // the primary sends entries: it knows of no full resync
+        }
+        self.abandon_stuck_install();
         if self.install.is_some() {
             return self.install_acknowledge();
         }
         let verified = self.following().is_some_and(|following| following.verified);
-        if !verified || self.log.last.seq < sent {
+        if !verified || self.log.last.seq < sent || (sent == 0 && self.log.last.seq < last) {
             self.ask_for_entries();
         }
         self.acknowledge();
@@ -140,15 +153,17 @@ impl Core {
     fn learn_commit(&mut self, commit: u64) {
         if self.following().is_some_and(|following| following.verified) {
             self.commit = self.commit.max(commit.min(self.log.last.seq));
-            self.graduate();
+            self.graduate(commit);
         }
     }
 
-    /// A wiped member counts again once it holds what its primary has committed in its own epoch.
-    fn graduate(&mut self) {
+    /// A wiped member counts again once it holds what its primary has committed, in its own epoch, since it knew of
+    /// this member; and no sooner than any campaign has ended that it may have voted in before it forgot.
+    fn graduate(&mut self, commit: u64) {
         let Some(following) = self.following().filter(|_| self.promise.learner) else { return };
-        let committed_here = self.log.position(self.commit).epoch == following.epoch;
-        if following.verified && committed_here && self.log.durable >= self.commit {
+        let committed_since = following.voice_from.is_some_and(|from| commit >= from);
+        let campaigns_over = self.now.saturating_sub(self.started) >= CAMPAIGN_TIMEOUT;
+        if following.verified && committed_since && campaigns_over && self.log.durable >= commit {
             self.promise.learner = false;
             let promise = self.promise;
             self.emit(Effect::Save { promise });

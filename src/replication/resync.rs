@@ -21,21 +21,32 @@ impl Core {
         let on_lineage = self.log.contains(last);
         let (end, now) = (self.log.last.seq, self.now);
         let RoleState::Primary(primary) = &mut self.role else { return };
+        let primary_epoch = primary.epoch;
         let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
         // A member that has lost its disk has less than it once acknowledged.
         peer.acked = peer.acked.min(last.seq);
         if let Stream::Snapshot(snapshot) = &peer.stream {
-            let installed = snapshot.opened.is_some_and(|(at, _)| at == last) && snapshot.is_all_sent();
+            let installed = on_lineage && snapshot.opened.is_some_and(|(at, _)| at.seq <= last.seq);
             let alive = now.saturating_sub(snapshot.acked_at) < BEGIN_AGAIN;
             if !installed && alive {
                 return self.snapshot_again(from);
             }
             self.close_snapshot(from);
         }
+        // The state that would be sent is the durable one: it must hold this epoch's opening, and more than the
+        // replica has. Until then the replica asks again with every heartbeat.
+        let (epoch, durable) = (primary_epoch, self.log.durable_end());
+        let worth_it = durable.epoch == epoch && (!on_lineage || durable.seq > last.seq);
         if !on_lineage {
+            if !worth_it {
+                return;
+            }
             return self.begin_snapshot(from, last, ResyncReason::Diverged);
         }
         if last.seq < end && !self.log.backlog.holds(last.seq + 1) {
+            if !worth_it {
+                return;
+            }
             return self.begin_snapshot(from, last, ResyncReason::BeyondBacklog);
         }
         self.stream_from(from, last);

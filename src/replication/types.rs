@@ -67,7 +67,10 @@ pub struct Entry {
 ///
 /// * Epochs strictly ascend, first seqs strictly ascend (every epoch opens with a no-op of its own).
 /// * Log A is a prefix of log B if and only if A's last position lies on B's lineage.
+///
+/// Decoding checks the first of these: what another member sends, or a file holds, is never taken on trust.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<(Epoch, u64)>")]
 pub struct Lineage(Vec<(Epoch, u64)>);
 
 impl NodeId {
@@ -218,6 +221,18 @@ impl fmt::Debug for Position {
 pub struct ParseError {
     found: String,
     expected: &'static str,
+}
+
+impl TryFrom<Vec<(Epoch, u64)>> for Lineage {
+    type Error = ParseError;
+
+    fn try_from(spans: Vec<(Epoch, u64)>) -> Result<Self, ParseError> {
+        let count = spans.len();
+        Self::from_spans(spans).ok_or_else(|| ParseError {
+            found: format!("a list of {count} epochs"),
+            expected: "a lineage, whose epochs and seqs ascend",
+        })
+    }
 }
 
 impl FromStr for NodeId {

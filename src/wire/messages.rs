@@ -10,6 +10,8 @@ pub const KEY_BYTES_MAX: usize = 64 << 10;
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// The longest payload of a frame: a little more than the largest key and value. Checked before allocation.
 pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
+/// The shortest time between two statuses of a watch, in milliseconds.
+pub const WATCH_INTERVAL_MS_MIN: u32 = 10;
 /// The protocol version that the first frame of each connection names.
 pub const PROTOCOL_VERSION: u16 = 1;
 
@@ -41,7 +43,7 @@ pub enum Request {
     Status,
     /// The node's status now and at each interval, and every event as it happens, until the connection ends.
     Watch {
-        /// Milliseconds between two statuses; at least 10.
+        /// Milliseconds between two statuses; less than [`WATCH_INTERVAL_MS_MIN`] is taken for that.
         interval_ms: u32,
     },
 }

@@ -1,5 +1,24 @@
 //! Bytes to messages and back. No sockets.
+//!
+//! * [`messages`](self) say what travels: [`ClientFrame`] and [`NodeFrame`] between a client and a node,
+//!   [`PeerFrame`] from member to member.
+//! * A frame is `payload length (u32, little-endian) | CRC-32 of the payload (u32, little-endian) | payload`; the
+//!   payload is one message in postcard's encoding. [`FrameHeader`] parses the first eight bytes, and refuses a
+//!   length beyond the limit before anything is allocated for it.
+//! * [`encode`] and [`decode_payload`] are the plain functions, [`FrameEncoder`] and [`FrameDecoder`] the same for
+//!   a stream of bytes.
+//! * [`check_limits`] says whether a command may go into the store: keys and values have limits of their own.
+//!
+//! `docs/protocol.md` describes all of it for clients in other languages.
 
+mod codec;
+mod frame;
+mod limits;
 mod messages;
+#[cfg(test)]
+mod strategies;
 
+pub use self::codec::*;
+pub use self::frame::*;
+pub use self::limits::*;
 pub use self::messages::*;

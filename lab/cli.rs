@@ -1,0 +1,234 @@
+//! The command line: what can be said, and in which form. What is done about it is in `commands`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use kvlab::replication::NodeId;
+
+use crate::commands::node::NodeArgs;
+use crate::scenario;
+
+/// A terminal lab for replication: a real key-value cluster, live faults and a live verdict.
+#[derive(Debug, Parser)]
+#[command(name = "kvlab", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, or as expected; 1 refused, not found, or an expectation or a promise failed;
+2 wrong usage, or it could not be set up; 3 nobody can say.";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a cluster, see it and break it
+    Up(UpArgs),
+    /// Play a scenario and judge it
+    Run(RunArgs),
+    /// List the scenarios that come with the program
+    Scenarios(ScenariosArgs),
+    /// Write a key
+    Put(PutArgs),
+    /// Read a key: prints its value; exit 1 if there is no such key
+    Get(GetArgs),
+    /// Remove a key
+    Del(DelArgs),
+    /// Ask every node how it is
+    Status(StatusArgs),
+    /// Make a node the primary, by vote or by force
+    Promote(PromoteArgs),
+    /// Run one store process (the lab starts these by itself)
+    Node(Box<NodeArgs>),
+}
+
+#[derive(Args, Debug)]
+pub struct UpArgs {
+    /// How many nodes
+    #[arg(value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: u8,
+    /// No dashboard: print a line of JSON with every address, then events, until interrupted
+    #[arg(long)]
+    pub headless: bool,
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// Background load at the start
+    #[arg(long, value_name = "ON|OFF", default_value = "on")]
+    pub load: Switch,
+    /// Operations a second of the background load, all clients together
+    #[arg(long, value_name = "N", default_value_t = 200,
+          value_parser = clap::value_parser!(u32).range(1..=i64::from(scenario::RATE_MAX)))]
+    pub rate: u32,
+    /// When a write counts as durable: always, interval=10ms, os
+    #[arg(long, value_name = "MODE", value_parser = durability)]
+    pub durability: Option<String>,
+    /// Refuse eventual reads when the last heartbeat is older than this
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub stale_after: Option<Duration>,
+    /// Refuse eventual reads when a replica is more operations behind than this
+    #[arg(long, value_name = "COUNT")]
+    pub stale_lag: Option<u64>,
+    /// Keep this many bytes of the log's end in memory for replicas that come back
+    #[arg(long, value_name = "BYTES")]
+    pub backlog_bytes: Option<u64>,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// A scenario file, or the name of one that comes with the program
+    #[arg(value_name = "FILE|NAME")]
+    pub scenario: String,
+    /// No dashboard: tell the story line by line
+    #[arg(long)]
+    pub headless: bool,
+    /// Print exactly one JSON object on standard output (implies --headless)
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub run: RunOptions,
+}
+
+/// What `up` and `run` have in common.
+#[derive(Args, Debug)]
+pub struct RunOptions {
+    /// The seed of everything random in the lab
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Keep everything in this directory, which is new or empty
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct ScenariosArgs {
+    /// Print this scenario's file
+    #[arg(long, value_name = "NAME")]
+    pub show: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct PutArgs {
+    pub key: String,
+    pub value: String,
+    #[command(flatten)]
+    pub operation: OperationArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct GetArgs {
+    pub key: String,
+    #[command(flatten)]
+    pub operation: OperationArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct DelArgs {
+    pub key: String,
+    #[command(flatten)]
+    pub operation: OperationArgs,
+}
+
+/// What `put`, `get` and `del` have in common.
+#[derive(Args, Debug)]
+pub struct OperationArgs {
+    /// With a quorum: a write that survives any minority, a read that sees every such write
+    #[arg(long)]
+    pub quorum: bool,
+    /// The node to ask first
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<NodeId>,
+    /// How long a quorum may take
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = duration)]
+    pub timeout: Duration,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct PromoteArgs {
+    #[arg(value_name = "NODE")]
+    pub node: NodeId,
+    /// Without votes: may create two primaries and lose acknowledged writes
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+/// Which cluster is meant.
+#[derive(Args, Debug)]
+pub struct ClusterArgs {
+    /// The client address of any node; otherwise the cluster of the latest run
+    #[arg(long, value_name = "HOST:PORT")]
+    pub addr: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    scenario::duration(text).map_err(|why| format!("{why}; {}", scenario::DURATION_EXPECTED))
+}
+
+fn durability(text: &str) -> Result<String, String> {
+    scenario::durability(text)
+        .map(|()| text.to_owned())
+        .map_err(|why| format!("{why}; {}", scenario::DURABILITY_EXPECTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    fn parse(line: &str) -> Result<Command, String> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn defaults() {
+        let Ok(Command::Up(up)) = parse("kvlab up") else { panic!("up") };
+        assert_eq!((up.nodes, up.headless, up.load, up.rate), (3, false, Switch::On, 200));
+        let Ok(Command::Put(put)) = parse("kvlab put k v --quorum --node n2") else { panic!("put") };
+        assert_eq!((put.key.as_str(), put.value.as_str()), ("k", "v"));
+        assert_eq!((put.operation.node, put.operation.quorum), (Some(NodeId(2)), true));
+        assert_eq!(put.operation.timeout, Duration::from_millis(500));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_what_was_expected() {
+        for (line, expected) in [
+            ("kvlab up 0", "0 is not in 1..=9"),
+            ("kvlab up 10", "10 is not in 1..=9"),
+            ("kvlab up three", "invalid"),
+            ("kvlab up --rate 0", "0 is not in 1..=100000"),
+            ("kvlab up --load maybe", "[possible values: on, off]"),
+            ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
+            ("kvlab up --stale-after 5", "it has no unit"),
+            ("kvlab promote two", "a node like n1"),
+            ("kvlab put k", "VALUE"),
+            ("kvlab explode", "unrecognized subcommand"),
+        ] {
+            let error = parse(line).expect_err(line);
+            assert!(error.contains(expected), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! A whole cluster, with shells in the nodes' places.
+#![expect(clippy::disallowed_methods, reason = "real files and sockets, and deadlines")]
+
+use std::path::Path;
+
+use super::super::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
+use super::*;
+use crate::event::ProcessState;
+
+fn options(nodes: u8, dir: &Path) -> ClusterOptions {
+    ClusterOptions {
+        nodes,
+        dir: dir.to_owned(),
+        well_known_ports: false,
+        seed: 1,
+        stale_after: None,
+        stale_lag: None,
+        durability: None,
+        backlog_bytes: None,
+    }
+}
+
+async fn start(nodes: u8, dir: &Path) -> (Cluster, Arc<StandIn>, Record) {
+    let journal = Journal::start(Some(dir)).expect("a journal");
+    let record = Record::of(&journal);
+    let engine = Arc::new(StandIn::new(WELL_BEHAVED));
+    let cluster = Cluster::start_engine(options(nodes, dir), journal, engine.clone()).await.expect("started");
+    (cluster, engine, record)
+}
+
+fn pids(cluster: &Cluster) -> Vec<u32> {
+    let pid = |state: &ProcessState| match state {
+        ProcessState::Starting { pid } | ProcessState::Running { pid, .. } | ProcessState::Paused { pid } => {
+            *pid
+        }
+        ProcessState::Stopped { .. } | ProcessState::Died { .. } => panic!("not alive: {state:?}"),
+    };
+    cluster.view().processes.values().map(pid).collect()
+}
+
+#[tokio::test]
+async fn three_nodes_start_are_described_and_stop() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, engine, mut record) = start(3, dir.path()).await;
+    let [n1, n2, n3] = [1, 2, 3].map(NodeId);
+    assert_eq!(cluster.members(), [n1, n2, n3]);
+    let pids = pids(&cluster);
+    assert_eq!(pids.len(), 3);
+    let events = record.take();
+    for node in [n1, n2, n3] {
+        assert!(events.contains(&LabEvent::Watch { node, up: true }), "{node} is not watched");
+    }
+
+    let file = ClusterFile::read(dir.path()).expect("cluster.json");
+    let at = file.nodes.iter().find(|at| at.node == n2).expect("n2 is in it");
+    assert_eq!(at.client, cluster.address(None, n2));
+    assert_eq!(at.client, cluster.address(Some(n2), n2), "a client is near its home");
+    assert_eq!(at.zones.keys().copied().collect::<Vec<_>>(), [n1, n3]);
+    assert_eq!(at.zones[&n3], cluster.address(Some(n3), n2));
+
+    let launches = engine.launches.lock().expect("no panic").clone();
+    let near_ends: Vec<_> =
+        launches.iter().flat_map(|launch| launch.links.iter().map(|(_, at)| *at)).collect();
+    assert_eq!(near_ends.len(), 6, "one for each ordered pair");
+    assert!(near_ends.iter().all(|at| launches.iter().all(|launch| launch.peer != *at)), "none is direct");
+
+    cluster.stop().await;
+    assert!(!pids.into_iter().any(lives));
+    assert!(cluster.view().processes.values().all(|state| matches!(state, ProcessState::Stopped { .. })));
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn links_change_are_seen_and_told_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, _engine, mut record) = start(2, dir.path()).await;
+    let (n1, n2) = (NodeId(1), NodeId(2));
+    record.take();
+    let mut changes = cluster.changes();
+    changes.mark_unchanged();
+    for _ in 0..2 {
+        cluster.set_link(n1, n2, LinkState::Cut).expect("a link");
+    }
+    assert!(changes.has_changed().expect("alive"));
+    let links = cluster.view().links;
+    assert_eq!((links[&(n1, n2)], links[&(n2, n1)]), (LinkState::Cut, LinkState::Up));
+    assert_eq!(record.take(), [LabEvent::Link { from: n1, to: n2, state: LinkState::Cut }]);
+    let error = |from, to| cluster.set_link(from, to, LinkState::Cut).expect_err("no such link").to_string();
+    assert_eq!(error(n1, n1), "n1 has no link to itself");
+    assert_eq!(error(n1, NodeId(7)), "n7 is not a member: the members are n1, n2");
+    cluster.reset_link(n1, n2).expect("a link");
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn a_restarted_node_is_where_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, engine, _) = start(2, dir.path()).await;
+    let before = cluster.address(None, NodeId(1));
+    cluster.kill(NodeId(1)).await.expect("killed");
+    cluster.restart(NodeId(1)).await.expect("restarted");
+    let launches = engine.launches.lock().expect("no panic").clone();
+    assert!(
+        launches.iter().filter(|launch| launch.node == NodeId(1)).all(|at| at.client.to_string() == before)
+    );
+    assert_eq!(launches.len(), 3);
+    cluster.stop().await;
+    let error = cluster.restart(NodeId(1)).await.expect_err("too late").to_string();
+    assert!(error.contains("stopped"), "{error}");
+}
+
+#[tokio::test]
+async fn when_one_cannot_start_none_stays() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = Journal::start(None).expect("a journal");
+    let mut record = Record::of(&journal);
+    // n2's data directory is a file.
+    std::fs::write(dir.path().join("n2"), "").expect("written");
+    let engine = Arc::new(StandIn::new(WELL_BEHAVED));
+    let error =
+        Cluster::start_engine(options(3, dir.path()), journal, engine).await.expect_err("n2 cannot start");
+    assert!(format!("{error:#}").contains("n2"), "{error:#}");
+    let pids: Vec<_> = record
+        .take()
+        .into_iter()
+        .filter_map(|event| match event {
+            LabEvent::Process { state: ProcessState::Starting { pid }, .. } => Some(pid),
+            _ => None,
+        })
+        .collect();
+    assert!(!pids.into_iter().any(lives));
+    assert!(ClusterFile::read(dir.path()).is_err(), "nobody may find a cluster that is not there");
+}
+
+#[tokio::test]
+async fn a_dropped_cluster_leaves_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, _engine, _) = start(2, dir.path()).await;
+    let pids = pids(&cluster);
+    let proxy = cluster.address(Some(NodeId(1)), NodeId(2));
+    drop(cluster);
+    let gone = async {
+        while pids.iter().any(|&pid| lives(pid)) || tokio::net::TcpStream::connect(&proxy).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), gone).await.expect("gone in time");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_replaced_and_told() {
+    let journal = Journal::start(None).expect("a journal");
+    let mut record = Record::of(&journal);
+    // Whatever listens on these ports on this machine: each is either ours or replaced, never shared.
+    let members = [NodeId(1), NodeId(2)];
+    let first = reserve(&members, true, &journal).expect("ports");
+    record.take();
+    let second = reserve(&members, true, &journal).expect("other ports");
+    for node in members {
+        assert_ne!(first[&node].0.address(), second[&node].0.address());
+    }
+    let warnings = record
+        .take()
+        .into_iter()
+        .filter(|event| matches!(event, LabEvent::Notice { level: Level::Warn, .. }));
+    assert_eq!(warnings.count(), 2);
+}
+
+#[tokio::test]
+async fn a_cluster_has_one_to_nine_nodes() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for nodes in [0, 10] {
+        let journal = Journal::start(None).expect("a journal");
+        let engine = Arc::new(StandIn::new(WELL_BEHAVED));
+        let error =
+            Cluster::start_engine(options(nodes, dir.path()), journal, engine).await.expect_err("refused");
+        assert_eq!(error.to_string(), format!("a cluster has 1 to 9 nodes, not {nodes}"));
+    }
+}

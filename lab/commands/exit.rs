@@ -1,0 +1,52 @@
+//! How a command ends: exit codes, and the one message that explains them.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// What the exit code of a command says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; a scenario went as expected.
+    Done,
+    /// Refused, not found, certainly not done; an expectation or a promise failed.
+    Refused,
+    /// Wrong usage, or it could not be set up.
+    Usage,
+    /// Nobody can say whether it happened; a scenario was not decided.
+    Unknown,
+}
+
+/// A command that did not end well, with its message. Any other error is one of setting up.
+#[derive(Debug)]
+pub struct Ended {
+    pub exit: Exit,
+    message: String,
+}
+
+impl Exit {
+    pub fn code(self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Usage => 2,
+            Self::Unknown => 3,
+        })
+    }
+
+    /// An end with this code and this message.
+    pub fn because(self, message: impl fmt::Display) -> Ended {
+        Ended { exit: self, message: message.to_string() }
+    }
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<anyhow::Error> for Ended {
+    fn from(error: anyhow::Error) -> Self {
+        Exit::Usage.because(format!("{error:#}"))
+    }
+}

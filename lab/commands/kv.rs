@@ -1,0 +1,79 @@
+//! `kvlab put`, `get` and `del`: one operation, and what is known of its outcome.
+
+use bytes::Bytes;
+use kvlab::client::Answer;
+use kvlab::replication::{Command, MemberVote, Op, ReadLevel, Reply, Vote, WriteLevel};
+
+use super::exit::{Ended, Exit};
+use super::output;
+use super::reach;
+use crate::cli::{DelArgs, GetArgs, OperationArgs, PutArgs};
+
+/// Prints where the value was written: `1@n1/412`.
+pub async fn put(args: PutArgs) -> Result<Exit, Ended> {
+    let op = Op::Put { key: Bytes::from(args.key), value: Bytes::from(args.value) };
+    write(op, &args.operation).await
+}
+
+/// Prints where the removal was written.
+pub async fn del(args: DelArgs) -> Result<Exit, Ended> {
+    write(Op::Del { key: Bytes::from(args.key) }, &args.operation).await
+}
+
+/// Prints the value and nothing else.
+pub async fn get(args: GetArgs) -> Result<Exit, Ended> {
+    let level = if args.operation.quorum { ReadLevel::Quorum } else { ReadLevel::Eventual };
+    let key = Bytes::from(args.key.clone());
+    let command = Command::Read { key, level, timeout: args.operation.timeout };
+    let answer = perform(command, &args.operation).await?;
+    let Reply::Value { found, votes, .. } = answer.reply else { return Err(senseless(&answer.reply)) };
+    let Some(value) = found.value else {
+        let key = args.key.escape_debug();
+        return Err(Exit::Refused.because(format!("there is no key {key} at {}", answer.node)));
+    };
+    output::print([&value[..], b"\n"].concat());
+    told(&answer.node.to_string(), &found.version.to_string(), &votes);
+    Ok(Exit::Done)
+}
+
+async fn write(op: Op, args: &OperationArgs) -> Result<Exit, Ended> {
+    let level = if args.quorum { WriteLevel::Quorum } else { WriteLevel::Async };
+    let answer = perform(Command::Write { op, level, timeout: args.timeout }, args).await?;
+    let Reply::Written { at, votes } = answer.reply else { return Err(senseless(&answer.reply)) };
+    output::print(format!("{at}\n"));
+    told(&answer.node.to_string(), "", &votes);
+    Ok(Exit::Done)
+}
+
+async fn perform(command: Command, args: &OperationArgs) -> Result<Answer, Ended> {
+    let cluster = reach::cluster(&args.cluster).await?;
+    let first = cluster.node(args.node)?;
+    let answer = cluster.client(args.timeout).perform(first, command).await;
+    answer.map_err(|error| reach::failed(&error))
+}
+
+/// Who answered and who voted, for a person who looks.
+fn told(node: &str, version: &str, votes: &[MemberVote]) {
+    use std::io::IsTerminal;
+    if std::io::stderr().is_terminal() {
+        let votes: Vec<_> = votes.iter().map(vote).collect();
+        let parts = [node, version, &votes.join(", ")].map(str::to_owned);
+        output::tell(parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  "));
+    }
+}
+
+fn vote(vote: &MemberVote) -> String {
+    let word = match vote.vote {
+        Vote::Ack => "ack",
+        Vote::Nack => "nack",
+        Vote::Pending => "pending",
+        Vote::Timeout => "timeout",
+        Vote::Unreachable => "no link",
+    };
+    let after = vote.after_us.map(|us| format!(" {:.1} ms", us as f64 / 1000.0)).unwrap_or_default();
+    format!("{} {word}{after}", vote.node)
+}
+
+fn senseless(reply: &Reply) -> Ended {
+    Exit::Unknown.because(format!("an answer that makes no sense here: {reply:?}"))
+}

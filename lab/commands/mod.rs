@@ -1,0 +1,69 @@
+//! One file per subcommand, and what they share: how a run is started ([`start`]), how a live cluster is reached
+//! ([`reach`]), how a command ends ([`exit`]).
+
+mod dashboard;
+mod exit;
+mod kv;
+mod logging;
+pub(crate) mod node;
+mod output;
+mod progress;
+mod promote;
+mod reach;
+mod run;
+mod scenarios;
+mod signals;
+mod start;
+mod status;
+mod up;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use self::exit::{Ended, Exit};
+use crate::cli::Command;
+
+/// Threads of the lab beside the main one: links, workload and watches share them.
+const WORKER_THREADS: usize = 2;
+/// What is still at work when a command has ended gets this long.
+const LAST_WORK_WITHIN: Duration = Duration::from_millis(200);
+
+/// Does what was asked for, and says how it ended.
+pub fn dispatch(command: Command) -> ExitCode {
+    let ended = match command {
+        // A node is a program of its own: it has its own runtime and its own log.
+        Command::Node(args) => return node::run(*args),
+        Command::Scenarios(args) => scenarios::run(&args),
+        command => with_runtime(command),
+    };
+    match ended {
+        Ok(exit) => exit.code(),
+        Err(ended) => {
+            output::tell(format_args!("error: {ended}"));
+            ended.exit.code()
+        }
+    }
+}
+
+fn with_runtime(command: Command) -> Result<Exit, Ended> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKER_THREADS)
+        .thread_name("lab")
+        .enable_all()
+        .build()
+        .map_err(|e| Exit::Usage.because(format!("cannot start the asynchronous runtime: {e}")))?;
+    let ended = runtime.block_on(async {
+        match command {
+            Command::Up(args) => up::run(args).await,
+            Command::Run(args) => run::run(args).await,
+            Command::Put(args) => kv::put(args).await,
+            Command::Get(args) => kv::get(args).await,
+            Command::Del(args) => kv::del(args).await,
+            Command::Status(args) => status::run(args).await,
+            Command::Promote(args) => promote::run(args).await,
+            Command::Node(_) | Command::Scenarios(_) => unreachable!("they need no runtime"),
+        }
+    });
+    runtime.shutdown_timeout(LAST_WORK_WITHIN);
+    ended
+}

@@ -1,0 +1,105 @@
+//! Standard output and the terminal. A reader that has gone away (`kvlab scenarios | head -1`) is no error.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use super::exit::Exit;
+
+/// Lines that may wait for a slow reader; more are left out, and the reader is told how many.
+const LINES_WAITING_MAX: usize = 4096;
+/// How long the last lines may take when the program ends.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
+
+/// Whether there is a terminal to draw on and to take keys from.
+pub fn has_terminal() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
+}
+
+/// Prints as it is.
+pub fn print(text: impl AsRef<[u8]>) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_ref()).and_then(|()| out.flush());
+}
+
+/// Prints a line for the person, not for a program that reads standard output.
+pub fn tell(line: impl std::fmt::Display) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Where a [`Printer`] prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum To {
+    Stdout,
+    Stderr,
+}
+
+/// A thread that prints lines, so that a reader that stalls never stalls the lab.
+#[derive(Debug)]
+pub struct Printer {
+    lines: SyncSender<String>,
+    ended: Receiver<()>,
+    left_out: u64,
+    gone: bool,
+}
+
+impl Printer {
+    /// Starts the thread.
+    pub fn start(to: To) -> Result<Self, super::exit::Ended> {
+        let (lines, waiting) = sync_channel::<String>(LINES_WAITING_MAX);
+        let (done, ended) = sync_channel(1);
+        let run = move || {
+            for line in waiting {
+                let written = match to {
+                    To::Stdout => writeln!(io::stdout().lock(), "{line}").and_then(|()| io::stdout().flush()),
+                    To::Stderr => writeln!(io::stderr().lock(), "{line}"),
+                };
+                if written.is_err() {
+                    break;
+                }
+            }
+            let _ = done.send(());
+        };
+        std::thread::Builder::new()
+            .name("printer".to_owned())
+            .spawn(run)
+            .map_err(|e| Exit::Usage.because(format!("cannot start a thread: {e}")))?;
+        Ok(Self { lines, ended, left_out: 0, gone: false })
+    }
+
+    /// Prints a line, soon. `left_out` makes the line that says how many could not be printed.
+    pub fn line(&mut self, line: String, left_out: impl FnOnce(u64) -> String) {
+        if self.left_out > 0 && self.send(left_out(self.left_out)) {
+            self.left_out = 0;
+        }
+        if self.left_out > 0 || !self.send(line) {
+            self.left_out += 1;
+        }
+    }
+
+    /// Whether nobody reads any more.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Waits a little for what has not been printed yet.
+    pub fn finish(self) {
+        let Self { lines, ended, .. } = self;
+        drop(lines);
+        match ended.recv_timeout(LAST_LINES_WITHIN) {
+            Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+    }
+
+    fn send(&mut self, line: String) -> bool {
+        match self.lines.try_send(line) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_)) => false,
+            Err(TrySendError::Disconnected(_)) => {
+                self.gone = true;
+                true
+            }
+        }
+    }
+}

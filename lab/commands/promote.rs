@@ -1,0 +1,28 @@
+//! `kvlab promote`: makes a node the primary, by vote or by force.
+
+use kvlab::replication::{CAMPAIGN_TIMEOUT, Command, Reply};
+
+use super::exit::{Ended, Exit};
+use super::{output, reach};
+use crate::cli::PromoteArgs;
+
+pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {
+    let cluster = reach::cluster(&args.cluster).await?;
+    let node = cluster.node(Some(args.node))?;
+    let answer = cluster.client(CAMPAIGN_TIMEOUT).perform(node, Command::Promote { force: args.force }).await;
+    match answer.map_err(|error| reach::failed(&error))?.reply {
+        Reply::Promoted { epoch, ballots } => {
+            let voters: Vec<_> = ballots
+                .iter()
+                .map(|(voter, ballot)| {
+                    let said = ballot.as_ref().map_or("no answer".to_owned(), ToString::to_string);
+                    format!("{voter}: {said}")
+                })
+                .collect();
+            let how = if args.force { "by force".to_owned() } else { voters.join(", ") };
+            output::print(format!("{node} is primary of {epoch} ({how})\n"));
+            Ok(Exit::Done)
+        }
+        other => Err(Exit::Unknown.because(format!("an answer that makes no sense here: {other:?}"))),
+    }
+}

@@ -1,0 +1,44 @@
+//! `kvlab scenarios`: what comes with the program.
+
+use std::fmt::Write as _;
+
+use super::exit::{Ended, Exit};
+use super::output;
+use crate::cli::ScenariosArgs;
+use crate::scenario::{self, EMBEDDED, Embedded, Scenario};
+
+pub fn run(args: &ScenariosArgs) -> Result<Exit, Ended> {
+    match &args.show {
+        None => output::print(list()?),
+        Some(name) => output::print(find(name)?.source),
+    }
+    Ok(Exit::Done)
+}
+
+fn find(name: &str) -> Result<Embedded, Ended> {
+    Embedded::named(name).ok_or_else(|| unknown(name))
+}
+
+/// What to say of a name that the program does not know.
+pub(super) fn unknown(name: &str) -> Ended {
+    let names = EMBEDDED.map(|embedded| embedded.name);
+    let hint = match scenario::closest(name, names) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}; a file is named with its path, like ./my.toml", names.join(", ")),
+    };
+    Exit::Usage.because(format!("there is no scenario `{}`: {hint}", name.escape_debug()))
+}
+
+fn list() -> Result<String, Ended> {
+    let mut out = String::new();
+    for embedded in EMBEDDED {
+        let scenario = Scenario::parse(embedded.name, &embedded.file(), embedded.source)
+            .map_err(|e| Exit::Usage.because(e))?;
+        let episode = scenario.episode.as_deref().unwrap_or("-");
+        let lasts = format!("about {} s", scenario.estimate().as_secs());
+        let _ = writeln!(out, "{:<16} {episode:<14} {lasts:<11} {}", scenario.name, scenario.title);
+    }
+    let _ =
+        writeln!(out, "\nPlay one: kvlab run {}    Read one: kvlab scenarios --show NAME", EMBEDDED[0].name);
+    Ok(out)
+}

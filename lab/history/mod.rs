@@ -1,0 +1,10 @@
+//! The history of a run: what its clients asked and were told, in one order, on disk and before the judge.
+//!
+//! [`Recorder`] stamps, judges and writes every event of every client. `docs/history.md` describes the file.
+
+mod file;
+mod judging;
+mod recorder;
+
+pub(crate) use self::judging::{Findings, Loss};
+pub(crate) use self::recorder::{Intent, Recorder, Reply};

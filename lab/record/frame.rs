@@ -1,0 +1,37 @@
+//! Frames from a run's events, without a terminal.
+
+use std::time::Duration;
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::{Rect, Size};
+
+use crate::event::Stamped;
+use crate::screen::{self, Theme, UiState, ViewState};
+
+/// The screen as it was at `t`: the same fold and the same drawing as on the live terminal.
+pub fn frame_at(events: &[Stamped], t: Duration, size: Size, theme: Theme) -> Buffer {
+    let t_us = u64::try_from(t.as_micros()).unwrap_or(u64::MAX);
+    let mut view = ViewState::of(events.iter().take_while(|e| e.t_us <= t_us));
+    view.advance(t_us);
+    let mut ui = UiState::default();
+    // Nobody is at the keys: the member that matters most is selected.
+    if let Some(leader) = view.claims().last() {
+        ui.selected = leader.node;
+    }
+    let area = Rect::from((ratatui::layout::Position::ORIGIN, size));
+    let mut buf = Buffer::empty(area);
+    screen::render(area, &mut buf, &view, &ui, theme);
+    buf
+}
+
+/// The frame as plain text, one line a row, without spaces at their ends.
+pub fn to_text(buf: &Buffer) -> String {
+    let mut text = String::new();
+    for y in buf.area.top()..buf.area.bottom() {
+        let row: String =
+            (buf.area.left()..buf.area.right()).filter_map(|x| buf.cell((x, y))).map(Cell::symbol).collect();
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}

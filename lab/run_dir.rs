@@ -1,0 +1,426 @@
+//! Run directories: where a run keeps what happened, and where a second terminal finds the run that lives.
+//!
+//! ```text
+//! $XDG_STATE_HOME/kvlab/runs/            (or ~/.local/state/kvlab/runs/)
+//!   latest -> 20260102T030405Z-up        replaced atomically when a run begins
+//!   20260102T030405Z-up/
+//!     lab.lock         locked while the lab lives; its pid and whether the directory may be pruned
+//!     cluster.json     every address, for `kvlab put`, `kvlab status`, ... of a second terminal
+//!     events.jsonl     history.jsonl     n1.log ...     n1/ ...
+//! ```
+//!
+//! Whether a lab lives is asked of the kernel, by the lock: a pid can be reused, and a lab killed with -9
+//! cannot tidy up. At most [`RUNS_KEPT_MAX`] automatic runs are kept. Directories named by the user are
+//! never removed, wherever they are, and neither is one whose lab lives.
+#![expect(clippy::disallowed_methods, reason = "run directories are files")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use kvlab::replication::NodeId;
+use serde::{Deserialize, Serialize};
+
+/// How many automatic runs are kept, the new one among them; the oldest go first.
+pub(crate) const RUNS_KEPT_MAX: usize = 20;
+/// The version of `cluster.json`.
+pub(crate) const CLUSTER_FILE_VERSION: u32 = 1;
+
+const CLUSTER_FILE: &str = "cluster.json";
+const LOCK_FILE: &str = "lab.lock";
+const LATEST: &str = "latest";
+/// What a run is renamed to before it is removed, so that an interrupted removal is finished by the next.
+const PRUNED_PREFIX: &str = ".pruned-";
+/// The longest part of a directory's name that comes from the run's name.
+const NAME_CHARS_MAX: usize = 40;
+
+/// The directory in which automatic runs lie, with the `latest` link.
+#[derive(Clone, Debug)]
+pub(crate) struct Runs {
+    root: PathBuf,
+}
+
+/// The directory of the run of this process; the lab counts as alive for as long as this is held.
+#[derive(Debug)]
+pub(crate) struct RunDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+/// `cluster.json`: how to reach a running cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ClusterFile {
+    /// [`CLUSTER_FILE_VERSION`].
+    pub(crate) version: u32,
+    /// The lab's process.
+    pub(crate) lab_pid: u32,
+    /// Every member, ascending.
+    pub(crate) nodes: Vec<NodeAddresses>,
+}
+
+/// How to reach one node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeAddresses {
+    /// The node.
+    pub(crate) node: NodeId,
+    /// Where it takes clients, `address:port`; blind to partitions.
+    pub(crate) client: String,
+    /// Where it takes members, `address:port`; blind to partitions.
+    pub(crate) peer: String,
+    /// Where clients whose home is the key reach it: over the links between that home and this node.
+    pub(crate) zones: BTreeMap<NodeId, String>,
+}
+
+/// What `lab.lock` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct LockFile {
+    pid: u32,
+    /// Made by the lab under a name of its own, so the lab may remove it one day.
+    automatic: bool,
+}
+
+/// Creates the directory of a run: `keep` if given, else a new automatic one named after the time and `name`.
+/// Old automatic runs beyond [`RUNS_KEPT_MAX`] are removed in the background.
+///
+/// # Errors
+/// If there is no place for it, or `keep` is not empty.
+pub(crate) fn create(name: &str, keep: Option<&Path>) -> anyhow::Result<RunDir> {
+    match (Runs::from_env(), keep) {
+        (runs, Some(keep)) => RunDir::create_kept(keep, runs.ok().as_ref()),
+        (Ok(runs), None) => {
+            let run = RunDir::create_automatic(&runs, name)?;
+            // A run's data may be large; a lab that starts does not wait for its removal.
+            let _ = std::thread::Builder::new().name("prune".to_owned()).spawn(move || runs.prune());
+            Ok(run)
+        }
+        (Err(error), None) => Err(error.context("no place for the run; name one with --keep DIR")),
+    }
+}
+
+/// The cluster of the latest run, if its lab lives.
+///
+/// # Errors
+/// If there is none; the message says what to do.
+pub(crate) fn latest_cluster() -> anyhow::Result<ClusterFile> {
+    Runs::from_env()?.latest_cluster()
+}
+
+impl Runs {
+    /// Under `$XDG_STATE_HOME`, or `~/.local/state`.
+    ///
+    /// # Errors
+    /// If neither `XDG_STATE_HOME` nor `HOME` is an absolute path.
+    pub(crate) fn from_env() -> anyhow::Result<Self> {
+        let absolute =
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .context("neither XDG_STATE_HOME nor HOME is set to an absolute path")?;
+        Ok(Self::at(state.join("kvlab/runs")))
+    }
+
+    /// In a directory of the caller's choice.
+    pub(crate) fn at(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    /// The directory of the latest run, automatic or not.
+    ///
+    /// # Errors
+    /// If there was none, or it is gone.
+    pub(crate) fn latest(&self) -> anyhow::Result<PathBuf> {
+        let link = self.root.join(LATEST);
+        let target = fs::read_link(&link).context("there is no run yet; start one with `kvlab up`")?;
+        let path = self.root.join(target);
+        if !path.is_dir() {
+            bail!("the latest run, {}, is gone; start one with `kvlab up`", path.display());
+        }
+        Ok(path)
+    }
+
+    /// How to reach the cluster of the latest run.
+    ///
+    /// # Errors
+    /// If there was none, or its lab has ended, or its nodes are still starting.
+    pub(crate) fn latest_cluster(&self) -> anyhow::Result<ClusterFile> {
+        let path = self.latest()?;
+        if !is_live(&path) {
+            bail!(
+                "the latest run, {}, has ended; start one with `kvlab up`, or name a node with --addr",
+                path.display()
+            );
+        }
+        ClusterFile::read(&path)
+    }
+
+    /// Removes the oldest automatic runs beyond [`RUNS_KEPT_MAX`]. Best effort: what cannot be removed stays.
+    pub(crate) fn prune(&self) {
+        let mut automatic = Vec::new();
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if entry.file_name().to_string_lossy().starts_with(PRUNED_PREFIX) {
+                let _ = fs::remove_dir_all(&path);
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_automatic(&path) {
+                automatic.push(entry.file_name());
+            }
+        }
+        // Names begin with the time.
+        automatic.sort_unstable();
+        let old = automatic.len().saturating_sub(RUNS_KEPT_MAX);
+        for name in &automatic[..old] {
+            let _ = self.remove(&name.to_string_lossy());
+        }
+    }
+
+    /// Removes an automatic run unless its lab lives: it is locked meanwhile, as if we were its lab.
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let path = self.root.join(name);
+        let lock = File::open(path.join(LOCK_FILE))?;
+        lock.try_lock()?;
+        let pruned = self.root.join(format!("{PRUNED_PREFIX}{name}"));
+        fs::rename(path, &pruned)?;
+        fs::remove_dir_all(pruned)
+    }
+
+    /// Points `latest` at a run. A reader sees the old one or the new one, never none.
+    fn point_latest(&self, target: &Path) -> io::Result<()> {
+        fs::create_dir_all(&self.root)?;
+        let fresh = self.root.join(format!(".{LATEST}-{}", std::process::id()));
+        let _ = fs::remove_file(&fresh);
+        std::os::unix::fs::symlink(target, &fresh)?;
+        fs::rename(fresh, self.root.join(LATEST))
+    }
+}
+
+impl RunDir {
+    /// A new directory among the automatic runs, named after the time and `name`; it becomes the latest.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub(crate) fn create_automatic(runs: &Runs, name: &str) -> anyhow::Result<Self> {
+        let root = &runs.root;
+        fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
+        let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let base = format!("{time}-{}", tame(name));
+        let mut attempt = 1u32;
+        let directory = loop {
+            let directory = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
+            match fs::create_dir(root.join(&directory)) {
+                Ok(()) => break directory,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 1000 => attempt += 1,
+                Err(error) => {
+                    return Err(error)
+                        .with_context(|| format!("cannot create {}", root.join(directory).display()));
+                }
+            }
+        };
+        let run = Self::claim(root.join(&directory), true)?;
+        runs.point_latest(Path::new(&directory))
+            .with_context(|| format!("cannot replace {}", root.join(LATEST).display()))?;
+        Ok(run)
+    }
+
+    /// A directory named by the user, created if missing. It becomes the latest as well, where that is
+    /// possible, and is never removed.
+    ///
+    /// # Errors
+    /// If it holds anything already, or cannot be created.
+    pub(crate) fn create_kept(path: &Path, runs: Option<&Runs>) -> anyhow::Result<Self> {
+        fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
+        let mut entries = fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if entries.next().is_some() {
+            bail!("{} is not empty; name a new directory, or empty this one", path.display());
+        }
+        let run = Self::claim(path, false)?;
+        if let Some(runs) = runs {
+            // A home that cannot be written is no reason not to run: the directory's name is known.
+            let _ = runs.point_latest(&run.path);
+        }
+        Ok(run)
+    }
+
+    /// The directory; absolute if the state directory is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Locks first and writes the mark second: an unlocked directory with a mark has no lab, for certain.
+    fn claim(path: PathBuf, automatic: bool) -> anyhow::Result<Self> {
+        let file = path.join(LOCK_FILE);
+        let claimed = || -> io::Result<File> {
+            let mut lock = OpenOptions::new().write(true).create_new(true).open(&file)?;
+            lock.try_lock()?;
+            let mark = LockFile { pid: std::process::id(), automatic };
+            lock.write_all(&serde_json::to_vec(&mark)?)?;
+            Ok(lock)
+        };
+        let lock = claimed().with_context(|| format!("cannot claim {}", file.display()))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl ClusterFile {
+    /// Reads it from a run directory.
+    ///
+    /// # Errors
+    /// If it is not there (yet), or is of another version.
+    pub(crate) fn read(run_dir: &Path) -> anyhow::Result<Self> {
+        let path = run_dir.join(CLUSTER_FILE);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let file: Self =
+            serde_json::from_str(&text).with_context(|| format!("{} is damaged", path.display()))?;
+        if file.version != CLUSTER_FILE_VERSION {
+            bail!(
+                "{} has version {}, this program knows {CLUSTER_FILE_VERSION}; use the program that wrote it",
+                path.display(),
+                file.version
+            );
+        }
+        Ok(file)
+    }
+
+    /// Writes it to a run directory, atomically: a reader finds all of it or none.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub(crate) fn write(&self, run_dir: &Path) -> anyhow::Result<()> {
+        let path = run_dir.join(CLUSTER_FILE);
+        let fresh = run_dir.join(format!(".{CLUSTER_FILE}"));
+        let written = || -> io::Result<()> {
+            fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
+            fs::rename(&fresh, &path)
+        };
+        written().with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Whether the lab of a run directory lives.
+pub(crate) fn is_live(run_dir: &Path) -> bool {
+    let Ok(lock) = File::open(run_dir.join(LOCK_FILE)) else { return false };
+    matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+fn is_automatic(run_dir: &Path) -> bool {
+    let mark = fs::read(run_dir.join(LOCK_FILE)).ok();
+    mark.and_then(|bytes| serde_json::from_slice::<LockFile>(&bytes).ok()).is_some_and(|mark| mark.automatic)
+}
+
+/// A run's name as part of a file name.
+fn tame(name: &str) -> String {
+    let tamed: String = name
+        .chars()
+        .take(NAME_CHARS_MAX)
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
+        .collect();
+    if tamed.is_empty() { "run".to_owned() } else { tamed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runs() -> (tempfile::TempDir, Runs) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let runs = Runs::at(dir.path().join("kvlab/runs"));
+        (dir, runs)
+    }
+
+    fn cluster() -> ClusterFile {
+        let zones = BTreeMap::from([(NodeId(2), "127.0.0.1:9".to_owned())]);
+        let node = NodeAddresses {
+            node: NodeId(1),
+            client: "127.0.0.1:7".into(),
+            peer: "127.0.0.1:8".into(),
+            zones,
+        };
+        ClusterFile { version: CLUSTER_FILE_VERSION, lab_pid: 1, nodes: vec![node] }
+    }
+
+    #[test]
+    fn the_latest_run_is_found_while_its_lab_lives() {
+        let (_dir, runs) = runs();
+        let message = |runs: &Runs| runs.latest_cluster().expect_err("not yet").to_string();
+        assert!(message(&runs).contains("no run yet"));
+        let first = RunDir::create_automatic(&runs, "up").expect("a run");
+        let second = RunDir::create_automatic(&runs, "up").expect("a run in the same second");
+        assert_ne!(first.path(), second.path());
+        assert_eq!(runs.latest().expect("a run"), second.path());
+        assert!(message(&runs).contains("cluster.json"));
+        cluster().write(second.path()).expect("written");
+        assert_eq!(runs.latest_cluster().expect("found"), cluster());
+        drop(second);
+        assert!(message(&runs).contains("has ended"));
+        assert!(is_live(first.path()));
+    }
+
+    #[test]
+    fn a_lab_is_alive_while_it_holds_the_lock_whatever_became_of_its_pid() {
+        let (_dir, runs) = runs();
+        let run = RunDir::create_automatic(&runs, "up").expect("a run");
+        let path = run.path().to_owned();
+        assert!(is_live(&path));
+        drop(run);
+        assert!(!is_live(&path), "its pid, ours, still exists");
+        assert!(!is_live(Path::new("/nonexistent")));
+    }
+
+    #[test]
+    fn only_old_automatic_runs_without_a_lab_are_removed() {
+        let (dir, runs) = runs();
+        let alive = RunDir::create_automatic(&runs, "alive").expect("a run");
+        let alive_path = runs.root.join("00000000T000000Z-alive");
+        fs::rename(alive.path(), &alive_path).expect("made the oldest");
+        let kept = RunDir::create_kept(&runs.root.join("00000000T000001Z-kept"), None).expect("a run");
+        let kept_path = kept.path().to_owned();
+        drop(kept);
+        let foreign = runs.root.join("00000000T000002Z-foreign");
+        fs::create_dir(&foreign).expect("a directory that is no run");
+        let half_removed = runs.root.join(format!("{PRUNED_PREFIX}x"));
+        fs::create_dir(&half_removed).expect("a directory");
+        for i in 0..RUNS_KEPT_MAX + 3 {
+            drop(RunDir::create_automatic(&runs, &format!("r{i:02}")).expect("a run"));
+        }
+        runs.prune();
+        let names: Vec<_> = fs::read_dir(&runs.root)
+            .expect("the runs")
+            .flatten()
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .filter(|name| name.contains("Z-r"))
+            .collect();
+        // One living run is older than all of these, and counts among those kept.
+        assert_eq!(names.len(), RUNS_KEPT_MAX, "{names:?}");
+        assert!(!names.iter().any(|name| name.ends_with("r00")));
+        assert!(alive_path.is_dir() && kept_path.is_dir() && foreign.is_dir() && !half_removed.exists());
+        assert!(runs.latest().is_ok());
+        drop(dir);
+    }
+
+    #[test]
+    fn a_directory_that_holds_something_is_refused() {
+        let (dir, runs) = runs();
+        let path = dir.path().join("mine");
+        let run = RunDir::create_kept(&path, Some(&runs)).expect("a run");
+        assert_eq!(runs.latest().expect("the latest"), run.path());
+        let error = RunDir::create_kept(&path, Some(&runs)).expect_err("not empty");
+        assert!(error.to_string().contains("is not empty"), "{error}");
+    }
+
+    #[test]
+    fn a_cluster_file_of_another_version_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        ClusterFile { version: 99, ..cluster() }.write(dir.path()).expect("written");
+        let error = ClusterFile::read(dir.path()).expect_err("unknown version");
+        assert!(error.to_string().contains("version 99"), "{error}");
+    }
+
+    #[test]
+    fn names_are_tamed() {
+        assert_eq!(tame("split-brain"), "split-brain");
+        assert_eq!(tame("../a b"), "---a-b");
+        assert_eq!(tame(""), "run");
+        assert_eq!(tame(&"x".repeat(100)).len(), NAME_CHARS_MAX);
+    }
+}

@@ -1,0 +1,44 @@
+//! Scenarios: TOML files that break a cluster step by step, and say what is expected of it.
+//!
+//! The way of a file: [`schema`] (which keys there are) → [`parse`] and [`validate`] with [`steps`] (whatever can be
+//! wrong, found before anything starts, each as a [`problem`] with its place) → [`Scenario`] ([`model`]).
+//!
+//! The way of a run: [`runner`] plays the steps on a [`Stage`]; who is meant by `primary` is resolved by the
+//! [`Cast`] at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
+//! tells. The runner knows no clock and no process: [`Live`] is real ones, a simulated stage can stand beside it.
+//!
+//! `docs/scenarios.md` is the reference for authors.
+
+mod cast;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod fixture;
+mod library;
+mod live;
+mod measure;
+mod model;
+mod outcome;
+mod parse;
+mod plan;
+#[cfg(test)]
+mod played;
+mod problem;
+#[cfg(test)]
+mod refused;
+pub mod report;
+mod runner;
+mod schema;
+mod stage;
+mod steps;
+mod validate;
+mod watch;
+mod words;
+
+pub use self::library::{EMBEDDED, Embedded};
+pub use self::live::Live;
+pub use self::model::{Scenario, Step, WorkloadPlan};
+pub use self::outcome::Outcome;
+pub use self::problem::{BadScenario, closest};
+pub use self::runner::play;
+pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration};

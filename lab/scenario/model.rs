@@ -1,0 +1,482 @@
+//! A scenario that has been validated: whatever is in here makes sense, on its own and together.
+
+use std::time::Duration;
+
+use kvlab::replication::{ReadLevel, WriteLevel};
+
+use super::measure::Expect;
+use super::words::{Comparison, Target, say_duration};
+
+/// At most this many steps.
+pub const STEPS_MAX: usize = 200;
+/// How long a `wait` waits unless it says `within`.
+pub const WITHIN_DEFAULT: Duration = Duration::from_secs(10);
+/// How long settling may take unless the scenario says otherwise.
+pub const SETTLE_DEFAULT: Duration = Duration::from_secs(10);
+
+/// One episode: a cluster, its load, what happens to it, and what is expected of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// The file's stem: `split-brain`.
+    pub name: String,
+    /// One line.
+    pub title: String,
+    /// The episode of the store's story: `015`.
+    pub episode: Option<String>,
+    /// A sentence or two.
+    pub story: Option<String>,
+    /// The file as it was read.
+    pub source: String,
+    /// What is started.
+    pub cluster: ClusterPlan,
+    /// What loads it, if anything does.
+    pub workload: Option<WorkloadPlan>,
+    /// What happens, in order; at least one.
+    pub steps: Vec<Step>,
+    /// The limit of settling; `None`: the run ends without it.
+    pub settle: Option<Duration>,
+    /// What is expected, in the order of the file.
+    pub expect: Vec<Expect>,
+}
+
+/// `[cluster]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterPlan {
+    /// 1 to 9.
+    pub nodes: u8,
+    /// As `kvlab node --durability` takes it.
+    pub durability: Option<String>,
+    /// Eventual reads are refused when the primary has not been heard for so long.
+    pub stale_after: Option<Duration>,
+    /// Eventual reads are refused when the replica is so many operations behind.
+    pub stale_lag: Option<u64>,
+    /// The bound of the backlog.
+    pub backlog_bytes: Option<u64>,
+}
+
+/// `[workload]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkloadPlan {
+    /// Whether it runs from the start.
+    pub on: bool,
+    /// Client tasks, spread over the members' zones.
+    pub clients: u32,
+    /// Operations a second, all clients together.
+    pub rate: u32,
+    /// The families of writes.
+    pub levels: Vec<WriteLevel>,
+    /// Contended keys per family.
+    pub registers: u32,
+    /// Whether fresh keys are written and read back at the end.
+    pub ledger: bool,
+}
+
+/// `[[step]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// When it begins.
+    pub start: Start,
+    /// What is told when it begins.
+    pub say: Option<String>,
+    /// What is done; `None`: it only says something.
+    pub act: Option<Act>,
+}
+
+/// When a step begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// When the step before has ended.
+    Now,
+    /// So long after the start of the run; at once if that has passed.
+    At(Duration),
+    /// So long after the step before has ended.
+    After(Duration),
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Act {
+    /// Cut all links between groups.
+    Partition(Vec<Vec<Target>>),
+    /// Cut links by a pattern.
+    Shape(Shape),
+    /// Cut all links of members, both ways.
+    Isolate(Vec<Target>),
+    /// Cut links from each to each.
+    Cut(Pairs),
+    /// Slow links down.
+    Slow {
+        /// Which.
+        links: SlowLinks,
+        /// Added to everything sent.
+        delay: Duration,
+        /// At random, up to this much more.
+        jitter: Duration,
+    },
+    /// Heal links from each to each.
+    HealLinks(Pairs),
+    /// Heal all links of members.
+    Heal(Vec<Target>),
+    /// Heal every link.
+    HealAll,
+    /// Do something to processes.
+    Process(Deed, Vec<Target>),
+    /// Ask a member to become primary.
+    Promote {
+        /// Whom.
+        node: Target,
+        /// Without votes.
+        force: bool,
+        /// How it should end.
+        outcome: Wanted,
+    },
+    /// A single client operation at a member, in its zone.
+    Operation {
+        /// Where.
+        node: Target,
+        /// What.
+        op: Op,
+        /// How it should end.
+        outcome: Wanted,
+    },
+    /// Switch the load.
+    Load {
+        /// On or off.
+        on: bool,
+        /// At a new rate.
+        rate: Option<u32>,
+    },
+    /// Go on when all conditions hold at once.
+    Wait {
+        /// What must hold.
+        conditions: Vec<Condition>,
+        /// How long at most.
+        within: Duration,
+    },
+    /// All conditions must hold now.
+    Expect(Vec<Condition>),
+}
+
+/// `partition = "…"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// The primary on one side, everyone else on the other.
+    IsolatePrimary,
+    /// Two halves; the primary is in the smaller one if they differ.
+    Halves,
+    /// Every member reaches a majority, and no two the same one.
+    MajoritiesRing,
+    /// Two halves joined by one member only.
+    Bridge,
+}
+
+/// Directed links from each of some to each of others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pairs {
+    /// The senders.
+    pub from: Vec<Target>,
+    /// The receivers.
+    pub to: Vec<Target>,
+    /// Also the links back.
+    pub both_ways: bool,
+}
+
+/// Which links are slowed down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlowLinks {
+    /// All links of these, both ways.
+    Of(Vec<Target>),
+    /// Some directed ones.
+    Between(Pairs),
+}
+
+/// What can be done to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM.
+    Term,
+    /// Start it again.
+    Restart,
+    /// SIGSTOP.
+    Pause,
+    /// SIGCONT.
+    Resume,
+}
+
+/// A single client operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Write.
+    Put {
+        /// The key.
+        key: String,
+        /// The value; `None`: a fresh one.
+        value: Option<String>,
+        /// The promise asked for.
+        level: WriteLevel,
+    },
+    /// Read.
+    Get {
+        /// The key.
+        key: String,
+        /// From where.
+        level: ReadLevel,
+        /// What must be found.
+        finds: Finds,
+    },
+    /// Remove.
+    Del {
+        /// The key.
+        key: String,
+        /// The promise asked for.
+        level: WriteLevel,
+    },
+}
+
+/// What a `get` must find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finds {
+    /// Whatever there is.
+    Anything,
+    /// This value.
+    Value(String),
+    /// No such key.
+    Nothing,
+}
+
+/// How an operation should end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Well.
+    Ok,
+    /// It certainly did not happen.
+    Failed,
+    /// Nobody can say whether it happened.
+    Unknown,
+    /// Failed or unknown.
+    NotOk,
+    /// Any of these.
+    Any,
+}
+
+/// What a `wait` waits for and an `expect` demands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Condition {
+    /// So many running members say that they are primary.
+    Primaries(Comparison),
+    /// This member is the primary of the highest epoch.
+    Primary(Target),
+    /// One primary, and all running members follow it and have what it had when that began.
+    Converged,
+    /// These have what the primary had when the step began.
+    CaughtUp(Vec<Target>),
+    /// These refuse eventual reads.
+    Stale(Vec<Target>),
+    /// These serve eventual reads.
+    Fresh(Vec<Target>),
+    /// So many operations behind the primary.
+    Lag(Target, Comparison),
+    /// The last seq of the log.
+    Seq(Target, Comparison),
+    /// The state of the process.
+    State(Vec<Target>, StateWord),
+    /// Something measured by the judge.
+    Measured(Expect),
+}
+
+/// The state of a process, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StateWord {
+    /// Spawned, not ready.
+    Starting,
+    /// Ready.
+    Running,
+    /// Stopped by SIGSTOP.
+    Paused,
+    /// Ended by the lab.
+    Stopped,
+    /// Ended by itself.
+    Died,
+}
+
+impl Scenario {
+    /// CRC-32 of the file.
+    pub fn crc32(&self) -> u32 {
+        crc32fast::hash(self.source.as_bytes())
+    }
+
+    /// What each step says or does, in order.
+    pub fn outline(&self) -> Vec<String> {
+        self.steps.iter().map(Step::line).collect()
+    }
+
+    /// When each step can begin at the earliest, and, last, when the steps can be over: waits and operations
+    /// counted as nothing.
+    pub fn earliest(&self) -> Vec<Duration> {
+        let mut clock = Duration::ZERO;
+        let mut times: Vec<Duration> = self
+            .steps
+            .iter()
+            .map(|step| {
+                clock = match step.start {
+                    Start::Now => clock,
+                    Start::At(at) => clock.max(at),
+                    Start::After(after) => clock + after,
+                };
+                clock
+            })
+            .collect();
+        times.push(clock);
+        times
+    }
+
+    /// How long a run takes, roughly: the written times, a second for each wait, two for settling.
+    pub fn estimate(&self) -> Duration {
+        let written = self.earliest().last().copied().unwrap_or_default();
+        let waits = self.steps.iter().filter(|step| matches!(step.act, Some(Act::Wait { .. }))).count();
+        let settling = if self.settle.is_some() { 2 } else { 0 };
+        written + Duration::from_secs(waits as u64 + settling)
+    }
+}
+
+impl Start {
+    /// Whether there is a time to wait for.
+    pub fn is_later(self) -> bool {
+        self != Self::Now
+    }
+}
+
+impl WorkloadPlan {
+    /// No load at all.
+    pub fn none() -> Self {
+        Self { on: false, clients: 1, rate: 1, levels: Vec::new(), registers: 0, ledger: false }
+    }
+}
+
+impl Step {
+    /// What it says, or else what it does.
+    pub fn line(&self) -> String {
+        self.say.clone().or_else(|| self.act.as_ref().map(Act::to_string)).unwrap_or_default()
+    }
+}
+
+impl Wanted {
+    /// Every word with its meaning.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("ok", Self::Ok),
+        ("failed", Self::Failed),
+        ("unknown", Self::Unknown),
+        ("not-ok", Self::NotOk),
+        ("any", Self::Any),
+    ];
+}
+
+impl Shape {
+    /// Every word with its meaning.
+    pub const WORDS: [(&'static str, Self); 4] = [
+        ("isolate-primary", Self::IsolatePrimary),
+        ("halves", Self::Halves),
+        ("majorities-ring", Self::MajoritiesRing),
+        ("bridge", Self::Bridge),
+    ];
+}
+
+impl StateWord {
+    /// Every word with its meaning.
+    pub const WORDS: [(&'static str, Self); 5] = [
+        ("starting", Self::Starting),
+        ("running", Self::Running),
+        ("paused", Self::Paused),
+        ("stopped", Self::Stopped),
+        ("died", Self::Died),
+    ];
+}
+
+/// The word for `meaning` in a table of words.
+pub(super) fn word_for<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
+    words.iter().find(|(_, m)| m == meaning).map_or("?", |(word, _)| word)
+}
+
+/// Targets as a person would list them.
+pub(super) fn say_targets(targets: &[Target]) -> String {
+    targets.iter().map(Target::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl std::fmt::Display for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Partition(groups) => {
+                let groups: Vec<_> = groups.iter().map(|group| say_targets(group)).collect();
+                write!(f, "partition {}", groups.join(" | "))
+            }
+            Self::Shape(shape) => write!(f, "partition {}", word_for(&Shape::WORDS, shape)),
+            Self::Isolate(targets) => write!(f, "cut {} off", say_targets(targets)),
+            Self::Cut(pairs) => write!(f, "cut {pairs}"),
+            Self::Slow { links, delay, .. } => match links {
+                SlowLinks::Of(targets) => {
+                    write!(f, "slow {} by {}", say_targets(targets), say_duration(*delay))
+                }
+                SlowLinks::Between(pairs) => write!(f, "slow {pairs} by {}", say_duration(*delay)),
+            },
+            Self::HealLinks(pairs) => write!(f, "heal {pairs}"),
+            Self::Heal(targets) => write!(f, "heal {}", say_targets(targets)),
+            Self::HealAll => f.write_str("heal all"),
+            Self::Process(deed, targets) => write!(f, "{deed} {}", say_targets(targets)),
+            Self::Promote { node, force: true, .. } => write!(f, "promote {node} by force"),
+            Self::Promote { node, force: false, .. } => write!(f, "promote {node}"),
+            Self::Operation { node, op, .. } => match op {
+                Op::Put { key, .. } => write!(f, "put {key} at {node}"),
+                Op::Get { key, .. } => write!(f, "get {key} at {node}"),
+                Op::Del { key, .. } => write!(f, "del {key} at {node}"),
+            },
+            Self::Load { on: true, rate: Some(rate) } => write!(f, "load {rate}/s"),
+            Self::Load { on, .. } => write!(f, "load {}", if *on { "on" } else { "off" }),
+            Self::Wait { conditions, .. } => write!(f, "wait for {}", say_conditions(conditions)),
+            Self::Expect(conditions) => write!(f, "expect {}", say_conditions(conditions)),
+        }
+    }
+}
+
+fn say_conditions(conditions: &[Condition]) -> String {
+    conditions.iter().map(Condition::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+impl std::fmt::Display for Condition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Primaries(count) => write!(f, "primaries {count}"),
+            Self::Primary(node) => write!(f, "primary {node}"),
+            Self::Converged => f.write_str("convergence"),
+            Self::CaughtUp(nodes) => write!(f, "{} to catch up", say_targets(nodes)),
+            Self::Stale(nodes) => write!(f, "{} to refuse reads", say_targets(nodes)),
+            Self::Fresh(nodes) => write!(f, "{} to serve reads", say_targets(nodes)),
+            Self::Lag(node, lag) => write!(f, "lag of {node} {lag}"),
+            Self::Seq(node, seq) => write!(f, "seq of {node} {seq}"),
+            Self::State(nodes, state) => {
+                write!(f, "{} to be {}", say_targets(nodes), word_for(&StateWord::WORDS, state))
+            }
+            Self::Measured(expect) => write!(f, "{} {}", expect.measure.name(), expect.expected),
+        }
+    }
+}
+
+impl std::fmt::Display for Pairs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let arrow = if self.both_ways { "↔" } else { "→" };
+        write!(f, "{} {arrow} {}", say_targets(&self.from), say_targets(&self.to))
+    }
+}
+
+impl std::fmt::Display for Deed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Term => "term",
+            Self::Restart => "restart",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! A run's outcome for programs (one JSON object) and for people (a few lines).
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::model::Scenario;
+use super::outcome::Outcome;
+use crate::event::{Expectation, RunOutcome};
+
+/// What else belongs to the report of a run.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// What was played.
+    pub scenario: &'a Scenario,
+    /// How it was called on the command line.
+    pub called: &'a str,
+    /// The seed.
+    pub seed: u64,
+    /// Where everything lies.
+    pub run_dir: &'a str,
+}
+
+/// The JSON of a run: its names and their meanings do not change. `null`: not known.
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    scenario: &'a str,
+    seed: u64,
+    outcome: RunOutcome,
+    elapsed_s: f64,
+    promise: PromiseObject,
+    harm: HarmObject,
+    expectations: &'a [Expectation],
+    run_dir: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+struct PromiseObject {
+    linearizable: &'static str,
+    quorum_writes_acked: u64,
+    quorum_writes_lost: Option<u64>,
+    members_equal: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct HarmObject {
+    async_writes_acked: u64,
+    async_writes_lost: Option<u64>,
+    stale_reads: u64,
+    stale_max_ms: u64,
+    unavailable_ms: u64,
+}
+
+/// One object, on one line.
+pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
+    let (promise, harm) = (&outcome.verdict.promise, &outcome.verdict.harm);
+    serde_json::to_string(&Object {
+        scenario: &run.scenario.name,
+        seed: run.seed,
+        outcome: outcome.outcome,
+        elapsed_s: (outcome.elapsed.as_secs_f64() * 10.0).round() / 10.0,
+        promise: PromiseObject {
+            linearizable: linearizable(promise.linearizable),
+            quorum_writes_acked: promise.quorum_writes_acked,
+            quorum_writes_lost: promise.quorum_writes_lost,
+            members_equal: promise.members_equal,
+        },
+        harm: HarmObject {
+            async_writes_acked: harm.async_writes_acked,
+            async_writes_lost: harm.async_writes_lost,
+            stale_reads: harm.stale_reads,
+            stale_max_ms: harm.stale_max_ms,
+            unavailable_ms: harm.unavailable_ms,
+        },
+        expectations: &outcome.expectations,
+        run_dir: run.run_dir,
+    })
+}
+
+/// The summary that a person reads, ending with a line break.
+pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
+    let mut out = String::new();
+    let (promise, harm) = (&outcome.verdict.promise, &outcome.verdict.harm);
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(out, "  {label:<26} {value}");
+    };
+    line("linearizable", linearizable(promise.linearizable).to_owned());
+    line("quorum writes lost", lost(promise.quorum_writes_lost, promise.quorum_writes_acked));
+    line("members equal", known(promise.members_equal.map(|equal| if equal { "yes" } else { "NO" })));
+    line("async writes lost", lost(harm.async_writes_lost, harm.async_writes_acked));
+    line(
+        "stale reads",
+        match harm.stale_reads {
+            0 => "0".to_owned(),
+            n => format!("{n}, the oldest {} ms old", harm.stale_max_ms),
+        },
+    );
+    line("reads refused as stale", harm.refused_stale.to_string());
+    line("unknown outcomes", harm.unknown.to_string());
+    line("longest time without writes", format!("{} ms", harm.unavailable_ms));
+    let _ = writeln!(out);
+    for expectation in &outcome.expectations {
+        let _ = writeln!(out, "  {}", said(expectation));
+    }
+    for unchecked in &outcome.unchecked {
+        let _ = writeln!(out, "  not checked  {unchecked}");
+    }
+    for violation in &promise.violations {
+        let _ = writeln!(out, "\n  {violation}");
+    }
+    let _ = writeln!(
+        out,
+        "\n{}: {} in {:.1} s",
+        run.scenario.name,
+        verdict_words(outcome.outcome),
+        outcome.elapsed.as_secs_f64()
+    );
+    for reason in &outcome.reasons {
+        let _ = writeln!(out, "  {reason}");
+    }
+    let _ = writeln!(out, "run directory: {}", run.run_dir);
+    let _ = writeln!(out, "again: kvlab run {} --seed {}", run.called, run.seed);
+    out
+}
+
+/// How the outcome is said to a person.
+pub fn verdict_words(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::AsExpected => "as expected",
+        RunOutcome::Violated => "VIOLATED",
+        RunOutcome::Undecided => "UNDECIDED",
+    }
+}
+
+/// One expectation in one line.
+pub fn said(expectation: &Expectation) -> String {
+    let Expectation { name, expected, actual, held } = expectation;
+    match held {
+        Some(true) => format!("held         {name} {expected} (was {actual})"),
+        Some(false) => format!("NOT HELD     {name}: expected {expected}, was {actual}"),
+        None => format!("undecided    {name}: expected {expected}, {actual}"),
+    }
+}
+
+fn linearizable(answer: Option<bool>) -> &'static str {
+    match answer {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "undecided",
+    }
+}
+
+fn lost(lost: Option<u64>, acked: u64) -> String {
+    match lost {
+        Some(lost) => format!("{lost} ({acked} acknowledged)"),
+        None => format!("not known ({acked} acknowledged)"),
+    }
+}
+
+fn known(value: Option<&str>) -> String {
+    value.unwrap_or("not known").to_owned()
+}

@@ -1,0 +1,333 @@
+//! A key and what is known → what shall be done. Pure.
+
+use std::time::Duration;
+
+use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
+
+use super::keys::{self, Command, Key, Scope};
+use super::layout::Pane;
+use super::state::{Condition, ViewState};
+use super::theme::Tone;
+use crate::action::Action;
+use crate::event::LinkState;
+
+/// The key that a person's quorum writes go to, and quorum reads come from. Only quorum writes ever touch it, so
+/// that it can be judged like any other register of that level.
+pub const QUORUM_KEY: &str = "demo";
+/// The key that a person's async writes go to.
+pub const ASYNC_KEY: &str = "solo";
+/// `d` delays a link by this.
+pub const SLOW_DELAY: Duration = Duration::from_millis(80);
+/// And by up to this more or less.
+pub const SLOW_JITTER: Duration = Duration::from_millis(10);
+/// The rates of `+` and `-`, in operations a second.
+pub const RATES: [u32; 10] = [10, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000];
+
+/// What only the person at the screen decides: which member, which pane, what is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UiState {
+    /// The member that keys act on.
+    pub selected: NodeId,
+    /// What is drawn.
+    pub mode: Mode,
+    /// The pane in focus.
+    pub focus: Pane,
+    /// Whether it takes the whole screen.
+    pub zoom: bool,
+    /// Waiting for the other end of a link.
+    pub target: Option<LinkKey>,
+    /// Waiting for yes or no.
+    pub question: Option<Question>,
+    /// The list of keys is open.
+    pub help: bool,
+    /// Lines of it skipped.
+    pub help_scroll: usize,
+    /// Events skipped from the newest.
+    pub scroll: usize,
+    /// A word on the last key; gone with the next.
+    pub flash: Option<(Tone, String)>,
+    /// The key last written by the person: what an eventual read reads.
+    pub last_key: &'static str,
+}
+
+/// What is drawn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// What happens now.
+    #[default]
+    Live,
+    /// What had happened when the person pressed Space.
+    Frozen,
+}
+
+/// A key that needs the other end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkKey {
+    /// `x`
+    Cut,
+    /// `X`
+    CutOneWay,
+    /// `d`
+    Slow,
+}
+
+/// A question with yes or no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Promote without votes?
+    Force(NodeId),
+    /// Leave while a scenario runs?
+    Quit,
+}
+
+/// What the loop shall do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UiCommand {
+    /// These, in order.
+    Perform(Vec<Action>),
+    /// Save a picture.
+    Screenshot,
+    /// Draw everything anew.
+    Repaint,
+    /// To the shell and back.
+    Suspend,
+    /// Leave.
+    Quit,
+}
+
+impl Default for UiState {
+    fn default() -> Self {
+        Self {
+            selected: NodeId(1),
+            mode: Mode::Live,
+            focus: Pane::Nodes,
+            zoom: false,
+            target: None,
+            question: None,
+            help: false,
+            help_scroll: 0,
+            scroll: 0,
+            flash: None,
+            last_key: QUORUM_KEY,
+        }
+    }
+}
+
+impl UiState {
+    /// The scope that replaces all others now, if any.
+    pub fn modal(&self) -> Option<Scope> {
+        match () {
+            () if self.question.is_some() => Some(Scope::Question),
+            () if self.target.is_some() => Some(Scope::Target),
+            () => None,
+        }
+    }
+}
+
+/// One key was pressed. `view` is what is so now, even if the display is frozen.
+pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    ui.flash = None;
+    let Some(binding) = keys::lookup(key, ui.modal()) else {
+        if ui.target.is_none() && ui.question.is_none() && !ui.help {
+            ui.flash = Some((Tone::Dim, "no such key; ? lists them".to_owned()));
+        }
+        return None;
+    };
+    if ui.help && !matches!(binding.command, Command::QuitNow | Command::Repaint | Command::Suspend) {
+        read_help(binding.command, ui);
+        return None;
+    }
+    if binding.command == Command::QuitNow {
+        return Some(UiCommand::Quit);
+    }
+    match binding.scope {
+        Scope::Move => select(key, binding.command, ui, view),
+        Scope::Links => links(binding.command, ui),
+        Scope::Node => process(binding.command, ui, view),
+        Scope::Client => client(binding.command, ui, view),
+        Scope::Screen => screen(binding.command, ui, view),
+        Scope::Target => target(key, binding.command, ui, view),
+        Scope::Question => answer(binding.command, ui),
+    }
+}
+
+/// While the list of keys is open, keys move in it or close it; none does what it says there.
+fn read_help(command: Command, ui: &mut UiState) {
+    match command {
+        Command::Next => ui.help_scroll += 1,
+        Command::Older | Command::Freeze => ui.help_scroll += 10,
+        Command::Previous => ui.help_scroll = ui.help_scroll.saturating_sub(1),
+        Command::Newer => ui.help_scroll = ui.help_scroll.saturating_sub(10),
+        _ => ui.help = false,
+    }
+    ui.help_scroll = ui.help_scroll.min(keys::KEYS.len());
+}
+
+fn select(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let members = view.members();
+    let at = members.iter().position(|&n| n == ui.selected).unwrap_or(0);
+    let chosen = match command {
+        Command::Select => key.digit().map(NodeId).filter(|n| members.contains(n)),
+        Command::Previous => at.checked_sub(1).and_then(|i| members.get(i)).copied(),
+        _ => members.get(at + 1).copied(),
+    };
+    match chosen {
+        Some(node) => ui.selected = node,
+        None if command == Command::Select => flash(ui, "there is no such member"),
+        None => {}
+    }
+    None
+}
+
+fn links(command: Command, ui: &mut UiState) -> Option<UiCommand> {
+    let node = ui.selected;
+    match command {
+        Command::Cut => ui.target = Some(LinkKey::Cut),
+        Command::CutOneWay => ui.target = Some(LinkKey::CutOneWay),
+        Command::Slow => ui.target = Some(LinkKey::Slow),
+        Command::Isolate => return perform(Action::Isolate { node }),
+        Command::Heal => return perform(Action::Heal { node }),
+        _ => return perform(Action::HealAll),
+    }
+    None
+}
+
+fn target(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let what = ui.target.take()?;
+    if command == Command::Back {
+        return None;
+    }
+    let (from, to) = (ui.selected, NodeId(key.digit()?));
+    if from == to || !view.members().contains(&to) {
+        flash(ui, &format!("{from} has no link to {to}"));
+        return None;
+    }
+    Some(UiCommand::Perform(link_actions(what, from, to, view)))
+}
+
+/// The actions of `x`, `X` and `d`: what is bent already is healed.
+fn link_actions(what: LinkKey, from: NodeId, to: NodeId, view: &ViewState) -> Vec<Action> {
+    let ends: &[(NodeId, NodeId)] =
+        if what == LinkKey::CutOneWay { &[(from, to)] } else { &[(from, to), (to, from)] };
+    let bent = |&(from, to): &(NodeId, NodeId)| match what {
+        LinkKey::Slow => matches!(view.links.get(from, to), LinkState::Slow { .. }),
+        LinkKey::Cut | LinkKey::CutOneWay => view.links.get(from, to) == LinkState::Cut,
+    };
+    let heal = ends.iter().any(bent);
+    let act = |&(from, to): &(NodeId, NodeId)| match what {
+        _ if heal => Action::HealLink { from, to },
+        LinkKey::Slow => Action::Slow { from, to, delay: SLOW_DELAY, jitter: SLOW_JITTER },
+        LinkKey::Cut | LinkKey::CutOneWay => Action::Cut { from, to },
+    };
+    ends.iter().map(act).collect()
+}
+
+fn process(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let node = ui.selected;
+    let seen = view.nodes.get(&node);
+    let down = seen.is_none_or(super::state::NodeView::is_down);
+    let paused = seen.is_some_and(super::state::NodeView::is_paused);
+    match command {
+        Command::Restart if !down => {
+            flash(ui, &format!("{node} is {}; K or t stops it first", view.condition(node).word()));
+            return None;
+        }
+        Command::Restart => return perform(Action::Restart { node }),
+        _ if down => {
+            let state = if seen.is_some() { Condition::Stopped } else { Condition::Awaited };
+            flash(ui, &format!("{node} is {}; r restarts it", state.word()));
+            return None;
+        }
+        Command::Pause if paused => return perform(Action::Resume { node }),
+        Command::Pause => return perform(Action::Pause { node }),
+        Command::Kill => return perform(Action::Kill { node }),
+        Command::Terminate => return perform(Action::Terminate { node }),
+        _ if paused => {
+            flash(ui, &format!("{node} is paused and cannot answer; p resumes it"));
+            return None;
+        }
+        Command::Promote => return perform(Action::Promote { node, force: false }),
+        _ => ui.question = Some(Question::Force(node)),
+    }
+    None
+}
+
+fn client(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let node = ui.selected;
+    let sample = view.load.samples.newest().map(|(_, s)| s);
+    let put = |key: &str, level| Action::Put { node, key: key.to_owned(), value: None, level };
+    let get = |key: &str, level| Action::Get { node, key: key.to_owned(), level };
+    perform(match command {
+        Command::WriteQuorum => {
+            ui.last_key = QUORUM_KEY;
+            put(QUORUM_KEY, WriteLevel::Quorum)
+        }
+        Command::WriteAsync => {
+            ui.last_key = ASYNC_KEY;
+            put(ASYNC_KEY, WriteLevel::Async)
+        }
+        Command::ReadQuorum => get(QUORUM_KEY, ReadLevel::Quorum),
+        Command::ReadEventual => get(ui.last_key, ReadLevel::Eventual),
+        Command::Load => Action::Load { on: !sample.is_some_and(|s| s.on) },
+        Command::Faster | Command::Slower => {
+            let rate = sample.map_or(0, |s| s.rate);
+            let next = match command {
+                Command::Faster => RATES.iter().find(|&&r| r > rate),
+                _ => RATES.iter().rev().find(|&&r| r < rate),
+            };
+            let Some(&per_second) = next else {
+                flash(ui, "that is as far as it goes");
+                return None;
+            };
+            Action::Rate { per_second }
+        }
+        _ => return None,
+    })
+}
+
+fn screen(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    match command {
+        Command::Freeze => {
+            ui.mode = if ui.mode == Mode::Live { Mode::Frozen } else { Mode::Live };
+        }
+        Command::NextPane => ui.focus = step_pane(ui.focus, 1),
+        Command::PreviousPane => ui.focus = step_pane(ui.focus, Pane::ALL.len() - 1),
+        Command::Zoom => ui.zoom = !ui.zoom,
+        Command::Older => ui.scroll = (ui.scroll + 5).min(view.story.len().saturating_sub(1)),
+        Command::Newer => ui.scroll = ui.scroll.saturating_sub(5),
+        Command::Help => (ui.help, ui.help_scroll) = (true, 0),
+        Command::Back if ui.zoom => ui.zoom = false,
+        Command::Back => ui.scroll = 0,
+        Command::Screenshot => return Some(UiCommand::Screenshot),
+        Command::Repaint => return Some(UiCommand::Repaint),
+        Command::Suspend => return Some(UiCommand::Suspend),
+        Command::Quit if view.scenario.as_ref().is_some_and(super::state::ScenarioView::runs) => {
+            ui.question = Some(Question::Quit);
+        }
+        Command::Quit => return Some(UiCommand::Quit),
+        _ => {}
+    }
+    None
+}
+
+fn answer(command: Command, ui: &mut UiState) -> Option<UiCommand> {
+    let question = ui.question.take()?;
+    match (command, question) {
+        (Command::Yes, Question::Quit) => Some(UiCommand::Quit),
+        (Command::Yes, Question::Force(node)) => perform(Action::Promote { node, force: true }),
+        _ => None,
+    }
+}
+
+fn step_pane(pane: Pane, by: usize) -> Pane {
+    let at = Pane::ALL.iter().position(|&p| p == pane).unwrap_or(0);
+    Pane::ALL[(at + by) % Pane::ALL.len()]
+}
+
+fn perform(action: Action) -> Option<UiCommand> {
+    Some(UiCommand::Perform(vec![action]))
+}
+
+fn flash(ui: &mut UiState, text: &str) {
+    ui.flash = Some((Tone::Warn, text.to_owned()));
+}

@@ -1,0 +1,348 @@
+//! The members: what each is, how far, and how far behind.
+
+use std::time::Duration;
+
+use kvlab::replication::{Ballot, NodeId, Role};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::{Scene, severity_tone};
+use crate::screen::layout::{Extent, Pane};
+use crate::screen::paint::{self, Row};
+use crate::screen::state::{Condition, Freshness, NodeView};
+use crate::screen::theme::{Glyph, Tone};
+use crate::screen::words;
+
+/// A column of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Column {
+    Name,
+    Role,
+    State,
+    Epoch,
+    Seq,
+    Commit,
+    Lag,
+    Applied,
+    Stale,
+    Vote,
+}
+
+impl Column {
+    /// Heading and width, the gap after it included.
+    fn head(self) -> (&'static str, usize) {
+        match self {
+            Self::Name => ("  node", 7),
+            Self::Role => ("role", 12),
+            Self::State => ("state", 11),
+            Self::Epoch => ("epoch", 7),
+            Self::Seq => ("seq", 7),
+            Self::Commit => ("commit", 7),
+            Self::Lag => ("lag", 6),
+            Self::Applied => ("app/s", 6),
+            Self::Stale => ("stale", 6),
+            Self::Vote => ("vote", 8),
+        }
+    }
+
+    fn is_number(self) -> bool {
+        matches!(self, Self::Seq | Self::Commit | Self::Lag | Self::Applied | Self::Stale)
+    }
+}
+
+/// Left to right.
+const COLUMNS: [Column; 10] = [
+    Column::Name,
+    Column::Role,
+    Column::State,
+    Column::Epoch,
+    Column::Seq,
+    Column::Commit,
+    Column::Lag,
+    Column::Applied,
+    Column::Stale,
+    Column::Vote,
+];
+/// What goes first when it gets narrow. Never `Stale`: the age of what is not live takes its place.
+const DROP_FIRST: [Column; 6] =
+    [Column::Vote, Column::Applied, Column::Commit, Column::Seq, Column::Role, Column::Epoch];
+
+/// Draws the pane.
+pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
+    let remark = match scene.extent {
+        Extent::Compact => "1-9 selects",
+        Extent::Full | Extent::Single => "",
+    };
+    let inner = scene.frame(area, buf, Pane::Nodes, "Nodes", remark);
+    let members = scene.view.members();
+    let matrix = if scene.extent == Extent::Compact { 3 + 2 * members.len() } else { 0 };
+    let columns = fitting(usize::from(inner.width).saturating_sub(matrix));
+    head(inner, buf, scene, &columns);
+    // Where there is no room for all, the selected one is among those shown.
+    let room = usize::from(inner.height.saturating_sub(1));
+    let selected = members.iter().position(|&n| n == scene.ui.selected).unwrap_or(0);
+    let hidden = (selected + 1).saturating_sub(room).min(members.len().saturating_sub(room));
+    for (line, &id) in (1..).zip(members.iter().skip(hidden)) {
+        member(inner, buf, scene, line, id, &columns);
+    }
+    if matrix > 0 && usize::from(inner.width) > matrix {
+        let width = u16::try_from(matrix - 1).unwrap_or(0);
+        let beside = Rect { x: inner.right() - width, width, ..inner };
+        super::links::small_matrix(beside, buf, scene);
+    }
+    let used = u16::try_from(members.len() + 1).unwrap_or(u16::MAX).min(inner.height);
+    let below = Rect { y: inner.y + used, height: inner.height - used, ..inner };
+    below_table(below, buf, scene);
+}
+
+fn fitting(width: usize) -> Vec<Column> {
+    let needs = |columns: &[Column]| columns.iter().map(|c| c.head().1).sum::<usize>();
+    let mut columns = COLUMNS.to_vec();
+    for drop in DROP_FIRST {
+        if needs(&columns) <= width + 1 {
+            break;
+        }
+        columns.retain(|&c| c != drop);
+    }
+    columns
+}
+
+fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[Column]) {
+    let mut row = Row::new(buf, scene.theme, inner, 0);
+    for &column in columns {
+        let (title, width) = column.head();
+        if column.is_number() {
+            row.cell_right(title, width - 1, Tone::Dim).skip(1);
+        } else {
+            row.cell(title, width, Tone::Dim);
+        }
+    }
+}
+
+fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeId, columns: &[Column]) {
+    let mut row = Row::new(buf, scene.theme, inner, line);
+    let Some(node) = scene.view.nodes.get(&id) else { return };
+    let age = match node.freshness(scene.view.now_us) {
+        Freshness::Old(age) => Some(age),
+        _ => None,
+    };
+    let is_rate = |c: &&Column| matches!(c, Column::Applied | Column::Stale);
+    let rates: usize = columns.iter().filter(is_rate).map(|c| c.head().1).sum();
+    let mut aged = false;
+    for &column in columns {
+        let width = column.head().1;
+        match (column, age) {
+            (Column::Name, _) => name(&mut row, scene, node),
+            // What is not live has its age where the rates would be.
+            (Column::Applied | Column::Stale, Some(age)) => {
+                if !aged {
+                    row.cell_right(&ago(age, rates - 1), rates - 1, Tone::Warn).skip(1);
+                }
+                aged = true;
+            }
+            _ => {
+                let (text, tone) = value(scene, node, column);
+                if column.is_number() {
+                    row.cell_right(&text, width - 1, tone).skip(1);
+                } else {
+                    row.cell(&text, width - 1, tone).skip(1);
+                }
+            }
+        }
+    }
+}
+
+fn name(row: &mut Row<'_>, scene: &Scene<'_>, node: &NodeView) {
+    if scene.ui.selected == node.id {
+        row.sign(Glyph::Selected, Tone::Key);
+    } else {
+        row.skip(1);
+    }
+    let tone = scene.member_tone(node.id);
+    let sign = sign(scene, node);
+    let selected = if scene.ui.selected == node.id && tone == Tone::Text { Tone::Strong } else { tone };
+    row.sign(sign, tone).skip(1).cell(&node.id.to_string(), 4, selected);
+}
+
+/// The sign of a member: leads, is well, is not.
+pub(super) fn sign(scene: &Scene<'_>, node: &NodeView) -> Glyph {
+    match node.role {
+        Some(Role::Primary) => Glyph::Primary,
+        _ if node.runs() && scene.view.condition(node.id) != Condition::Isolated => Glyph::Member,
+        _ => Glyph::Gone,
+    }
+}
+
+/// The word for a member's part.
+pub(super) fn role(scene: &Scene<'_>, node: &NodeView) -> &'static str {
+    match node.role {
+        Some(Role::Primary) if scene.view.is_old_primary(node.id) => "OLD PRIMARY",
+        Some(Role::Primary) => "PRIMARY",
+        Some(Role::Replica) => "replica",
+        Some(Role::Candidate) => "candidate",
+        Some(Role::Learner) => "learner",
+        None => "-",
+    }
+}
+
+fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
+    let view = scene.view;
+    let known = if node.freshness(view.now_us) == Freshness::Live { Tone::Text } else { Tone::Dim };
+    let replication = node.status.as_ref().map(|s| &s.replication);
+    let or_none = |text: Option<String>, tone: Tone| text.map_or(("-".to_owned(), Tone::Dim), |t| (t, tone));
+    match column {
+        Column::Name => (node.id.to_string(), known),
+        Column::Role => (role(scene, node).to_owned(), scene.member_tone(node.id)),
+        Column::State => {
+            let condition = view.condition(node.id);
+            let tone = match condition {
+                Condition::Up => Tone::Text,
+                _ => severity_tone(condition.severity()),
+            };
+            (condition.word(), tone)
+        }
+        Column::Epoch => {
+            let tone = if view.is_old_primary(node.id) { Tone::Bad } else { known };
+            or_none(node.status.as_ref().map(|_| node.epoch.to_string()), tone)
+        }
+        Column::Seq => or_none(replication.map(|r| words::count(r.last.seq, 6)), known),
+        Column::Commit => or_none(replication.map(|r| words::count(r.commit, 6)), known),
+        Column::Lag => {
+            let lag = view.lag(node.id);
+            let tone = if view.is_behind(node.id) { Tone::Warn } else { known };
+            or_none(lag.map(|l| words::count(l, 5)), tone)
+        }
+        Column::Applied => or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known),
+        Column::Stale => match replication.map(|r| r.stale) {
+            Some(true) => ("YES".to_owned(), Tone::Warn),
+            Some(false) => ("no".to_owned(), Tone::Dim),
+            None => ("-".to_owned(), Tone::Dim),
+        },
+        Column::Vote => vote(scene, node),
+    }
+}
+
+/// The age of what is not live, in `width` cells.
+fn ago(age: Duration, width: usize) -> String {
+    let long = format!("{} ago", words::age(age));
+    if long.len() <= width {
+        return long;
+    }
+    match age.as_secs() {
+        0..1_000 => format!("-{}s", age.as_secs()),
+        seconds => format!("-{}m", (seconds / 60).min(999)),
+    }
+}
+
+fn vote(scene: &Scene<'_>, node: &NodeView) -> (String, Tone) {
+    match &node.last_vote {
+        None => ("-".to_owned(), Tone::Dim),
+        Some(vote) => {
+            let (sign, tone) = match vote.ballot {
+                Ballot::Granted => (Glyph::Yes, Tone::Text),
+                _ => (Glyph::No, Tone::Warn),
+            };
+            (format!("{} {}", scene.theme.glyph(sign), vote.epoch), tone)
+        }
+    }
+}
+
+/// Lag over time, and what else is known of the selected member.
+fn below_table(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
+    let members = scene.view.members();
+    let follows = |n: &&NodeView| members.contains(&n.id) && n.role != Some(Role::Primary);
+    let replicas: Vec<_> = scene.view.nodes.values().filter(follows).collect();
+    let details = 3.min(area.height);
+    let rest = area.height - details;
+    let columns = if area.width >= 60 { 2 } else { 1 };
+    let rows = u16::try_from(replicas.len().div_ceil(columns)).unwrap_or(u16::MAX);
+    // A blank line sets the lag off, if there is one to spare.
+    let gap = u16::from(rest > rows + 1);
+    let shown = rows.min(rest.saturating_sub(gap));
+    if members.len() > 1 && shown > 0 {
+        let lag = Rect { y: area.y + gap, height: shown, ..area };
+        lags(lag, buf, scene, &replicas, columns);
+    }
+    let below = Rect { y: area.bottom() - details, height: details, ..area };
+    self::details(below, buf, scene);
+}
+
+fn lags(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, nodes: &[&NodeView], columns: usize) {
+    const LABEL: usize = 7;
+    let width = usize::from(area.width) / columns;
+    let cells = width.saturating_sub(LABEL + 4 + 6).min(60);
+    let seen = |n: &&NodeView| n.lag.iter().filter_map(|(_, lag)| *lag).max().unwrap_or(0);
+    let max = nodes.iter().map(seen).max().unwrap_or(0).max(10);
+    for (i, node) in nodes.iter().enumerate() {
+        let line = u16::try_from(i / columns).unwrap_or(u16::MAX);
+        let mut row = Row::new(buf, scene.theme, area, line);
+        row.skip(i % columns * width);
+        row.put(if i == 0 { "  lag  " } else { "       " }, Tone::Dim);
+        row.cell(&node.id.to_string(), 3, scene.member_tone(node.id));
+        let values = lag_columns(node, scene.view.now_us, cells);
+        let lag = scene.view.lag(node.id);
+        let tone = if scene.view.is_behind(node.id) { Tone::Warn } else { Tone::Ok };
+        paint::sparkline(&mut row, &values, max, tone);
+        row.skip(1).cell(&lag.map_or("-".to_owned(), |l| words::count(l, 5)), 6, tone);
+    }
+}
+
+/// The greatest lag of each second, the newest last.
+fn lag_columns(node: &NodeView, now_us: u64, count: usize) -> Vec<Option<u64>> {
+    let mut columns = vec![None; count];
+    for (t_us, lag) in node.lag.iter() {
+        let back =
+            usize::try_from((now_us / 1_000_000).saturating_sub(t_us / 1_000_000)).unwrap_or(usize::MAX);
+        if let Some(at) = count.checked_sub(1).and_then(|newest| newest.checked_sub(back)) {
+            columns[at] = columns[at].max(*lag);
+        }
+    }
+    columns
+}
+
+fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
+    let Some(node) = scene.view.nodes.get(&scene.ui.selected) else { return };
+    let theme = scene.theme;
+    let fact = |row: &mut Row<'_>, label: &str, value: &str| {
+        if words::width(label) + words::width(value) + 3 <= row.left() {
+            row.skip(2).put(label, Tone::Dim).put(value, Tone::Text);
+        }
+    };
+    let mut row = Row::new(buf, theme, area, 0);
+    row.skip(1).sign(Glyph::Selected, Tone::Key).put(&node.id.to_string(), Tone::Strong);
+    fact(&mut row, "process ", &node.pid().map_or("none".to_owned(), |p| p.to_string()));
+    if let Some(status) = &node.status {
+        fact(&mut row, "up ", &words::age(Duration::from_millis(status.uptime_ms)));
+        fact(&mut row, "log ", &words::bytes(status.log_bytes));
+        fact(&mut row, "keys ", &status.keys.to_string());
+        fact(&mut row, "clients ", &status.connections.to_string());
+    }
+    fact(&mut row, "restarts ", &node.starts.saturating_sub(1).to_string());
+
+    let mut row = Row::new(buf, theme, area, 1);
+    row.skip(2);
+    if let Some(r) = node.status.as_ref().map(|s| &s.replication) {
+        fact(&mut row, "log ends ", &r.last.to_string());
+        fact(&mut row, "durable ", &r.durable.to_string());
+        fact(&mut row, "promised ", &r.promised.to_string());
+        match (r.primary, r.heard_ms) {
+            (Some(primary), Some(ms)) if primary != node.id => {
+                fact(
+                    &mut row,
+                    "hears ",
+                    &format!("{primary}, {} ago", words::age(Duration::from_millis(ms))),
+                );
+            }
+            _ => {}
+        }
+    }
+    let mut row = Row::new(buf, theme, area, 2);
+    row.skip(2);
+    if let Some(address) = node.client_address() {
+        fact(&mut row, "clients at ", address);
+    }
+    if let Some((t_us, what)) = &node.last_fault {
+        let age = Duration::from_micros(scene.view.now_us.saturating_sub(*t_us));
+        fact(&mut row, "last fault ", &format!("{what}, {} ago", words::age(age)));
+    }
+}

@@ -1,0 +1,270 @@
+//! The loop of the live screen: keys and events in, frames and actions out.
+#![expect(clippy::disallowed_methods, reason = "the live screen's one door to the world")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt as _;
+use kvlab::replication::NodeId;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use tokio::sync::broadcast::error::TryRecvError;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::input::{self, Mode, UiCommand, UiState};
+use super::keys::Key;
+use super::state::{NodeView, ViewState};
+use super::terminal::{self, Guard};
+use super::theme::{Colours, Theme, Tone};
+use crate::action::Action;
+use crate::event::Stamped;
+use crate::record;
+
+/// Events are taken and a frame is drawn this often.
+const FRAME_EVERY: Duration = Duration::from_millis(100);
+/// After a key, a frame is drawn at once, but not sooner than this after the last.
+const FRAME_GAP: Duration = Duration::from_millis(60);
+/// Ctrl-Z waits this long for the nodes to pause.
+const PAUSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// What the live screen needs.
+pub struct Dashboard {
+    /// The journal's events, from the first. What the channel drops because the screen is slow is told on it.
+    pub events: broadcast::Receiver<Stamped>,
+    /// What the person does; carried out elsewhere, each without waiting for the one before.
+    pub actions: mpsc::Sender<Action>,
+    /// The journal's clock: time since the run began.
+    pub now: Box<dyn Fn() -> Duration + Send>,
+    /// How it looks.
+    pub theme: Theme,
+    /// Where screenshots go.
+    pub run_dir: PathBuf,
+    /// Ends the loop from outside (SIGTERM, SIGHUP).
+    pub shutdown: CancellationToken,
+    /// For tests: panic after the first frames.
+    pub panic_in: Option<PanicIn>,
+}
+
+/// Where to panic, for tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PanicIn {
+    /// In the loop itself.
+    Ui,
+    /// In a task beside it.
+    Task,
+}
+
+/// Why the loop ended. The terminal is as before in every case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The person quit.
+    Quit,
+    /// It was told to.
+    Shutdown,
+    /// The terminal is gone.
+    TerminalGone(String),
+    /// A task panicked; what it said.
+    TaskDied(String),
+}
+
+/// Shows the run until the person quits or something ends it.
+///
+/// # Errors
+/// If the terminal cannot be taken over.
+pub async fn run(dashboard: Dashboard) -> anyhow::Result<Exit> {
+    let guard = Guard::enter().context("cannot draw on this terminal")?;
+    let mut screen = Screen {
+        guard,
+        dashboard,
+        view: ViewState::default(),
+        frozen: None,
+        ui: UiState::default(),
+        drawn: None,
+        ended: false,
+    };
+    let mut keys = EventStream::new();
+    let mut ticks = tokio::time::interval(FRAME_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let shutdown = screen.dashboard.shutdown.clone();
+    let mut frames = 0u64;
+    loop {
+        let exit = tokio::select! {
+            () = shutdown.cancelled() => Some(Exit::Shutdown),
+            event = keys.next() => match event {
+                Some(Ok(event)) => screen.input(&event).await,
+                Some(Err(error)) => Some(Exit::TerminalGone(error.to_string())),
+                None => Some(Exit::TerminalGone("no more keys".to_owned())),
+            },
+            _ = ticks.tick() => {
+                frames += 1;
+                if frames == 5 {
+                    panic_if_asked(screen.dashboard.panic_in);
+                }
+                screen.tick()
+            }
+        };
+        if let Some(exit) = exit {
+            return Ok(exit);
+        }
+    }
+}
+
+struct Screen {
+    guard: Guard,
+    dashboard: Dashboard,
+    view: ViewState,
+    /// What is drawn instead of `view` while the display is frozen.
+    frozen: Option<Box<ViewState>>,
+    ui: UiState,
+    /// When the last frame was drawn.
+    drawn: Option<Instant>,
+    /// The journal has closed.
+    ended: bool,
+}
+
+impl Screen {
+    fn tick(&mut self) -> Option<Exit> {
+        if let Some(message) = terminal::task_panic() {
+            return Some(Exit::TaskDied(message));
+        }
+        self.take_events();
+        // A frozen picture stays as it is; keys draw it anew.
+        if self.frozen.is_some() && self.drawn.is_some() { None } else { self.draw() }
+    }
+
+    /// Everything that has happened since.
+    fn take_events(&mut self) {
+        while !self.ended {
+            match self.dashboard.events.try_recv() {
+                Ok(stamped) => self.view.apply(&stamped),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Lagged(missed)) => self.view.miss(missed),
+                Err(TryRecvError::Closed) => self.ended = true,
+            }
+        }
+        if !self.ended {
+            let now = (self.dashboard.now)();
+            self.view.advance(u64::try_from(now.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    fn draw(&mut self) -> Option<Exit> {
+        let view = self.frozen.as_deref().unwrap_or(&self.view);
+        let (ui, theme) = (&self.ui, self.dashboard.theme);
+        let drawn = self.guard.draw(|area, buf| super::render(area, buf, view, ui, theme));
+        self.drawn = Some(Instant::now());
+        drawn.err().map(|error| Exit::TerminalGone(error.to_string()))
+    }
+
+    async fn input(&mut self, event: &Event) -> Option<Exit> {
+        let command = match event {
+            Event::Key(key) => {
+                let key = Key::of(*key)?;
+                self.take_events();
+                input::update(key, &mut self.ui, &self.view)
+            }
+            Event::Resize(..) => None,
+            _ => return None,
+        };
+        match (self.ui.mode, self.frozen.is_some()) {
+            (Mode::Frozen, false) => self.frozen = Some(Box::new(self.view.clone())),
+            (Mode::Live, true) => self.frozen = None,
+            _ => {}
+        }
+        match command {
+            Some(UiCommand::Quit) => return Some(Exit::Quit),
+            Some(UiCommand::Perform(actions)) => self.perform(actions),
+            Some(UiCommand::Screenshot) => self.screenshot(),
+            Some(UiCommand::Repaint) => {
+                if let Err(error) = self.guard.repaint() {
+                    return Some(Exit::TerminalGone(error.to_string()));
+                }
+            }
+            Some(UiCommand::Suspend) => {
+                if let Err(error) = self.suspend().await {
+                    return Some(Exit::TerminalGone(error.to_string()));
+                }
+            }
+            None => {}
+        }
+        if self.drawn.is_none_or(|at| at.elapsed() >= FRAME_GAP) {
+            return self.draw();
+        }
+        // Too soon; the next tick draws it, frozen or not.
+        self.drawn = None;
+        None
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            if let Err(refused) = self.dashboard.actions.try_send(action) {
+                let why = match refused {
+                    mpsc::error::TrySendError::Full(_) => "too much is under way; try again",
+                    mpsc::error::TrySendError::Closed(_) => "the lab is stopping",
+                };
+                self.ui.flash = Some((Tone::Bad, why.to_owned()));
+                return;
+            }
+        }
+    }
+
+    /// What is on the screen, as SVG and as text.
+    fn screenshot(&mut self) {
+        let view = self.frozen.as_deref().unwrap_or(&self.view);
+        let saved = self.guard.size().map_err(anyhow::Error::from).and_then(|size| {
+            let area = Rect::from((Position::ORIGIN, size));
+            let theme = Theme { colours: Colours::True, ..self.dashboard.theme };
+            let mut buf = Buffer::empty(area);
+            super::render(area, &mut buf, view, &self.ui, theme);
+            let name = format!("screen-{}", super::words::clock(view.now_us).replace(':', "."));
+            let svg = self.dashboard.run_dir.join(format!("{name}.svg"));
+            std::fs::write(&svg, record::to_svg(&buf, &record::Paper::DARK, &name))?;
+            std::fs::write(svg.with_extension("txt"), record::to_text(&buf))?;
+            Ok(svg)
+        });
+        self.ui.flash = Some(match saved {
+            Ok(path) => (Tone::Ok, format!("saved {}", path.display())),
+            Err(error) => (Tone::Bad, format!("no screenshot: {error}")),
+        });
+    }
+
+    /// Ctrl-Z. The links run in this process: were the nodes not paused first, stopping it would cut every one
+    /// of them.
+    async fn suspend(&mut self) -> std::io::Result<()> {
+        let pid = rustix::process::getpid();
+        if rustix::process::getsid(None).is_ok_and(|session| session == pid) {
+            self.ui.flash = Some((Tone::Warn, "there is no shell to go to".to_owned()));
+            return Ok(());
+        }
+        let running: Vec<NodeId> = self.view.nodes.values().filter(|n| n.runs()).map(|n| n.id).collect();
+        self.perform(running.iter().map(|&node| Action::Pause { node }).collect());
+        let deadline = Instant::now() + PAUSE_WITHIN;
+        while Instant::now() < deadline
+            && running.iter().any(|n| self.view.nodes.get(n).is_some_and(NodeView::runs))
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.take_events();
+        }
+        let stopped =
+            self.guard.outside(|| rustix::process::kill_process(pid, rustix::process::Signal::TSTP))?;
+        if let Err(error) = stopped {
+            self.ui.flash = Some((Tone::Warn, format!("cannot go to the shell: {error}")));
+        }
+        self.perform(running.into_iter().map(|node| Action::Resume { node }).collect());
+        Ok(())
+    }
+}
+
+fn panic_if_asked(panic_in: Option<PanicIn>) {
+    match panic_in {
+        Some(PanicIn::Ui) => panic!("asked to panic in the loop"),
+        Some(PanicIn::Task) => {
+            tokio::spawn(async { panic!("asked to panic in a task") });
+        }
+        None => {}
+    }
+}

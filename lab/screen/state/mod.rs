@@ -1,0 +1,21 @@
+//! Events → state. Pure: no I/O, no clock, nothing random, everything bounded.
+//!
+//! [`ViewState`] is the fold; `situation` derives from it what a person must see first.
+
+mod lesson;
+mod links;
+mod load;
+mod node;
+mod ring;
+mod scenario;
+mod situation;
+mod story;
+mod view;
+
+pub use self::lesson::LessonStep;
+pub use self::load::Column;
+pub use self::node::{Freshness, NodeView};
+pub use self::ring::Ring;
+pub use self::scenario::{Phase, ScenarioView, StepState};
+pub use self::situation::{Condition, Severity};
+pub use self::view::ViewState;

@@ -1,0 +1,192 @@
+//! One member: its process, what it last said of itself, and when.
+
+use std::time::Duration;
+
+use kvlab::node::{NodeStatus, Report};
+use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role};
+
+use super::Ring;
+use crate::event::ProcessState;
+
+/// Lag samples kept of each member: two minutes at four a second.
+const LAG_SAMPLES_MAX: usize = 480;
+/// A status older than this is shown with its age, never as if it were live.
+pub const LIVE_FOR: Duration = Duration::from_secs(1);
+
+/// Everything known of one member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeView {
+    /// The member.
+    pub id: NodeId,
+    /// Its process; `None`: not spawned yet.
+    pub process: Option<ProcessState>,
+    /// Since when.
+    pub process_since_us: u64,
+    /// Whether the lab's own connection to it stands.
+    pub watched: bool,
+    /// Its last status.
+    pub status: Option<NodeStatus>,
+    /// When that came.
+    pub status_us: u64,
+    /// Its part, from its statuses and events, whichever came last.
+    pub role: Option<Role>,
+    /// The epoch that it leads or follows.
+    pub epoch: Epoch,
+    /// Since when it has led this epoch, if it does.
+    pub leads_since_us: Option<u64>,
+    /// When it last said anything of its part.
+    pub role_us: u64,
+    /// Its last answer to a request for its vote.
+    pub last_vote: Option<LastVote>,
+    /// How often its process has become ready.
+    pub starts: u32,
+    /// The last thing done to it, and when.
+    pub last_fault: Option<(u64, String)>,
+    /// Its lag over time; `None`: not known at that time.
+    pub lag: Ring<(u64, Option<u64>)>,
+}
+
+/// An answer to a request for a vote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastVote {
+    /// The epoch asked for.
+    pub epoch: Epoch,
+    /// What it said.
+    pub ballot: Ballot,
+    /// When.
+    pub t_us: u64,
+}
+
+/// How far what is known of a member can be trusted to be so now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// It has never said anything.
+    Never,
+    /// It is so now.
+    Live,
+    /// It was so this long ago.
+    Old(Duration),
+}
+
+impl NodeView {
+    /// A member of which nothing is known.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            process: None,
+            process_since_us: 0,
+            watched: false,
+            status: None,
+            status_us: 0,
+            role: None,
+            epoch: Epoch::ZERO,
+            leads_since_us: None,
+            role_us: 0,
+            last_vote: None,
+            starts: 0,
+            last_fault: None,
+            lag: Ring::new(LAG_SAMPLES_MAX),
+        }
+    }
+
+    /// Its process changed.
+    pub fn process_is(&mut self, state: &ProcessState, t_us: u64) {
+        match state {
+            ProcessState::Running { .. } if !matches!(self.process, Some(ProcessState::Paused { .. })) => {
+                self.starts = self.starts.saturating_add(1);
+            }
+            ProcessState::Stopped { .. } | ProcessState::Died { .. } => {
+                self.role = None;
+                self.leads_since_us = None;
+                self.watched = false;
+            }
+            _ => {}
+        }
+        self.process = Some(state.clone());
+        self.process_since_us = t_us;
+    }
+
+    /// It said something of itself.
+    pub fn reported(&mut self, report: &Report, t_us: u64) {
+        match report {
+            Report::Status(status) => {
+                self.part_is(status.replication.role, status.replication.epoch, t_us);
+                self.status = Some(status.clone());
+                self.status_us = t_us;
+            }
+            Report::Event { event, .. } => self.event(event, t_us),
+            Report::Notice { .. } => {}
+        }
+    }
+
+    fn event(&mut self, event: &Event, t_us: u64) {
+        match event {
+            Event::EpochOpened { epoch, .. } => self.part_is(Role::Primary, *epoch, t_us),
+            Event::Following { epoch } if self.role != Some(Role::Learner) => {
+                self.part_is(Role::Replica, *epoch, t_us);
+            }
+            Event::SteppedDown { .. } => {
+                let epoch = self.epoch;
+                self.part_is(Role::Replica, epoch, t_us);
+            }
+            Event::Voted { epoch, ballot } => {
+                self.last_vote = Some(LastVote { epoch: *epoch, ballot: *ballot, t_us });
+            }
+            _ => {}
+        }
+    }
+
+    fn part_is(&mut self, role: Role, epoch: Epoch, t_us: u64) {
+        let led = self.role == Some(Role::Primary) && self.epoch == epoch;
+        self.leads_since_us = match (role, led) {
+            (Role::Primary, true) => self.leads_since_us,
+            (Role::Primary, false) => Some(t_us),
+            _ => None,
+        };
+        (self.role, self.epoch, self.role_us) = (Some(role), epoch, t_us);
+    }
+
+    /// Whether its process runs and is not paused.
+    pub fn runs(&self) -> bool {
+        matches!(self.process, Some(ProcessState::Running { .. }))
+    }
+
+    /// Whether its process is stopped by SIGSTOP.
+    pub fn is_paused(&self) -> bool {
+        matches!(self.process, Some(ProcessState::Paused { .. }))
+    }
+
+    /// Whether its process has ended.
+    pub fn is_down(&self) -> bool {
+        matches!(self.process, Some(ProcessState::Stopped { .. } | ProcessState::Died { .. }))
+    }
+
+    /// How far what is known can be trusted to be so at `now_us`.
+    pub fn freshness(&self, now_us: u64) -> Freshness {
+        if self.status.is_none() {
+            return Freshness::Never;
+        }
+        let age = Duration::from_micros(now_us.saturating_sub(self.status_us));
+        if self.runs() && self.watched && age <= LIVE_FOR { Freshness::Live } else { Freshness::Old(age) }
+    }
+
+    /// The process id, if there is a process.
+    pub fn pid(&self) -> Option<u32> {
+        match self.process {
+            Some(
+                ProcessState::Starting { pid }
+                | ProcessState::Running { pid, .. }
+                | ProcessState::Paused { pid },
+            ) => Some(pid),
+            _ => None,
+        }
+    }
+
+    /// Where clients reach it, if it runs.
+    pub fn client_address(&self) -> Option<&str> {
+        match &self.process {
+            Some(ProcessState::Running { client, .. }) => Some(client),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Events in plain words: one line for each that a person would want to read.
+
+use kvlab::node::Report;
+use kvlab::replication::{Ballot, Event, NodeId, ResyncReason};
+
+use crate::action::Action;
+use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent};
+use crate::screen::words;
+
+/// One line of the events pane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoryLine {
+    /// When, in microseconds since the run began.
+    pub t_us: u64,
+    /// How loud.
+    pub level: Level,
+    /// What happened.
+    pub text: String,
+}
+
+/// The event in plain words, or nothing if it is not worth a line (state that the panes show anyway, and links,
+/// which change only by actions that have their own line).
+pub fn tell(event: &LabEvent) -> Option<(Level, String)> {
+    match event {
+        LabEvent::Header(_) | LabEvent::Link { .. } | LabEvent::Load(_) | LabEvent::Verdict(_) => None,
+        LabEvent::Process { node, state } => process(*node, state),
+        LabEvent::Node { node, report } => report_says(*node, report),
+        LabEvent::Watch { .. } => None,
+        LabEvent::Action { by, action, error } => action_says(*by, action, error.as_deref()),
+        LabEvent::Operation(operation) => operation_says(operation),
+        LabEvent::Scenario(event) => scenario(event),
+        LabEvent::Notice { level, text } => Some((*level, text.clone())),
+    }
+}
+
+fn process(node: NodeId, state: &ProcessState) -> Option<(Level, String)> {
+    Some(match state {
+        ProcessState::Starting { .. } => return None,
+        ProcessState::Running { pid, client, .. } => {
+            (Level::Info, format!("{node} is up: process {pid}, clients at {client}"))
+        }
+        // What the lab did to it has a line of its own: the action's.
+        ProcessState::Paused { .. } | ProcessState::Stopped { .. } => return None,
+        ProcessState::Died { how } => (Level::Error, format!("{node} died: {how}")),
+    })
+}
+
+fn report_says(node: NodeId, report: &Report) -> Option<(Level, String)> {
+    match report {
+        Report::Status(_) => None,
+        Report::Event { event, .. } => Some(event_says(node, event)),
+        Report::Notice { text, .. } => Some((Level::Info, format!("{node}: {text}"))),
+    }
+}
+
+fn event_says(node: NodeId, event: &Event) -> (Level, String) {
+    match event {
+        Event::Campaign { .. }
+        | Event::CampaignLost { .. }
+        | Event::EpochOpened { .. }
+        | Event::EpochEstablished { .. }
+        | Event::SteppedDown { .. }
+        | Event::Following { .. }
+        | Event::Voted { .. } => primacy(node, event),
+        Event::PartialResync { .. }
+        | Event::FullResyncStarted { .. }
+        | Event::FullResyncSent { .. }
+        | Event::FullResyncInstalled { .. } => resync(node, event),
+        Event::Stale { stale: true } => {
+            (Level::Warn, format!("{node} is too stale: it refuses eventual reads"))
+        }
+        Event::Stale { stale: false } => (Level::Info, format!("{node} serves eventual reads again")),
+        Event::LearnerGraduated => (Level::Info, format!("{node} has caught up: it votes and counts again")),
+    }
+}
+
+fn primacy(node: NodeId, event: &Event) -> (Level, String) {
+    match event {
+        Event::Campaign { epoch, pre: true, .. } => {
+            (Level::Info, format!("{node} asks whether it could lead {epoch}"))
+        }
+        Event::Campaign { epoch, .. } => (Level::Info, format!("{node} asks for votes for {epoch}")),
+        Event::CampaignLost { epoch, ballots } => {
+            (Level::Warn, format!("{node} does not get {epoch}: {}", ballots_say(ballots)))
+        }
+        Event::EpochOpened { epoch, forced: true, .. } => {
+            (Level::Warn, format!("{node} made itself primary of {epoch} by force: no votes"))
+        }
+        Event::EpochOpened { epoch, voters, .. } => {
+            (Level::Info, format!("{node} is primary of {epoch}, voted by {}", names(voters)))
+        }
+        Event::EpochEstablished { epoch } => {
+            (Level::Info, format!("{epoch} stands: a quorum holds its opening entry"))
+        }
+        Event::SteppedDown { epoch, by } => {
+            (Level::Warn, format!("{node} steps down from {epoch}: {by} is higher"))
+        }
+        Event::Following { epoch } => (Level::Info, format!("{node} follows {} in {epoch}", epoch.node)),
+        Event::Voted { epoch, ballot: Ballot::Granted } => {
+            (Level::Info, format!("{node} votes for {} in {epoch}", epoch.node))
+        }
+        Event::Voted { epoch, ballot } => (
+            Level::Warn,
+            format!("{node} refuses {} its vote for {epoch}: {}", epoch.node, refusal(node, ballot)),
+        ),
+        _ => (Level::Debug, format!("{node}: {event:?}")),
+    }
+}
+
+fn resync(node: NodeId, event: &Event) -> (Level, String) {
+    match event {
+        Event::PartialResync { node: to, from, entries } => {
+            (Level::Info, format!("{node} brings {to} up to date: {entries} entries after {from}"))
+        }
+        Event::FullResyncStarted { node: to, from, reason } => {
+            let why = match reason {
+                ResyncReason::Diverged => format!("its log, ending in {from}, has diverged"),
+                ResyncReason::BeyondBacklog => format!("its log ends in {from}, before the backlog begins"),
+            };
+            (Level::Warn, format!("{node} sends {to} its whole state: {why}"))
+        }
+        Event::FullResyncSent { node: to, at } => {
+            (Level::Info, format!("{node} has sent {to} its whole state as of {at}"))
+        }
+        Event::FullResyncInstalled { at, discarded: 0, .. } => {
+            (Level::Info, format!("{node} has taken over the state as of {at}"))
+        }
+        Event::FullResyncInstalled { at, discarded, file } => {
+            let kept = file.as_ref().map_or_else(String::new, |f| format!(", kept in {f}"));
+            let what = if *discarded == 1 { "entry" } else { "entries" };
+            (
+                Level::Warn,
+                format!("{node} discarded {discarded} {what} of its own for the state at {at}{kept}"),
+            )
+        }
+        _ => (Level::Debug, format!("{node}: {event:?}")),
+    }
+}
+
+/// Why a ballot was refused, without naming the voter twice.
+pub fn refusal(voter: NodeId, ballot: &Ballot) -> String {
+    let text = ballot.to_string();
+    match text.strip_prefix(&format!("{voter} is ")) {
+        Some(rest) if matches!(ballot, Ballot::Ahead { .. }) => format!("{voter} is {rest}"),
+        _ => format!("it {text}"),
+    }
+}
+
+fn ballots_say(ballots: &[(NodeId, Option<Ballot>)]) -> String {
+    let refused = ballots.iter().filter(|(_, b)| !matches!(b, Some(Ballot::Granted)));
+    let says = |(node, ballot): &(NodeId, Option<Ballot>)| match ballot {
+        Some(ballot @ Ballot::Ahead { .. }) => ballot.to_string(),
+        Some(ballot) => format!("{node} {ballot}"),
+        None => format!("{node} did not answer"),
+    };
+    let says: Vec<_> = refused.map(says).collect();
+    if says.is_empty() { "not enough votes in time".to_owned() } else { says.join("; ") }
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    if nodes.is_empty() {
+        return "nobody".to_owned();
+    }
+    nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// `you`, `step 3`, `the lab`.
+pub fn actor(by: Actor) -> String {
+    match by {
+        Actor::Person => "you".to_owned(),
+        Actor::Step(step) => format!("step {step}"),
+        Actor::Lab => "the lab".to_owned(),
+    }
+}
+
+fn action_says(by: Actor, action: &Action, error: Option<&str>) -> Option<(Level, String)> {
+    let (level, what) = match action {
+        // The operation itself has a line, with its outcome.
+        Action::Put { .. } | Action::Get { .. } | Action::Del { .. } if error.is_none() => return None,
+        _ => (fault_level(action), deed(action)),
+    };
+    Some(match error {
+        None => (level, format!("{}: {what}", actor(by))),
+        Some(error) => (Level::Error, format!("{}: {what}: {error}", actor(by))),
+    })
+}
+
+fn fault_level(action: &Action) -> Level {
+    match action {
+        Action::Cut { .. }
+        | Action::Partition { .. }
+        | Action::Isolate { .. }
+        | Action::Slow { .. }
+        | Action::Pause { .. }
+        | Action::Kill { .. }
+        | Action::Terminate { .. }
+        | Action::Promote { force: true, .. } => Level::Warn,
+        _ => Level::Info,
+    }
+}
+
+/// An action in the words of its key: `cut n1→n2`, `kill -9 n3`.
+pub fn deed(action: &Action) -> String {
+    match action {
+        Action::Cut { from, to } => format!("cut {from}→{to}"),
+        Action::Partition { groups } => {
+            let groups: Vec<_> = groups.iter().map(|g| names(g)).collect();
+            format!("cut {}", groups.join(" | "))
+        }
+        Action::Isolate { node } => format!("isolate {node}"),
+        Action::Slow { from, to, delay, .. } => format!("slow {from}→{to} by {}", words::age(*delay)),
+        Action::HealLink { from, to } => format!("heal {from}→{to}"),
+        Action::Heal { node } => format!("heal {node}"),
+        Action::HealAll => "heal every link".to_owned(),
+        Action::Pause { node } => format!("pause {node}"),
+        Action::Resume { node } => format!("resume {node}"),
+        Action::Kill { node } => format!("kill -9 {node}"),
+        Action::Terminate { node } => format!("terminate {node}"),
+        Action::Restart { node } => format!("restart {node}"),
+        Action::Promote { node, force: false } => format!("promote {node} by vote"),
+        Action::Promote { node, force: true } => format!("promote {node} by force"),
+        Action::Put { node, key, .. } => format!("write {key} at {node}"),
+        Action::Get { node, key, .. } => format!("read {key} at {node}"),
+        Action::Del { node, key, .. } => format!("remove {key} at {node}"),
+        Action::Load { on } => format!("background load {}", if *on { "on" } else { "off" }),
+        Action::Rate { per_second } => format!("background load {per_second}/s"),
+    }
+}
+
+/// Background operations have no line: the votes pane samples them.
+fn operation_says(operation: &Operation) -> Option<(Level, String)> {
+    let by = operation.by?;
+    let what = format!(
+        "{} {} at {}",
+        words::operation(operation.op, operation.consistency),
+        operation.key,
+        operation.home
+    );
+    let took = words::ms(operation.took_us);
+    let (level, how) = match &operation.outcome {
+        Outcome::Ok => match operation.stale_ms {
+            Some(stale) => {
+                let age = words::age(std::time::Duration::from_millis(stale));
+                (Level::Warn, format!("{}, already overwritten {age} before", seen(operation)))
+            }
+            None => (Level::Info, format!("{} in {took} ms", seen(operation))),
+        },
+        Outcome::Failed(why) => (Level::Warn, format!("refused: {why}")),
+        Outcome::Unknown(why) => (Level::Warn, format!("UNKNOWN after {took} ms: {why}")),
+    };
+    Some((level, format!("{}: {what}: {how}", actor(by))))
+}
+
+fn seen(operation: &Operation) -> String {
+    let at = match (operation.epoch, operation.seq) {
+        (Some(epoch), Some(seq)) => format!(" at {epoch}/{seq}"),
+        _ => String::new(),
+    };
+    match (operation.op, &operation.value) {
+        (kvlab::judge::OpKind::Get, Some(value)) => format!("found {value}{at}"),
+        (kvlab::judge::OpKind::Get, None) => "found nothing".to_owned(),
+        _ if operation.consistency == kvlab::judge::Consistency::Quorum => format!("committed{at}"),
+        _ => format!("acknowledged{at}"),
+    }
+}
+
+fn scenario(event: &ScenarioEvent) -> Option<(Level, String)> {
+    Some(match event {
+        ScenarioEvent::Step { index, say: Some(say), .. } => (Level::Info, format!("step {index}: {say}")),
+        ScenarioEvent::StepFailed { index, why } => (Level::Error, format!("step {index} failed: {why}")),
+        ScenarioEvent::Settling { .. } => {
+            (Level::Info, "settling: heal everything, wait for equal members".to_owned())
+        }
+        ScenarioEvent::Expectation(e) if e.held == Some(false) => {
+            (Level::Error, format!("expected {} {}, found {}", e.name, e.expected, e.actual))
+        }
+        ScenarioEvent::Finished { outcome, why } => {
+            let why = why.as_ref().map_or_else(String::new, |w| format!(": {w}"));
+            match outcome {
+                RunOutcome::AsExpected => (Level::Info, format!("finished as expected{why}")),
+                RunOutcome::Violated => (Level::Error, format!("finished, NOT as expected{why}")),
+                RunOutcome::Undecided => (Level::Warn, format!("finished, undecided{why}")),
+            }
+        }
+        _ => return None,
+    })
+}

@@ -1,0 +1,254 @@
+//! The state behind the screen, and how one event changes it.
+
+use std::collections::BTreeMap;
+
+use kvlab::replication::NodeId;
+
+use super::Ring;
+use super::lesson::Lesson;
+use super::links::Links;
+use super::load::LoadView;
+use super::node::NodeView;
+use super::scenario::ScenarioView;
+use super::story::{self, StoryLine};
+use crate::event::{Header, LabEvent, Level, Operation, Stamped, Verdict};
+use crate::screen::words;
+
+/// Operations of each kind kept for the votes pane.
+const OPERATIONS_MAX: usize = 100;
+/// Lines kept for the events pane.
+const STORY_MAX: usize = 500;
+/// Lag is sampled this often.
+const LAG_EVERY_US: u64 = 250_000;
+/// Members beyond this are no members: the lab starts at most nine.
+const MEMBER_MAX: u8 = 9;
+
+/// All that the screen knows: a fold over the events of a run.
+///
+/// * The same events give the same state. There is no clock in it: time comes with events, and by
+///   [`ViewState::advance`] where there are none.
+/// * Events in any order, or cut off anywhere, never panic.
+/// * Everything in it is bounded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewState {
+    /// The run's first event.
+    pub header: Option<Header>,
+    /// Microseconds since the run began.
+    pub now_us: u64,
+    /// Events that the screen was too slow to be told.
+    pub missed: u64,
+    /// Each member.
+    pub nodes: BTreeMap<NodeId, NodeView>,
+    /// The links between them.
+    pub links: Links,
+    /// The last operations of the background load that the screen was told of, with the times of their ends.
+    pub operations: Ring<(u64, Operation)>,
+    /// The same of the operations that the person or a step asked for.
+    pub asked: Ring<(u64, Operation)>,
+    /// Throughput and latency.
+    pub load: LoadView,
+    /// The last verdict.
+    pub verdict: Option<Verdict>,
+    /// What happened, in plain words.
+    pub story: Ring<StoryLine>,
+    /// The scenario, if one is run.
+    pub scenario: Option<ScenarioView>,
+    /// What the person has tried.
+    pub lesson: Lesson,
+    lag_due_us: u64,
+}
+
+impl Default for ViewState {
+    fn default() -> Self {
+        Self {
+            header: None,
+            now_us: 0,
+            missed: 0,
+            nodes: BTreeMap::new(),
+            links: Links::default(),
+            operations: Ring::new(OPERATIONS_MAX),
+            asked: Ring::new(OPERATIONS_MAX),
+            load: LoadView::default(),
+            verdict: None,
+            story: Ring::new(STORY_MAX),
+            scenario: None,
+            lesson: Lesson::default(),
+            lag_due_us: 0,
+        }
+    }
+}
+
+impl ViewState {
+    /// The state after these events.
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
+        let mut view = Self::default();
+        events.into_iter().for_each(|event| view.apply(event));
+        view
+    }
+
+    /// One event happened.
+    pub fn apply(&mut self, stamped: &Stamped) {
+        self.advance(stamped.t_us);
+        let mut lesson = self.lesson;
+        lesson.apply(&stamped.event, self);
+        self.lesson = lesson;
+        self.tell(stamped);
+        match &stamped.event {
+            LabEvent::Header(header) => self.header_is(header),
+            LabEvent::Process { node, state } => {
+                self.node(*node, |n, t_us| n.process_is(state, t_us));
+                self.fault_check();
+            }
+            LabEvent::Node { node, report } => self.node(*node, |n, t_us| {
+                n.watched = true;
+                n.reported(report, t_us);
+            }),
+            LabEvent::Watch { node, up } => self.node(*node, |n, _| n.watched = *up),
+            LabEvent::Link { from, to, state } => {
+                if is_member(*from) && is_member(*to) {
+                    self.links.set(*from, *to, *state);
+                    self.fault_check();
+                }
+            }
+            LabEvent::Action { action, error: None, .. } => self.blame(action),
+            LabEvent::Action { .. } | LabEvent::Notice { .. } => {}
+            LabEvent::Operation(operation) => {
+                let ring = if operation.by.is_some() { &mut self.asked } else { &mut self.operations };
+                ring.push((self.now_us, operation.clone()));
+            }
+            LabEvent::Load(sample) => self.load.samples.push((self.now_us, sample.clone())),
+            LabEvent::Verdict(verdict) => self.verdict_is(verdict),
+            LabEvent::Scenario(event) => {
+                let now_us = self.now_us;
+                self.scenario.get_or_insert_default().apply(event, now_us);
+            }
+        }
+        self.sample_lag();
+    }
+
+    /// Time passed without an event. It never goes back.
+    pub fn advance(&mut self, now_us: u64) {
+        self.now_us = self.now_us.max(now_us);
+    }
+
+    /// The screen was not told of so many events.
+    pub fn miss(&mut self, events: u64) {
+        self.missed = self.missed.saturating_add(events);
+        let text =
+            format!("the screen fell behind and missed {events} events; panes may be wrong until told anew");
+        self.story.push(StoryLine { t_us: self.now_us, level: Level::Warn, text });
+    }
+
+    /// All members, ascending.
+    pub fn members(&self) -> Vec<NodeId> {
+        match &self.header {
+            Some(header) => header.nodes.iter().copied().filter(|&n| is_member(n)).collect(),
+            None => self.nodes.keys().copied().collect(),
+        }
+    }
+
+    /// A majority of the members.
+    pub fn quorum(&self) -> usize {
+        self.members().len() / 2 + 1
+    }
+
+    fn header_is(&mut self, header: &Header) {
+        for &id in header.nodes.iter().filter(|&&n| is_member(n)) {
+            self.nodes.entry(id).or_insert_with(|| NodeView::new(id));
+        }
+        self.scenario = header.scenario.as_ref().map(ScenarioView::new);
+        self.header = Some(header.clone());
+    }
+
+    fn node(&mut self, id: NodeId, change: impl FnOnce(&mut NodeView, u64)) {
+        if is_member(id) {
+            let now_us = self.now_us;
+            change(self.nodes.entry(id).or_insert_with(|| NodeView::new(id)), now_us);
+        }
+    }
+
+    /// Notes the action as the last fault of whom it hits.
+    fn blame(&mut self, action: &crate::action::Action) {
+        use crate::action::Action as A;
+        let hit = match action {
+            A::Cut { from, to } | A::Slow { from, to, .. } => vec![*from, *to],
+            A::Partition { groups } => groups.iter().flatten().copied().collect(),
+            A::Isolate { node } | A::Pause { node } | A::Kill { node } | A::Terminate { node } => vec![*node],
+            _ => vec![],
+        };
+        let text = story::deed(action);
+        for id in hit {
+            self.node(id, |n, t_us| n.last_fault = Some((t_us, text.clone())));
+        }
+    }
+
+    fn fault_check(&mut self) {
+        let broken = self.links.bent() > 0 || self.nodes.values().any(|n| n.is_paused() || n.is_down());
+        self.load.fault_is(broken, self.now_us);
+    }
+
+    fn tell(&mut self, stamped: &Stamped) {
+        let line = match &stamped.event {
+            LabEvent::Watch { node, up } => self.watch_says(*node, *up),
+            event => story::tell(event),
+        };
+        if let Some((level, text)) = line.filter(|(level, _)| *level > Level::Debug) {
+            self.story.push(StoryLine { t_us: stamped.t_us, level, text });
+        }
+    }
+
+    /// That the lab lost sight of a node is news only if its process should be there.
+    fn watch_says(&self, id: NodeId, up: bool) -> Option<(Level, String)> {
+        let node = self.nodes.get(&id)?;
+        match (up, node.watched) {
+            (false, true) if node.runs() => Some((Level::Warn, format!("the lab lost sight of {id}"))),
+            (true, false) if node.status.is_some() && node.runs() => {
+                Some((Level::Info, format!("the lab sees {id} again")))
+            }
+            _ => None,
+        }
+    }
+
+    fn verdict_is(&mut self, verdict: &Verdict) {
+        let old = self.verdict.replace(verdict.clone()).unwrap_or_default();
+        let (was, is) = (&old.promise, &verdict.promise);
+        let mut news = Vec::new();
+        if is.linearizable == Some(false) && was.linearizable != Some(false) {
+            let proof = is.violations.first().map_or_else(String::new, |v| format!(": {v}"));
+            news.push((Level::Error, format!("NOT linearizable{proof}")));
+        }
+        let lost = |new: Option<u64>, old: Option<u64>| new.filter(|&n| n > old.unwrap_or(0));
+        if let Some(n) = lost(is.quorum_writes_lost, was.quorum_writes_lost) {
+            news.push((Level::Error, format!("{} acknowledged by a quorum lost", words::writes(n))));
+        }
+        if let Some(n) = lost(verdict.harm.async_writes_lost, old.harm.async_writes_lost) {
+            news.push((Level::Warn, format!("{} acknowledged by one node lost", words::writes(n))));
+        }
+        match (was.members_equal, is.members_equal) {
+            (old, Some(true)) if old != Some(true) => {
+                news.push((Level::Info, "all members hold the same state".to_owned()));
+            }
+            (old, Some(false)) if old != Some(false) => {
+                news.push((Level::Error, "members hold different states after healing".to_owned()));
+            }
+            _ => {}
+        }
+        let t_us = self.now_us;
+        news.into_iter().for_each(|(level, text)| self.story.push(StoryLine { t_us, level, text }));
+    }
+
+    fn sample_lag(&mut self) {
+        if self.now_us < self.lag_due_us {
+            return;
+        }
+        self.lag_due_us = (self.now_us / LAG_EVERY_US + 1).saturating_mul(LAG_EVERY_US);
+        let lags: Vec<_> = self.nodes.keys().map(|&id| (id, self.lag(id))).collect();
+        for (id, lag) in lags {
+            self.node(id, |n, t_us| n.lag.push((t_us, lag)));
+        }
+    }
+}
+
+fn is_member(id: NodeId) -> bool {
+    (1..=MEMBER_MAX).contains(&id.0)
+}

@@ -1,0 +1,127 @@
+//! The real terminal: raw mode and the alternate screen, given back on every way out.
+//!
+//! * Normal end and error: [`Guard`] is dropped.
+//! * A panic of the thread that draws: unwinding drops the guard, which then prints what the panic said.
+//! * A panic elsewhere (tokio catches it): nothing may be printed into the picture. The hook keeps the message
+//!   for [`task_panic`]; the loop looks there and ends in order.
+
+use std::io::{self, IsTerminal, Stdout, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
+
+use crossterm::cursor::{Hide, Show};
+use crossterm::execute;
+use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Rect, Size};
+
+/// Whether a guard holds the terminal: panics then speak later.
+static HELD: AtomicBool = AtomicBool::new(false);
+/// What the first panic said while the terminal was held.
+static PANIC: Mutex<Option<String>> = Mutex::new(None);
+static HOOK: Once = Once::new();
+
+/// Holds the terminal in raw mode on the alternate screen until dropped.
+pub struct Guard {
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+/// Whether there is a terminal to read keys from and draw on.
+pub fn is_there() -> bool {
+    io::stdin().is_terminal() && stdout().is_terminal()
+}
+
+/// What a panic of another thread or of a task said since the guard was entered.
+pub fn task_panic() -> Option<String> {
+    PANIC.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+impl Guard {
+    /// Takes the terminal over.
+    ///
+    /// # Errors
+    /// If it refuses; it is as before then.
+    pub fn enter() -> io::Result<Self> {
+        // Colour or none is the theme's decision: crossterm must not drop styles because of NO_COLOR.
+        crossterm::style::force_color_output(true);
+        HOOK.call_once(install_hook);
+        task_panic();
+        take_over()?;
+        HELD.store(true, Ordering::SeqCst);
+        match Terminal::new(CrosstermBackend::new(stdout())) {
+            Ok(terminal) => Ok(Self { terminal }),
+            Err(error) => {
+                give_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws a frame; only what has changed is written.
+    pub fn draw(&mut self, render: impl FnOnce(Rect, &mut ratatui::buffer::Buffer)) -> io::Result<()> {
+        self.terminal.draw(|frame| render(frame.area(), frame.buffer_mut())).map(|_| ())
+    }
+
+    /// The next frame is drawn whole. (Not by `Terminal::clear`: it asks the terminal where the cursor is, and
+    /// the answer would be taken by the stream of keys.)
+    pub fn repaint(&mut self) -> io::Result<()> {
+        let size = self.size()?;
+        self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, size)))
+    }
+
+    /// The terminal's size in cells.
+    pub fn size(&self) -> io::Result<Size> {
+        self.terminal.size()
+    }
+
+    /// Gives the terminal back, does something, and takes it over again.
+    pub fn outside<T>(&mut self, act: impl FnOnce() -> T) -> io::Result<T> {
+        give_back();
+        let result = act();
+        take_over()?;
+        HELD.store(true, Ordering::SeqCst);
+        self.repaint()?;
+        Ok(result)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        give_back();
+        if std::thread::panicking()
+            && let Some(message) = task_panic()
+        {
+            eprintln!("{message}");
+        }
+    }
+}
+
+fn take_over() -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(stdout(), EnterAlternateScreen, Hide).inspect_err(|_| give_back())
+}
+
+/// Every step is tried even if another fails: there is nothing else to be done about it.
+fn give_back() {
+    let _ = execute!(stdout(), Show, LeaveAlternateScreen);
+    let _ = disable_raw_mode();
+    HELD.store(false, Ordering::SeqCst);
+}
+
+fn install_hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if !HELD.load(Ordering::SeqCst) {
+            return before(info);
+        }
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name").to_owned();
+        let mut message = format!("thread '{name}' {info}");
+        let trace = std::backtrace::Backtrace::capture();
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            message = format!("{message}\n{trace}");
+        }
+        PANIC.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+    }));
+}

@@ -1,0 +1,7 @@
+//! The screen from outside: any events, any size, any key, and a real terminal.
+
+mod frames;
+mod input;
+mod pty;
+mod reducer;
+mod strategies;

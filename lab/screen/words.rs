@@ -1,0 +1,183 @@
+//! Numbers and names as a person reads them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use kvlab::judge::{Consistency, OpKind};
+use ratatui::buffer::CellWidth;
+
+/// Time since the run began: `00:42.3`; hours only if there are any.
+pub fn clock(t_us: u64) -> String {
+    let tenths = t_us / 100_000;
+    let (seconds, minutes, hours) = (tenths / 10 % 60, tenths / 600 % 60, tenths / 36_000);
+    if hours > 0 {
+        format!("{hours}:{minutes:02}:{seconds:02}.{}", tenths % 10)
+    } else {
+        format!("{minutes:02}:{seconds:02}.{}", tenths % 10)
+    }
+}
+
+/// A span of time: `40 ms`, `3.2 s`, `2 min`, `3 h`.
+pub fn age(age: Duration) -> String {
+    let ms = age.as_millis();
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        60_000..3_600_000 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// Microseconds as milliseconds, in at most five cells: `0.04`, `1.9`, `512`, `99999`.
+pub fn ms(us: u64) -> String {
+    match us {
+        0..100 => format!("0.{:02}", us / 10),
+        100..100_000 => format!("{}.{}", us / 1_000, us % 1_000 / 100),
+        _ => (us / 1_000).min(99_999).to_string(),
+    }
+}
+
+/// Bytes: `812 B`, `3.1 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut tenths = bytes / 102 - bytes / 102 / 256;
+    let mut unit = 0;
+    while tenths >= 10_240 && unit + 1 < units.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
+}
+
+/// A count in at most `width` cells: `10512`, `105k`, `10M`.
+pub fn count(n: u64, width: usize) -> String {
+    for (unit, suffix) in [(1, ""), (1_000, "k"), (1_000_000, "M"), (1_000_000_000, "G")] {
+        let text = format!("{}{suffix}", n / unit);
+        if text.len() <= width {
+            return text;
+        }
+    }
+    "+".repeat(width)
+}
+
+/// A small number as a word.
+pub fn count_word(n: usize) -> Cow<'static, str> {
+    const WORDS: [&str; 10] = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+    WORDS.get(n).map_or_else(|| n.to_string().into(), |&w| w.into())
+}
+
+/// `1 write`, `212 writes`.
+pub fn writes(n: u64) -> String {
+    if n == 1 { "1 write".to_owned() } else { format!("{n} writes") }
+}
+
+/// `PUT quorum`, `GET eventual`.
+pub fn operation(op: OpKind, consistency: Consistency) -> String {
+    format!("{} {}", verb(op), level(consistency))
+}
+
+/// `PUT`, `GET`, `DEL`.
+pub fn verb(op: OpKind) -> &'static str {
+    match op {
+        OpKind::Put => "PUT",
+        OpKind::Get => "GET",
+        OpKind::Del => "DEL",
+    }
+}
+
+/// `async`, `eventual`, `quorum`.
+pub fn level(consistency: Consistency) -> &'static str {
+    match consistency {
+        Consistency::Async => "async",
+        Consistency::Eventual => "eventual",
+        Consistency::Quorum => "quorum",
+    }
+}
+
+/// Cells that a text takes.
+pub fn width(text: &str) -> usize {
+    text.split(char::is_control).map(|part| usize::from(part.cell_width())).sum()
+}
+
+/// The text in at most `max` cells; what is left out is shown by `…`.
+pub fn clip(text: &str, max: usize) -> Cow<'_, str> {
+    if width(text) <= max {
+        return text.into();
+    }
+    let mut kept = String::new();
+    let mut cells = 0;
+    for c in text.chars().filter(|c| !c.is_control()) {
+        cells += width(c.encode_utf8(&mut [0; 4]));
+        if cells + 1 > max {
+            break;
+        }
+        kept.push(c);
+    }
+    if max > 0 {
+        kept.push('…');
+    }
+    kept.into()
+}
+
+/// The text broken between words into lines of at most `max` cells (longer words are clipped), at most `lines`
+/// of them; the last ends in `…` if something is left out.
+pub fn wrap(text: &str, max: usize, lines: usize) -> Vec<String> {
+    let mut wrapped: Vec<String> = Vec::new();
+    let mut words = text.split_whitespace();
+    while let Some(word) = words.next() {
+        let room = wrapped.last().is_some_and(|line| width(line) + 1 + width(word) <= max);
+        let full = wrapped.len() >= lines;
+        match wrapped.last_mut() {
+            Some(line) if room => *line = format!("{line} {word}"),
+            Some(line) if full => {
+                let rest = words.fold(format!("{line} {word}"), |rest, word| format!("{rest} {word}"));
+                *line = clip(&rest, max).into_owned();
+                break;
+            }
+            None if full => break,
+            _ => wrapped.push(clip(word, max).into_owned()),
+        }
+    }
+    wrapped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_fit_their_cells() {
+        assert_eq!(clock(42_350_000), "00:42.3");
+        assert_eq!(clock(3_723_400_000), "1:02:03.4");
+        assert_eq!(age(Duration::from_millis(3_260)), "3.2 s");
+        assert_eq!((ms(45), ms(1_930), ms(512_000)), ("0.04".into(), "1.9".into(), "512".into()));
+        assert_eq!((bytes(812), bytes(3 * 1024 * 1024 + 150_000)), ("812 B".into(), "3.1 MiB".into()));
+        assert_eq!(
+            (count(10_512, 5), count(105_120, 5), count(10_512_000, 4)),
+            ("10512".into(), "105k".into(), "10M".into())
+        );
+        for us in [0, 9, 99, 100, 999, 99_999, 100_000, u64::MAX] {
+            assert!(ms(us).len() <= 5, "{us}");
+        }
+    }
+
+    #[test]
+    fn texts_are_clipped_by_cells() {
+        assert_eq!(clip("abcdef", 4), "abc…");
+        assert_eq!(clip("日本語", 4), "日…");
+        assert_eq!(clip("abc", 0), "");
+        assert_eq!(width("a\tb"), 2);
+    }
+
+    #[test]
+    fn wrapping_keeps_words_and_says_what_is_missing() {
+        assert_eq!(wrap("one two three four", 9, 2), ["one two", "three fo…"]);
+        assert_eq!(wrap("one two", 20, 2), ["one two"]);
+        assert_eq!(wrap("abcdefghij", 4, 3), ["abc…"]);
+        assert_eq!(wrap("", 4, 3), Vec::<String>::new());
+        assert_eq!(wrap("a b", 4, 0), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,266 @@
+//! Whether the cluster is whole, and whether it has grown together again. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kvlab::node::NodeStatus;
+use kvlab::replication::{Epoch, NodeId, Position, Role};
+
+use crate::cluster::View;
+use crate::event::{LinkState, ProcessState};
+
+/// Watches the cluster and times its recovery: from the moment in which nothing is broken any more to the moment
+/// in which one primary leads and every member holds all that it held by then.
+///
+/// It works under load, when ends of logs are never equal because they never stand still.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    healed: Option<Duration>,
+    /// What the members must hold: the primary's end when it was first followed by all.
+    target: Option<(Epoch, u64)>,
+    recovered: Option<Duration>,
+}
+
+/// Why a cluster is not converged: one reason, for people.
+pub(super) type Reason = String;
+
+impl Recovery {
+    /// Takes what is seen at `now`.
+    pub(super) fn observe(&mut self, now: Duration, view: &View) {
+        if !is_whole(view) {
+            *self = Self::default();
+            return;
+        }
+        let healed = *self.healed.get_or_insert(now);
+        if self.recovered.is_some() {
+            return;
+        }
+        // A status from before the healing says nothing about what came of it.
+        let fresh = |(at, _): &(Duration, NodeStatus)| *at >= healed;
+        if view.statuses.len() < view.processes.len() || !view.statuses.values().all(fresh) {
+            return;
+        }
+        let Ok(primary) = led_by_one(view) else { return };
+        let (epoch, seq) = match self.target {
+            Some(target) if target.0 == primary.replication.epoch => target,
+            _ => {
+                let target = (primary.replication.epoch, primary.replication.last.seq);
+                *self.target.insert(target)
+            }
+        };
+        let holds = |(_, status): &(Duration, NodeStatus)| {
+            let status = &status.replication;
+            status.last.epoch == epoch && status.durable >= seq && status.resync.is_none()
+        };
+        if view.statuses.values().all(holds) {
+            self.recovered = Some(now);
+        }
+    }
+
+    /// From the last healing to the recovery, if there was one.
+    pub(super) fn took(&self) -> Option<Duration> {
+        Some(self.recovered?.saturating_sub(self.healed?))
+    }
+}
+
+/// Whether every link is up and every node runs.
+pub(super) fn is_whole(view: &View) -> bool {
+    view.links.values().all(|link| *link == LinkState::Up)
+        && view.processes.values().all(|state| matches!(state, ProcessState::Running { .. }))
+}
+
+/// Whether the members agree for good: one primary, all follow it, and every log ends at the same place, durable
+/// and committed. Only a cluster at rest can. `since`: older statuses do not count.
+pub(super) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
+    for (node, state) in &view.processes {
+        if !matches!(state, ProcessState::Running { .. }) {
+            return Err(format!("{node} does not run"));
+        }
+        match view.statuses.get(node) {
+            None => return Err(format!("{node} has said nothing")),
+            Some((at, _)) if *at < since => return Err(format!("{node} has said nothing lately")),
+            Some(_) => {}
+        }
+    }
+    let primary = led_by_one(view)?;
+    let end = primary.replication.last;
+    for (_, status) in view.statuses.values() {
+        let status = &status.replication;
+        if let Some((have, total)) = status.resync {
+            return Err(format!("{} is being resynced ({have} of {total} bytes)", status.id));
+        }
+        if status.last != end {
+            return Err(format!(
+                "{} ends at {}, {} at {end}",
+                status.id, status.last, primary.replication.id
+            ));
+        }
+        if status.durable != end.seq || status.commit != end.seq {
+            return Err(format!(
+                "{} is durable to {} and committed to {} of {}",
+                status.id, status.durable, status.commit, end.seq
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Where a member stands when everything is at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    /// Where its durable log ends.
+    pub(super) at: Position,
+    /// How many keys it holds.
+    pub(super) keys: u64,
+}
+
+/// Where each member stands.
+pub(super) fn ends(view: &View) -> BTreeMap<NodeId, End> {
+    let end = |(node, (_, status)): (&NodeId, &(Duration, NodeStatus))| {
+        let at = Position::new(status.replication.last.epoch, status.replication.durable);
+        (*node, End { at, keys: status.keys })
+    };
+    view.statuses.iter().map(end).collect()
+}
+
+/// The one primary, if there is one and everybody follows its epoch.
+fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
+    let mut primaries = view.statuses.values().filter(|(_, status)| status.replication.role == Role::Primary);
+    let Some((_, primary)) = primaries.next() else { return Err("there is no primary".to_owned()) };
+    if let Some((_, other)) = primaries.next() {
+        let (one, other) = (primary.replication.id, other.replication.id);
+        return Err(format!("{one} and {other} both call themselves primary"));
+    }
+    for (_, status) in view.statuses.values() {
+        let status = &status.replication;
+        if status.epoch != primary.replication.epoch {
+            return Err(format!("{} does not follow {}", status.id, primary.replication.epoch));
+        }
+    }
+    Ok(primary)
+}
+
+#[cfg(test)]
+mod tests {
+    use kvlab::replication::Status;
+
+    use super::*;
+
+    const N1: NodeId = NodeId(1);
+    const N2: NodeId = NodeId(2);
+    const E1: Epoch = Epoch::new(1, N1);
+    const E2: Epoch = Epoch::new(2, N2);
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn status(id: NodeId, role: Role, epoch: Epoch, at: Position) -> NodeStatus {
+        let replication = Status {
+            id,
+            role,
+            epoch,
+            promised: epoch,
+            primary: Some(epoch.node),
+            last: at,
+            durable: at.seq,
+            commit: at.seq,
+            lag: None,
+            heard_ms: None,
+            stale: false,
+            resync: None,
+            peers: Vec::new(),
+        };
+        let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
+        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, uptime_ms, pid }
+    }
+
+    /// Two members that agree, as told at `at`.
+    fn whole(at: Duration, seq: u64) -> View {
+        let mut view = View::default();
+        for (id, role) in [(N1, Role::Primary), (N2, Role::Replica)] {
+            let running = ProcessState::Running { pid: 1, client: String::new(), peer: String::new() };
+            view.processes.insert(id, running);
+            view.statuses.insert(id, (at, status(id, role, E1, Position::new(E1, seq))));
+        }
+        view.links.insert((N1, N2), LinkState::Up);
+        view.links.insert((N2, N1), LinkState::Up);
+        view
+    }
+
+    fn of(view: &mut View, node: NodeId) -> &mut Status {
+        &mut view.statuses.get_mut(&node).expect("is there").1.replication
+    }
+
+    #[test]
+    fn members_that_agree_are_converged() {
+        assert_eq!(converged(&whole(ms(5), 9), ms(5)), Ok(()));
+        assert_eq!(
+            ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(),
+            [&End { at: Position::new(E1, 9), keys: 7 }; 2]
+        );
+    }
+
+    #[test]
+    fn each_disagreement_is_named() {
+        let reason = |change: &dyn Fn(&mut View)| {
+            let mut view = whole(ms(5), 9);
+            change(&mut view);
+            converged(&view, ms(5)).expect_err("disagrees")
+        };
+        assert_eq!(reason(&|v| of(v, N1).role = Role::Replica), "there is no primary");
+        assert!(reason(&|v| of(v, N2).role = Role::Primary).contains("n1 and n2"));
+        assert!(reason(&|v| of(v, N2).epoch = E2).contains("n2 does not follow 1@n1"));
+        assert!(reason(&|v| of(v, N2).last.seq = 8).contains("n2 ends at 1@n1/8"));
+        assert!(reason(&|v| of(v, N2).last.epoch = E2).contains("n2 ends at 2@n2/9"));
+        assert!(reason(&|v| of(v, N2).durable = 8).contains("durable to 8"));
+        assert!(reason(&|v| of(v, N1).commit = 8).contains("committed to 8"));
+        assert!(reason(&|v| of(v, N2).resync = Some((1, 2))).contains("resynced (1 of 2"));
+        assert!(reason(&|v| drop(v.statuses.remove(&N2))).contains("n2 has said nothing"));
+        let old = |v: &mut View| v.statuses.get_mut(&N2).expect("is there").0 = ms(4);
+        assert!(reason(&old).contains("n2 has said nothing lately"));
+        let stopped = |v: &mut View| {
+            v.processes.insert(N1, ProcessState::Stopped { how: String::new() });
+        };
+        assert!(reason(&stopped).contains("n1 does not run"));
+    }
+
+    #[test]
+    fn recovery_is_timed_from_the_last_healing_and_under_load() {
+        let mut recovery = Recovery::default();
+        let mut cut = whole(ms(100), 50);
+        cut.links.insert((N1, N2), LinkState::Cut);
+        recovery.observe(ms(100), &cut);
+        assert_eq!(recovery.took(), None);
+
+        // Healed at 200; n2 is behind, and the primary goes on.
+        let mut behind = whole(ms(210), 80);
+        of(&mut behind, N2).durable = 50;
+        recovery.observe(ms(200), &whole(ms(190), 80));
+        recovery.observe(ms(210), &behind);
+        assert_eq!(recovery.took(), None, "the old statuses did not count, and n2 lacks 51 to 80");
+        let mut ahead = whole(ms(300), 95);
+        of(&mut ahead, N2).durable = 79;
+        recovery.observe(ms(300), &ahead);
+        assert_eq!(recovery.took(), None);
+        of(&mut ahead, N2).durable = 80;
+        recovery.observe(ms(310), &ahead);
+        assert_eq!(recovery.took(), Some(ms(110)));
+        recovery.observe(ms(900), &whole(ms(900), 200));
+        assert_eq!(recovery.took(), Some(ms(110)), "once is enough");
+
+        recovery.observe(ms(1000), &cut);
+        assert_eq!(recovery.took(), None, "broken again");
+    }
+
+    #[test]
+    fn a_paused_node_or_a_slow_link_is_not_whole() {
+        let mut view = whole(ms(1), 1);
+        assert!(is_whole(&view));
+        view.links.insert((N1, N2), LinkState::Slow { delay: ms(1), jitter: ms(0) });
+        assert!(!is_whole(&view));
+        view = whole(ms(1), 1);
+        view.processes.insert(N2, ProcessState::Paused { pid: 1 });
+        assert!(!is_whole(&view));
+    }
+}

@@ -1,0 +1,197 @@
+//! The session itself: what it is made of, how it begins and ends, and the verdict at any moment.
+#![expect(clippy::disallowed_methods, reason = "the session's tasks and timers live here")]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kvlab::replication::Reply;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::read_back::Readers;
+use super::recovery::Recovery;
+use super::visitors::Visitors;
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::event::{Harm, LabEvent, Operation, Promise, Verdict};
+use crate::history::Recorder;
+use crate::journal::Journal;
+use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
+
+/// Violations named in a verdict; the first ones, and the history has them all.
+const VIOLATIONS_NAMED_MAX: usize = 8;
+
+/// One run. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Session(pub(super) Arc<Inner>);
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) cluster: Cluster,
+    pub(super) zones: Arc<dyn Zones>,
+    pub(super) journal: Journal,
+    pub(super) recorder: Recorder,
+    pub(super) workload: Workload,
+    pub(super) visitors: Visitors,
+    pub(super) readers: Readers,
+    pub(super) recovery: Mutex<Recovery>,
+    /// Everything has been read back, as far as it could be.
+    pub(super) read_back: AtomicBool,
+    /// What comparing the members has found, if they have been compared.
+    pub(super) members_equal: Mutex<Option<bool>>,
+    /// The verdict that was journaled last.
+    told: Mutex<Option<Verdict>>,
+    stop: CancellationToken,
+    tasks: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
+}
+
+/// What an action gave.
+#[derive(Clone, Debug)]
+pub(crate) enum Performed {
+    /// It is done.
+    Done,
+    /// How the operation ended; a refusal is not an error of the lab.
+    Operation(Box<Operation>),
+    /// What the node said to the promotion; a refusal is not an error of the lab.
+    Promotion(Reply),
+}
+
+/// What settling found.
+#[derive(Clone, Debug)]
+pub(crate) struct Settled {
+    /// From the moment in which nothing was broken any more to the moment in which one primary led and every
+    /// member held all that it held by then; `None`: the members did not come to agree within the limit.
+    pub(crate) converged_after: Option<Duration>,
+    /// The verdict with everything read back.
+    pub(crate) verdict: Verdict,
+}
+
+impl Session {
+    /// Starts the cluster, then the workload. `history.jsonl` goes to the cluster's run directory.
+    pub(crate) async fn start(
+        cluster: ClusterOptions,
+        workload: WorkloadOptions,
+        journal: Journal,
+    ) -> anyhow::Result<Self> {
+        workload.check()?;
+        let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
+        let cluster = Cluster::start(cluster, journal.clone()).await?;
+        let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
+        let seed = workload.seed;
+        let workload = Workload::start(workload, &zones, journal.clone(), recorder.clone());
+        let session = Self(Arc::new(Inner {
+            visitors: Visitors::new(recorder.clone(), Arc::clone(&zones), seed),
+            readers: Readers::default(),
+            cluster,
+            zones,
+            journal,
+            recorder,
+            workload,
+            recovery: Mutex::default(),
+            read_back: AtomicBool::new(false),
+            members_equal: Mutex::default(),
+            told: Mutex::default(),
+            stop: CancellationToken::new(),
+            tasks: tokio::sync::Mutex::default(),
+        }));
+        let mut tasks = session.0.tasks.lock().await;
+        tasks.spawn(session.clone().until_stopped(session.clone().sample()));
+        tasks.spawn(session.clone().until_stopped(session.clone().watch_recovery()));
+        drop(tasks);
+        Ok(session)
+    }
+
+    /// The cluster that it runs on.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        &self.0.cluster
+    }
+
+    /// Where everything is told.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    /// The verdict so far.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let findings = self.0.recorder.findings();
+        let over = self.0.read_back.load(Ordering::Relaxed);
+        let mut violations = findings.violations;
+        violations.truncate(VIOLATIONS_NAMED_MAX);
+        Verdict {
+            promise: Promise {
+                linearizable: findings.linearizable,
+                checked_i: findings.checked_i,
+                quorum_writes_acked: findings.quorum_writes_acked,
+                quorum_writes_lost: findings.quorum_loss.known(findings.quorum_writes_acked, over),
+                members_equal: *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
+                violations,
+            },
+            harm: Harm {
+                async_writes_acked: findings.async_writes_acked,
+                async_writes_lost: findings.async_loss.known(findings.async_writes_acked, over),
+                stale_reads: findings.stale_reads,
+                stale_max_ms: findings.stale_max_ms,
+                refused_stale: self.0.recorder.refused_stale(),
+                unknown: findings.unknown,
+                unavailable_ms: findings.unavailable_ms,
+            },
+        }
+    }
+
+    /// Stops the load and the nodes; everything is on disk when this returns.
+    ///
+    /// # Errors
+    /// If the history or the journal is not complete. The nodes are stopped all the same.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        self.0.workload.stop().await;
+        self.0.stop.cancel();
+        let mut tasks = self.0.tasks.lock().await;
+        while tasks.join_next().await.is_some() {}
+        self.tell_verdict();
+        self.0.cluster.stop().await;
+        let history = self.0.recorder.flush().await;
+        let journal = self.0.journal.flush().await;
+        history.and(journal)
+    }
+
+    /// Journals the verdict if it is another than last time.
+    pub(super) fn tell_verdict(&self) {
+        let verdict = self.verdict();
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != Some(&verdict) {
+            *told = Some(verdict.clone());
+            self.0.journal.emit(LabEvent::Verdict(verdict));
+        }
+    }
+
+    async fn until_stopped(self, task: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.0.stop.cancelled() => {}
+            () = task => {}
+        }
+    }
+
+    async fn sample(self) {
+        let mut ticks = tokio::time::interval(SAMPLE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            if self.0.workload.options().clients > 0 {
+                self.0.journal.emit(LabEvent::Load(self.0.workload.sample()));
+            }
+            self.tell_verdict();
+            self.0.recorder.hand_over();
+        }
+    }
+
+    async fn watch_recovery(self) {
+        let mut changes = self.0.cluster.changes();
+        loop {
+            let (now, view) = (self.0.journal.now(), self.0.cluster.view());
+            self.0.recovery.lock().unwrap_or_else(PoisonError::into_inner).observe(now, &view);
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The background load: its clients, its switch and its throttle.
+#![expect(clippy::disallowed_methods, reason = "tasks, timers and clocks of the lab's clients live here")]
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use kvlab::judge::{Consistency, OpKind};
+use kvlab::replication::{NodeId, WriteLevel};
+use tokio::sync::{RwLock, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::hand::{Hand, Way};
+use super::ledger::{LEDGER_MAX, Ledger};
+use super::mix::{Choice, Family, Mix};
+use super::pace::{Schedule, interval};
+use super::samples::{Budget, Samples};
+use super::zones::Zones;
+use crate::event::{LabEvent, Level, LoadSample, Operation, Outcome};
+use crate::history::{Intent, Recorder};
+use crate::journal::Journal;
+
+/// Background clients at most.
+pub(crate) const CLIENTS_MAX: u32 = 256;
+/// Operations a second at most, all clients together.
+pub(crate) const RATE_MAX: u32 = 100_000;
+/// Contended keys of each family at most.
+pub(crate) const REGISTERS_MAX: u32 = 10_000;
+/// Events a second for quorum operations that did not end well.
+const BAD_EVENTS_PER_S: u32 = 50;
+/// Events a second for all other operations.
+const OTHER_EVENTS_PER_S: u32 = 20;
+/// A timer that fires this much late is the lab's own doing, and not counted as the store's latency.
+const TIMER_GRAIN: Duration = Duration::from_millis(2);
+/// How long operations in flight may take to end when the load is stopped for good.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
+
+/// The background load.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkloadOptions {
+    /// Client tasks, spread over the nodes' zones. 0: no background load.
+    pub(crate) clients: u32,
+    /// Operations a second, all clients together.
+    pub(crate) rate: u32,
+    /// Which families of writes run, each with its reads, on separate keys.
+    pub(crate) levels: Vec<WriteLevel>,
+    /// Contended keys per family, judged for linearizability (quorum) or staleness (async).
+    pub(crate) registers: u32,
+    /// Also a fresh key for each of some writes, read back at the end.
+    pub(crate) ledger: bool,
+    /// Seeds what each client does.
+    pub(crate) seed: u64,
+    /// Whether it runs from the start.
+    pub(crate) on: bool,
+}
+
+/// The running load. Cheap to clone; [`stop`](Self::stop) ends it.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    options: WorkloadOptions,
+    families: Vec<Family>,
+    journal: Journal,
+    recorder: Recorder,
+    pace: watch::Sender<Pace>,
+    /// Held for reading by each operation under way; taken for writing by whoever waits for quiet.
+    under_way: RwLock<()>,
+    measured: Mutex<Measured>,
+    stop: CancellationToken,
+    clients: tokio::sync::Mutex<JoinSet<()>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Pace {
+    on: bool,
+    rate: u32,
+}
+
+/// What the clients measure.
+#[derive(Debug)]
+struct Measured {
+    samples: Samples,
+    bad_events: Budget,
+    other_events: Budget,
+    ledger: Ledger,
+    ledger_is_full: bool,
+}
+
+impl WorkloadOptions {
+    /// Whether a load like this can be run.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.clients <= CLIENTS_MAX, "{} clients: at most {CLIENTS_MAX} are possible", self.clients);
+        check_rate(self.rate)?;
+        ensure!(
+            self.registers <= REGISTERS_MAX,
+            "{} registers: at most {REGISTERS_MAX} are possible",
+            self.registers
+        );
+        ensure!(
+            self.clients == 0 || !self.levels.is_empty(),
+            "a workload with clients needs a consistency to write with: async, quorum or both"
+        );
+        ensure!(
+            self.clients == 0 || self.registers > 0 || self.ledger,
+            "a workload with clients needs registers, a ledger or both: there is nothing to write to"
+        );
+        Ok(())
+    }
+
+    fn families(&self) -> Vec<Family> {
+        let mut families: Vec<Family> = self.levels.iter().copied().map(Family::of).collect();
+        families.sort_unstable();
+        families.dedup();
+        families
+    }
+}
+
+impl Workload {
+    /// Starts the clients. The options have been [checked](WorkloadOptions::check).
+    pub(crate) fn start(
+        options: WorkloadOptions,
+        zones: &Arc<dyn Zones>,
+        journal: Journal,
+        recorder: Recorder,
+    ) -> Self {
+        let now = journal.now();
+        let measured = Measured {
+            samples: Samples::new(now),
+            bad_events: Budget::new(BAD_EVENTS_PER_S, now),
+            other_events: Budget::new(OTHER_EVENTS_PER_S, now),
+            ledger: Ledger::default(),
+            ledger_is_full: false,
+        };
+        let shared = Arc::new(Shared {
+            families: options.families(),
+            pace: watch::Sender::new(Pace { on: options.on, rate: options.rate }),
+            journal,
+            recorder,
+            under_way: RwLock::new(()),
+            measured: Mutex::new(measured),
+            stop: CancellationToken::new(),
+            clients: tokio::sync::Mutex::new(JoinSet::new()),
+            options,
+        });
+        let mut clients = JoinSet::new();
+        for client in (0..shared.options.clients).filter_map(|n| BackgroundClient::new(n, zones, &shared)) {
+            clients.spawn(client.run());
+        }
+        // Nobody else has the handle yet.
+        *shared.clients.try_lock().expect("nobody waits for the clients yet") = clients;
+        Self(shared)
+    }
+
+    /// What it was started with.
+    pub(crate) fn options(&self) -> &WorkloadOptions {
+        &self.0.options
+    }
+
+    /// On or off. Operations under way end as they may.
+    pub(crate) fn set_on(&self, on: bool) -> anyhow::Result<()> {
+        ensure!(!on || self.0.options.clients > 0, "there are no clients to put the cluster under load");
+        self.0.pace.send_if_modified(|pace| std::mem::replace(&mut pace.on, on) != on);
+        Ok(())
+    }
+
+    /// Operations a second, all clients together.
+    pub(crate) fn set_rate(&self, rate: u32) -> anyhow::Result<()> {
+        check_rate(rate)?;
+        self.0.pace.send_if_modified(|pace| std::mem::replace(&mut pace.rate, rate) != rate);
+        Ok(())
+    }
+
+    /// Turns it off and waits until nothing is under way. Bounded by what one operation may take.
+    pub(crate) async fn quiet(&self) {
+        self.0.pace.send_if_modified(|pace| std::mem::replace(&mut pace.on, false));
+        drop(self.0.under_way.write().await);
+    }
+
+    /// Throughput and latency since the last call.
+    pub(crate) fn sample(&self) -> LoadSample {
+        let Pace { on, rate } = *self.0.pace.borrow();
+        let now = self.0.journal.now();
+        self.0.measured().samples.sample(now, on, rate)
+    }
+
+    /// Every key that there is to read back: of acknowledged writes to the ledger, and all registers.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys = self.0.measured().ledger.keys().to_vec();
+        if self.0.options.clients > 0 {
+            for family in &self.0.families {
+                keys.extend((0..self.0.options.registers).map(|register| family.register_key(register)));
+            }
+        }
+        keys
+    }
+
+    /// Ends every client. What is still under way after a moment is given up: its outcome stays unknown.
+    pub(crate) async fn stop(&self) {
+        self.0.stop.cancel();
+        let mut clients = self.0.clients.lock().await;
+        let all = async { while clients.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_WITHIN, all).await.is_err() {
+            clients.shutdown().await;
+        }
+    }
+}
+
+impl Shared {
+    fn measured(&self) -> MutexGuard<'_, Measured> {
+        // Counters that a panic left half-changed are still counters.
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts an operation and shows it, if its turn has come.
+    fn ended(&self, operation: Operation, in_ledger: bool) {
+        let now = self.journal.now();
+        let mut measured = self.measured();
+        measured.samples.record(&operation.outcome, operation.took_us);
+        if in_ledger && operation.outcome == Outcome::Ok {
+            measured.ledger.acked(operation.key.clone());
+        }
+        let bad = operation.outcome != Outcome::Ok && operation.consistency == Consistency::Quorum;
+        let budget = if bad { &mut measured.bad_events } else { &mut measured.other_events };
+        let shown = budget.take(now);
+        drop(measured);
+        if shown {
+            self.journal.emit(LabEvent::Operation(operation));
+        }
+    }
+
+    /// Takes a place in the ledger; says once when there is none left.
+    fn ledger_has_room(&self, family: Family) -> bool {
+        let mut measured = self.measured();
+        let room = measured.ledger.begin(family);
+        let tell = !room && !std::mem::replace(&mut measured.ledger_is_full, true);
+        drop(measured);
+        if tell {
+            let text = format!("the ledger is full ({LEDGER_MAX} writes): from now on registers are written");
+            self.journal.emit(LabEvent::Notice { level: Level::Info, text });
+        }
+        room
+    }
+}
+
+/// One client of the background load.
+struct BackgroundClient {
+    shared: Arc<Shared>,
+    hand: Hand,
+    home: NodeId,
+    mix: Mix,
+    pace: watch::Receiver<Pace>,
+    /// The primary as it is known at home: whoever took the last write.
+    primary: Option<NodeId>,
+    /// Shifts its moments against those of the others: 0 to 1.
+    phase: f64,
+    ledger_entries: u64,
+}
+
+impl BackgroundClient {
+    /// The `n`th, from 0; `None` if there is nothing for it to do.
+    fn new(n: u32, zones: &Arc<dyn Zones>, shared: &Arc<Shared>) -> Option<Self> {
+        let options = &shared.options;
+        let members = zones.members();
+        let home = *members.get(n as usize % members.len().max(1))?;
+        // Neighbouring seeds must not give neighbouring clients the same choices.
+        let seed = options.seed.wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mix = Mix::new(&shared.families, options.registers, options.ledger, seed)?;
+        Some(Self {
+            hand: Hand::new(&shared.recorder, Arc::clone(zones), Some(home), seed),
+            home,
+            mix,
+            pace: shared.pace.subscribe(),
+            primary: None,
+            phase: f64::from(n) / f64::from(options.clients),
+            ledger_entries: 0,
+            shared: Arc::clone(shared),
+        })
+    }
+
+    async fn run(mut self) {
+        let began = Instant::now();
+        let stop = self.shared.stop.clone();
+        loop {
+            let pace = *self.pace.borrow_and_update();
+            let every = interval(self.shared.options.clients, pace.rate);
+            let first = began.elapsed() + every.mul_f64(self.phase);
+            let mut schedule = Schedule::new(every, first);
+            loop {
+                let due = began + schedule.next(began.elapsed());
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => return,
+                    changed = self.pace.changed() => match changed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                    () = tokio::time::sleep_until(due.into()), if pace.on => {}
+                }
+                self.operate(due).await;
+            }
+        }
+    }
+
+    /// Does the next thing, which was meant to be done at `due`.
+    async fn operate(&mut self, due: Instant) {
+        let shared = Arc::clone(&self.shared);
+        let _under_way = shared.under_way.read().await;
+        if !self.pace.borrow().on {
+            return; // Turned off while this one waited for its turn.
+        }
+        let late = due.elapsed();
+        let intended = (late > TIMER_GRAIN).then_some(due);
+        let (way, intent, in_ledger) = self.next();
+        let write = intent.op != OpKind::Get;
+        let operation = self.hand.carry_out(&shared.recorder, way, intent, intended).await;
+        if write {
+            // Whoever took it is the primary on this side; if nobody did, home is asked next.
+            self.primary = operation.node.filter(|_| operation.outcome == Outcome::Ok);
+        }
+        shared.ended(operation, in_ledger);
+    }
+
+    /// Whom to ask what, and whether it goes into the ledger.
+    fn next(&mut self) -> (Way, Intent, bool) {
+        let choice = match self.mix.next() {
+            Choice::WriteLedger(family) if !self.shared.ledger_has_room(family) => {
+                self.instead_of_ledger(family)
+            }
+            choice => choice,
+        };
+        let to_primary = Way::From(self.primary.unwrap_or(self.home));
+        match choice {
+            Choice::ReadRegister(family, register) => {
+                // An eventual read is about what this node holds: to ask elsewhere would be another question.
+                let way = if family == Family::Async { Way::Only(self.home) } else { Way::From(self.home) };
+                (way, Intent::get(family.register_key(register), family.read_level()), false)
+            }
+            Choice::WriteRegister(family, register) => {
+                let (key, value) = (family.register_key(register), self.hand.fresh_value());
+                (to_primary, Intent::put(key, value, family.write_level()), false)
+            }
+            Choice::WriteLedger(family) => {
+                self.ledger_entries += 1;
+                let key = family.ledger_key(self.hand.number(), self.ledger_entries);
+                let value = self.hand.fresh_value();
+                (to_primary, Intent::put(key, value, family.write_level()), true)
+            }
+        }
+    }
+
+    /// Without registers there is always one: the client's own.
+    fn instead_of_ledger(&self, family: Family) -> Choice {
+        let register = self.hand.number() % self.shared.options.registers.max(1);
+        Choice::WriteRegister(family, register)
+    }
+}
+
+fn check_rate(rate: u32) -> anyhow::Result<()> {
+    ensure!(
+        (1..=RATE_MAX).contains(&rate),
+        "a rate of {rate} operations a second: it must be from 1 to {RATE_MAX} (to stop the load, turn it off)"
+    );
+    Ok(())
+}

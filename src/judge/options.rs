@@ -1,0 +1,63 @@
+//! The judge's bounds.
+
+/// What the judge may remember. Every bound is per key unless it says otherwise; reaching one never turns a
+/// violation into a pass: either nothing is lost but the detail of a proof, or the report says what is undecided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JudgeOptions {
+    /// Keys altogether. Operations on further keys are counted, not judged, and the report is then undecided at
+    /// best. A key that is written once takes about half a kilobyte.
+    pub keys_max: usize,
+    /// Ids that can no longer be read without a violation, or whose overwriting is long known: they are kept for
+    /// the sake of proofs and of ages. A read of one that is forgotten is still flagged on a judged key, with less
+    /// to show; on a measured key its age becomes "at least".
+    pub ids_remembered: usize,
+    /// Writes of unknown outcome that nobody has read. If more are forgotten, a read of an id that is not
+    /// remembered makes the key undecided, because it may be one of them.
+    pub unknown_remembered: usize,
+    /// Acknowledgements of writes against which the ages of eventual reads are measured; beyond it, ages and
+    /// versions behind become "at least".
+    pub acks_remembered: usize,
+    /// Ids that completed since the oldest outstanding operation began. Beyond it, that operation's own read may
+    /// make the key undecided.
+    pub recent_max: usize,
+    /// Events of a key that is judged by search (it has a delete, or a value written twice) that wait for an older
+    /// operation to end. Beyond it the key is undecided.
+    pub waiting_max: usize,
+    /// Orders of the operations kept in mind for such a key. Beyond it the key is undecided.
+    pub orders_max: usize,
+    /// Violations altogether that are kept with their proof; all are counted.
+    pub violations_kept: usize,
+}
+
+impl Default for JudgeOptions {
+    /// Meant for a live run of hours: below 200 MB whatever happens, and a few megabytes for usual load.
+    fn default() -> Self {
+        Self {
+            keys_max: 250_000,
+            ids_remembered: 4096,
+            unknown_remembered: 65_536,
+            acks_remembered: 4096,
+            recent_max: 262_144,
+            waiting_max: 4096,
+            orders_max: 4096,
+            violations_kept: 64,
+        }
+    }
+}
+
+impl JudgeOptions {
+    /// Meant for a history that is read from a file: every id is remembered, so that every proof is whole. Memory
+    /// grows with the history, by a few hundred bytes for each write.
+    pub fn unbounded() -> Self {
+        Self {
+            keys_max: usize::MAX,
+            ids_remembered: usize::MAX,
+            unknown_remembered: usize::MAX,
+            acks_remembered: usize::MAX / 4,
+            recent_max: usize::MAX,
+            waiting_max: 1 << 20,
+            orders_max: 1 << 16,
+            violations_kept: 1024,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Online judge, general search and oracle agree on random small histories.
+
+use std::collections::HashMap;
+
+use super::super::*;
+use super::brute::{self, Act};
+use super::random::{self, Kind, shown};
+
+/// Histories of each kind; more with `KVLAB_ORACLE_CASES`.
+fn cases() -> u64 {
+    std::env::var("KVLAB_ORACLE_CASES").ok().map_or(8_000, |cases| cases.parse().expect("a number"))
+}
+
+/// How often each verdict was given, so that a test knows that it tested something.
+#[derive(Debug, Default)]
+struct Tally {
+    yes: u64,
+    no: u64,
+    undecided: u64,
+}
+
+impl Tally {
+    fn count(&mut self, verdict: Linearizable) {
+        match verdict {
+            Linearizable::Yes => self.yes += 1,
+            Linearizable::No => self.no += 1,
+            Linearizable::Undecided => self.undecided += 1,
+        }
+    }
+
+    fn is_balanced(&self) -> bool {
+        self.yes > cases() / 5 && self.no > cases() / 5
+    }
+}
+
+/// The verdict, and after how many events it turned.
+fn judge(events: &[HistoryEvent], options: &JudgeOptions) -> (Report, Option<usize>) {
+    let mut judge = Judge::new(options.clone());
+    let mut turned = None;
+    for (at, event) in events.iter().enumerate() {
+        let violation = judge.observe(event).unwrap();
+        if violation.is_some_and(|violation| violation.linearizability) && turned.is_none() {
+            turned = Some(at);
+        }
+    }
+    (judge.finish(), turned)
+}
+
+fn oracle(events: &[HistoryEvent]) -> bool {
+    brute::is_linearizable(&brute::operations(events, "k"))
+}
+
+fn searched(events: &[HistoryEvent]) -> Linearizable {
+    let mut numbers = HashMap::new();
+    let mut number = |value: &Option<String>| match value {
+        None => ABSENT,
+        Some(value) => {
+            let fresh = numbers.len() as u32 + 1;
+            *numbers.entry(value.clone()).or_insert(fresh)
+        }
+    };
+    let calls: Vec<_> = brute::operations(events, "k")
+        .into_iter()
+        .map(|op| {
+            let register = match &op.act {
+                Act::Write(value) => RegisterOp::Write(number(value)),
+                Act::Read(value) => RegisterOp::Read(number(value)),
+            };
+            Call { op: register, began: op.began, ended: op.ended }
+        })
+        .collect();
+    match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000) {
+        Found::Linearizable(order) => {
+            assert_explains(&calls, &order);
+            Linearizable::Yes
+        }
+        Found::NotLinearizable { longest, stuck } => {
+            assert!(!longest.contains(&stuck));
+            Linearizable::No
+        }
+        Found::Undecided { .. } => Linearizable::Undecided,
+    }
+}
+
+/// The order that the search found is one: in time, complete and right.
+fn assert_explains(calls: &[Call<RegisterOp>], order: &[usize]) {
+    let mut state = ABSENT;
+    for (at, &one) in order.iter().enumerate() {
+        state = RegisterModel.step(&state, &calls[one].op).expect("every operation fits");
+        for &later in &order[at + 1..] {
+            assert!(calls[later].ended.is_none_or(|ended| ended > calls[one].began), "{order:?} {calls:?}");
+        }
+    }
+    let missing = (0..calls.len()).filter(|at| !order.contains(at));
+    assert!(missing.map(|at| &calls[at]).all(|call| call.ended.is_none()));
+}
+
+fn verdict(linearizable: bool) -> Linearizable {
+    if linearizable { Linearizable::Yes } else { Linearizable::No }
+}
+
+fn assert_proofs(report: &Report, seed: u64) {
+    for violation in &report.violations {
+        assert!((1..=4).contains(&violation.operations().len()), "seed {seed}: {violation}");
+        if let ViolationKind::Order(proof) = &violation.kind {
+            assert!(proof.holds(), "seed {seed}: {violation:?}");
+        }
+    }
+}
+
+/// Unique ids: the verdict is right, and turns in the event in which the history ceases to be linearizable, however
+/// little is remembered.
+#[test]
+fn online_by_ids_agrees_with_the_oracle_and_the_search() {
+    let kind = Kind { eventual: true, ..Kind::default() };
+    let forgetful = JudgeOptions { ids_remembered: 1, acks_remembered: 1, ..JudgeOptions::default() };
+    let mut tally = Tally::default();
+    for seed in 0..cases() {
+        let events = random::history(seed, kind);
+        let (report, turned) = judge(&events, &JudgeOptions::default());
+        let expected = verdict(oracle(&events));
+        tally.count(expected);
+        assert_eq!(report.linearizable, expected, "seed {seed}:\n{}", shown(&events));
+        assert_eq!(searched(&events), expected, "search, seed {seed}");
+        if let Some(turned) = turned {
+            assert!(
+                !oracle(&events[..=turned]),
+                "seed {seed} turned at {turned}, too early:\n{}",
+                shown(&events)
+            );
+            assert!(
+                oracle(&events[..turned]),
+                "seed {seed} turned at {turned}, too late:\n{}",
+                shown(&events)
+            );
+        }
+        assert_eq!(report.keys.by_ids, 1);
+        assert_proofs(&report, seed);
+        let (forgetful, turned_too) = judge(&events, &forgetful);
+        assert_eq!((forgetful.linearizable, turned_too), (expected, turned), "forgetful, seed {seed}");
+        assert_proofs(&forgetful, seed);
+    }
+    assert!(tally.is_balanced(), "{tally:?}");
+}
+
+/// Deletes and values written twice: the same, but the verdict may turn later, when operations that ran have ended.
+#[test]
+fn online_by_search_agrees_with_the_oracle_and_the_search() {
+    let kinds = [
+        Kind { deletes: true, ..Kind::default() },
+        Kind { repeats: true, ..Kind::default() },
+        Kind { deletes: true, repeats: true, eventual: true },
+    ];
+    let forgetful = JudgeOptions { ids_remembered: 1, acks_remembered: 1, ..JudgeOptions::default() };
+    for kind in kinds {
+        let mut tally = Tally::default();
+        for seed in 0..cases() / 2 {
+            let events = random::history(seed, kind);
+            let expected = verdict(oracle(&events));
+            tally.count(expected);
+            for options in [&JudgeOptions::default(), &forgetful] {
+                let (report, turned) = judge(&events, options);
+                assert_eq!(
+                    report.linearizable,
+                    expected,
+                    "seed {seed} {kind:?}:\n{}{report:#?}",
+                    shown(&events)
+                );
+                assert_proofs(&report, seed);
+                if let Some(turned) = turned {
+                    assert!(
+                        !oracle(&events[..=turned]),
+                        "seed {seed} turned at {turned}, too early:\n{}",
+                        shown(&events)
+                    );
+                }
+            }
+            assert_eq!(searched(&events), expected, "search, seed {seed}");
+        }
+        assert!(tally.yes > cases() / 20 && tally.no > cases() / 20, "{kind:?}: {tally:?}");
+    }
+}
+
+/// With bounds so small that they are always reached, the judge may be undecided, but what it says is right.
+#[test]
+fn bounds_that_are_reached_never_give_a_wrong_answer() {
+    let mut tally = Tally::default();
+    for seed in 0..cases() {
+        let options = JudgeOptions {
+            unknown_remembered: (seed % 2) as usize,
+            recent_max: (seed / 2 % 3) as usize,
+            waiting_max: 3 + (seed % 5) as usize,
+            orders_max: 1 + (seed % 3) as usize,
+            ids_remembered: 1 + (seed % 2) as usize,
+            ..JudgeOptions::default()
+        };
+        let kind = Kind { deletes: seed % 4 == 0, ..Kind::default() };
+        let events = random::history(seed, kind);
+        let (report, _) = judge(&events, &options);
+        tally.count(report.linearizable);
+        if let Some(known) = report.linearizable.known() {
+            assert_eq!(known, oracle(&events), "seed {seed} {options:?}:\n{}{report:#?}", shown(&events));
+        } else {
+            assert!(report.keys.undecided > 0 && !report.undecided.is_empty());
+        }
+    }
+    assert!(
+        tally.yes > cases() / 5 && tally.no > cases() / 5 && tally.undecided > cases() / 100,
+        "{tally:?}"
+    );
+}

@@ -1,0 +1,69 @@
+//! The oracle: tries every order that time allows, with no idea but the definition of linearizability.
+
+use super::super::*;
+
+/// What an operation did to a register.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Write(Option<String>),
+    Read(Option<String>),
+}
+
+/// An operation of known or unknown outcome.
+#[derive(Clone, Debug)]
+pub(super) struct Op {
+    pub(super) act: Act,
+    pub(super) began: u64,
+    /// `None`: it may have happened.
+    pub(super) ended: Option<u64>,
+}
+
+/// The quorum operations on `key` that matter, after these events.
+pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
+    let mut operations = Vec::new();
+    for (at, event) in events.iter().enumerate().filter(|(_, event)| event.phase == Phase::Invoke) {
+        if event.key != key || event.consistency != Consistency::Quorum {
+            continue;
+        }
+        let reply = events[at + 1..].iter().find(|other| other.client == event.client);
+        let ended = reply.filter(|reply| reply.phase == Phase::Ok).map(|reply| reply.i);
+        let failed = reply.is_some_and(|reply| reply.phase == Phase::Fail);
+        let act = match (event.op, ended) {
+            (OpKind::Get, None) => continue,
+            (OpKind::Get, Some(_)) => Act::Read(reply.and_then(|reply| reply.value.clone())),
+            (OpKind::Put | OpKind::Del, _) if failed => continue,
+            (OpKind::Put | OpKind::Del, _) => Act::Write(event.value.clone()),
+        };
+        operations.push(Op { act, began: event.i, ended });
+    }
+    operations
+}
+
+/// Whether any order of the operations explains what they returned.
+pub(super) fn is_linearizable(operations: &[Op]) -> bool {
+    extend(operations, &mut vec![false; operations.len()], &None)
+}
+
+fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> bool {
+    let left = || operations.iter().zip(&*placed).filter(|(_, placed)| !**placed).map(|(op, _)| op);
+    if left().all(|op| op.ended.is_none()) {
+        return true;
+    }
+    let first_end = left().filter_map(|op| op.ended).min().unwrap_or(u64::MAX);
+    let next: Vec<usize> =
+        (0..operations.len()).filter(|&at| !placed[at] && operations[at].began < first_end).collect();
+    for at in next {
+        let after = match &operations[at].act {
+            Act::Read(value) if value == state => state.clone(),
+            Act::Read(_) => continue,
+            Act::Write(value) => value.clone(),
+        };
+        placed[at] = true;
+        let explained = extend(operations, placed, &after);
+        placed[at] = false;
+        if explained {
+            return true;
+        }
+    }
+    false
+}

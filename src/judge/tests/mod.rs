@@ -1,0 +1,7 @@
+//! The judge from outside: scripts of known verdict, and agreement with an oracle that only tries every order.
+
+mod agree;
+mod brute;
+mod random;
+mod script;
+mod scripts;

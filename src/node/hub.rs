@@ -1,0 +1,54 @@
+//! Where what leaves the core goes: to members, to clients, to watchers, to the log.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use tracing::{debug, info};
+
+use super::book::AddressBook;
+use super::clock::Clock;
+use super::driver::Outlet;
+use super::peer::Link;
+use super::routes::Routes;
+use super::watch::{Watchers, json};
+use crate::replication::{Event, Message, NodeId, Reply, RequestId};
+use crate::wire::Response;
+
+/// The node's way out. Nothing here waits.
+#[derive(Debug)]
+pub(super) struct Hub {
+    pub(super) clock: Clock,
+    pub(super) book: Rc<AddressBook>,
+    /// To each other member.
+    pub(super) links: BTreeMap<NodeId, Rc<Link>>,
+    /// Requests that wait for the core's answer.
+    pub(super) routes: Routes,
+    pub(super) watchers: Watchers,
+}
+
+impl Outlet for Hub {
+    fn send(&mut self, to: NodeId, message: Message) {
+        if let Some(link) = self.links.get(&to) {
+            link.send(message);
+        }
+    }
+
+    fn reply(&mut self, request: RequestId, reply: Reply) {
+        let Some(route) = self.routes.take(request) else {
+            // The core answers each request once.
+            debug_assert!(false, "{request:?} was answered before");
+            debug!(?request, "a request was answered twice");
+            return;
+        };
+        let primary = match &reply {
+            Reply::Failed(failure) => failure.primary().and_then(|primary| self.book.get(primary)),
+            _ => None,
+        };
+        route.conn.answer(route.id, Response::Reply { reply, primary });
+    }
+
+    fn event(&mut self, event: Event) {
+        info!(event = %json(&event), "core");
+        self.watchers.tell_event(self.clock.now(), event);
+    }
+}

@@ -1,0 +1,197 @@
+//! The member listener: hears what the others say.
+#![expect(clippy::disallowed_methods, reason = "waits for members, with deadlines")]
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::FromPeer;
+use crate::node::book::AddressBook;
+use crate::node::clock::Clock;
+use crate::node::frames::{FrameReader, ReadError};
+use crate::node::gate::Gate;
+use crate::node::options::{Limits, Token};
+use crate::replication::NodeId;
+use crate::wire::{PROTOCOL_VERSION, PeerFrame};
+
+/// Connections at most: each member has one, and one that replaces it; the rest is room for strangers to be refused.
+const CONNECTIONS_MAX: u32 = 64;
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What all connections from members share.
+#[derive(Debug)]
+pub(in crate::node) struct PeerServer {
+    pub(in crate::node) id: NodeId,
+    /// All members, ascending.
+    pub(in crate::node) members: Vec<NodeId>,
+    pub(in crate::node) token: Option<Token>,
+    pub(in crate::node) limits: Limits,
+    pub(in crate::node) book: Rc<AddressBook>,
+    pub(in crate::node) clock: Clock,
+    /// To the node's loop.
+    pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
+    /// The connection of each member: a newer one ends the one before.
+    current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
+    connections: Cell<u32>,
+    gate: Gate,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("nothing was said for {} ms", .0.as_millis())]
+    NoHello(Duration),
+    #[error("a connection begins with a hello, and has one only")]
+    OutOfOrder,
+    #[error("it speaks protocol version {0}; this node speaks version {PROTOCOL_VERSION}")]
+    Version(u16),
+    #[error("the cluster token is missing or wrong")]
+    Token,
+    #[error("it means {to}, and this is {id}: is its --link {to}=... right?")]
+    NotMeant { to: NodeId, id: NodeId },
+    #[error("{0} is no other member of this cluster")]
+    Stranger(NodeId),
+    #[error("the members do not agree: {} there, {} here", listed(theirs), listed(ours))]
+    Members { theirs: Vec<NodeId>, ours: Vec<NodeId> },
+}
+
+impl PeerServer {
+    /// For one node.
+    pub(in crate::node) fn new(
+        id: NodeId,
+        members: Vec<NodeId>,
+        token: Option<Token>,
+        limits: Limits,
+        book: Rc<AddressBook>,
+        clock: Clock,
+        inputs: mpsc::Sender<FromPeer>,
+    ) -> Self {
+        Self {
+            id,
+            members,
+            token,
+            limits,
+            book,
+            clock,
+            inputs,
+            current: RefCell::default(),
+            connections: Cell::new(0),
+            gate: Gate::default(),
+        }
+    }
+
+    /// Takes members until it is dropped.
+    pub(in crate::node) async fn listen(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, addr)) if self.connections.get() < CONNECTIONS_MAX => {
+                    let server = self.clone();
+                    server.connections.set(server.connections.get() + 1);
+                    spawn_local(async move {
+                        if let Err(refused) = server.hear(stream, addr).await {
+                            server.log_refused(addr, &refused);
+                        }
+                        server.connections.set(server.connections.get() - 1);
+                    });
+                }
+                Ok((_, addr)) => self.log_refused(addr, &"too many connections"),
+                Err(error) => {
+                    if let Some(more) = self.gate.pass(self.clock.now()) {
+                        warn!(%error, more, "could not accept a member");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn hear(&self, stream: TcpStream, addr: SocketAddr) -> Result<(), Refused> {
+        let mut reader = FrameReader::<_, PeerFrame>::new(stream, self.limits.frame_timeout);
+        let patience = self.limits.hello_timeout;
+        let hello = timeout(patience, reader.next()).await.map_err(|_| Refused::NoHello(patience))??;
+        let Some(hello) = hello else { return Ok(()) };
+        let from = self.admit(hello)?;
+        reader.admit();
+        debug!(peer = %from, %addr, "member connected");
+        let replaced = self.replace(from);
+        let end = loop {
+            let frame = tokio::select! {
+                biased;
+                () = replaced.notified() => break Ok(()),
+                frame = reader.next() => frame,
+            };
+            let message = match frame {
+                Ok(Some(PeerFrame::Message(message))) => message,
+                Ok(Some(PeerFrame::Hello { .. })) => break Err(Refused::OutOfOrder),
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+            };
+            if self.inputs.send(FromPeer::Message { from, message }).await.is_err() {
+                break Ok(());
+            }
+        };
+        let mut current = self.current.borrow_mut();
+        if current.get(&from).is_some_and(|it| Rc::ptr_eq(it, &replaced)) {
+            current.remove(&from);
+        }
+        debug!(peer = %from, %addr, "member's connection ended");
+        end
+    }
+
+    /// Who it is, if it is who it should be.
+    fn admit(&self, hello: PeerFrame) -> Result<NodeId, Refused> {
+        let PeerFrame::Hello { version, token, from, to, members, client_addr } = hello else {
+            return Err(Refused::OutOfOrder);
+        };
+        if version != PROTOCOL_VERSION {
+            return Err(Refused::Version(version));
+        }
+        if !Token::admits(self.token.as_ref(), token.as_deref()) {
+            return Err(Refused::Token);
+        }
+        if to != self.id {
+            return Err(Refused::NotMeant { to, id: self.id });
+        }
+        if from == self.id || !self.members.contains(&from) {
+            return Err(Refused::Stranger(from));
+        }
+        if members != self.members {
+            return Err(Refused::Members { theirs: members, ours: self.members.clone() });
+        }
+        self.book.learn(from, client_addr);
+        Ok(from)
+    }
+
+    /// Makes this the member's connection; it is to end when the returned bell rings.
+    fn replace(&self, from: NodeId) -> Rc<Notify> {
+        let bell = Rc::new(Notify::new());
+        if let Some(older) = self.current.borrow_mut().insert(from, bell.clone()) {
+            older.notify_one();
+        }
+        bell
+    }
+
+    fn log_refused(&self, addr: SocketAddr, reason: &dyn std::fmt::Display) {
+        if let Some(more) = self.gate.pass(self.clock.now()) {
+            info!(peer = %addr, %reason, more, "member's connection closed");
+        }
+    }
+}
+
+fn listed(members: &[NodeId]) -> String {
+    let mut text = String::new();
+    for member in members {
+        let _ = write!(text, "{}{member}", if text.is_empty() { "" } else { "," });
+    }
+    text
+}

@@ -1,0 +1,33 @@
+//! Members to members: one connection for each direction.
+//!
+//! This node sends to a member on the connection that it opened ([`Link`]), and hears from it on the one that the
+//! member opened ([`PeerServer`]). So a one-way cut is a cut of one connection.
+
+mod incoming;
+mod outgoing;
+#[cfg(test)]
+mod tests;
+
+use crate::replication::{Message, NodeId};
+
+pub(super) use self::incoming::PeerServer;
+pub(super) use self::outgoing::{Dial, Link, SETTLED_AFTER};
+
+/// What the node's loop hears of other members.
+#[derive(Debug)]
+pub(super) enum FromPeer {
+    /// A member says something.
+    Message {
+        /// Who.
+        from: NodeId,
+        /// What.
+        message: Message,
+    },
+    /// This node's connection to a member stands, or is gone.
+    Link {
+        /// To whom.
+        to: NodeId,
+        /// Whether it stands.
+        up: bool,
+    },
+}

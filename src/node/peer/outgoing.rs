@@ -1,0 +1,244 @@
+//! This node's connection to one other member: kept up, and never in anybody's way.
+#![expect(clippy::disallowed_methods, reason = "opens connections, and waits between attempts")]
+
+use std::cell::Cell;
+use std::io;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, error, info};
+
+use super::FromPeer;
+use crate::node::clock::Clock;
+use crate::node::outbox::Outbox;
+use crate::replication::{Message, NodeId};
+use crate::wire::PeerFrame;
+
+/// Entries and snapshot chunks are dropped while this much waits; the core sends no more than its window anyway.
+const BULK_BYTES_MAX: usize = 4 << 20;
+/// What else members say is dropped only when this much waits: heartbeats, acknowledgements and votes are small, and
+/// still get a place behind a full window of entries.
+const CONTROL_BYTES_MAX: usize = BULK_BYTES_MAX + (256 << 10);
+/// The first pause after a connection failed; doubled each time.
+const BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// The longest pause between two attempts.
+const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// A connection that still stands after this long counts as up: one that is accepted only to be closed (by a proxy
+/// whose far end is gone, by a member that refuses the Hello) does not.
+pub(in crate::node) const SETTLED_AFTER: Duration = Duration::from_millis(10);
+/// After a connection stood for this long, the next failure begins again with the shortest pause.
+const STABLE_AFTER: Duration = Duration::from_secs(1);
+
+/// What waits to be sent to one member. Frames keep their order.
+#[derive(Debug)]
+pub(in crate::node) struct Link {
+    to: NodeId,
+    out: Outbox,
+    connected: Cell<bool>,
+    /// Messages dropped since the connection came up, because too much waited.
+    dropped: Cell<u64>,
+}
+
+impl Link {
+    /// A link to `to`, not connected.
+    pub(in crate::node) fn new(to: NodeId) -> Self {
+        Self { to, out: Outbox::default(), connected: Cell::new(false), dropped: Cell::new(0) }
+    }
+
+    /// Sends, or drops if there is no connection or too much waits: the protocol repeats what matters.
+    pub(in crate::node) fn send(&self, message: Message) {
+        if !self.connected.get() {
+            return;
+        }
+        let max = if is_bulk(&message) { BULK_BYTES_MAX } else { CONTROL_BYTES_MAX };
+        if self.out.bytes() > max {
+            self.dropped.set(self.dropped.get() + 1);
+            return;
+        }
+        if let Err(error) = self.out.push(&PeerFrame::Message(message)) {
+            error!(peer = %self.to, %error, "a message could not be sent");
+        }
+    }
+}
+
+fn is_bulk(message: &Message) -> bool {
+    matches!(message, Message::Append { .. } | Message::SnapshotChunk { .. })
+}
+
+/// Keeps one [`Link`] connected.
+#[derive(Debug)]
+pub(in crate::node) struct Dial {
+    /// The link.
+    pub(in crate::node) link: Rc<Link>,
+    /// Where the member is reached.
+    pub(in crate::node) addr: String,
+    /// Opens each connection.
+    pub(in crate::node) hello: PeerFrame,
+    /// Tells the node's loop whether the link stands.
+    pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
+    /// A connection that takes nothing of what waits for this long is given up.
+    pub(in crate::node) write_timeout: Duration,
+    /// A connection counts as up when it has stood for this long: [`SETTLED_AFTER`].
+    pub(in crate::node) settled_after: Duration,
+    pub(in crate::node) clock: Clock,
+}
+
+impl Dial {
+    /// Connects, and connects again, for ever.
+    pub(in crate::node) async fn run(self, seed: u64) {
+        let mut backoff = Backoff::new(seed);
+        loop {
+            let since = self.clock.now();
+            let to = self.link.to;
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.addr)).await {
+                Ok(Ok(stream)) => {
+                    let end = self.hold(stream).await;
+                    let dropped = self.link.dropped.take();
+                    debug!(peer = %to, addr = %self.addr, %end, dropped, "link ended");
+                }
+                Ok(Err(error)) => debug!(peer = %to, addr = %self.addr, %error, "link cannot connect"),
+                Err(_) => debug!(peer = %to, addr = %self.addr, "link cannot connect: no answer"),
+            }
+            if self.clock.now().saturating_sub(since) >= STABLE_AFTER {
+                backoff.reset();
+            }
+            sleep(backoff.next()).await;
+        }
+    }
+
+    /// Writes to the connection until it ends.
+    async fn hold(&self, stream: TcpStream) -> io::Error {
+        let _ = stream.set_nodelay(true);
+        let (source, mut sink) = stream.into_split();
+        self.link.out.reset();
+        if let Err(error) = self.link.out.push(&self.hello) {
+            return io::Error::new(io::ErrorKind::InvalidInput, error);
+        }
+        self.link.connected.set(true);
+        let mut up = false;
+        let end = {
+            let mut writer = pin!(self.link.out.write_to(&mut sink, self.write_timeout));
+            let mut end = pin!(closed(source));
+            let mut settled = pin!(sleep(self.settled_after));
+            loop {
+                tokio::select! {
+                    written = &mut writer => {
+                        break written.err().unwrap_or_else(|| io::ErrorKind::BrokenPipe.into());
+                    }
+                    error = &mut end => break error,
+                    () = &mut settled, if !up => {
+                        up = true;
+                        info!(peer = %self.link.to, addr = %self.addr, "link up");
+                        self.tell(up).await;
+                    }
+                }
+            }
+        };
+        self.link.connected.set(false);
+        self.link.out.reset();
+        if up {
+            info!(peer = %self.link.to, addr = %self.addr, reason = %end, "link down");
+            self.tell(false).await;
+        }
+        end
+    }
+
+    async fn tell(&self, up: bool) {
+        // The loop ends only with the process.
+        let _ = self.inputs.send(FromPeer::Link { to: self.link.to, up }).await;
+    }
+}
+
+/// Waits for the end of a connection on which the other side never says anything.
+async fn closed(mut source: impl AsyncRead + Unpin) -> io::Error {
+    let mut byte = [0];
+    match source.read(&mut byte).await {
+        Ok(0) => io::Error::new(io::ErrorKind::UnexpectedEof, "closed by the other side"),
+        Ok(_) => io::Error::new(io::ErrorKind::InvalidData, "the other side is no member: it answers"),
+        Err(error) => error,
+    }
+}
+
+/// Pauses between attempts: doubling, capped, and never quite the same at two members.
+#[derive(Debug)]
+struct Backoff {
+    base: Duration,
+    rng: SmallRng,
+}
+
+impl Backoff {
+    fn new(seed: u64) -> Self {
+        Self { base: BACKOFF_MIN, rng: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// Between half of the present step and all of it; the next step is twice as long.
+    fn next(&mut self) -> Duration {
+        let pause = self.base.mul_f64(self.rng.random_range(0.5..=1.0));
+        self.base = (self.base * 2).min(BACKOFF_MAX);
+        pause
+    }
+
+    fn reset(&mut self) {
+        self.base = BACKOFF_MIN;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::replication::{Entry, Epoch, Op, Position};
+
+    fn append(bytes: usize) -> Message {
+        let at = Position::new(Epoch::new(1, NodeId(1)), 1);
+        let op = Op::Put { key: Bytes::from_static(b"k"), value: Bytes::from(vec![7; bytes]) };
+        Message::Append { epoch: at.epoch, prev: Position::ZERO, entries: vec![Entry { at, op }], commit: 0 }
+    }
+
+    fn heartbeat() -> Message {
+        Message::Heartbeat { epoch: Epoch::new(1, NodeId(1)), last: 1, commit: 1, sent: 1 }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_second_and_begin_again() {
+        let mut backoff = Backoff::new(1);
+        let pauses: Vec<Duration> = (0..12).map(|_| backoff.next()).collect();
+        assert!(pauses[0] >= BACKOFF_MIN / 2 && pauses[0] <= BACKOFF_MIN, "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= BACKOFF_MAX), "{pauses:?}");
+        assert!(pauses[8..].iter().all(|pause| *pause >= BACKOFF_MAX / 2), "{pauses:?}");
+        backoff.reset();
+        assert!(backoff.next() <= BACKOFF_MIN);
+        let mut other = Backoff::new(2);
+        assert_ne!((0..12).map(|_| other.next()).collect::<Vec<_>>(), pauses);
+    }
+
+    #[test]
+    fn heartbeats_find_a_place_behind_a_full_window_and_all_is_bounded() {
+        let link = Link::new(NodeId(2));
+        link.send(append(10));
+        assert_eq!(link.out.bytes(), 0, "there is no connection");
+        link.connected.set(true);
+        for _ in 0..10 {
+            link.send(append(1 << 20));
+        }
+        let full = link.out.bytes();
+        assert!(full > BULK_BYTES_MAX && full < CONTROL_BYTES_MAX, "{full}");
+        assert_eq!(link.dropped.get(), 6);
+        link.send(heartbeat());
+        assert!(link.out.bytes() > full && link.dropped.get() == 6);
+        for _ in 0..CONTROL_BYTES_MAX - BULK_BYTES_MAX {
+            link.send(heartbeat());
+        }
+        assert!(link.out.bytes() < CONTROL_BYTES_MAX + 100, "{}", link.out.bytes());
+    }
+}

@@ -1,0 +1,338 @@
+//! The client listener: one task for each connection, which none of the others notices.
+//!
+//! A connection begins with a Hello (version, token) within the hello timeout. After that, requests are handed to the
+//! node's loop as they come, and answers are written as they come back. Whoever breaks the protocol is told why in one
+//! last frame, and closed; it costs one log line.
+#![expect(clippy::disallowed_methods, reason = "waits for clients, with deadlines")]
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use super::book::AddressBook;
+use super::clock::Clock;
+use super::conn::Conn;
+use super::frames::{FrameReader, ReadError};
+use super::gate::Gate;
+use super::options::{Limits, Token};
+use crate::replication::{Command, Failure, NodeId, Reply};
+use crate::wire::{
+    ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN, check_limits,
+};
+
+/// A request that is larger than this takes its share of [`LARGE_REQUESTS_BYTES_MAX`] until it is answered. Smaller
+/// ones are bounded by their number.
+const LARGE_REQUEST_BYTES: usize = 4 << 10;
+/// Bytes of large requests under way, all connections together; more are not read until some are answered.
+pub(super) const LARGE_REQUESTS_BYTES_MAX: usize = 64 << 20;
+/// How long a listener waits after it could not accept (too many open files, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long, and how much, is still read from somebody who has been told goodbye, so that they can read it.
+const LINGER: Duration = Duration::from_millis(500);
+const LINGER_BYTES_MAX: usize = 1 << 20;
+
+/// What a client wants of the node's loop.
+#[derive(Debug)]
+pub(super) struct FromClient {
+    /// Who.
+    pub(super) conn: Rc<Conn>,
+    /// The client's name for the request.
+    pub(super) id: u64,
+    /// What.
+    pub(super) ask: Ask,
+}
+
+/// See [`FromClient`].
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Something of the store, within the limits, and its share of the memory for large requests.
+    Do(Command, Option<OwnedSemaphorePermit>),
+    /// The status, once.
+    Status,
+    /// The status at each interval, and events.
+    Watch(Duration),
+}
+
+/// What all client connections share.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) id: NodeId,
+    pub(super) token: Option<Token>,
+    pub(super) limits: Limits,
+    pub(super) book: Rc<AddressBook>,
+    pub(super) clock: Clock,
+    /// To the node's loop.
+    pub(super) requests: mpsc::Sender<FromClient>,
+    /// Open connections.
+    connections: Rc<Connections>,
+    /// Rung once, when every connection is to end.
+    stopping: Notify,
+    /// Bytes of answers that wait on all connections.
+    answers: Rc<Cell<usize>>,
+    large: Arc<Semaphore>,
+    gate: Gate,
+}
+
+/// Why a connection was ended by this side.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("{0}")]
+    Read(#[from] ReadError),
+    #[error("nothing was said for {} ms; a connection begins with a hello", .0.as_millis())]
+    NoHello(Duration),
+    #[error("a connection begins with a hello")]
+    RequestFirst,
+    #[error("a hello was said already")]
+    HelloAgain,
+    #[error("protocol version {0} is not spoken here; this node speaks version {PROTOCOL_VERSION}")]
+    Version(u16),
+    #[error("the cluster token is missing or wrong")]
+    Token,
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+/// How a connection ended.
+enum Ended {
+    /// The client closed it, and has its answers.
+    Closed,
+    /// The node closed it and has said why.
+    Told,
+    /// It broke the protocol.
+    Broken(Broken),
+    /// It could not be written to.
+    Write(io::Error),
+}
+
+impl Server {
+    /// For one node.
+    pub(super) fn new(
+        id: NodeId,
+        token: Option<Token>,
+        limits: Limits,
+        book: Rc<AddressBook>,
+        clock: Clock,
+        requests: mpsc::Sender<FromClient>,
+    ) -> Self {
+        Self {
+            id,
+            token,
+            limits,
+            book,
+            clock,
+            requests,
+            connections: Rc::default(),
+            stopping: Notify::new(),
+            answers: Rc::default(),
+            large: Arc::new(Semaphore::new(LARGE_REQUESTS_BYTES_MAX)),
+            gate: Gate::default(),
+        }
+    }
+
+    /// Takes clients until it is dropped. Connections that stand go on without it.
+    pub(super) async fn listen(self: Rc<Self>, listener: TcpListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, addr)) if self.connections.open.get() < self.limits.connections_max => {
+                    let counted = Counted::new(self.connections.clone());
+                    let server = self.clone();
+                    spawn_local(async move {
+                        server.serve(stream, addr).await;
+                        drop(counted);
+                    });
+                }
+                Ok((stream, addr)) => self.turn_away(&stream, addr),
+                Err(error) => {
+                    if let Some(more) = self.gate.pass(self.clock.now()) {
+                        warn!(%error, more, "could not accept a client");
+                    }
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Client connections open.
+    pub(super) fn connections(&self) -> u32 {
+        self.connections.open.get()
+    }
+
+    /// Tells every client that the node stops, after what waits for them already, and waits until all are gone.
+    pub(super) async fn say_goodbye(&self) {
+        self.stopping.notify_waiters();
+        while self.connections.open.get() > 0 {
+            self.connections.none.notified().await;
+        }
+    }
+
+    /// One frame that says why, as far as it can be written at once.
+    fn turn_away(&self, stream: &TcpStream, addr: SocketAddr) {
+        let reason = format!(
+            "{} connections are open, and that is the limit; try again later",
+            self.limits.connections_max
+        );
+        if let Ok(frame) = crate::wire::encode(&NodeFrame::Goodbye { reason }) {
+            // A fresh socket's buffer is empty: this goes out whole, or the connection is of no use anyway.
+            let _ = stream.try_write(&frame);
+        }
+        if let Some(more) = self.gate.pass(self.clock.now()) {
+            warn!(client = %addr, limit = self.limits.connections_max, more, "client turned away: too many connections");
+        }
+    }
+
+    async fn serve(&self, stream: TcpStream, addr: SocketAddr) {
+        // Answers are written in batches already; waiting for more of them helps nobody.
+        let _ = stream.set_nodelay(true);
+        let (source, mut sink) = stream.into_split();
+        let conn = Rc::new(Conn::new(addr, self.answers.clone()));
+        let mut reader = FrameReader::new(source, self.limits.frame_timeout);
+        let mut writer = pin!(conn.out.write_to(&mut sink, self.limits.write_timeout));
+        let ended = tokio::select! {
+            taken = self.take_requests(&mut reader, &conn) => {
+                taken.map_or_else(Ended::Broken, |()| Ended::Closed)
+            }
+            written = &mut writer => written.map_or_else(Ended::Write, |()| Ended::Told),
+            () = self.stopping.notified() => Ended::Broken(Broken::Stopping),
+        };
+        match ended {
+            Ended::Told => {}
+            Ended::Write(error) => self.log_end(addr, &error),
+            Ended::Closed => {
+                conn.out.finish();
+                let _ = writer.await;
+            }
+            Ended::Broken(broken) => {
+                if !matches!(broken, Broken::Stopping) {
+                    self.log_end(addr, &broken);
+                }
+                conn.goodbye(broken.to_string());
+                if writer.await.is_ok() {
+                    let _ = timeout(LINGER, reader.discard(LINGER_BYTES_MAX)).await;
+                }
+            }
+        }
+        // Whoever still holds the connection (a request under way, a watch) finds it finished.
+        conn.out.finish();
+    }
+
+    async fn take_requests(
+        &self,
+        reader: &mut FrameReader<impl AsyncRead + Unpin, ClientFrame>,
+        conn: &Rc<Conn>,
+    ) -> Result<(), Broken> {
+        let patience = self.limits.hello_timeout;
+        let hello = timeout(patience, reader.next()).await.map_err(|_| Broken::NoHello(patience))??;
+        let Some(hello) = hello else { return Ok(()) };
+        self.greet(&hello, conn)?;
+        reader.admit();
+        while let Some(frame) = reader.next().await? {
+            let ClientFrame::Request { id, request } = frame else { return Err(Broken::HelloAgain) };
+            self.take(id, request, conn).await?;
+            conn.room(self.limits.in_flight_max).await;
+        }
+        // The client may have closed its sending half only.
+        conn.all_answered().await;
+        Ok(())
+    }
+
+    fn greet(&self, hello: &ClientFrame, conn: &Conn) -> Result<(), Broken> {
+        let ClientFrame::Hello { version, token } = hello else { return Err(Broken::RequestFirst) };
+        if *version != PROTOCOL_VERSION {
+            return Err(Broken::Version(*version));
+        }
+        if !Token::admits(self.token.as_ref(), token.as_deref()) {
+            return Err(Broken::Token);
+        }
+        debug!(client = %conn.addr, "client connected");
+        let welcome =
+            NodeFrame::Welcome { version: PROTOCOL_VERSION, node: self.id, members: self.book.all() };
+        conn.say(&welcome);
+        Ok(())
+    }
+
+    async fn take(&self, id: u64, request: Request, conn: &Rc<Conn>) -> Result<(), Broken> {
+        let ask = match request {
+            Request::Do(command) => {
+                conn.asked();
+                if let Err(limit) = check_limits(&command) {
+                    let reply = Reply::Failed(Failure::Invalid(limit.to_string()));
+                    conn.answer(id, Response::Reply { reply, primary: None });
+                    return Ok(());
+                }
+                let held = self.hold(&command).await;
+                Ask::Do(command, held)
+            }
+            Request::Status => {
+                conn.asked();
+                Ask::Status
+            }
+            Request::Watch { interval_ms } => {
+                Ask::Watch(Duration::from_millis(u64::from(interval_ms.max(WATCH_INTERVAL_MS_MIN))))
+            }
+        };
+        let request = FromClient { conn: conn.clone(), id, ask };
+        self.requests.send(request).await.map_err(|_| Broken::Stopping)
+    }
+
+    /// A large request's share of the memory for them; waits until it is free.
+    async fn hold(&self, command: &Command) -> Option<OwnedSemaphorePermit> {
+        let Command::Write { op, .. } = command else { return None };
+        let bytes = match op {
+            crate::replication::Op::Put { key, value } => key.len() + value.len(),
+            crate::replication::Op::Del { key } => key.len(),
+            crate::replication::Op::Noop => 0,
+        };
+        if bytes <= LARGE_REQUEST_BYTES {
+            return None;
+        }
+        let bytes = u32::try_from(bytes).expect("checked against the limits");
+        self.large.clone().acquire_many_owned(bytes).await.ok()
+    }
+
+    fn log_end(&self, addr: SocketAddr, reason: &dyn std::fmt::Display) {
+        if let Some(more) = self.gate.pass(self.clock.now()) {
+            info!(client = %addr, %reason, more, "client closed");
+        }
+    }
+}
+
+/// How many connections are open.
+#[derive(Debug, Default)]
+struct Connections {
+    open: Cell<u32>,
+    /// Rung when the last one ends.
+    none: Notify,
+}
+
+/// Counts one connection as long as it lives.
+struct Counted(Rc<Connections>);
+
+impl Counted {
+    fn new(connections: Rc<Connections>) -> Self {
+        connections.open.set(connections.open.get() + 1);
+        Self(connections)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        if self.0.open.get() == 0 {
+            self.0.none.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! A log as lines of text, for people and for tests.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::error::StorageError;
+use super::home::{Home, META};
+use super::meta::Meta;
+use super::record::{Kind, Record};
+use super::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
+
+/// At most this many bytes of a key or value are shown.
+const SHOWN_BYTES: usize = 32;
+
+/// Writes what is in the data directory `dir`, a line at a time: the meta file's facts, then each segment and its
+/// records with offset, length, position and operation. Takes no lock and changes nothing, so it may look at a
+/// store in use; what is just being written shows as a bad record at the end. A bad record ends its segment.
+///
+/// # Errors
+/// If there is no store, its meta file or a segment's header is bad, or the disk cannot be read.
+pub fn dump(disk: Arc<dyn Disk>, dir: &Path, mut line: impl FnMut(String)) -> Result<(), StorageError> {
+    let home = Home { disk, dir: dir.to_owned() };
+    let Some(meta) = Meta::load(&home)? else {
+        return Err(StorageError::corrupt(&dir.join(META), 0, "there is no meta file, so no store"));
+    };
+    let learner = if meta.promise.learner { " learner" } else { "" };
+    let (node, promised, base) = (meta.node, meta.promise.epoch, meta.base);
+    line(format!(
+        "meta: node {node} generation {} promised {promised}{learner} base {base}",
+        meta.generation
+    ));
+    for &(epoch, first) in meta.lineage.spans() {
+        line(format!("lineage: {epoch} from {first}"));
+    }
+    let log_dir = home.log_dir(meta.generation);
+    let mut numbers: Vec<_> =
+        home.list(&log_dir)?.iter().filter_map(|name| segment::number_of(name)).collect();
+    numbers.sort_unstable();
+    for number in numbers {
+        let path = log_dir.join(segment::file_name(number));
+        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
+        let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+        let segment = Segment { number, first: 0, path, file };
+        segment.check_header(meta.generation)?;
+        line(format!("segment {number}: {bytes} bytes"));
+        dump_records(Piece { segment: segment.into(), bytes: bytes.max(HEADER_BYTES) }, &mut line)?;
+    }
+    Ok(())
+}
+
+fn dump_records(piece: Piece, line: &mut impl FnMut(String)) -> Result<(), StorageError> {
+    let end = piece.bytes;
+    let mut scan = Scan::new(piece);
+    loop {
+        match scan.next()? {
+            Step::End => return Ok(()),
+            Step::Record(offset, record) => line(describe(offset, &record)),
+            Step::Bad(offset, flaw) => {
+                line(format!("  {offset} +{}: bad: {flaw}", end - offset));
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn describe(offset: u32, record: &Record<'_>) -> String {
+    let mut text = format!("  {offset} +{} {} ", record.bytes(), record.at);
+    let done = match record.kind {
+        Kind::Noop => write!(text, "noop"),
+        Kind::Put => write!(text, "put {} = {}", shown(record.key), shown(record.value)),
+        Kind::Del => write!(text, "del {}", shown(record.key)),
+    };
+    done.expect("strings take everything");
+    text
+}
+
+/// The beginning of a key or value, with everything that is not plain text escaped.
+fn shown(bytes: &[u8]) -> String {
+    let beginning = &bytes[..bytes.len().min(SHOWN_BYTES)];
+    let more = if bytes.len() > SHOWN_BYTES { format!("… ({} bytes)", bytes.len()) } else { String::new() };
+    format!("\"{}\"{more}", beginning.escape_ascii())
+}

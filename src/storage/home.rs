@@ -1,0 +1,179 @@
+//! The data directory: what is where in it, and how its small files are read and replaced.
+//!
+//! ```text
+//! lock                      held by the process that has the store open
+//! meta                      promise, lineage, which log counts (see meta.rs)
+//! log-00000001/             the log of generation 1: a full resync starts the next generation beside it
+//!   00000001.log            its segments
+//! rollback/1@n1-412.jsonl   entries that a full resync discarded
+//! ```
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{Disk, Lock, LockOutcome};
+use super::error::StorageError;
+
+/// The meta file's name.
+pub(super) const META: &str = "meta";
+/// The directory of rollback files.
+pub(super) const ROLLBACK: &str = "rollback";
+/// What a file is called until it is whole.
+const PART: &str = ".part";
+const LOCK: &str = "lock";
+
+/// The data directory on its disk.
+#[derive(Clone, Debug)]
+pub(super) struct Home {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+}
+
+/// The name of the directory that holds a log.
+pub(super) fn log_name(generation: u64) -> String {
+    format!("log-{generation:08}")
+}
+
+/// The generation in the name of a log's directory.
+pub(super) fn generation_of(name: &str) -> Option<u64> {
+    let generation = name.strip_prefix("log-")?.parse().ok()?;
+    (log_name(generation) == name).then_some(generation)
+}
+
+impl Home {
+    /// The directory, created if it is not there, and its lock.
+    pub(super) fn enter(disk: Arc<dyn Disk>, dir: &Path) -> Result<(Self, Lock), StorageError> {
+        let home = Self { disk, dir: dir.to_owned() };
+        home.ensure_dir(dir)?;
+        let path = dir.join(LOCK);
+        match home.disk.lock(&path).map_err(|e| StorageError::io("lock", &path, e))? {
+            LockOutcome::Taken(lock) => Ok((home, lock)),
+            LockOutcome::Held(pid) => Err(StorageError::Locked { dir: home.dir, pid }),
+        }
+    }
+
+    /// Where a generation's log is.
+    pub(super) fn log_dir(&self, generation: u64) -> PathBuf {
+        self.dir.join(log_name(generation))
+    }
+
+    /// Creates a directory that may be there already, durably, with the directories above it.
+    pub(super) fn ensure_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        let parent = match dir.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+            None => return Ok(()),
+        };
+        match self.disk.create_dir(dir) {
+            Ok(()) => {}
+            // An earlier start may have created it and lost power before its name was durable.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                if self.disk.list(dir).is_err_and(|e| e.kind() == ErrorKind::NotADirectory) {
+                    return Err(StorageError::NotDirectory { dir: dir.to_owned() });
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {
+                return Err(StorageError::NotDirectory { dir: dir.to_owned() });
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound && parent != Path::new(".") => {
+                self.ensure_dir(parent)?;
+                self.disk.create_dir(dir).map_err(|e| StorageError::io("create directory", dir, e))?;
+            }
+            Err(error) => return Err(StorageError::io("create directory", dir, error)),
+        }
+        self.sync_dir(parent)
+    }
+
+    /// The names in a directory.
+    pub(super) fn list(&self, dir: &Path) -> Result<Vec<String>, StorageError> {
+        self.disk.list(dir).map_err(|e| StorageError::io("list", dir, e))
+    }
+
+    /// Makes the names in a directory durable.
+    pub(super) fn sync_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        self.disk.sync_dir(dir).map_err(|e| StorageError::io("sync", dir, e))
+    }
+
+    /// A whole file of at most `bytes_max`; `None` if it is not there.
+    pub(super) fn read(&self, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StorageError> {
+        let io = |op| move |e| StorageError::io(op, path, e);
+        let file = match self.disk.open(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(io("open"))?,
+        };
+        let len = file.size().map_err(io("read"))?;
+        if len > bytes_max {
+            let what = format!("the file has {len} bytes, more than the {bytes_max} that it may have");
+            return Err(StorageError::corrupt(path, bytes_max, what));
+        }
+        let mut bytes = vec![0; usize::try_from(len).expect("bounded above")];
+        let read = file.read_at(&mut bytes, 0).map_err(io("read"))?;
+        bytes.truncate(read);
+        Ok(Some(bytes))
+    }
+
+    /// Puts a whole file in the place of the one called `name`, if any: written beside, synced, renamed, and the
+    /// directory synced. After a crash the one or the other is there, whole.
+    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let part = self.dir.join(format!("{name}{PART}"));
+        let file = self.disk.create(&part).map_err(|e| StorageError::io("create", &part, e))?;
+        file.write_at(bytes, 0).map_err(|e| StorageError::io("write", &part, e))?;
+        file.sync().map_err(|e| StorageError::io("sync", &part, e))?;
+        self.finish_part(&self.dir, name)
+    }
+
+    /// Where a file is written before [`finish_part`](Self::finish_part) gives it its name.
+    pub(super) fn part(dir: &Path, name: &str) -> PathBuf {
+        dir.join(format!("{name}{PART}"))
+    }
+
+    /// Gives a file that is whole and synced its name.
+    pub(super) fn finish_part(&self, dir: &Path, name: &str) -> Result<(), StorageError> {
+        let part = Self::part(dir, name);
+        self.disk.rename(&part, &dir.join(name)).map_err(|e| StorageError::io("rename", &part, e))?;
+        self.sync_dir(dir)
+    }
+
+    /// Removes the files in `dir` that never became whole.
+    pub(super) fn remove_parts(&self, dir: &Path) -> Result<(), StorageError> {
+        for name in self.list(dir)? {
+            if name.ends_with(PART) {
+                let path = dir.join(name);
+                self.disk.remove_file(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the directory of a log that does not count (any more).
+    pub(super) fn remove_log(&self, generation: u64) -> Result<(), StorageError> {
+        let dir = self.log_dir(generation);
+        for name in self.list(&dir)? {
+            let path = dir.join(name);
+            self.disk.remove_file(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+        }
+        self.disk.remove_dir(&dir).map_err(|e| StorageError::io("remove", &dir, e))?;
+        self.sync_dir(&self.dir)
+    }
+
+    /// The generations of the logs that are there, counting or not.
+    pub(super) fn generations(&self) -> Result<Vec<u64>, StorageError> {
+        Ok(self.list(&self.dir)?.iter().filter_map(|name| generation_of(name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generations_are_read_back_from_names() {
+        for generation in [1, 99_999_999, 100_000_000, u64::MAX] {
+            assert_eq!(generation_of(&log_name(generation)), Some(generation));
+        }
+        for name in ["log-1", "log-+0000001", "log-", "log-00000001.old", "rollback"] {
+            assert_eq!(generation_of(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What the disk is asked to do, and what it has done.
+
+use bytes::Bytes;
+
+use super::index::Slot;
+use super::recovery::Contents;
+use super::segment::Piece;
+use crate::replication::{Entry, Lineage, LogId, Position, Promise, Rollback, SnapshotId};
+
+/// Something for the [`Writer`](super::Writer); the effects of the same names, word for word.
+#[derive(Debug)]
+pub enum Job {
+    /// Append to the log.
+    Append {
+        /// The log; entries for one that has been replaced are dropped.
+        log: LogId,
+        /// Contiguous entries that follow what was appended before.
+        entries: Vec<Entry>,
+    },
+    /// Make a promise durable, in every durability mode.
+    Save {
+        /// What to save.
+        promise: Promise,
+    },
+    /// Begin to receive a state beside the present one. Discards what was begun before.
+    InstallBegin {
+        /// Names the installation.
+        id: SnapshotId,
+    },
+    /// Add records to the state being received.
+    InstallChunk {
+        /// Which; must have been begun.
+        id: SnapshotId,
+        /// Records, in log order.
+        entries: Vec<Entry>,
+    },
+    /// Put the received state in place of the present one.
+    InstallCommit {
+        /// Which; must have been begun.
+        id: SnapshotId,
+        /// The name of the new log. From now on only appends that name it count.
+        log: LogId,
+        /// Where it ends.
+        at: Position,
+        /// Its lineage up to there.
+        lineage: Lineage,
+        /// The last position that the present log shares with it; what follows goes to `rollback/` first.
+        fork: Position,
+    },
+    /// Give up an installation, if it was begun.
+    InstallAbort {
+        /// Which.
+        id: SnapshotId,
+    },
+}
+
+/// A job that is done, one for each job, in their order. For [`Store::apply`](super::Store::apply), which tells
+/// what the core is to hear of it.
+#[derive(Debug)]
+pub struct Done(pub(super) Outcome);
+
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// Nothing that anybody need hear of.
+    Quiet,
+    Appended(Appended),
+    Saved(Promise),
+    Installed {
+        id: SnapshotId,
+        log: LogId,
+        rollback: Option<Rollback>,
+        contents: Box<Contents>,
+    },
+}
+
+/// Entries that are durable.
+#[derive(Debug)]
+pub(super) struct Appended {
+    pub(super) log: LogId,
+    /// The position of the last.
+    pub(super) last: Position,
+    /// Those that opened an epoch.
+    pub(super) opened: Vec<Position>,
+    /// Keys and where their records are, in order.
+    pub(super) slots: Vec<(Bytes, Slot)>,
+    /// The segments that grew or began, with their new lengths.
+    pub(super) grown: Vec<Piece>,
+    pub(super) records: u64,
+}
+
+impl Job {
+    /// How many bytes of memory it holds, roughly.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } | Self::InstallChunk { entries, .. } => {
+                entries.iter().map(Entry::weight).sum()
+            }
+            _ => 0,
+        }
+    }
+}

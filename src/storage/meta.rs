@@ -1,0 +1,200 @@
+//! The meta file: what a member must remember besides the entries of its log, and which log counts.
+//!
+//! One line that names the format and a checksum, then JSON, so that a person may read it:
+//!
+//! ```text
+//! kvlab-meta 1 5f3a09c1
+//! {"node":"n2","generation":1,"promise":{"epoch":"3@n1","learner":false}, …}
+//! ```
+//!
+//! It is small and replaced as a whole (written beside, synced, renamed, directory synced), so that a crash leaves
+//! the old one or the new one.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::StorageError;
+use super::home::{Home, META};
+use super::segment::FORMAT;
+use crate::replication::{Lineage, NodeId, Position, Promise};
+
+/// No meta file is longer. A terabyte of log needs a tenth of it.
+const META_BYTES_MAX: u64 = 4 << 20;
+const TITLE: &str = "kvlab-meta";
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Meta {
+    /// Whose store this is.
+    pub(super) node: NodeId,
+    /// Which log counts: the one in `log-<generation>`. Replacing this number is what installs a full resync.
+    pub(super) generation: u64,
+    /// The last promise saved.
+    pub(super) promise: Promise,
+    /// Up to here the log came from elsewhere and may have gaps; from the next seq on it has none. `0@n0/0` for a
+    /// log that began here.
+    pub(super) base: Position,
+    /// The lineage up to `base`. What comes after is in the log itself.
+    pub(super) lineage: Lineage,
+    /// The segments as of when this was written, and up to where each was synced. All but the last were closed.
+    pub(super) segments: Vec<SyncedTo>,
+}
+
+/// What is known to be durable of one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SyncedTo {
+    /// The segment's number.
+    pub(super) segment: u32,
+    /// Bytes from its beginning.
+    pub(super) bytes: u64,
+}
+
+impl Meta {
+    /// Reads the meta file; `None` if there is none.
+    pub(super) fn load(home: &Home) -> Result<Option<Self>, StorageError> {
+        let path = home.dir.join(META);
+        let Some(bytes) = home.read(&path, META_BYTES_MAX)? else { return Ok(None) };
+        match parse(&bytes) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(Unreadable::Version(found)) => {
+                Err(StorageError::Version { file: path, found, known: FORMAT })
+            }
+            Err(Unreadable::Corrupt(what)) => Err(StorageError::corrupt(&path, 0, what)),
+        }
+    }
+
+    /// Replaces the meta file, durably and atomically.
+    pub(super) fn save(&self, home: &Home) -> Result<(), StorageError> {
+        home.replace(META, &self.to_bytes())
+    }
+
+    /// What must hold whatever the checksum says, and before anything is saved that will be checked for it.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let (base, spans) = (self.base, self.lineage.spans());
+        if Lineage::from_spans(spans.to_vec()).is_none() {
+            return Err("the lineage does not ascend");
+        }
+        if !self.lineage.contains(base, base.seq) || spans.last().is_some_and(|span| span.1 > base.seq) {
+            return Err("the base is not the end of the lineage");
+        }
+        if self.segments.is_empty() || !self.segments.windows(2).all(|w| w[0].segment < w[1].segment) {
+            return Err("the segments do not ascend");
+        }
+        Ok(())
+    }
+
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut body = serde_json::to_vec_pretty(self).expect("plain data becomes JSON");
+        body.push(b'\n');
+        let mut bytes = format!("{TITLE} {FORMAT} {:08x}\n", checksum(FORMAT, &body)).into_bytes();
+        bytes.append(&mut body);
+        bytes
+    }
+}
+
+#[derive(Debug)]
+enum Unreadable {
+    Version(u32),
+    Corrupt(String),
+}
+
+fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
+    let corrupt = |what: &str| Unreadable::Corrupt(what.to_owned());
+    let title = || {
+        let end = bytes.iter().position(|&byte| byte == b'\n')?;
+        let (line, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]);
+        let (version, crc) = line.strip_prefix(TITLE)?.strip_prefix(' ')?.split_once(' ')?;
+        let crc = u32::from_str_radix(crc, 16).ok().filter(|n| format!("{n:08x}") == crc)?;
+        Some((version.parse().ok()?, crc, body))
+    };
+    let Some((version, crc, body)) = title() else { return Err(corrupt("this is not a kvlab meta file")) };
+    if crc != checksum(version, body) {
+        return Err(corrupt("the meta file's checksum does not match"));
+    }
+    if version != FORMAT {
+        return Err(Unreadable::Version(version));
+    }
+    let meta: Meta = serde_json::from_slice(body).map_err(|e| Unreadable::Corrupt(e.to_string()))?;
+    meta.check().map_err(corrupt)?;
+    Ok(meta)
+}
+
+fn checksum(version: u32, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&version.to_le_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::replication::Epoch;
+
+    fn meta() -> Meta {
+        let epochs = [Epoch::new(1, NodeId(1)), Epoch::new(3, NodeId(2))];
+        Meta {
+            node: NodeId(2),
+            generation: 4,
+            promise: Promise { epoch: Epoch::new(5, NodeId(3)), learner: true },
+            base: Position::new(epochs[1], 20),
+            lineage: Lineage::from_spans(vec![(epochs[0], 1), (epochs[1], 11)]).unwrap(),
+            segments: vec![SyncedTo { segment: 1, bytes: 100 }, SyncedTo { segment: 2, bytes: 28 }],
+        }
+    }
+
+    #[test]
+    fn what_was_saved_is_loaded() {
+        assert_eq!(parse(&meta().to_bytes()).unwrap(), meta());
+    }
+
+    #[test]
+    fn every_flipped_bit_shows() {
+        let bytes = meta().to_bytes();
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(matches!(parse(&bad), Err(Unreadable::Corrupt(_))), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_cut_shows() {
+        let bytes = meta().to_bytes();
+        for len in 0..bytes.len() {
+            assert!(parse(&bytes[..len]).is_err(), "cut at {len}");
+        }
+    }
+
+    #[test]
+    fn a_later_format_is_named() {
+        let body = b"{}";
+        let mut bytes = format!("{TITLE} 2 {:08x}\n", checksum(2, body)).into_bytes();
+        bytes.extend(body);
+        assert!(matches!(parse(&bytes), Err(Unreadable::Version(2))));
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let sum = |meta: &Meta| parse(&meta.to_bytes()).is_ok();
+        assert!(sum(&meta()));
+        assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 20), ..meta() }));
+        assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 5), ..meta() }));
+        assert!(!sum(&Meta { lineage: Lineage::default(), ..meta() }));
+        assert!(!sum(&Meta { segments: Vec::new(), ..meta() }));
+        let twice = vec![SyncedTo { segment: 2, bytes: 28 }; 2];
+        assert!(!sum(&Meta { segments: twice, ..meta() }));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, titled: bool) {
+            let mut input = if titled { b"kvlab-meta 1 ".to_vec() } else { Vec::new() };
+            input.extend(bytes);
+            prop_assert!(parse(&input).is_err());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Opening a data directory: the lock, the meta file, leftovers of a crash, the log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::error::StorageError;
+use super::home::{Home, META, ROLLBACK};
+use super::log::Log;
+use super::meta::Meta;
+use super::recovery::{self, Tail};
+use super::segment::HEADER_BYTES;
+use super::store::Store;
+use super::writer::Writer;
+use crate::replication::{Lineage, NodeId, Position, Promise, Recovered};
+
+/// When a segment is closed unless told otherwise.
+pub const SEGMENT_BYTES: u64 = 64 << 20;
+/// No segment is asked to grow larger; a place in one is 32 bits.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
+/// When an entry counts as durable: `always | interval | os`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When its batch is synced (default). Survives a loss of power.
+    #[default]
+    Always,
+    /// When it is written; synced at least this often. Survives the end of the process.
+    Interval(Duration),
+    /// When it is written; the system syncs when it likes. Survives the end of the process.
+    Os,
+}
+
+/// How to open a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whose store it is. Another member's is refused.
+    pub node: NodeId,
+    /// When an entry counts as durable.
+    pub durability: Durability,
+    /// A segment is closed when it has grown past this; at most [`SEGMENT_BYTES_MAX`].
+    pub segment_bytes: u64,
+}
+
+impl Options {
+    /// The defaults for a node.
+    pub fn new(node: NodeId) -> Self {
+        Self { node, durability: Durability::default(), segment_bytes: SEGMENT_BYTES }
+    }
+}
+
+/// What opening found, besides the state: for the node's log and events.
+#[derive(Clone, Debug, Default)]
+pub struct Opened {
+    /// What the core is to know.
+    pub recovered: Recovered,
+    /// The directory held no store before.
+    pub fresh: bool,
+    /// A torn tail was cut: file, offset, bytes dropped. Nothing in it was synced.
+    pub torn: Option<(PathBuf, u64, u64)>,
+    /// Keys that have a value.
+    pub keys: u64,
+    /// Bytes of all segments.
+    pub log_bytes: u64,
+}
+
+/// Opens the store in `dir`, or creates one; takes the lock; cuts a torn tail; reads the log.
+///
+/// # Errors
+/// If the directory is in use, another member's, of another format or corrupt, or the disk fails.
+pub fn open(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    options: Options,
+) -> Result<(Store, Writer, Opened), StorageError> {
+    let options = Options { segment_bytes: options.segment_bytes.min(SEGMENT_BYTES_MAX), ..options };
+    let (home, lock) = Home::enter(disk, dir)?;
+    let (meta, fresh) = match Meta::load(&home)? {
+        Some(meta) => (meta, false),
+        None => (create(&home, &options)?, true),
+    };
+    if meta.node != options.node {
+        return Err(StorageError::WrongNode { dir: home.dir, owner: meta.node, asked: options.node });
+    }
+    // The meta file may have been renamed by a process that was killed before it synced the directory.
+    home.sync_dir(&home.dir)?;
+    sweep(&home, &meta)?;
+    let (contents, torn) = recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
+
+    let lock = Arc::new(lock);
+    let mut promise = meta.promise;
+    promise.epoch = promise.epoch.max(contents.last.epoch);
+    let (last, lineage) = (contents.last, contents.lineage.clone());
+    // Whether an empty directory is a wiped disk is for the node to know.
+    let recovered = Recovered { last, lineage, promise, wiped: false };
+    let writer = Writer::new(home, options, meta, &contents, lock.clone());
+    let store = Store::new(contents, lock);
+    let opened = Opened {
+        recovered,
+        fresh,
+        torn: torn.map(|torn| (torn.file, torn.offset, torn.bytes)),
+        keys: store.keys(),
+        log_bytes: store.log_bytes(),
+    };
+    Ok((store, writer, opened))
+}
+
+/// Creates an empty store. The meta file comes last: without it there is no store.
+fn create(home: &Home, options: &Options) -> Result<Meta, StorageError> {
+    for generation in home.generations()? {
+        refuse_orphaned_log(home, generation)?;
+        home.remove_log(generation)?;
+    }
+    let log = Log::create(home, 1, options.segment_bytes)?;
+    let meta = Meta {
+        node: options.node,
+        generation: 1,
+        promise: Promise::default(),
+        base: Position::ZERO,
+        lineage: Lineage::default(),
+        segments: log.synced(),
+    };
+    meta.save(home)?;
+    Ok(meta)
+}
+
+/// A log without a meta file is what a crash during [`create`] leaves, and is empty then. With records in it, the
+/// meta file was lost, and with it promises: that is no fresh store.
+fn refuse_orphaned_log(home: &Home, generation: u64) -> Result<(), StorageError> {
+    let dir = home.log_dir(generation);
+    for name in home.list(&dir)? {
+        let path = dir.join(name);
+        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
+        if file.size().map_err(|e| StorageError::io("read", &path, e))? > HEADER_BYTES {
+            let what = format!("the meta file is missing, but {} holds records", path.display());
+            return Err(StorageError::corrupt(&home.dir.join(META), 0, what));
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a crash has left half done: logs that do not count, files that were never whole.
+fn sweep(home: &Home, meta: &Meta) -> Result<(), StorageError> {
+    for generation in home.generations()? {
+        if generation != meta.generation {
+            home.remove_log(generation)?;
+        }
+    }
+    home.remove_parts(&home.dir)?;
+    if home.list(&home.dir)?.iter().any(|name| name == ROLLBACK) {
+        home.remove_parts(&home.dir.join(ROLLBACK))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! A segment: one file of the log. A header, then records to the end.
+//!
+//! ```text
+//! "KVLABLOG" | version u32 | generation u64 | number u32 | crc32 of these u32
+//! ```
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::disk::{Disk, DiskFile};
+use super::error::StorageError;
+use super::record::{self, Flaw, Place, Record};
+
+/// The version of the storage format; in every segment and in the meta file.
+pub(super) const FORMAT: u32 = 1;
+/// The header's length.
+pub(super) const HEADER_BYTES: u64 = 28;
+const MAGIC: &[u8; 8] = b"KVLABLOG";
+/// How much a scan reads at a time, unless one record needs more.
+const READ_BYTES: usize = 256 << 10;
+
+/// One open segment.
+#[derive(Debug)]
+pub(super) struct Segment {
+    /// Its number; the log is its segments in the order of their numbers.
+    pub(super) number: u32,
+    /// No record in it has a lower seq than this.
+    pub(super) first: u64,
+    pub(super) path: PathBuf,
+    pub(super) file: Arc<dyn DiskFile>,
+}
+
+/// A segment and how much of it counts.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) segment: Arc<Segment>,
+    /// Bytes from the beginning of the file, the header among them.
+    pub(super) bytes: u64,
+}
+
+/// Reads the records of a piece one after the other.
+#[derive(Debug)]
+pub(super) struct Scan {
+    piece: Piece,
+    /// Where the next record begins.
+    offset: u64,
+    buffer: Vec<u8>,
+    /// Where in the file the buffer begins.
+    buffered_at: u64,
+}
+
+/// What a scan finds next.
+#[derive(Debug)]
+pub(super) enum Step<'a> {
+    /// A good record and where it begins.
+    Record(u32, Record<'a>),
+    /// The piece ends after a whole record.
+    End,
+    /// Something else, from this byte on.
+    Bad(u64, Flaw),
+}
+
+/// The name of a segment's file.
+pub(super) fn file_name(number: u32) -> String {
+    format!("{number:08}.log")
+}
+
+/// The number in a segment's file name.
+pub(super) fn number_of(name: &str) -> Option<u32> {
+    let number = name.strip_suffix(".log")?.parse().ok()?;
+    (file_name(number) == name).then_some(number)
+}
+
+/// Creates an empty segment in `dir`, durably.
+pub(super) fn create(
+    disk: &dyn Disk,
+    dir: &Path,
+    generation: u64,
+    number: u32,
+    first: u64,
+) -> Result<Segment, StorageError> {
+    let path = dir.join(file_name(number));
+    let file = disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
+    file.write_at(&header(generation, number), 0).map_err(|e| StorageError::io("write", &path, e))?;
+    file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
+    disk.sync_dir(dir).map_err(|e| StorageError::io("sync", dir, e))?;
+    Ok(Segment { number, first, path, file })
+}
+
+/// The header of a segment.
+pub(super) fn header(generation: u64, number: u32) -> [u8; HEADER_BYTES as usize] {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&FORMAT.to_le_bytes());
+    bytes[12..20].copy_from_slice(&generation.to_le_bytes());
+    bytes[20..24].copy_from_slice(&number.to_le_bytes());
+    let crc = crc32fast::hash(&bytes[..24]);
+    bytes[24..].copy_from_slice(&crc.to_le_bytes());
+    bytes
+}
+
+impl Segment {
+    /// Checks the header.
+    pub(super) fn check_header(&self, generation: u64) -> Result<(), StorageError> {
+        let mut bytes = [0; HEADER_BYTES as usize];
+        let read = self.read_at(&mut bytes, 0)?;
+        let corrupt = |offset, what: String| Err(StorageError::corrupt(&self.path, offset, what));
+        if read < bytes.len() {
+            return corrupt(read as u64, "the file ends within the segment header".to_owned());
+        }
+        if &bytes[..8] != MAGIC {
+            return corrupt(0, "this is not a segment of a kvlab log".to_owned());
+        }
+        if bytes[24..] != crc32fast::hash(&bytes[..24]).to_le_bytes() {
+            return corrupt(24, "the segment header's checksum does not match".to_owned());
+        }
+        let found = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
+        if found != FORMAT {
+            return Err(StorageError::Version { file: self.path.clone(), found, known: FORMAT });
+        }
+        if bytes != header(generation, self.number) {
+            return corrupt(12, "the segment belongs to another log, or to another place in it".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads as much of `buffer` as the file has.
+    pub(super) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StorageError> {
+        self.file.read_at(buffer, offset).map_err(|e| StorageError::io("read", &self.path, e))
+    }
+
+    /// Corruption at `offset`.
+    pub(super) fn corrupt(&self, offset: u64, what: impl Into<String>) -> StorageError {
+        StorageError::corrupt(&self.path, offset, what)
+    }
+}
+
+impl Scan {
+    /// From the first record on.
+    pub(super) fn new(piece: Piece) -> Self {
+        Self { piece, offset: HEADER_BYTES, buffer: Vec::new(), buffered_at: HEADER_BYTES }
+    }
+
+    /// The next record.
+    pub(super) fn next(&mut self) -> Result<Step<'_>, StorageError> {
+        let at = self.offset;
+        if at == self.piece.bytes {
+            return Ok(Step::End);
+        }
+        // Bounded by the piece's end before anything is allocated for a length that the file only claims.
+        let bytes =
+            match self.buffer(record::PREFIX_BYTES)?.first_chunk().map(|prefix| record::length(*prefix)) {
+                None => return Ok(Step::Bad(at, Flaw::Short)),
+                Some(Err(flaw)) => return Ok(Step::Bad(at, flaw)),
+                Some(Ok(bytes)) if bytes as u64 > self.piece.bytes - at => {
+                    return Ok(Step::Bad(at, Flaw::Short));
+                }
+                Some(Ok(bytes)) => bytes,
+            };
+        let segment = self.piece.segment.number;
+        let offset =
+            u32::try_from(at).map_err(|_| self.piece.segment.corrupt(at, "a segment cannot be this long"))?;
+        self.buffer(bytes)?;
+        self.offset += bytes as u64;
+        let start = usize::try_from(at - self.buffered_at).expect("within the buffer");
+        match record::decode(&self.buffer[start..], Place { segment, offset }) {
+            Ok(record) => Ok(Step::Record(offset, record)),
+            Err(flaw) => {
+                self.offset = at;
+                Ok(Step::Bad(at, flaw))
+            }
+        }
+    }
+
+    /// The piece that it reads.
+    pub(super) fn piece(&self) -> &Piece {
+        &self.piece
+    }
+
+    /// Bytes from `offset` on: at least `wanted`, unless the piece or the file ends before.
+    fn buffer(&mut self, wanted: usize) -> Result<&[u8], StorageError> {
+        let start = usize::try_from(self.offset - self.buffered_at).expect("within the buffer");
+        if self.buffer.len() < start + wanted {
+            self.buffer.drain(..start.min(self.buffer.len()));
+            self.buffered_at = self.offset;
+            let have = self.buffer.len();
+            let left = self.piece.bytes - self.offset - have as u64;
+            let more = wanted.max(READ_BYTES).saturating_sub(have);
+            let more = usize::try_from(left).unwrap_or(usize::MAX).min(more);
+            self.buffer.resize(have + more, 0);
+            let read =
+                self.piece.segment.read_at(&mut self.buffer[have..], self.buffered_at + have as u64)?;
+            self.buffer.truncate(have + read);
+        }
+        let start = usize::try_from(self.offset - self.buffered_at).expect("within the buffer");
+        Ok(&self.buffer[start..])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::disk::MemoryDisk;
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_agree() {
+        for number in [0, 1, 42, 99_999_999, 100_000_000, u32::MAX] {
+            assert_eq!(number_of(&file_name(number)), Some(number));
+        }
+        for name in ["1.log", "00000001.hint", "+0000001.log", "00000001.log~", "log", "-0000001.log"] {
+            assert_eq!(number_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_are_checked_in_every_byte() {
+        let disk = MemoryDisk::new(0);
+        let segment = create(&disk, Path::new("/"), 3, 5, 1).unwrap();
+        segment.check_header(3).unwrap();
+        assert!(matches!(segment.check_header(4), Err(StorageError::Corrupt { .. })));
+        let good = header(3, 5);
+        for (at, &byte) in good.iter().enumerate() {
+            segment.file.write_at(&[byte ^ 0x40], at as u64).unwrap();
+            assert!(matches!(segment.check_header(3), Err(StorageError::Corrupt { .. })), "byte {at}");
+            segment.file.write_at(&[byte], at as u64).unwrap();
+        }
+        segment.file.truncate(27).unwrap();
+        assert!(matches!(segment.check_header(3), Err(StorageError::Corrupt { offset: 27, .. })));
+    }
+
+    #[test]
+    fn a_later_format_is_named() {
+        let disk = MemoryDisk::new(0);
+        let segment = create(&disk, Path::new("/"), 1, 1, 1).unwrap();
+        let mut later = header(1, 1);
+        later[8] = 9;
+        let crc = crc32fast::hash(&later[..24]);
+        later[24..].copy_from_slice(&crc.to_le_bytes());
+        segment.file.write_at(&later, 0).unwrap();
+        assert!(matches!(segment.check_header(1), Err(StorageError::Version { found: 9, known: 1, .. })));
+    }
+}

@@ -1,0 +1,279 @@
+//! Logs torn at every byte, and with every byte flipped.
+
+use super::*;
+
+/// Three batches; the last has two records.
+fn batches() -> Vec<Vec<Entry>> {
+    vec![
+        vec![noop(1, 1), put(1, 2, "a", "first")],
+        vec![put(1, 3, "b", "second"), del(1, 4, "a"), noop(2, 5)],
+        vec![put(2, 6, "a", "third"), put(2, 7, "c", "fourth")],
+    ]
+}
+
+fn entries() -> Vec<Entry> {
+    batches().concat()
+}
+
+fn write_batches(rig: &mut Rig) {
+    for batch in batches() {
+        rig.run(vec![append(batch)]);
+    }
+}
+
+#[test]
+fn a_log_torn_at_any_byte_keeps_all_records_before_it() {
+    each_disk(|disk, dir| {
+        let mut rig = Rig::open(disk, dir);
+        write_batches(&mut rig);
+        let path = rig.last_segment();
+        let whole = read_file(disk, &path);
+        let ends = record_ends(&entries());
+        assert_eq!(*ends.last().unwrap(), whole.len());
+
+        for cut in ends[0]..whole.len() {
+            drop(rig);
+            write_file(disk, &path, &whole[..cut]);
+            rig = Rig::open(disk, dir);
+            let kept = ends.iter().filter(|&&end| end <= cut).count() - 1;
+            assert_eq!(rig.log(), entries()[..kept], "cut at {cut}");
+            let torn =
+                (cut > ends[kept]).then(|| (path.clone(), ends[kept] as u64, (cut - ends[kept]) as u64));
+            assert_eq!(rig.opened.torn, torn, "cut at {cut}");
+
+            // It goes on from there, and the tear has left nothing behind.
+            let seq = kept as u64 + 1;
+            rig.run(vec![append(vec![put(9, seq, "next", "value")])]);
+            rig = rig.reopen();
+            assert_eq!(rig.opened.torn, None);
+            assert_eq!(rig.get("next"), value("value", at(9, seq)));
+        }
+    });
+}
+
+#[test]
+fn a_tail_of_zeros_or_rubbish_is_cut() {
+    each_disk(|disk, dir| {
+        let mut rig = Rig::open(disk, dir);
+        write_batches(&mut rig);
+        let path = rig.last_segment();
+        let whole = read_file(disk, &path);
+        let ends = record_ends(&entries());
+        for rubbish in [&[0u8; 5000][..], &[0xff; 100], &[7; 3], &whole[..whole.len() / 2]] {
+            for cut in [whole.len(), whole.len() - 3, ends[ends.len() - 2]] {
+                let mut bytes = whole[..cut].to_vec();
+                bytes.extend_from_slice(rubbish);
+                drop(rig);
+                write_file(disk, &path, &bytes);
+                rig = Rig::open(disk, dir);
+                let kept = if cut == whole.len() { 7 } else { 6 };
+                assert_eq!(rig.log(), entries()[..kept]);
+                let dropped = (bytes.len() - ends[kept]) as u64;
+                assert_eq!(rig.opened.torn, Some((path.clone(), ends[kept] as u64, dropped)));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_flipped_bit_in_any_earlier_record_is_refused_with_its_place() {
+    each_disk(|disk, dir| {
+        let mut rig = Rig::open(disk, dir);
+        write_batches(&mut rig);
+        let path = rig.last_segment();
+        let whole = read_file(disk, &path);
+        let ends = record_ends(&entries());
+        let last_record = ends[ends.len() - 2];
+        drop(rig);
+        for at in 0..last_record {
+            for flip in [0x01, 0x80] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                write_file(disk, &path, &bytes);
+                let error = open(disk.clone(), dir, Options::new(NODE)).unwrap_err();
+                let StorageError::Corrupt { file, offset, .. } = &error else { panic!("byte {at}: {error}") };
+                assert_eq!(*file, path);
+                if at >= ends[0] {
+                    let start = ends.iter().rfind(|&&end| end <= at).unwrap();
+                    assert_eq!(*offset, *start as u64, "byte {at}: {error}");
+                }
+                assert!(error.to_string().contains(&format!("{}: corrupt at byte {offset}", path.display())));
+            }
+        }
+        // Refusing changes nothing.
+        write_file(disk, &path, &whole);
+        assert_eq!(Rig::open(disk, dir).log(), entries());
+    });
+}
+
+#[test]
+fn a_missing_sector_before_whole_records_of_the_same_batch_is_a_tear() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+    let dir = Path::new("/d");
+    let mut rig = Rig::open(&disk, dir);
+    rig.run(vec![append(vec![noop(1, 1)])]);
+    let batch: Vec<_> = (2..=6).map(|seq| put(1, seq, "key", &"value ".repeat(60))).collect();
+    rig.run(vec![append(batch)]);
+    let path = rig.last_segment();
+    let whole = read_file(&disk, &path);
+    let ends = record_ends(&rig.log());
+
+    // The sector from 512 on was not written before the power went; those after it were.
+    let mut bytes = whole.clone();
+    bytes[512..1024].fill(0);
+    drop(rig);
+    write_file(&disk, &path, &bytes);
+    let rig = Rig::open(&disk, dir);
+    let kept = ends.iter().filter(|&&end| end <= 512).count() - 1;
+    assert_eq!(rig.log().len(), kept);
+    assert_eq!(rig.opened.torn.as_ref().unwrap().1, ends[kept] as u64);
+
+    // The same damage, but later writes show that the sector had been synced.
+    drop(rig);
+    write_file(&disk, &path, &whole);
+    let mut rig = Rig::open(&disk, dir);
+    rig.run(vec![append(vec![put(1, 7, "later", "value")])]);
+    let mut bytes = read_file(&disk, &path);
+    bytes[512..1024].fill(0);
+    write_file(&disk, &path, &bytes);
+    let error = rig.reopen_error();
+    assert!(matches!(error, StorageError::Corrupt { offset, .. } if offset == ends[kept] as u64), "{error}");
+    assert!(error.to_string().contains("written after this place was synced"), "{error}");
+}
+
+#[test]
+fn a_save_proves_that_the_log_before_it_was_whole() {
+    each_disk(|disk, dir| {
+        let mut rig = Rig::open(disk, dir);
+        write_batches(&mut rig);
+        rig.run(vec![save(5)]);
+        let path = rig.last_segment();
+        let whole = read_file(disk, &path);
+        drop(rig);
+        for cut in [whole.len() - 1, whole.len() / 2, 28] {
+            write_file(disk, &path, &whole[..cut]);
+            let error = open(disk.clone(), dir, Options::new(NODE)).unwrap_err();
+            let StorageError::Corrupt { offset, .. } = error else { panic!("{error}") };
+            assert_eq!(offset, cut as u64);
+        }
+        let mut bytes = whole.clone();
+        *bytes.last_mut().unwrap() ^= 1;
+        write_file(disk, &path, &bytes);
+        let error = open(disk.clone(), dir, Options::new(NODE)).unwrap_err();
+        assert!(error.to_string().contains("although the log was synced"), "{error}");
+    });
+}
+
+#[test]
+fn closed_segments_are_never_torn() {
+    each_disk(|disk, dir| {
+        let options = Options { segment_bytes: 100, ..Options::new(NODE) };
+        let mut rig = Rig::open_with(disk, dir, options).unwrap();
+        write_batches(&mut rig);
+        let log_dir = dir.join("log-00000001");
+        let names = disk.list(&log_dir).unwrap();
+        assert!(names.len() >= 3);
+        drop(rig);
+        for name in &names[..names.len() - 1] {
+            let path = log_dir.join(name);
+            let whole = read_file(disk, &path);
+            let mut flipped = whole.clone();
+            *flipped.last_mut().unwrap() ^= 1;
+            let mut longer = whole.clone();
+            longer.extend([0; 600]);
+            let cut = whole[..whole.len() - 1].to_vec();
+            for bad in [flipped, longer, cut, whole[..28].to_vec(), Vec::new()] {
+                write_file(disk, &path, &bad);
+                let error = Rig::open_with(disk, dir, options).err().expect("refused");
+                // A segment cut between two records is missed where the next one begins.
+                assert!(
+                    matches!(&error, StorageError::Corrupt { file, .. }
+                    if *file >= path && file.starts_with(&log_dir)),
+                    "{error}"
+                );
+            }
+            write_file(disk, &path, &whole);
+        }
+        // A segment that is not there at all.
+        let path = log_dir.join(&names[1]);
+        let whole = read_file(disk, &path);
+        disk.remove_file(&path).unwrap();
+        let error = Rig::open_with(disk, dir, options).err().expect("refused");
+        assert!(matches!(&error, StorageError::Corrupt { file, .. } if *file == path), "{error}");
+        write_file(disk, &path, &whole);
+        assert_eq!(Rig::open_with(disk, dir, options).unwrap().log(), entries());
+    });
+}
+
+#[test]
+fn a_segment_torn_while_it_was_created_begins_again() {
+    each_disk(|disk, dir| {
+        let mut rig = Rig::open(disk, dir);
+        write_batches(&mut rig);
+        drop(rig);
+        let path = dir.join("log-00000001/00000002.log");
+        let header = segment::header(1, 2);
+        for torn in [&header[..0], &header[..1], &header[..27], &[0; 28]] {
+            write_file(disk, &path, torn);
+            let rig = Rig::open(disk, dir);
+            assert_eq!(rig.log(), entries());
+            assert_eq!(rig.opened.torn, Some((path.clone(), 0, torn.len() as u64)));
+            drop(rig);
+        }
+        let mut rig = Rig::open(disk, dir);
+        rig.run(vec![append(vec![put(2, 8, "d", "in the second segment")])]);
+        let rig = rig.reopen();
+        assert_eq!(rig.get("d"), value("in the second segment", at(2, 8)));
+        assert_eq!(rig.last_segment(), path);
+    });
+}
+
+#[test]
+fn a_record_within_a_value_is_no_record() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+    let dir = Path::new("/d");
+    let mut rig = Rig::open(&disk, dir);
+    rig.run(vec![append(vec![noop(1, 1)])]);
+    // Somebody stores a piece of this very log, sequence numbers and all.
+    rig.run(vec![append(vec![put(1, 2, "a", "b"), put(1, 3, "c", "d")])]);
+    let piece = read_file(&disk, &rig.last_segment());
+    rig.run(vec![append(vec![put(1, 4, "log", "")])]);
+    let path = rig.last_segment();
+    let start = read_file(&disk, &path).len();
+    let op = Op::Put { key: Bytes::from_static(b"log"), value: Bytes::from(piece.repeat(3)) };
+    rig.run(vec![append(vec![Entry { at: at(1, 5), op }])]);
+    let mut bytes = read_file(&disk, &path);
+    bytes.pop();
+    write_file(&disk, &path, &bytes);
+    let rig = rig.reopen();
+    assert_eq!(rig.opened.torn.as_ref().unwrap().1, start as u64);
+    assert_eq!(rig.log().len(), 4);
+}
+
+#[test]
+fn tricks_with_endless_would_be_records_end_in_a_refusal() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+    let dir = Path::new("/d");
+    let mut rig = Rig::open(&disk, dir);
+    rig.run(vec![append(vec![noop(1, 1)])]);
+    // A value full of beginnings of long records that could stand there.
+    let mut trick = Vec::new();
+    record::encode(
+        &mut trick,
+        &put(1, 4, "", &"x".repeat(1 << 20)),
+        record::Place { segment: 1, offset: 0 },
+        0,
+    )
+    .unwrap();
+    trick.truncate(record::FIXED_BYTES);
+    let mut value = trick.repeat(1 << 14);
+    value.resize(4 << 20, 1);
+    let op = Op::Put { key: Bytes::new(), value: Bytes::from(value) };
+    rig.run(vec![append(vec![Entry { at: at(1, 2), op }])]);
+    let path = rig.last_segment();
+    let mut bytes = read_file(&disk, &path);
+    bytes.pop();
+    write_file(&disk, &path, &bytes);
+    let error = rig.reopen_error();
+    assert!(error.to_string().contains("cannot be told"), "{error}");
+}

@@ -1,0 +1,261 @@
+//! The writing half: batches of jobs, carried out in order.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::disk::Lock;
+use super::error::StorageError;
+use super::home::{Home, log_name};
+use super::install::Incoming;
+use super::job::{Appended, Done, Job, Outcome};
+use super::log::Log;
+use super::meta::Meta;
+use super::open::{Durability, Options};
+use super::recovery::Contents;
+use super::rollback;
+use super::segment;
+use crate::replication::{Entry, Lineage, LogId, Position, SnapshotId};
+
+/// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
+///
+/// * What is on disk is always what a prefix of the jobs leaves, whenever the power goes. In the modes that do
+///   not sync each batch, the end of the log may be missing from it, but nothing before a save.
+/// * After any error it does nothing any more: what it wrote since the last sync may or may not be there.
+#[derive(Debug)]
+pub struct Writer {
+    home: Home,
+    options: Options,
+    meta: Meta,
+    log: Log,
+    /// The log's name, once a job has named it.
+    log_id: Option<LogId>,
+    last: Position,
+    lineage: Lineage,
+    incoming: Option<Incoming>,
+    /// No log has had this generation yet.
+    next_generation: u64,
+    /// The position that was last when everything was last synced.
+    synced_last: Position,
+    failed: Option<String>,
+    _lock: Arc<Lock>,
+}
+
+/// Up to where the log is durable whatever happens to the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncedEnd {
+    /// The log's generation.
+    pub generation: u64,
+    /// The last segment. All earlier ones are synced whole.
+    pub segment: u32,
+    /// How many of its bytes are synced.
+    pub bytes: u64,
+    /// The last position in them.
+    pub last: Position,
+}
+
+impl SyncedEnd {
+    /// The last segment's file, relative to the data directory.
+    pub fn file(&self) -> PathBuf {
+        PathBuf::from(log_name(self.generation)).join(segment::file_name(self.segment))
+    }
+}
+
+impl Writer {
+    pub(super) fn new(
+        home: Home,
+        options: Options,
+        meta: Meta,
+        contents: &Contents,
+        lock: Arc<Lock>,
+    ) -> Self {
+        let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.pieces.clone());
+        Self {
+            next_generation: meta.generation + 1,
+            home,
+            options,
+            meta,
+            log,
+            log_id: None,
+            last: contents.last,
+            lineage: contents.lineage.clone(),
+            incoming: None,
+            synced_last: contents.last,
+            failed: None,
+            _lock: lock,
+        }
+    }
+
+    /// Carries out a batch in order: consecutive appends share their writes and one sync. Returns one [`Done`] for
+    /// each job, all of them durable in the sense of the durability mode.
+    ///
+    /// # Errors
+    /// Any error is final, for this and every later call: end the process. Nothing of the batch may be
+    /// acknowledged then.
+    pub fn execute(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, StorageError> {
+        self.guarded(|writer| {
+            let mut done = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                done.push(Done(writer.carry_out(job)?));
+            }
+            writer.settle()?;
+            Ok(done)
+        })
+    }
+
+    /// Makes everything written durable: for [`Durability::Interval`], and at a graceful end.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn sync(&mut self) -> Result<(), StorageError> {
+        self.guarded(Self::sync_log)
+    }
+
+    /// Whether something counts as durable that a loss of power would take.
+    pub fn is_dirty(&self) -> bool {
+        self.log.is_dirty()
+    }
+
+    /// How often to call [`sync`](Self::sync), if at all.
+    pub fn sync_every(&self) -> Option<std::time::Duration> {
+        match self.options.durability {
+            Durability::Interval(every) => Some(every),
+            Durability::Always | Durability::Os => None,
+        }
+    }
+
+    /// Up to where the log is durable whatever happens to the power. Moves with [`execute`](Self::execute) and
+    /// [`sync`](Self::sync).
+    pub fn synced(&self) -> SyncedEnd {
+        let synced = self.log.synced();
+        let end = synced.last().expect("a log has a segment");
+        SyncedEnd {
+            generation: self.log.generation(),
+            segment: end.segment,
+            bytes: end.bytes,
+            last: self.synced_last,
+        }
+    }
+
+    /// Lets nothing happen after a failure.
+    fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(first) = &self.failed {
+            return Err(StorageError::Stopped { first: first.clone() });
+        }
+        // Also if `work` panics.
+        self.failed = Some("a panic".to_owned());
+        let result = work(self);
+        self.failed = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+
+    fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
+        match job {
+            Job::Append { log, entries } => {
+                if *self.log_id.get_or_insert(log) != log {
+                    return Ok(Outcome::Quiet);
+                }
+                return self.append(log, &entries).map(Outcome::Appended);
+            }
+            Job::Save { promise } => {
+                // What was appended before must not be missing where the promise is there.
+                self.sync_log()?;
+                self.meta.promise = promise;
+                self.meta.segments = self.log.synced();
+                self.meta.save(&self.home)?;
+                return Ok(Outcome::Saved(promise));
+            }
+            Job::InstallBegin { id } => {
+                if let Some(previous) = self.incoming.take() {
+                    previous.discard(&self.home)?;
+                }
+                let (generation, segment_bytes) = (self.next_generation, self.options.segment_bytes);
+                self.next_generation += 1;
+                self.incoming = Some(Incoming::begin(&self.home, id, generation, segment_bytes)?);
+            }
+            Job::InstallChunk { id, entries } => match &mut self.incoming {
+                Some(incoming) if incoming.id == id => incoming.take(&entries)?,
+                _ => return Err(not_begun(id)),
+            },
+            Job::InstallCommit { id, log, at, lineage, fork } => {
+                return self.install(id, log, at, lineage, fork);
+            }
+            Job::InstallAbort { id } => {
+                if let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == id) {
+                    incoming.discard(&self.home)?;
+                }
+            }
+        }
+        Ok(Outcome::Quiet)
+    }
+
+    fn append(&mut self, log: LogId, entries: &[Entry]) -> Result<Appended, StorageError> {
+        let segments_before = self.log.pieces().len();
+        let mut slots = Vec::with_capacity(entries.len());
+        let mut opened = Vec::new();
+        for entry in entries {
+            if entry.at.seq != self.last.seq + 1 || entry.at.epoch < self.last.epoch {
+                let what = format!("entry {} cannot be appended after {}", entry.at, self.last);
+                return Err(StorageError::misuse(what));
+            }
+            let slot = self.log.append(entry)?;
+            if entry.at.epoch != self.last.epoch {
+                self.lineage.extend(entry.at);
+                opened.push(entry.at);
+            }
+            slots.extend(entry.op.key().map(|key| (key.clone(), slot)));
+            self.last = entry.at;
+        }
+        let grown = self.log.pieces()[segments_before - 1..].to_vec();
+        Ok(Appended { log, last: self.last, opened, slots, grown, records: entries.len() as u64 })
+    }
+
+    /// The received state takes the place of the present one. Until the meta file is replaced, a crash leaves the
+    /// old state; from then on, the new one.
+    fn install(
+        &mut self,
+        id: SnapshotId,
+        log: LogId,
+        at: Position,
+        lineage: Lineage,
+        fork: Position,
+    ) -> Result<Outcome, StorageError> {
+        let incoming = self.incoming.take_if(|incoming| incoming.id == id).ok_or_else(|| not_begun(id))?;
+        self.log.write()?;
+        let (meta, contents) = incoming.finish(&self.home, &self.meta, at, lineage)?;
+        // The core has found the fork by the same rule; whoever is more careful is right.
+        let shared = self.lineage.fork_point(self.last.seq, &contents.lineage, at.seq);
+        let rollback = rollback::keep(&self.home, self.log.pieces(), fork.seq.min(shared.seq))?;
+        meta.save(&self.home)?;
+
+        let old = std::mem::replace(&mut self.meta, meta).generation;
+        let (generation, segment_bytes) = (self.meta.generation, self.options.segment_bytes);
+        self.log = Log::resume(&self.home, generation, segment_bytes, contents.pieces.clone());
+        self.log_id = Some(log);
+        self.last = contents.last;
+        self.synced_last = contents.last;
+        self.lineage = contents.lineage.clone();
+        self.home.remove_log(old)?;
+        Ok(Outcome::Installed { id, log, rollback, contents: Box::new(contents) })
+    }
+
+    /// What must have happened to appended entries before they count.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        match self.options.durability {
+            Durability::Always => self.sync_log(),
+            Durability::Interval(_) | Durability::Os => self.log.write(),
+        }
+    }
+
+    fn sync_log(&mut self) -> Result<(), StorageError> {
+        self.log.sync()?;
+        self.synced_last = self.last;
+        Ok(())
+    }
+}
+
+fn not_begun(id: SnapshotId) -> StorageError {
+    StorageError::misuse(format!("installation {} was not begun", id.0))
+}

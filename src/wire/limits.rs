@@ -1,0 +1,122 @@
+//! What a command may contain. Checked where it enters: by the client before it sends, by the node before the
+//! core sees it.
+
+use std::time::Duration;
+
+use crate::replication::{Command, Op};
+
+use super::messages::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
+/// The longest time that a request may ask a node to wait for a quorum.
+pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// Why a command is refused before anything is done about it: a definite error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LimitError {
+    /// The key is longer than [`KEY_BYTES_MAX`].
+    #[error("the key has {bytes} bytes; at most {KEY_BYTES_MAX} are allowed")]
+    Key {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The value is longer than [`VALUE_BYTES_MAX`].
+    #[error("the value has {bytes} bytes; at most {VALUE_BYTES_MAX} are allowed")]
+    Value {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The timeout is longer than [`REQUEST_TIMEOUT_MAX`].
+    #[error("the timeout is {} s; at most {} s are allowed", timeout.as_secs(), REQUEST_TIMEOUT_MAX.as_secs())]
+    Timeout {
+        /// What was asked for.
+        timeout: Duration,
+    },
+    /// Only a primary writes no-ops.
+    #[error("a no-op cannot be written by a client")]
+    Noop,
+}
+
+/// Whether a node may take this command.
+///
+/// # Errors
+/// The first limit that it breaks.
+pub fn check_limits(command: &Command) -> Result<(), LimitError> {
+    let timeout = match command {
+        Command::Write { op, timeout, .. } => {
+            check_op(op)?;
+            *timeout
+        }
+        Command::Read { key, timeout, .. } => {
+            check_key(key)?;
+            *timeout
+        }
+        Command::Promote { .. } => return Ok(()),
+    };
+    if timeout > REQUEST_TIMEOUT_MAX { Err(LimitError::Timeout { timeout }) } else { Ok(()) }
+}
+
+fn check_op(op: &Op) -> Result<(), LimitError> {
+    match op {
+        Op::Noop => Err(LimitError::Noop),
+        Op::Del { key } => check_key(key),
+        Op::Put { key, value } => {
+            check_key(key)?;
+            if value.len() > VALUE_BYTES_MAX {
+                return Err(LimitError::Value { bytes: value.len() });
+            }
+            Ok(())
+        }
+    }
+}
+
+fn check_key(key: &[u8]) -> Result<(), LimitError> {
+    if key.len() > KEY_BYTES_MAX { Err(LimitError::Key { bytes: key.len() }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::replication::{ReadLevel, WriteLevel};
+    use crate::wire::{ClientFrame, Request, encode};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn put(key: usize, value: usize, timeout: Duration) -> Command {
+        let op = Op::Put { key: Bytes::from(vec![b'k'; key]), value: Bytes::from(vec![b'v'; value]) };
+        Command::Write { op, level: WriteLevel::Quorum, timeout }
+    }
+
+    #[test]
+    fn the_limits_themselves_are_allowed_and_fit_into_a_frame() {
+        let largest = put(KEY_BYTES_MAX, VALUE_BYTES_MAX, REQUEST_TIMEOUT_MAX);
+        assert_eq!(check_limits(&largest), Ok(()));
+        let frame = ClientFrame::Request { id: u64::MAX, request: Request::Do(largest) };
+        encode(&frame).expect("the largest command fits");
+    }
+
+    #[test]
+    fn one_byte_more_is_refused_with_its_length() {
+        let key_error = LimitError::Key { bytes: KEY_BYTES_MAX + 1 };
+        assert_eq!(check_limits(&put(KEY_BYTES_MAX + 1, 0, SECOND)), Err(key_error));
+        assert!(key_error.to_string().contains("65537"), "{key_error}");
+        let value_error = LimitError::Value { bytes: VALUE_BYTES_MAX + 1 };
+        assert_eq!(check_limits(&put(1, VALUE_BYTES_MAX + 1, SECOND)), Err(value_error));
+
+        let key = Bytes::from(vec![b'k'; KEY_BYTES_MAX + 1]);
+        let read = Command::Read { key: key.clone(), level: ReadLevel::Eventual, timeout: SECOND };
+        assert_eq!(check_limits(&read), Err(key_error));
+        let del = Command::Write { op: Op::Del { key }, level: WriteLevel::Async, timeout: SECOND };
+        assert_eq!(check_limits(&del), Err(key_error));
+    }
+
+    #[test]
+    fn endless_timeouts_and_no_ops_are_refused() {
+        let timeout = Duration::MAX;
+        assert_eq!(check_limits(&put(1, 1, timeout)), Err(LimitError::Timeout { timeout }));
+        let noop = Command::Write { op: Op::Noop, level: WriteLevel::Async, timeout: SECOND };
+        assert_eq!(check_limits(&noop), Err(LimitError::Noop));
+        assert_eq!(check_limits(&Command::Promote { force: true }), Ok(()));
+    }
+}
