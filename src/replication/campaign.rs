@@ -63,6 +63,11 @@ impl Campaign {
         self.granted() >= majority(self.ballots.len())
     }
 
+    /// Only the number was too low, and nothing has been promised yet: no need to wait for those that are silent.
+    fn is_outnumbered_by(&self, ballot: Ballot) -> bool {
+        self.stage == Stage::Pre && matches!(ballot, Ballot::Promised { .. } | Ballot::Voted { .. })
+    }
+
     /// Everyone has answered, and it does not win.
     fn has_lost(&self) -> bool {
         !self.wins() && self.ballots.values().all(Option::is_some)
@@ -168,7 +173,7 @@ impl Core {
         *slot = Some(ballot);
         if campaign.wins() {
             self.campaign_won();
-        } else if campaign.has_lost() {
+        } else if campaign.has_lost() || campaign.is_outnumbered_by(ballot) {
             self.campaign_refused();
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::config::{HEARTBEAT_EVERY, UNREACHABLE_AFTER};
+use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, UNREACHABLE_AFTER};
 use super::core::{Core, RoleState};
 use super::event::Event;
 use super::io::{CHUNK_BYTES, Effect, Failure, MemberVote, Reply, RequestId, Vote, WriteLevel};
@@ -28,6 +28,7 @@ pub(super) struct Primary {
     awaiting_commit: VecDeque<QuorumWrite>,
     /// No later than the first deadline among `awaiting_commit`.
     next_timeout: Time,
+    next_learner_noop: Time,
     /// Since when a member refuses this epoch for a vote whose epoch has not opened.
     pub(super) refused_since: Option<Time>,
 }
@@ -84,6 +85,7 @@ impl Core {
             awaiting_disk: VecDeque::new(),
             awaiting_commit: VecDeque::new(),
             next_timeout: Time::MAX,
+            next_learner_noop: self.now,
             refused_since: None,
         });
         self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
@@ -193,11 +195,18 @@ impl Core {
         self.advance_commit();
         self.stream_to(from);
         if learner && durable == last && self.commit == last {
-            self.write_noop(); // what the learner waits for: an entry committed since it is known here
+            self.write_noop_for_learner();
         }
     }
 
-    fn write_noop(&mut self) {
+    /// What a learner waits for: an entry committed since it is known here. Now and then is enough.
+    fn write_noop_for_learner(&mut self) {
+        let now = self.now;
+        let RoleState::Primary(primary) = &mut self.role else { return };
+        if primary.next_learner_noop > now {
+            return;
+        }
+        primary.next_learner_noop = now + CAMPAIGN_TIMEOUT;
         let entry = self.log.write(self.promise.epoch, Op::Noop);
         self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
         self.others().into_iter().for_each(|other| self.stream_to(other));

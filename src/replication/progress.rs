@@ -104,9 +104,4 @@ impl SnapshotStream {
         let (opened, chunk, reading, delivered) = (None, None, false, false);
         Self { id, opened, chunk, reading, delivered, sent_at: now, acked_at: now }
     }
-
-    /// The last chunk has been sent, whether or not its acknowledgement has arrived.
-    pub(super) fn is_all_sent(&self) -> bool {
-        self.delivered || self.chunk.as_ref().is_some_and(|&(_, _, done)| done)
-    }
 }

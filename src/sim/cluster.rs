@@ -5,7 +5,7 @@
 //! [`Cluster::take_happenings`]. This is the driver's contract of [`replication::io`](crate::replication) in its
 //! smallest form.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::replication::{
     CHUNK_BYTES, Command, Config, Effect, Event, Input, Message, NodeId, Reply, RequestId, Status, Time,
@@ -23,6 +23,8 @@ pub(crate) enum Happening {
     Started { node: NodeId },
     /// A process died, with so many disk jobs undone.
     Crashed { node: NodeId, jobs_lost: usize },
+    /// A timer fired.
+    Ticked { node: NodeId },
     /// A message was sent; without an envelope it met a cut link and is gone.
     Sent { link: Link, envelope: Option<EnvelopeId>, message: Message },
     /// A message arrived.
@@ -35,8 +37,8 @@ pub(crate) enum Happening {
     Requested { node: NodeId, request: RequestId, command: Command },
     /// A client was answered.
     Replied { node: NodeId, request: RequestId, reply: Reply },
-    /// The process died with this request unanswered.
-    Lost { node: NodeId, request: RequestId },
+    /// A process died with this request unanswered.
+    Lost { request: RequestId },
     /// The core told of a change of state.
     Told { node: NodeId, event: Event },
     /// Something that the contract forbids.
@@ -86,9 +88,12 @@ impl Cluster {
         self.happenings.push(Happening::Started { node: id });
         self.feed_after(id, effects);
         for other in self.ids() {
-            if other != id && self.nodes[&other].is_running() {
-                self.feed(other, Input::Link { to: id, up: true });
-                self.feed(id, Input::Link { to: other, up: true });
+            let up = other != id && self.nodes[&other].is_running() && !self.nodes[&other].is_paused();
+            if up && !self.network.is_cut((other, id)) {
+                self.feed(other, Input::Link { to: id, up });
+            }
+            if up && !self.network.is_cut((id, other)) {
+                self.feed(id, Input::Link { to: other, up });
             }
         }
     }
@@ -100,7 +105,7 @@ impl Cluster {
         let lost: Vec<_> = self.waiting.iter().filter(|&(_, node)| *node == id).map(|(r, _)| *r).collect();
         for request in lost {
             self.waiting.remove(&request);
-            self.happenings.push(Happening::Lost { node: id, request });
+            self.happenings.push(Happening::Lost { request });
         }
         for other in self.ids() {
             if self.nodes[&other].is_running() && !self.nodes[&other].is_paused() {
@@ -143,6 +148,7 @@ impl Cluster {
 
     /// Lets a member's timer fire.
     pub(crate) fn tick(&mut self, id: NodeId) {
+        self.happenings.push(Happening::Ticked { node: id });
         self.feed(id, Input::Tick);
         let due = self.nodes[&id].deadline();
         if due.is_some_and(|due| due <= self.now) {
@@ -208,11 +214,6 @@ impl Cluster {
     /// The network.
     pub(crate) fn network_mut(&mut self) -> &mut SimNetwork {
         &mut self.network
-    }
-
-    /// Requests that have no answer yet.
-    pub(crate) fn waiting(&self) -> BTreeSet<RequestId> {
-        self.waiting.keys().copied().collect()
     }
 
     fn feed(&mut self, id: NodeId, input: Input) {

@@ -57,11 +57,13 @@ impl SimNetwork {
     }
 
     /// What is under way on a link, oldest first.
+    #[cfg(test)]
     pub(crate) fn queue(&self, link: Link) -> &[Envelope] {
         self.queues.get(&link).map_or(&[], Vec::as_slice)
     }
 
     /// Every message under way, oldest first.
+    #[cfg(test)]
     pub(crate) fn under_way(&self) -> Vec<(Link, EnvelopeId)> {
         let mut all: Vec<_> =
             self.queues.iter().flat_map(|(link, queue)| queue.iter().map(|e| (*link, e.id))).collect();

@@ -124,7 +124,7 @@ impl Oracle {
                 self.heard.remove(node);
                 Ok(())
             }
-            Happening::Crashed { .. } => Ok(()),
+            Happening::Crashed { .. } | Happening::Ticked { .. } => Ok(()),
             Happening::Sent { link, message, .. } => self.sent(cluster, *link, message),
             Happening::Received { link, message } => {
                 self.received(cluster, *link, message);
@@ -496,6 +496,7 @@ fn stepped(happening: &Happening) -> Option<NodeId> {
         | Happening::Durable { node, .. }
         | Happening::Requested { node, .. }
         | Happening::Replied { node, .. }
+        | Happening::Ticked { node }
         | Happening::Told { node, .. } => Some(*node),
         Happening::Sent { link, .. } => Some(link.0),
         Happening::Received { link, .. } => Some(link.1),

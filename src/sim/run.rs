@@ -434,7 +434,7 @@ impl Simulation {
     }
 
     fn note_happening(&mut self, happening: &Happening) {
-        if self.options.trace {
+        if self.options.trace && !matches!(happening, Happening::Ticked { .. }) {
             let label = |request: RequestId| match self.requests.get(&request) {
                 Some(client) => format!("#{} (c{client})", request.0),
                 None => format!("#{}", request.0),

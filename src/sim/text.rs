@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::replication::{
-    Ballot, Command, Entry, Epoch, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
+    Ballot, Command, Entry, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
     ResyncReason, RoundId, Status, Vote, WriteLevel,
 };
 use crate::storage::Job;
@@ -106,6 +106,7 @@ pub(crate) fn message_name(message: &Message) -> String {
 }
 
 /// The kind of a message, as scripts name it.
+#[cfg(test)]
 pub(crate) fn message_kind(message: &Message) -> &'static str {
     match message {
         Message::Heartbeat { .. } => "Heartbeat",
@@ -198,6 +199,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
 }
 
 /// The one word by which scripts expect a reply.
+#[cfg(test)]
 pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
     match reply {
         Reply::Written { .. } => "written",
@@ -285,7 +287,10 @@ pub(crate) fn event(event: &Event) -> String {
         }
         Event::FullResyncSent { node, at } => format!("full resync of {node} at {at} is sent"),
         Event::FullResyncInstalled { at, discarded, file } => match file {
-            Some(file) => format!("state at {at} installed, {discarded} entries kept in {file}"),
+            Some(file) => {
+                let entries = if *discarded == 1 { "entry" } else { "entries" };
+                format!("state at {at} installed, {discarded} {entries} kept in {file}")
+            }
             None => format!("state at {at} installed"),
         },
         Event::Stale { stale: true } => "is too stale for eventual reads".to_owned(),
@@ -333,6 +338,7 @@ pub(crate) fn happening(
         Happening::Started { node } => format!("{node} starts"),
         Happening::Crashed { node, jobs_lost: 0 } => format!("{node} crashes"),
         Happening::Crashed { node, jobs_lost } => format!("{node} crashes, {jobs_lost} disk jobs undone"),
+        Happening::Ticked { node } => format!("{node} timer"),
         Happening::Sent { link, envelope, message: m } => {
             let fate = if envelope.is_none() { " ✗ cut" } else { "" };
             format!("{} → {} {}{fate}", link.0, link.1, message(m))
@@ -352,11 +358,6 @@ pub(crate) fn happening(
 
 fn round(round: RoundId) -> String {
     format!("{:x}.{}", round.incarnation, round.number)
-}
-
-/// An epoch for a sentence.
-pub(crate) fn epoch_or_none(epoch: Epoch) -> String {
-    if epoch == Epoch::ZERO { "no epoch".to_owned() } else { epoch.to_string() }
 }
 
 /// Bytes as a word; what is not text is shown in hexadecimal, what is long by its length.

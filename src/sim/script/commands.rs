@@ -25,7 +25,10 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
             process(runner, verb, rest)
         }
         "tick" => runner.tick(parse::duration(one(rest)?)?),
-        "run" => runner.run(parse::duration(one(rest)?)?),
+        "run" => {
+            runner.be_quiet();
+            runner.run(parse::duration(one(rest)?)?)
+        }
         "stabilize" => runner.stabilize(),
         "status" => {
             runner.cluster()?;
@@ -96,9 +99,10 @@ fn ask(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> {
 fn fill(runner: &mut Runner, id: NodeId, words: &[&str]) -> Result<(), String> {
     let number = |i: usize, what| words.get(i).and_then(|w| w.parse::<usize>().ok()).ok_or(what);
     let (count, size) = (number(0, "how many?")?, number(1, "of how many bytes?")?);
+    runner.be_quiet();
     for i in 1..=count {
         let op = Op::Put { key: format!("fill-{i}").into(), value: vec![b'x'; size].into() };
-        runner.request(id, Command::Write { op, level: WriteLevel::Async, timeout: CLIENT_TIMEOUT })?;
+        runner.extra(id, Command::Write { op, level: WriteLevel::Async, timeout: CLIENT_TIMEOUT })?;
     }
     Ok(())
 }
@@ -106,6 +110,9 @@ fn fill(runner: &mut Runner, id: NodeId, words: &[&str]) -> Result<(), String> {
 fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> {
     if verb == "network" {
         let under_way = runner.cluster()?.network().under_way();
+        if under_way.is_empty() {
+            runner.print("nothing is under way");
+        }
         for (link, id) in under_way {
             let envelope = runner.cluster()?.network().queue(link).iter().find(|e| e.id == id).cloned();
             let message = envelope.expect("a message under way").message;

@@ -129,6 +129,7 @@ impl Runner {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "conditions read like sentences")]
 fn check<T: PartialEq + std::fmt::Debug>(is: T, wanted: T, what: &str) -> Result<(), String> {
     if is == wanted { Ok(()) } else { Err(format!("{what}: is {is:?}, not {wanted:?}")) }
 }

@@ -11,13 +11,13 @@
 //! | `cluster nodes=3 [first=n1] [stale_after=5s] [stale_lag=1000] [backlog=BYTES] [window=BYTES] [raw]` | starts members and lets the first primary win; `raw`: starts them only |
 //! | `put N K=V [quorum] [timeout=500ms]`, `del N K …`, `get N K …` | a client's request; labelled `w1`, `w2`, … and `r1`, … |
 //! | `promote N [force]` | an operator's request; labelled `p1`, … |
-//! | `fill N COUNT BYTES` | so many async writes with values of so many bytes |
+//! | `fill N COUNT BYTES` | so many async writes with values of so many bytes, not told of one by one |
 //! | `deliver [A->B [COUNT\|all\|last\|KIND]]` | messages arrive: everything under way, or of one link the oldest, the newest, or the first of a kind |
 //! | `drop …`, `duplicate A->B …` | messages are lost, or sent again |
 //! | `persist N [COUNT\|all]` | the disk finishes jobs; `all`: also those that follow |
 //! | `stabilize` | persists and delivers until nothing is left |
 //! | `tick D` | time passes and timers fire; nothing arrives |
-//! | `run D` | time passes and everything arrives at once |
+//! | `run D` | time passes and everything arrives at once; prints replies and changes of state only |
 //! | `cut A->B`, `cut A<->B`, `partition A B \| C`, `heal` | links; what is under way on a link is lost when it is cut |
 //! | `crash N [JOBS [ENTRIES]]`, `restart N`, `wipe N`, `pause N`, `resume N` | processes; of the disk jobs under way the first survive a crash |
 //! | `cleanup N` | the disk drops its tombstones |
@@ -67,7 +67,7 @@ fn diff(recorded: &str, now: &str) -> String {
 /// Runs every script of a directory and fails with all that do not hold.
 #[expect(clippy::disallowed_methods, reason = "golden scripts are files")]
 pub(crate) fn run_directory(directory: &Path) {
-    let update = std::env::var_os("UPDATE_SCRIPTS").is_some();
+    let update = std::env::var("UPDATE_SCRIPTS").is_ok_and(|value| !value.is_empty());
     let only = std::env::var("SCRIPT").unwrap_or_default();
     let mut paths: Vec<_> = std::fs::read_dir(directory)
         .expect("the directory of scripts")

@@ -1,6 +1,6 @@
 //! Plays a script: keeps the cluster, names requests, and puts what happens into words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::replication::{Command, Config, NodeId, Reply, RequestId, Role, Time};
@@ -21,11 +21,15 @@ pub(super) struct Runner {
     labels: BTreeMap<RequestId, String>,
     counts: BTreeMap<char, usize>,
     replies: BTreeMap<String, Reply>,
+    /// Requests that make up the weight of a story and are not told of one by one.
+    extras: BTreeSet<RequestId>,
     /// What the present block has printed.
     out: String,
     /// What has happened in the present block, printed or not.
     seen: Vec<String>,
     quiet: bool,
+    /// A timer that has fired and has not been told of.
+    timer: Option<String>,
 }
 
 impl Runner {
@@ -112,6 +116,14 @@ impl Runner {
     pub(super) fn request(&mut self, id: NodeId, command: Command) -> Result<(), String> {
         self.running(id)?;
         self.cluster_mut()?.request(id, command);
+        self.flush()
+    }
+
+    /// Passes a request on that is not told of.
+    pub(super) fn extra(&mut self, id: NodeId, command: Command) -> Result<(), String> {
+        self.running(id)?;
+        let request = self.cluster_mut()?.request(id, command);
+        self.extras.insert(request);
         self.flush()
     }
 
@@ -230,6 +242,11 @@ impl Runner {
         &self.seen
     }
 
+    /// Prints replies and changes of state only, until the next command.
+    pub(super) fn be_quiet(&mut self) {
+        self.quiet = true;
+    }
+
     /// Prints a line.
     pub(super) fn print(&mut self, line: &str) {
         self.out += line;
@@ -245,8 +262,16 @@ impl Runner {
     }
 
     fn tell(&mut self, happening: &Happening) -> Result<(), String> {
-        if let Happening::Requested { request, command, .. } = happening {
-            self.name(*request, command);
+        match happening {
+            Happening::Requested { request, .. }
+            | Happening::Replied { request, .. }
+            | Happening::Lost { request, .. }
+                if self.extras.contains(request) =>
+            {
+                return Ok(());
+            }
+            Happening::Requested { request, command, .. } => self.name(*request, command),
+            _ => {}
         }
         let label = |request: RequestId| self.labels[&request].clone();
         let line = text::happening(happening, label);
@@ -255,6 +280,11 @@ impl Runner {
         }
         if let Happening::Replied { request, reply, .. } = happening {
             self.replies.insert(self.labels[request].clone(), reply.clone());
+        }
+        // A timer is worth a line when something comes of it.
+        if let Happening::Ticked { .. } = happening {
+            self.timer = Some(line);
+            return Ok(());
         }
         let cause = matches!(
             happening,
@@ -271,7 +301,11 @@ impl Runner {
                 | Happening::Submitted { .. }
                 | Happening::Durable { .. }
         );
+        let timer = self.timer.take().filter(|_| !cause);
         if !(self.quiet && machinery) {
+            if let Some(timer) = timer.filter(|_| !self.quiet) {
+                self.print(&timer);
+            }
             let indent = if cause || self.quiet { "" } else { "  " };
             self.print(&format!("{indent}{line}"));
         }
