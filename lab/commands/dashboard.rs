@@ -1,4 +1,5 @@
 //! The one place where commands meet the screen.
+#![expect(clippy::disallowed_methods, reason = "each action of a person is a task of its own")]
 
 use std::path::Path;
 
