@@ -254,6 +254,8 @@ struct BackgroundClient {
     pace: watch::Receiver<Pace>,
     /// The primary as it is known at home: whoever took the last write.
     primary: Option<NodeId>,
+    /// The family of the last operation, if it was a write that did not succeed.
+    disappointed: Option<Family>,
     /// Shifts its moments against those of the others: 0 to 1.
     phase: f64,
     ledger_entries: u64,
@@ -275,6 +277,7 @@ impl BackgroundClient {
             mix,
             pace: shared.pace.subscribe(),
             primary: None,
+            disappointed: None,
             phase: f64::from(n) / f64::from(options.clients),
             ledger_entries: 0,
             shared: Arc::clone(shared),
@@ -319,14 +322,19 @@ impl BackgroundClient {
         let operation = self.hand.carry_out(&shared.recorder, way, intent, intended).await;
         if write {
             // Whoever took it is the primary on this side; if nobody did, home is asked next.
-            self.primary = operation.node.filter(|_| operation.outcome == Outcome::Ok);
+            let ok = operation.outcome == Outcome::Ok;
+            self.primary = operation.node.filter(|_| ok);
+            self.disappointed = (!ok).then(|| Family::of_write(operation.consistency));
         }
         shared.ended(operation, in_ledger);
     }
 
     /// Whom to ask what, and whether it goes into the ledger.
     fn next(&mut self) -> (Way, Intent, bool) {
-        let choice = match self.mix.next() {
+        // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
+        // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
+        let look = self.disappointed.take().and_then(|family| self.mix.look(family));
+        let choice = match look.unwrap_or_else(|| self.mix.next()) {
             Choice::WriteLedger(family) if !self.shared.ledger_has_room(family) => {
                 self.instead_of_ledger(family)
             }

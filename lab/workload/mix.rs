@@ -1,5 +1,6 @@
 //! What a background client does next. Pure: the seed decides.
 
+use kvlab::judge::Consistency;
 use kvlab::replication::{ReadLevel, WriteLevel};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -41,6 +42,14 @@ impl Family {
         match level {
             WriteLevel::Async => Self::Async,
             WriteLevel::Quorum => Self::Quorum,
+        }
+    }
+
+    /// The family of a write in the history.
+    pub(super) fn of_write(consistency: Consistency) -> Self {
+        match consistency {
+            Consistency::Quorum => Self::Quorum,
+            Consistency::Async | Consistency::Eventual => Self::Async,
         }
     }
 
@@ -86,6 +95,12 @@ impl Mix {
         }
         let random = SmallRng::seed_from_u64(seed);
         Some(Self { random, families: families.to_vec(), registers, ledger })
+    }
+
+    /// To read a register, if there is one.
+    pub(super) fn look(&mut self, family: Family) -> Option<Choice> {
+        let register = (self.registers > 0).then(|| self.random.random_range(0..self.registers))?;
+        Some(Choice::ReadRegister(family, register))
     }
 
     /// A third each: writes of registers, reads of registers, writes of the ledger. Without a ledger half and
@@ -140,6 +155,7 @@ mod tests {
     fn without_a_ledger_nothing_goes_there_and_without_registers_everything() {
         assert!(choices(4, false, 7).iter().all(|c| !matches!(c, Choice::WriteLedger(_))));
         assert!(choices(0, true, 7).iter().all(|c| matches!(c, Choice::WriteLedger(_))));
+        assert!(Mix::new(&BOTH, 0, true, 7).expect("a ledger").look(Family::Async).is_none());
         assert!(Mix::new(&BOTH, 0, false, 7).is_none());
         assert!(Mix::new(&[], 4, true, 7).is_none());
     }

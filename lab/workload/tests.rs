@@ -197,6 +197,16 @@ async fn a_primary_that_says_nothing_leaves_writes_unknown_and_they_are_shown() 
     let unknown: Vec<_> = history.iter().filter(|event| event.phase == Phase::Info).collect();
     assert!(!unknown.is_empty());
     assert!(unknown.iter().all(|event| event.op == OpKind::Put), "a read changes nothing: {unknown:?}");
+    let mut last: BTreeMap<u32, (OpKind, Phase)> = BTreeMap::new();
+    for event in &history {
+        match (event.phase, last.get(&event.client)) {
+            (Phase::Invoke, Some((OpKind::Put, Phase::Info | Phase::Fail))) => {
+                assert_eq!(event.op, OpKind::Get, "whoever could not write looks: {event:?}");
+            }
+            (Phase::Invoke, _) => {}
+            (phase, _) => drop(last.insert(event.client, (event.op, phase))),
+        }
+    }
     let shown = bench.operations();
     assert!(shown.iter().any(|operation| matches!(operation.outcome, Outcome::Unknown(_))), "{shown:?}");
     assert_eq!(bench.recorder.findings().quorum_writes_acked, 0);
