@@ -39,8 +39,23 @@ pub enum Command {
     Status(StatusArgs),
     /// Make a node the primary, by vote or by force
     Promote(PromoteArgs),
+    /// Draw one moment of a run as a picture, from its events
+    Picture(PictureArgs),
     /// Run one store process (the lab starts these by itself)
     Node(Box<NodeArgs>),
+}
+
+#[derive(Args, Debug)]
+pub struct PictureArgs {
+    /// A run's directory
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// Where to write it: `.svg` or `.txt`
+    #[arg(value_name = "OUT")]
+    pub out: PathBuf,
+    /// Which moment, since the run began; its end if not given
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub at: Option<Duration>,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod kv;
 mod logging;
 pub(crate) mod node;
 mod output;
+mod picture;
 mod progress;
 mod promote;
 mod reach;
@@ -34,6 +35,7 @@ pub fn dispatch(command: Command) -> ExitCode {
         // A node is a program of its own: it has its own runtime and its own log.
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
+        Command::Picture(args) => picture::run(&args),
         command => with_runtime(command),
     };
     match ended {
@@ -61,7 +63,9 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Del(args) => kv::del(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Promote(args) => promote::run(args).await,
-            Command::Node(_) | Command::Scenarios(_) => unreachable!("they need no runtime"),
+            Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) => {
+                unreachable!("they need no runtime")
+            }
         }
     });
     runtime.shutdown_timeout(LAST_WORK_WITHIN);

@@ -1,0 +1,16 @@
+//! `kvlab picture`: one moment of a run, drawn from its events by the code that draws the live screen.
+
+use ratatui::layout::Size;
+
+use super::exit::{Ended, Exit};
+use crate::cli::PictureArgs;
+use crate::journal::EVENTS_FILE;
+use crate::record;
+
+/// The size at which every pane has its place.
+const SIZE: Size = Size::new(120, 36);
+
+pub fn run(args: &PictureArgs) -> Result<Exit, Ended> {
+    record::draw(&args.run.join(EVENTS_FILE), args.at, SIZE, &args.out)?;
+    Ok(Exit::Done)
+}
