@@ -1,14 +1,15 @@
-//! Simulated clients: each operation is one client, which asks one member once and notes what it was told.
+//! Simulated clients: each operation is one client, which asks one member once. What they were told is judged as it
+//! comes, by the judge of the lab.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::replication::{Command, NodeId, Op, ReadLevel, Reply, WriteLevel};
+use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, OpKind, Phase, Report, Violation};
+use crate::replication::{Command, NodeId, Op, ReadLevel, Reply, Time, WriteLevel};
 
 use super::dice::Dice;
-use super::history::{End, Operation};
 use super::options::Counts;
 use super::oracle::Broken;
 
@@ -26,27 +27,37 @@ pub(super) struct Client {
 }
 
 /// All operations so far.
-#[derive(Debug, Default)]
-pub(super) struct Clients {
-    operations: BTreeMap<u64, Noted>,
-    began: u64,
-    clock: u64,
-}
-
 #[derive(Debug)]
-struct Noted {
-    operation: Operation,
-    /// Judged for linearizability: a quorum operation on a key that is never deleted.
-    judged: bool,
-    open: bool,
+pub(super) struct Clients {
+    judge: Judge,
+    open: BTreeMap<u64, HistoryEvent>,
+    keys: BTreeSet<Bytes>,
+    /// Clients of the last phase that got a value.
+    served: BTreeSet<u64>,
+    began: u64,
+    events: u64,
+    violations: Vec<Violation>,
 }
 
 /// Keys of three kinds: quorum registers, quorum keys that are also deleted, and async ones.
 const KINDS: [&str; 3] = ["q", "d", "a"];
 
 impl Clients {
+    /// Nobody has asked for anything.
+    pub(super) fn new() -> Self {
+        Self {
+            judge: Judge::new(JudgeOptions::default()),
+            open: BTreeMap::new(),
+            keys: BTreeSet::new(),
+            served: BTreeSet::new(),
+            began: 0,
+            events: 0,
+            violations: Vec::new(),
+        }
+    }
+
     /// Begins an operation at a random member on a random key.
-    pub(super) fn begin(&mut self, nodes: &[NodeId], keys: u64, dice: &mut Dice) -> Client {
+    pub(super) fn begin(&mut self, now: Time, nodes: &[NodeId], keys: u64, dice: &mut Dice) -> Client {
         let kind = dice.weighted(&[(0, 70), (1, 15), (2, 15)]);
         let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, keys)));
         let node = dice.pick(nodes);
@@ -66,100 +77,129 @@ impl Clients {
             };
             Command::Write { op, level, timeout }
         };
-        let client = self.note(key, &command, kind == 0);
+        let client = self.invoke(now, node, &command);
         Client { client, node, command, patience: timeout + Duration::from_secs(1) }
     }
 
     /// Begins a read of the last phase.
-    pub(super) fn read_back(&mut self, _node: NodeId, key: Bytes) -> (u64, Command) {
+    pub(super) fn read_back(&mut self, now: Time, node: NodeId, key: &Bytes) -> (u64, Command) {
         let level = if key.starts_with(b"a") { ReadLevel::Eventual } else { ReadLevel::Quorum };
         let command = Command::Read { key: key.clone(), level, timeout: Duration::from_secs(2) };
-        let judged = key.starts_with(b"q");
-        (self.note(key, &command, judged), command)
-    }
-
-    fn note(&mut self, key: Bytes, command: &Command, judged: bool) -> u64 {
-        self.began += 1;
-        let start = self.tick();
-        let writes = match command {
-            Command::Write { op: Op::Put { value, .. }, .. } => Some(value.clone()),
-            _ => None,
-        };
-        let operation = Operation { key, writes, start, finish: None, end: End::Unknown };
-        self.operations.insert(self.began, Noted { operation, judged, open: true });
-        self.began
+        (self.invoke(now, node, &command), command)
     }
 
     /// An answer arrives.
-    pub(super) fn answered(&mut self, client: u64, reply: &Reply, counts: &mut Counts) {
-        let finish = self.tick();
-        let Some(noted) = self.operations.get_mut(&client).filter(|noted| noted.open) else { return };
-        noted.open = false;
-        noted.operation.finish = Some(finish);
-        noted.operation.end = match reply {
-            Reply::Written { .. } => {
-                counts.writes += 1;
-                End::Done
-            }
-            Reply::Value { found, .. } => {
-                counts.reads += u64::from(noted.judged);
-                End::Saw(found.value.clone())
-            }
-            Reply::Failed(failure) if failure.is_definite() => End::Failed,
-            Reply::Failed(_) | Reply::Promoted { .. } => {
-                counts.unknown += 1;
-                End::Unknown
-            }
+    pub(super) fn answered(&mut self, now: Time, client: u64, reply: &Reply, counts: &mut Counts) {
+        let (phase, seen) = match reply {
+            Reply::Written { .. } => (Phase::Ok, None),
+            Reply::Value { found, .. } => (Phase::Ok, found.value.as_ref().map(text)),
+            Reply::Failed(failure) if failure.is_definite() => (Phase::Fail, None),
+            Reply::Failed(_) | Reply::Promoted { .. } => (Phase::Info, None),
         };
+        let Some(op) = self.open.get(&client).map(|invoked| invoked.op) else { return };
+        match (phase, op) {
+            (Phase::Ok, OpKind::Get) => counts.reads += 1,
+            (Phase::Ok, _) => counts.writes += 1,
+            (Phase::Info, _) => counts.unknown += 1,
+            _ => {}
+        }
+        if phase == Phase::Ok {
+            self.served.insert(client);
+        }
+        self.end(now, client, phase, seen);
     }
 
     /// The client stops waiting, or its connection breaks.
-    pub(super) fn gave_up(&mut self, client: u64, counts: &mut Counts) {
-        if let Some(noted) = self.operations.get_mut(&client).filter(|noted| noted.open) {
-            noted.open = false;
-            counts.unknown += 1;
-        }
+    pub(super) fn gave_up(&mut self, now: Time, client: u64, counts: &mut Counts) {
+        counts.unknown += u64::from(self.open.contains_key(&client));
+        self.end(now, client, Phase::Info, None);
     }
 
     /// Nobody listens where the client asks.
-    pub(super) fn refused(&mut self, client: u64) {
-        if let Some(noted) = self.operations.get_mut(&client).filter(|noted| noted.open) {
-            noted.open = false;
-            noted.operation.end = End::Failed;
-        }
+    pub(super) fn refused(&mut self, now: Time, client: u64) {
+        self.end(now, client, Phase::Fail, None);
     }
 
     /// Whether nobody waits for an answer.
     pub(super) fn all_done(&self) -> bool {
-        self.operations.values().rev().take(1000).all(|noted| !noted.open)
+        self.open.is_empty()
     }
 
     /// Every key that was asked for.
     pub(super) fn keys(&self) -> Vec<Bytes> {
-        let mut keys: Vec<_> = self.operations.values().map(|noted| noted.operation.key.clone()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+        self.keys.iter().cloned().collect()
     }
 
-    /// Fails unless a read was answered.
-    pub(super) fn must_have_read(&self, client: u64) -> Result<(), Broken> {
-        let operation = &self.operations[&client].operation;
-        match operation.end {
-            End::Saw(_) => Ok(()),
-            _ => {
-                Err(format!("all is healed, but a read of {:?} ended as {:?}", operation.key, operation.end))
-            }
+    /// Fails unless an operation was answered.
+    pub(super) fn must_have_been_served(&self, client: u64) -> Result<(), Broken> {
+        if self.served.contains(&client) {
+            return Ok(());
         }
+        Err(format!("all is healed, but operation {client}, a read, was not served"))
     }
 
-    /// The operations that are judged.
-    pub(super) fn history(&self) -> Vec<Operation> {
-        self.operations.values().filter(|noted| noted.judged).map(|noted| noted.operation.clone()).collect()
+    /// What the judge has found since this was last asked.
+    pub(super) fn take_violations(&mut self) -> Vec<Violation> {
+        std::mem::take(&mut self.violations)
     }
 
-    fn tick(&mut self) -> u64 {
-        self.clock += 1;
-        self.clock
+    /// No operation will follow: the judge's last word.
+    pub(super) fn finish(&mut self) -> Report {
+        self.judge.finish()
     }
+
+    fn invoke(&mut self, now: Time, node: NodeId, command: &Command) -> u64 {
+        self.began += 1;
+        let quorum = matches!(
+            command,
+            Command::Write { level: WriteLevel::Quorum, .. } | Command::Read { level: ReadLevel::Quorum, .. }
+        );
+        let (op, key, value, other) = match command {
+            Command::Write { op: Op::Put { key, value }, .. } => {
+                (OpKind::Put, key, Some(text(value)), Consistency::Async)
+            }
+            Command::Write { op: Op::Del { key }, .. } => (OpKind::Del, key, None, Consistency::Async),
+            Command::Read { key, .. } => (OpKind::Get, key, None, Consistency::Eventual),
+            Command::Write { op: Op::Noop, .. } | Command::Promote { .. } => {
+                unreachable!("clients read and write")
+            }
+        };
+        self.keys.insert(key.clone());
+        let event = HistoryEvent {
+            i: 0,
+            t_ns: 0,
+            client: self.began as u32,
+            node: Some(node),
+            phase: Phase::Invoke,
+            op,
+            key: text(key),
+            value,
+            consistency: if quorum { Consistency::Quorum } else { other },
+            epoch: None,
+            seq: None,
+        };
+        self.open.insert(self.began, event.clone());
+        self.observe(now, event);
+        self.began
+    }
+
+    fn end(&mut self, now: Time, client: u64, phase: Phase, seen: Option<String>) {
+        let Some(mut event) = self.open.remove(&client) else { return };
+        event.phase = phase;
+        if event.op == OpKind::Get {
+            event.value = seen;
+        }
+        self.observe(now, event);
+    }
+
+    fn observe(&mut self, now: Time, event: HistoryEvent) {
+        self.events += 1;
+        let event = HistoryEvent { i: self.events, t_ns: now.as_nanos() as u64, ..event };
+        let found = self.judge.observe(&event).expect("a history in order");
+        self.violations.extend(found);
+    }
+}
+
+fn text(bytes: &Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -14,7 +14,6 @@ mod cluster;
 mod dice;
 mod disk;
 mod faults;
-mod history;
 mod network;
 mod node;
 mod options;

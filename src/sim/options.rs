@@ -69,6 +69,10 @@ pub struct Counts {
     pub installs: u64,
     /// Of these, with entries discarded.
     pub rollbacks: u64,
+    /// Violations found by the judge. By force, linearizability may break.
+    pub harm: u64,
+    /// Keys of which the judge could not say whether they are linearizable.
+    pub undecided: u64,
     /// Disks wiped.
     pub wipes: u64,
     /// Wiped members that earned their voice back.

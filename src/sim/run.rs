@@ -14,7 +14,6 @@ use super::clients::{Client, Clients};
 use super::cluster::{Cluster, Happening, StartDraw};
 use super::dice::Dice;
 use super::disk::{MemoryDisk, SimDisk};
-use super::history;
 use super::network::{EnvelopeId, Link, Weather};
 use super::options::{Counts, Options, Outcome, Violation};
 use super::oracle::{Broken, Oracle};
@@ -127,7 +126,7 @@ impl Simulation {
             dice,
             agenda: Agenda::new(),
             weather,
-            clients: Clients::default(),
+            clients: Clients::new(),
             counts: Counts::default(),
             temper,
             held: BTreeMap::new(),
@@ -157,7 +156,9 @@ impl Simulation {
         // A campaign that was still under way may have opened one more epoch.
         self.rest()?;
         self.oracle.settled(&self.cluster)?;
-        if self.oracle.is_forced() { Ok(()) } else { history::linearizable(&self.clients.history()) }
+        let report = self.clients.finish();
+        self.counts.undecided = report.keys.undecided;
+        self.judged()
     }
 
     /// Lets everything take its course until `end`, or until `enough`. Returns whether it was enough.
@@ -182,6 +183,7 @@ impl Simulation {
                 }
             }
             self.look()?;
+            self.judged()?;
             self.counts.steps += 1;
             if self.counts.steps > STEPS_MAX {
                 return Err(format!("no end in sight after {STEPS_MAX} steps"));
@@ -198,6 +200,17 @@ impl Simulation {
             self.follow_up(happening);
         }
         seen
+    }
+
+    /// What the clients saw must be explicable. By force, linearizability may break; values from nowhere may not.
+    fn judged(&mut self) -> Result<(), Broken> {
+        let forced = self.oracle.is_forced();
+        let found = self.clients.take_violations();
+        self.counts.harm += found.len() as u64;
+        match found.into_iter().find(|violation| !(forced && violation.linearizability)) {
+            Some(violation) => Err(format!("{:?}: {}", violation.key, violation.explanation())),
+            None => Ok(()),
+        }
     }
 
     fn follow_up(&mut self, happening: &Happening) {
@@ -286,8 +299,12 @@ impl Simulation {
             Task::Deliver { link, envelope } => self.cluster.deliver(link, envelope),
             Task::Disk { node, start } => return self.disk_done(node, start),
             Task::Ask { node, client, command } => self.ask(node, client, command),
-            Task::Answer { client, reply } => self.clients.answered(client, &reply, &mut self.counts),
-            Task::GiveUp { client } => self.clients.gave_up(client, &mut self.counts),
+            Task::Answer { client, reply } => {
+                self.clients.answered(self.cluster.now(), client, &reply, &mut self.counts);
+            }
+            Task::GiveUp { client } => {
+                self.clients.gave_up(self.cluster.now(), client, &mut self.counts);
+            }
             Task::Think => self.think(),
             Task::Fault => self.fault()?,
         }
@@ -324,7 +341,7 @@ impl Simulation {
 
     fn ask(&mut self, node: NodeId, client: u64, command: Command) {
         if !self.cluster.node(node).is_running() {
-            return self.clients.refused(client);
+            return self.clients.refused(self.cluster.now(), client);
         }
         let request = self.cluster.request(node, command);
         self.requests.insert(request, client);
@@ -337,7 +354,7 @@ impl Simulation {
         }
         let nodes = self.cluster.ids();
         let Client { client, node, command, patience } =
-            self.clients.begin(&nodes, self.temper.keys, &mut self.dice);
+            self.clients.begin(self.cluster.now(), &nodes, self.temper.keys, &mut self.dice);
         let delay = Duration::from_micros(self.dice.between(50, 20_000));
         self.later(delay, Task::Ask { node, client, command });
         self.later(patience, Task::GiveUp { client });
@@ -417,11 +434,11 @@ impl Simulation {
         let within = Duration::from_secs(5);
         for node in self.cluster.ids() {
             for key in self.clients.keys() {
-                let (client, command) = self.clients.read_back(node, key);
+                let (client, command) = self.clients.read_back(self.cluster.now(), node, &key);
                 self.later(Duration::ZERO, Task::Ask { node, client, command });
                 let end = self.cluster.now() + within;
                 self.until(end, |simulation| simulation.clients.all_done())?;
-                self.clients.must_have_read(client)?;
+                self.clients.must_have_been_served(client)?;
             }
         }
         Ok(())

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{Counts, Options, Outcome, Violation, simulate};
 
-/// Seeds of an ordinary test run: a few seconds.
-const SEEDS: Range<u64> = 0..100;
+/// Seeds of an ordinary test run: some seconds, unoptimised.
+const SEEDS: Range<u64> = 0..40;
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("KVLAB_SEEDS") else { return SEEDS };
@@ -57,7 +57,7 @@ fn promises_hold_whatever_happens() {
     let sum = |of: fn(&Counts) -> u64| total(&outcomes, of);
     println!(
         "{} seeds: {} steps, {} faults, {} epochs, {} writes, {} reads, {} unknown, {} committed, {} installs, {} \
-         rollbacks, {} wipes, {} graduations",
+         rollbacks, {} wipes, {} graduations, {} undecided keys",
         outcomes.len(),
         sum(|c| c.steps),
         sum(|c| c.faults),
@@ -70,8 +70,9 @@ fn promises_hold_whatever_happens() {
         sum(|c| c.rollbacks),
         sum(|c| c.wipes),
         sum(|c| c.graduations),
+        sum(|c| c.undecided),
     );
-    if outcomes.len() >= 50 {
+    if outcomes.len() >= 40 {
         let happened = [
             ("epochs", sum(|c| c.epochs)),
             ("writes", sum(|c| c.writes)),
@@ -88,7 +89,12 @@ fn promises_hold_whatever_happens() {
 
 #[test]
 fn what_force_may_not_break() {
-    hold(&Options { force: true, wipes: false, ..Options::default() });
+    let outcomes = hold(&Options { force: true, wipes: false, ..Options::default() });
+    let harm = total(&outcomes, |counts| counts.harm);
+    println!("{} seeds: {harm} reads that no order explains", outcomes.len());
+    if outcomes.len() >= 40 {
+        assert!(harm > 0, "force harms linearizability, or the judge sees nothing");
+    }
 }
 
 #[test]
