@@ -60,11 +60,16 @@ impl Rig {
     fn try_run(&mut self, jobs: Vec<Job>) -> Result<Vec<Input>, StorageError> {
         let mut heard = Vec::new();
         let count = jobs.len();
+        let chunks = jobs.iter().filter(|job| matches!(job, Job::InstallChunk { .. })).count();
         let done = self.writer.execute(jobs)?;
         assert_eq!(done.len(), count, "one outcome for each job");
         for done in done {
             heard.extend(self.store.apply(done)?);
         }
+        // Each chunk paces the next; beside that, tests hear what changes the state.
+        let heard_in_all = heard.len();
+        heard.retain(|input| !matches!(input, Input::ChunkStored { .. }));
+        assert_eq!(heard_in_all - heard.len(), chunks, "each chunk is told to be stored, once");
         Ok(heard)
     }
 
