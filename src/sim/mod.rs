@@ -5,7 +5,7 @@
 //! it has not finished ([`disk`]), a network of queues ([`network`]) and members that are started, stopped and killed
 //! ([`cluster`]). An [`oracle`] that sees everything at once checks the promises after every step.
 //!
-//! The golden scripts of the core ([`script`]) move the same cluster by hand.
+//! The golden scripts of the core (`script`) move the same cluster by hand.
 #![allow(dead_code, clippy::needless_pass_by_value, reason = "golden scripts use parts of it in tests only")]
 
 mod agenda;
