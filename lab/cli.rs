@@ -8,6 +8,8 @@ use kvlab::replication::NodeId;
 
 use crate::commands::node::NodeArgs;
 use crate::scenario;
+use crate::screen::run::PanicIn;
+use crate::screen::theme::ColourChoice;
 
 /// A terminal lab for replication: a real key-value cluster, live faults and a live verdict.
 #[derive(Debug, Parser)]
@@ -68,6 +70,8 @@ pub struct UpArgs {
     pub headless: bool,
     #[command(flatten)]
     pub run: RunOptions,
+    #[command(flatten)]
+    pub display: DisplayOptions,
     /// Background load at the start
     #[arg(long, value_name = "ON|OFF", default_value = "on")]
     pub load: Switch,
@@ -102,6 +106,22 @@ pub struct RunArgs {
     pub json: bool,
     #[command(flatten)]
     pub run: RunOptions,
+    #[command(flatten)]
+    pub display: DisplayOptions,
+}
+
+/// How the dashboard looks.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct DisplayOptions {
+    /// Colours of the dashboard: auto (as NO_COLOR, COLORTERM and TERM say), always, never, 16, 256 or true
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub color: ColourChoice,
+    /// Draw with 7-bit characters only (otherwise where the locale is not UTF-8)
+    #[arg(long)]
+    pub ascii: bool,
+    /// Panic after the first frames, to see what becomes of the terminal and the nodes
+    #[arg(long, value_name = "WHERE", hide = true)]
+    pub panic_in: Option<PanicIn>,
 }
 
 /// What `up` and `run` have in common.
@@ -222,6 +242,7 @@ mod tests {
     fn defaults() {
         let Ok(Command::Up(up)) = parse("kvlab up") else { panic!("up") };
         assert_eq!((up.nodes, up.headless, up.load, up.rate), (3, false, Switch::On, 200));
+        assert_eq!((up.display.color, up.display.ascii), (ColourChoice::Auto, false));
         let Ok(Command::Put(put)) = parse("kvlab put k v --quorum --node n2") else { panic!("put") };
         assert_eq!((put.key.as_str(), put.value.as_str()), ("k", "v"));
         assert_eq!((put.operation.node, put.operation.quorum), (Some(NodeId(2)), true));
@@ -238,6 +259,7 @@ mod tests {
             ("kvlab up --load maybe", "[possible values: on, off]"),
             ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
             ("kvlab up --stale-after 5", "it has no unit"),
+            ("kvlab up --color pink", "expected auto, always, never, 16, 256 or true"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),

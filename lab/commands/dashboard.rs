@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
+use crate::cli::DisplayOptions;
 use crate::event::{Actor, Stamped};
 use crate::screen::run::{self as dashboard, Dashboard};
-use crate::screen::theme::{ColourChoice, Theme};
+use crate::screen::theme::Theme;
 use crate::session::Session;
 
 /// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
@@ -24,6 +25,7 @@ pub async fn show(
     session: Session,
     events: broadcast::Receiver<Stamped>,
     run_dir: &Path,
+    display: DisplayOptions,
 ) -> Result<(), Ended> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
@@ -31,11 +33,11 @@ pub async fn show(
         events,
         actions,
         now: Box::new(move || journal.now()),
-        theme: Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok()),
+        theme: Theme::resolve(display.color, display.ascii, |name| std::env::var(name).ok()),
         run_dir: run_dir.to_owned(),
         // Ends from outside come by dropping this future.
         shutdown: CancellationToken::new(),
-        panic_in: None,
+        panic_in: display.panic_in,
     };
     let ended = tokio::select! {
         ended = dashboard::run(dashboard) => ended,

@@ -13,7 +13,7 @@ use super::progress::Narrator;
 use super::signals::Signals;
 use super::start::{self, Prepared};
 use super::{dashboard, logging, output};
-use crate::cli::RunArgs;
+use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
 use crate::event::{RunOutcome, ScenarioHeader, Stamped};
 use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan, report};
@@ -41,7 +41,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
         // The receiver that has the run's first events; what comes after is of no use to anyone else.
         let later = prepared.events.resubscribe();
         let events = std::mem::replace(&mut prepared.events, later);
-        on_dashboard(&session, &scenario, &mut signals, events, prepared.dir.path()).await
+        on_dashboard(&session, &scenario, &mut signals, events, (prepared.dir.path(), args.display)).await
     } else {
         let to = if args.json { To::Stderr } else { To::Stdout };
         line_by_line(&session, &scenario, &mut signals, &mut prepared.events, to).await
@@ -183,13 +183,13 @@ async fn on_dashboard(
     scenario: &Scenario,
     signals: &mut Signals,
     events: broadcast::Receiver<Stamped>,
-    run_dir: &Path,
+    (run_dir, display): (&Path, DisplayOptions),
 ) -> Result<Outcome, Ended> {
     let mut stage = Live::new(session.clone());
     let mut outcome = None;
     let shown = {
         let mut playing = std::pin::pin!(scenario::play(&mut stage, scenario));
-        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, run_dir));
+        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, run_dir, display));
         loop {
             tokio::select! {
                 played = &mut playing, if outcome.is_none() => outcome = Some(played),

@@ -15,6 +15,7 @@ use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
 use crate::event::{LabEvent, Level, Stamped};
 use crate::run_dir::{ClusterFile, NodeAddresses};
+use crate::scenario::report;
 use crate::session::{Session, WorkloadOptions};
 
 /// Client tasks of the background load.
@@ -51,11 +52,15 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
     let session = start::session(&prepared, cluster, workload, &mut signals).await?;
     if screen {
         let shown = tokio::select! {
-            shown = dashboard::show(session.clone(), prepared.events, prepared.dir.path()) => shown,
+            shown = dashboard::show(session.clone(), prepared.events, prepared.dir.path(), args.display) => shown,
             _ = signals.next() => Ok(()),
         };
-        start::stop(&session, &mut signals).await?;
+        let stopped = start::stop(&session, &mut signals).await;
         shown?;
+        stopped?;
+        let (run_dir, seed) = (prepared.dir.path().display(), prepared.seed);
+        output::print(report::facts(&session.verdict()));
+        output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
     } else {
         print_until_signal(&session, &mut prepared, &mut signals).await?;
     }

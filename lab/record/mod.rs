@@ -1,6 +1,5 @@
 //! Pictures and recordings, drawn from a run's events by the same code as the live screen.
 #![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
-#![allow(dead_code, unused_imports, reason = "the commands that call this are built beside it")]
 
 mod frame;
 mod glyphs;
@@ -10,7 +9,7 @@ mod svg;
 pub use self::frame::{frame_at, to_text};
 #[cfg(test)]
 pub use self::glyphs::is_drawn;
-pub use self::picture::{draw, read_events};
+pub use self::picture::draw;
 pub use self::svg::{Paper, to_svg};
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::screen::Theme;
 ///
 /// # Errors
 /// If the file cannot be read, or a line is no event: with file, line and what was expected.
-pub fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
+fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let mut events = Vec::new();
     for (i, line) in text.split_inclusive('\n').enumerate() {

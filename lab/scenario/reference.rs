@@ -100,9 +100,9 @@ fn the_json_is_the_one_of_the_reference() {
 
     let said = text(&run, &outcome);
     for part in [
-        "linearizable               yes\n",
-        "quorum writes lost         0 (812 acknowledged)\n",
-        "stale reads                97, the oldest 3010 ms old\n",
+        "linearizable                yes\n",
+        "quorum writes lost          0 (812 acknowledged)\n",
+        "stale reads                 97, the oldest 3010 ms old\n",
         "held         promise.linearizable true (was true)\n",
         "not checked  promise.members_equal (settle = false)\n",
         "split-brain: as expected in 14.2 s\n",
@@ -128,5 +128,5 @@ fn what_is_not_known_is_null_or_undecided() {
         assert!(object[family][name].is_null(), "{name}");
     }
     let said = text(&run, &outcome);
-    assert!(said.contains("t: UNDECIDED") && said.contains("members equal              not known"), "{said}");
+    assert!(said.contains("t: UNDECIDED") && said.contains("members equal               not known"), "{said}");
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::model::Scenario;
 use super::outcome::Outcome;
-use crate::event::{Expectation, RunOutcome};
+use crate::event::{Expectation, RunOutcome, Verdict};
 
 /// What else belongs to the report of a run.
 #[derive(Clone, Debug)]
@@ -77,12 +77,12 @@ pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
     })
 }
 
-/// The summary that a person reads, ending with a line break.
-pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
+/// What the judge found, a line each.
+pub fn facts(verdict: &Verdict) -> String {
     let mut out = String::new();
-    let (promise, harm) = (&outcome.verdict.promise, &outcome.verdict.harm);
+    let (promise, harm) = (&verdict.promise, &verdict.harm);
     let mut line = |label: &str, value: String| {
-        let _ = writeln!(out, "  {label:<26} {value}");
+        let _ = writeln!(out, "  {label:<27} {value}");
     };
     line("linearizable", linearizable(promise.linearizable).to_owned());
     line("quorum writes lost", lost(promise.quorum_writes_lost, promise.quorum_writes_acked));
@@ -98,15 +98,21 @@ pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
     line("reads refused as stale", harm.refused_stale.to_string());
     line("unknown outcomes", harm.unknown.to_string());
     line("longest time without writes", format!("{} ms", harm.unavailable_ms));
+    for violation in &promise.violations {
+        let _ = writeln!(out, "\n  {violation}");
+    }
+    out
+}
+
+/// The summary that a person reads, ending with a line break.
+pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
+    let mut out = facts(&outcome.verdict);
     let _ = writeln!(out);
     for expectation in &outcome.expectations {
         let _ = writeln!(out, "  {}", said(expectation));
     }
     for unchecked in &outcome.unchecked {
         let _ = writeln!(out, "  not checked  {unchecked}");
-    }
-    for violation in &promise.violations {
-        let _ = writeln!(out, "\n  {violation}");
     }
     let _ = writeln!(
         out,

@@ -6,7 +6,6 @@
 //! is pure: the live terminal, a replay and every recording share it. Only `terminal` and [`run`] touch the
 //! world. `docs/screen.md` is for readers of the screen.
 #![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
-#![allow(dead_code, unused_imports, reason = "the commands that call this are built beside it")]
 
 pub mod input;
 pub mod keys;

@@ -5,7 +5,7 @@
 //! * A panic elsewhere (tokio catches it): nothing may be printed into the picture. The hook keeps the message
 //!   for [`task_panic`]; the loop looks there and ends in order.
 
-use std::io::{self, IsTerminal, Stdout, stdout};
+use std::io::{self, Stdout, stdout};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -25,11 +25,6 @@ static HOOK: Once = Once::new();
 /// Holds the terminal in raw mode on the alternate screen until dropped.
 pub struct Guard {
     terminal: Terminal<CrosstermBackend<Stdout>>,
-}
-
-/// Whether there is a terminal to read keys from and draw on.
-pub fn is_there() -> bool {
-    io::stdin().is_terminal() && stdout().is_terminal()
 }
 
 /// What a panic of another thread or of a task said since the guard was entered.

@@ -127,7 +127,7 @@ pub(super) fn ends(view: &View) -> BTreeMap<NodeId, End> {
 pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
     let mut primaries = view.statuses.values().filter(|(_, status)| status.replication.role == Role::Primary);
     let Some((_, primary)) = primaries.next() else {
-        return Err("there is no primary, and none will be until a member is promoted".to_owned());
+        return Err("there is no primary, and no member has won enough votes to be one".to_owned());
     };
     if let Some((_, other)) = primaries.next() {
         let (one, other) = (primary.replication.id, other.replication.id);
@@ -140,6 +140,23 @@ pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
         }
     }
     Ok(primary)
+}
+
+/// Who should lead a cluster in which everyone runs and nobody leads or asks to: the member whose log reaches
+/// furthest, of equals the first. `since`: older statuses do not count. `None`: somebody leads or may yet, or it cannot
+/// be said.
+pub(super) fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
+    let running = |state: &ProcessState| matches!(state, ProcessState::Running { .. });
+    let known = view
+        .processes
+        .iter()
+        .all(|(node, state)| running(state) && view.statuses.get(node).is_some_and(|(at, _)| *at >= since));
+    let statuses = || view.statuses.values().map(|(_, status)| &status.replication);
+    if !known || statuses().any(|status| matches!(status.role, Role::Primary | Role::Candidate)) {
+        return None;
+    }
+    let may_lead = statuses().filter(|status| status.role == Role::Replica);
+    may_lead.max_by_key(|status| (status.last, std::cmp::Reverse(status.id))).map(|status| status.id)
 }
 
 #[cfg(test)]
@@ -253,6 +270,27 @@ mod tests {
 
         recovery.observe(ms(1000), &cut);
         assert_eq!(recovery.took(), None, "broken again");
+    }
+
+    #[test]
+    fn the_member_that_reaches_furthest_is_next_in_line_where_nobody_leads() {
+        let view = |change: &dyn Fn(&mut View)| {
+            let mut view = whole(ms(5), 9);
+            of(&mut view, N1).role = Role::Replica;
+            change(&mut view);
+            next_in_line(&view, ms(5))
+        };
+        assert_eq!(next_in_line(&whole(ms(5), 9), ms(5)), None, "n1 leads");
+        assert_eq!(view(&|_| {}), Some(N1), "of equals the first");
+        assert_eq!(view(&|v| of(v, N2).last.seq = 10), Some(N2));
+        assert_eq!(view(&|v| of(v, N2).last = Position::new(E2, 3)), Some(N2), "the epoch comes first");
+        assert_eq!(view(&|v| of(v, N1).role = Role::Learner), Some(N2), "a learner has no voice");
+        assert_eq!(view(&|v| of(v, N2).role = Role::Candidate), None, "it may win yet");
+        assert_eq!(view(&|v| v.statuses.get_mut(&N2).expect("is there").0 = ms(4)), None, "not heard lately");
+        let stopped = |v: &mut View| {
+            v.processes.insert(N2, ProcessState::Stopped { how: String::new() });
+        };
+        assert_eq!(view(&stopped), None);
     }
 
     #[test]

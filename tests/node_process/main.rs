@@ -3,6 +3,7 @@
 mod cluster;
 mod disk;
 mod input;
+mod kill;
 mod life;
 mod setup;
 mod support;

@@ -225,6 +225,13 @@ impl Client {
         self.next_id
     }
 
+    /// Sends a request to a node that may be gone; `false`: it is.
+    pub(crate) fn try_send(&mut self, request: Request) -> bool {
+        self.next_id += 1;
+        let frame = encode(&ClientFrame::Request { id: self.next_id, request }).expect("encodes");
+        self.stream.write_all(&frame).is_ok()
+    }
+
     /// Asks and waits.
     pub(crate) fn ask(&mut self, command: Ask) -> (Reply, Option<String>) {
         let asked = self.send(Request::Do(command));

@@ -1,0 +1,219 @@
+//! The whole program on a real terminal: `kvlab up` and `kvlab run`, with real nodes, real keys and a real judge.
+//!
+//! Its own loop is tested closer by in `lab/screen/tests/pty.rs`; here it is what a person gets. Every test waits for
+//! what must be on the screen, and looks at the end whether the terminal is given back and no process is left.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the program is tested in the world: processes, files and deadlines"
+)]
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use termlens::{Key, Signal, Terminal};
+
+/// Nothing takes longer, on the slowest machine.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// A program on a terminal of its own, and the state directory that names its processes.
+struct Dashboard {
+    terminal: Terminal,
+    state: tempfile::TempDir,
+}
+
+impl Dashboard {
+    fn start(args: &[&str]) -> Self {
+        let state = tempfile::tempdir().expect("a directory");
+        let terminal = Terminal::builder()
+            .size(120, 36)
+            .timeout(WITHIN)
+            .env_clear()
+            .env("TERM", "xterm-256color")
+            .env("LANG", "C.UTF-8")
+            .env("XDG_STATE_HOME", state.path())
+            .args(args.iter().copied())
+            .spawn(env!("CARGO_BIN_EXE_kvlab"))
+            .expect("the program runs");
+        Self { terminal, state }
+    }
+
+    fn shows(&mut self, what: &str) {
+        self.shows_all(&[what]);
+    }
+
+    fn shows_all(&mut self, what: &[&str]) {
+        let shown = self.terminal.wait_until(|screen| what.iter().all(|part| screen.contains(part)));
+        if let Err(error) = shown {
+            panic!("{what:?} was not shown: {error}\n{}", self.terminal.screen().text());
+        }
+    }
+
+    fn hides(&mut self, what: &str) {
+        let hidden = self.terminal.wait_until(|screen| !screen.contains(what));
+        if let Err(error) = hidden {
+            panic!("{what:?} stays: {error}\n{}", self.terminal.screen().text());
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        for key in keys.chars() {
+            self.terminal.send(Key::Char(key)).expect("a key");
+        }
+    }
+
+    /// The processes of this run's nodes: their command lines name its directory.
+    fn nodes(&self) -> Vec<u32> {
+        node_processes(self.state.path())
+    }
+
+    /// Waits for the end. The terminal must be as before, and no node be left.
+    fn ends(mut self, success: bool) -> String {
+        let status = self.terminal.wait_exit().expect("it ends");
+        let screen = self.terminal.screen();
+        let text = screen.text().to_string();
+        assert_eq!(status.success(), success, "{text}");
+        assert!(
+            !screen.alternate_screen() && screen.cursor_visible(),
+            "the terminal is not given back\n{text}"
+        );
+        assert!(screen.mouse_modes().is_empty() && !screen.bracketed_paste(), "{text}");
+        nobody_left(self.state.path());
+        text
+    }
+}
+
+fn node_processes(state: &Path) -> Vec<u32> {
+    let of_this_run = |pid: &u32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        line.contains("\0node\0") && line.contains(&*state.to_string_lossy())
+    };
+    let entries = std::fs::read_dir("/proc").expect("processes");
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    pids.filter(of_this_run).collect()
+}
+
+fn nobody_left(state: &Path) {
+    let deadline = Instant::now() + WITHIN;
+    loop {
+        let left = node_processes(state);
+        if left.is_empty() {
+            return;
+        }
+        assert!(Instant::now() < deadline, "processes {left:?} were left behind");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_split_brain_by_hand() {
+    let mut lab = Dashboard::start(&["up", "3", "--seed", "11", "--rate", "100"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up", "PROMISE", "HARM", "Links", "Events"]);
+    assert_eq!(lab.nodes().len(), 3);
+
+    // A write and both reads, by hand.
+    lab.press("w");
+    lab.shows_all(&["PUT quorum", "committed"]);
+    lab.press("2s");
+    lab.shows("you: GET quorum");
+    lab.press("e");
+    lab.shows("you: GET eventual");
+
+    // The primary is cut off, another is voted for: two primaries, until all is healed.
+    lab.press("1i");
+    lab.shows_all(&["isolated", "╳"]);
+    lab.press("2P");
+    lab.shows_all(&["TWO PRIMARIES", "OLD PRIMARY", "2@n2 stands"]);
+    lab.terminal.resize(80, 24).expect("another size");
+    lab.shows_all(&["TWO PRIMARIES", "Try: "]);
+    lab.hides("from\\to");
+    lab.press("U");
+    lab.shows_all(&["n2 LEADS 2@n2", "all 3 members are up and every link passes"]);
+    lab.terminal.resize(120, 36).expect("another size");
+    lab.shows("from\\to");
+
+    // Killed, started again, and back as a replica.
+    lab.press("3K");
+    lab.shows_all(&["n3  -", "stopped"]);
+    lab.press("r");
+    lab.shows_all(&["n3  replica", "restarts 1", "all 3 members are up"]);
+
+    // Stopped and going on.
+    lab.press("p");
+    lab.shows_all(&["you: pause n3", "paused"]);
+    lab.press("p");
+    lab.shows_all(&["you: resume n3", "all 3 members are up"]);
+
+    lab.press("q");
+    let text = lab.ends(true);
+    assert!(text.contains("linearizable") && text.contains("run directory: "), "{text}");
+}
+
+#[test]
+fn a_scenario_plays_and_its_verdict_stays() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("short.toml");
+    let text = "title = \"A short one\"\n[workload]\nrate = \"100/s\"\n\
+                [[step]]\nsay = \"One quorum write.\"\nput = { node = \"n1\", key = \"k\", quorum = true }\n\
+                [[step]]\nwait = { primaries = 1, within = \"20s\" }\n";
+    std::fs::write(&file, text).expect("written");
+    let mut lab = Dashboard::start(&["run", file.to_str().expect("UTF-8"), "--seed", "5"]);
+    lab.shows_all(&["A short one", "AS EXPECTED", "q leaves"]);
+    lab.press("q");
+    let text = lab.ends(true);
+    assert!(text.contains("as expected in"), "{text}");
+}
+
+#[test]
+fn signals_stop_the_nodes_and_give_the_terminal_back() {
+    for signal in [Signal::Term, Signal::Hup] {
+        let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);
+        lab.shows_all(&["LIVE", "n1 LEADS"]);
+        lab.terminal.signal(signal).expect("it is told");
+        lab.ends(true);
+    }
+}
+
+#[test]
+fn ctrl_c_ends_it_like_any_key() {
+    let mut lab = Dashboard::start(&["up", "1"]);
+    lab.shows_all(&["LIVE", "n1 LEADS"]);
+    lab.terminal.send(Key::Ctrl('c')).expect("a key");
+    lab.ends(true);
+}
+
+#[test]
+fn a_panic_anywhere_gives_the_terminal_back_and_leaves_no_node() {
+    for (place, said) in [("ui", "asked to panic in the loop"), ("task", "asked to panic in a task")] {
+        let lab = Dashboard::start(&["up", "3", "--panic-in", place]);
+        let text = lab.ends(false);
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[test]
+fn a_lab_killed_on_its_terminal_leaves_no_node() {
+    let mut lab = Dashboard::start(&["up", "3"]);
+    lab.shows_all(&["LIVE", "n1 LEADS"]);
+    assert_eq!(lab.nodes().len(), 3);
+    lab.terminal.signal(Signal::Kill).expect("it is told");
+    lab.terminal.wait_exit().expect("it ends");
+    nobody_left(lab.state.path());
+}
+
+#[test]
+fn plain_characters_and_no_colours_on_demand() {
+    let mut lab = Dashboard::start(&["up", "3", "--ascii", "--color", "never"]);
+    lab.shows_all(&["LIVE", "n1 LEADS"]);
+    let screen = lab.terminal.screen();
+    let text = screen.text().to_string();
+    assert!(text.is_ascii(), "{text}");
+    for row in 0..36 {
+        for column in 0..120 {
+            let style = screen.cell(row, column).expect("a cell").style();
+            assert_eq!((style.fg, style.bg), (termlens::Color::Default, termlens::Color::Default));
+        }
+    }
+    lab.press("q");
+    lab.ends(true);
+}
