@@ -128,5 +128,8 @@ fn what_is_not_known_is_null_or_undecided() {
         assert!(object[family][name].is_null(), "{name}");
     }
     let said = text(&run, &outcome);
-    assert!(said.contains("t: UNDECIDED") && said.contains("members equal               not known"), "{said}");
+    assert!(
+        said.contains("t: UNDECIDED") && said.contains("members equal               not known"),
+        "{said}"
+    );
 }
