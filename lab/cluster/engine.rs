@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
 use kvlab::replication::{self, NodeId, Reply};
+use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::wire::{Request, Response};
 use tokio::time::timeout;
 
 use super::frame::Framing;
+use crate::event::Cut;
 
 /// How long a node may take to accept a connection and greet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -67,6 +69,18 @@ pub(crate) struct Settings {
     pub(crate) backlog_bytes: Option<u64>,
 }
 
+/// A fault of a disk, done to the data that a dead node has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// The power goes: exactly what was not synced is lost.
+    PowerLoss,
+    /// The last write is torn, at a place that follows from the seed.
+    TornTail {
+        /// Of this tear.
+        seed: u64,
+    },
+}
+
 /// An engine under test.
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// The process of a node. It prints one line on standard output when it is ready, logs to standard error,
@@ -84,6 +98,12 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Reports of the node at `address`, the first at once, until the connection ends.
     fn watch(&self, address: String) -> BoxFuture<'static, anyhow::Result<BoxStream<'static, Report>>>;
+
+    /// Does to the data of a node whose process is dead what a fault does. What was cut off, if anything was.
+    ///
+    /// # Errors
+    /// If it cannot be done, or this engine does not say how.
+    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>>;
 
     /// Asks the node at `address`: a write, a read or a promotion.
     fn perform(
@@ -166,6 +186,14 @@ impl Engine for KvlabNode {
             });
             Ok(reports.boxed())
         })
+    }
+
+    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>> {
+        let cut = match harm {
+            Harm::PowerLoss => cut_to_synced(real_disk(), data)?,
+            Harm::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
+        };
+        Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
     }
 
     fn perform(

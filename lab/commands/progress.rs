@@ -42,6 +42,9 @@ impl<'a> Narrator<'a> {
             LabEvent::Process { node, state: ProcessState::Died { how } } => {
                 lines.push(format!("       {node} died by itself: {how}"));
             }
+            LabEvent::Damage { node, damage } => {
+                lines.push(format!("       {node}: {damage}"));
+            }
             LabEvent::Notice { level: Level::Warn | Level::Error, text } => {
                 lines.push(format!("       {text}"));
             }
