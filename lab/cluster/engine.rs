@@ -216,6 +216,9 @@ impl Engine for KvlabNode {
 
 #[cfg(test)]
 mod tests {
+    use kvlab::replication::{Entry, Epoch, LogId, Op, Position};
+    use kvlab::storage::{self, Durability, Job};
+
     use super::*;
 
     #[test]
@@ -250,6 +253,29 @@ mod tests {
         };
         let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096";
         assert_eq!(line(&launch), format!("{base} {settings}"));
+    }
+
+    #[test]
+    fn faults_of_the_disk_reach_the_data_of_a_node() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = KvlabNode { program: "/bin/kvlab".into() };
+        let file = "log-00000001/00000001.log".to_owned();
+        let options = storage::Options { durability: Durability::Os, ..storage::Options::new(NodeId(1)) };
+        let write = |seq| {
+            let (_store, mut writer, opened) =
+                storage::open(real_disk(), dir.path(), options).expect("opened");
+            assert_eq!(opened.recovered.last.seq + 1, seq);
+            let at = Position::new(Epoch::new(1, NodeId(1)), seq);
+            let entries = vec![Entry { at, op: Op::Noop }];
+            writer.execute(vec![Job::Append { log: LogId(0), entries }]).expect("written");
+        };
+        write(1);
+        let cut = engine.harm(dir.path(), Harm::PowerLoss).expect("done");
+        assert_eq!(cut, Some(Cut { file: file.clone(), from: 62, to: 28 }));
+        write(1);
+        let cut = engine.harm(dir.path(), Harm::TornTail { seed: 5 }).expect("done").expect("torn");
+        assert!(cut.file == file && cut.from == 62 && (29..62).contains(&cut.to), "{cut:?}");
+        write(1);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
+use kvlab::node::Report;
+use kvlab::replication::NodeId;
 use proptest::prelude::*;
 
 use super::strategies::stamped;
@@ -62,6 +64,25 @@ fn all_is_well_before_the_cut() {
     assert_eq!(view.situation().severity, Severity::Calm);
     assert!([N1, N2, N3].iter().all(|&n| view.condition(n) == Condition::Up));
     assert!(view.lag(N2).is_some_and(|lag| lag < 10));
+}
+
+#[test]
+fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
+    let calm = at(Player::Person, moment::CALM);
+    let full = |node: NodeId| {
+        let mut status = calm.nodes[&node].status.clone().expect("it has told");
+        status.replication.disk_full = true;
+        let mut view = calm.clone();
+        let event = LabEvent::Node { node, report: Report::Status(status) };
+        view.apply(&Stamped { t_us: view.now_us, event });
+        view
+    };
+    let view = full(N1);
+    assert_eq!((view.condition(N1), view.condition(N1).word().as_str()), (Condition::DiskFull, "disk full"));
+    let situation = view.situation();
+    assert_eq!((situation.severity, situation.title.as_str()), (Severity::Alarm, "PRIMARY'S DISK IS FULL"));
+    let situation = full(N2).situation();
+    assert_eq!((situation.severity, situation.text.as_str()), (Severity::Hurt, "n2 has no room on its disk"));
 }
 
 #[test]
