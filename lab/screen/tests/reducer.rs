@@ -119,9 +119,9 @@ fn a_promotion_is_no_split_until_the_old_primary_is_heard_again() {
     let view = ViewState::of(&events[..=opened]);
     assert_eq!(view.claims().len(), 2);
     assert!(!view.split_brain(), "n1 may have stepped down meanwhile");
-    let heard = events[opened..].iter().position(
-        |e| matches!(&e.event, LabEvent::Node { node, report: kvlab::node::Report::Status(_) } if *node == N1),
-    );
+    let heard = events[opened..]
+        .iter()
+        .position(|e| matches!(&e.event, LabEvent::Node { node, report: Report::Status(_) } if *node == N1));
     let view = ViewState::of(&events[..=opened + heard.expect("n1 reports again")]);
     assert!(view.split_brain(), "it has not");
 }
@@ -210,10 +210,7 @@ fn part_cuts_and_slow_links_have_their_words() {
     for part in ["n1 is cut from n3", "n2 is behind a slow link", "n4 is paused", "n5 died"] {
         assert!(text.contains(part), "{text}");
     }
-    assert!(
-        view.lag(kvlab::replication::NodeId(4)).is_some_and(|lag| lag > 1_000),
-        "a paused node falls behind"
-    );
+    assert!(view.lag(NodeId(4)).is_some_and(|lag| lag > 1_000), "a paused node falls behind");
 }
 
 #[test]

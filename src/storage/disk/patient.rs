@@ -68,6 +68,19 @@ impl Patience {
         self.lock().waiter = Some(Waiter { thread: thread::current().id(), tell: Arc::new(tell) });
     }
 
+    /// Does something without waiting for room: for work that is better left undone than waited for, because it is
+    /// what makes room.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing on the disk thread makes room yet"))]
+    pub(in crate::storage) fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
+        let waiter = self.lock().waiter.take();
+        let done = work();
+        let mut state = self.lock();
+        if !state.over {
+            state.waiter = waiter;
+        }
+        done
+    }
+
     /// Ends all waiting, now and later: what finds no room fails.
     pub(in crate::storage) fn give_up(&self) {
         let mut state = self.lock();
@@ -221,5 +234,66 @@ impl DiskFile for PatientFile {
 
     fn truncate(&self, len: u64) -> io::Result<()> {
         self.patience.try_until_room(&self.path, || self.inner.truncate(len))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::MemoryDisk;
+    use super::*;
+
+    fn disk() -> (MemoryDisk, PatientDisk, Arc<Patience>) {
+        let memory = MemoryDisk::new(0);
+        let patience = Arc::new(Patience::default());
+        (memory.clone(), PatientDisk::new(Arc::new(memory), patience.clone()), patience)
+    }
+
+    fn full(outcome: io::Result<()>) -> bool {
+        outcome.is_err_and(|error| is_full(&error))
+    }
+
+    #[test]
+    fn it_waits_on_one_thread_and_fails_on_every_other() {
+        let (memory, disk, patience) = disk();
+        let file = disk.create(Path::new("/a")).unwrap();
+        memory.set_room(Some(3));
+        assert!(full(file.write_at(b"1234", 0)), "nobody waits yet");
+        assert_eq!(file.size().unwrap(), 3, "as the disk leaves it");
+        memory.set_room(Some(0));
+        let (shortages, again) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (seen, over, disk_again) = (shortages.clone(), again.clone(), memory.clone());
+        patience.wait_here(move |room| match room {
+            Room::None(path) => {
+                assert_eq!(path, Path::new("/a"));
+                seen.fetch_add(1, Ordering::Relaxed);
+                disk_again.set_room(Some(1));
+            }
+            Room::Again => drop(over.fetch_add(1, Ordering::Relaxed)),
+        });
+        let elsewhere = file.clone();
+        #[expect(clippy::disallowed_methods, reason = "another thread")]
+        let other = thread::spawn(move || full(elsewhere.write_at(b"1234", 0)));
+        assert!(other.join().unwrap(), "another thread is told at once");
+        assert!(full(patience.at_once(|| file.write_at(b"1234", 0))), "and so is work that must not wait");
+        file.write_at(b"1234", 0).unwrap();
+        assert_eq!((shortages.load(Ordering::Relaxed), again.load(Ordering::Relaxed)), (1, 1));
+        assert_eq!(memory.durable_len(Path::new("/a")), 3, "what was there before was synced for the wait");
+    }
+
+    #[test]
+    fn names_are_waited_for_too() {
+        let (memory, disk, patience) = disk();
+        memory.set_room(Some(0));
+        let room = memory.clone();
+        patience.wait_here(move |news| room.set_room(matches!(news, Room::None(_)).then_some(9)));
+        disk.create_dir(Path::new("/d")).unwrap();
+        memory.set_room(Some(0));
+        disk.create(Path::new("/d/a")).unwrap();
+        memory.set_room(Some(0));
+        patience.give_up();
+        assert!(full(disk.create_dir(Path::new("/e"))), "nobody waits any more");
+        assert!(full(disk.create(Path::new("/d/b")).map(drop)));
     }
 }
