@@ -406,7 +406,7 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
     if let Some((file, offset, bytes)) = &opened.torn {
         let file = file.display();
         notice(format!(
-            "a torn tail was cut: {bytes} bytes at offset {offset} of {file}, never acknowledged"
+            "a torn tail was cut: {bytes} bytes at offset {offset} of {file}; nothing shows that they were synced"
         ));
     }
     if opened.fresh && recovered.promise.learner {

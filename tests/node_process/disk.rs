@@ -131,6 +131,7 @@ fn a_full_disk_refuses_writes_definitely_and_goes_on_when_there_is_room() {
     node.kill();
 
     let node = Node::start(alone(&data));
+    node.logs(" ready ");
     assert!(!node.log().contains("torn"), "{}", node.log());
     let mut client = node.client();
     for (key, value) in acknowledged {
@@ -155,6 +156,7 @@ fn a_node_killed_on_a_full_disk_starts_on_it_and_recovers() {
 
     // It reads what it has. Its opening entry is short enough for what room there is.
     let node = Node::start(with_disk_max(&data, 110 << 10));
+    node.logs(" ready ");
     assert!(!node.log().contains("torn"), "{}", node.log());
     let mut client = node.client();
     assert_eq!(client.get_patiently("k", ReadLevel::Quorum).value, Some(bytes("v")));
@@ -264,6 +266,7 @@ fn a_torn_tail_is_cut_loudly_and_the_node_goes_on() {
         write_and_kill(dir.path(), "always", 20);
         let cut = tear_tail(real_disk(), dir.path(), seed).expect("torn").expect("there is a record");
         let node = Node::start(alone(dir.path()));
+        node.logs("a torn tail was cut");
         let log = node.log();
         let said = |line: &&str| line.contains("WARN") && line.contains("a torn tail was cut");
         let line = log.lines().find(said).unwrap_or_else(|| panic!("not said:\n{log}"));
@@ -274,6 +277,7 @@ fn a_torn_tail_is_cut_loudly_and_the_node_goes_on() {
         client.put_patiently("k19", "again", WriteLevel::Quorum);
         node.kill();
         let node = Node::start(alone(dir.path()));
+        node.logs(" ready ");
         assert!(!node.log().contains("torn"), "cut once, not twice: {}", node.log());
         node.stop();
     }
