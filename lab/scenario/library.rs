@@ -10,7 +10,9 @@ pub struct Embedded {
 }
 
 /// All of them, in the order of the store's story.
-pub const EMBEDDED: [Embedded; 3] = [
+pub const EMBEDDED: [Embedded; 5] = [
+    Embedded { name: "torn-tail", source: include_str!("../../scenarios/torn-tail.toml") },
+    Embedded { name: "power-loss", source: include_str!("../../scenarios/power-loss.toml") },
     Embedded { name: "primary-crash", source: include_str!("../../scenarios/primary-crash.toml") },
     Embedded { name: "split-brain", source: include_str!("../../scenarios/split-brain.toml") },
     Embedded { name: "stale-replica", source: include_str!("../../scenarios/stale-replica.toml") },

@@ -18,6 +18,8 @@ pub(crate) struct SimNode {
     /// Jobs given to the disk and not yet carried out, oldest first.
     jobs: VecDeque<Job>,
     paused: bool,
+    /// Its disk has no room: jobs wait.
+    disk_full: bool,
     starts: u64,
     wiped: bool,
     /// Added to the simulation's time, so that no two members' clocks agree.
@@ -33,6 +35,7 @@ impl SimNode {
             disk,
             jobs: VecDeque::new(),
             paused: false,
+            disk_full: false,
             starts: 0,
             wiped: false,
             clock_offset: Time::ZERO,
@@ -64,7 +67,7 @@ impl SimNode {
     /// the first `torn` entries. Returns how many jobs were lost.
     pub(crate) fn crash(&mut self, survivors: usize, torn: usize) -> usize {
         assert!(self.core.take().is_some(), "{} is not running", self.config.id);
-        self.paused = false;
+        (self.paused, self.disk_full) = (false, false);
         let mut jobs = std::mem::take(&mut self.jobs);
         for job in jobs.drain(..survivors.min(jobs.len())) {
             self.disk.execute(job);
@@ -103,6 +106,16 @@ impl SimNode {
     /// Gives the disk a job.
     pub(crate) fn submit(&mut self, job: Job) {
         self.jobs.push_back(job);
+    }
+
+    /// Its disk has no room from now on, or has room again.
+    pub(crate) fn set_disk_full(&mut self, full: bool) {
+        self.disk_full = full;
+    }
+
+    /// Whether its disk could finish a job now.
+    pub(crate) fn can_persist(&self) -> bool {
+        !self.disk_full && !self.jobs.is_empty()
     }
 
     /// The disk finishes its oldest job.
