@@ -218,3 +218,22 @@ fn a_scenario_that_is_broken_off_is_undecided() {
     assert!(message.contains("interrupted by SIGINT"), "{message}");
     all_gone(&pids);
 }
+
+/// The primary's disk is lost and nobody is promoted: settling promotes, by vote, so that the run can be judged.
+#[test]
+fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("left.toml");
+    let text = "title = \"Left without a primary\"\n[workload]\nrate = \"100/s\"\n\
+                consistency = [\"quorum\"]\nregisters = 2\nledger = true\n\
+                [[step]]\nafter = \"500ms\"\nwipe = \"primary\"\n";
+    std::fs::write(&file, text).expect("written");
+    let lab = Lab::start(&["run", file.to_str().expect("UTF-8"), "--json", "--seed", "3"]);
+    let object = lab.json_line();
+    assert_eq!(object["outcome"], "as-expected", "{object}");
+    let events = object["run_dir"].as_str().expect("a directory").to_owned() + "/events.jsonl";
+    let events = std::fs::read_to_string(events).expect("events");
+    let by_the_lab = |line: &&str| line.contains(r#""do":"promote""#) && line.contains(r#""by":"lab""#);
+    assert!(events.lines().any(|line| by_the_lab(&line)), "nobody was promoted by the lab");
+    assert_eq!(lab.end().0, Some(0));
+}
