@@ -56,6 +56,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
             heard_ms: (!primary).then_some(20),
             stale: false,
             resync: None,
+            resyncs: Default::default(),
             peers: Vec::new(),
         },
         applied_per_s: 0,

@@ -208,6 +208,7 @@ impl Tale {
                 heard_ms: heard,
                 stale: heard.is_some_and(|ms| ms > 5_000),
                 resync: None,
+                resyncs: Default::default(),
                 peers: if leads {
                     self.nodes.iter().filter(|o| o.id != node.id).map(peer).collect()
                 } else {

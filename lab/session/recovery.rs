@@ -171,6 +171,7 @@ mod tests {
             heard_ms: None,
             stale: false,
             resync: None,
+            resyncs: Default::default(),
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);

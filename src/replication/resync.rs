@@ -61,6 +61,7 @@ impl Core {
         peer.stream = Stream::Entries(EntryStream::after(last.seq));
         // An epoch's opening no-op is not worth telling.
         if silent && last.seq + 1 < end {
+            self.resyncs.partial += 1;
             self.tell(Event::PartialResync { node: to, from: last, entries: end - last.seq });
         }
         if last.seq == end {
@@ -84,6 +85,7 @@ impl Core {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         peer.stream = Stream::Snapshot(SnapshotStream::new(id, now));
+        self.resyncs.full += 1;
         self.tell(Event::FullResyncStarted { node: to, from, reason });
         self.emit(Effect::SnapshotOpen { id });
     }

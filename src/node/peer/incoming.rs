@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::FromPeer;
+use super::{FromPeer, Link};
 use crate::node::book::AddressBook;
 use crate::node::clock::Clock;
 use crate::node::frames::{FrameReader, ReadError};
@@ -39,6 +39,8 @@ pub(in crate::node) struct PeerServer {
     pub(in crate::node) clock: Clock,
     /// To the node's loop.
     pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
+    /// This node's own connections to the others: whoever connects can be connected to.
+    links: BTreeMap<NodeId, Rc<Link>>,
     /// The connection of each member: a newer one ends the one before.
     current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
     connections: Cell<u32>,
@@ -75,6 +77,7 @@ impl PeerServer {
         book: Rc<AddressBook>,
         clock: Clock,
         inputs: mpsc::Sender<FromPeer>,
+        links: BTreeMap<NodeId, Rc<Link>>,
     ) -> Self {
         Self {
             id,
@@ -84,6 +87,7 @@ impl PeerServer {
             book,
             clock,
             inputs,
+            links,
             current: RefCell::default(),
             connections: Cell::new(0),
             gate: Gate::default(),
@@ -123,6 +127,9 @@ impl PeerServer {
         let from = self.admit(hello)?;
         reader.admit();
         debug!(peer = %from, %addr, "member connected");
+        if let Some(link) = self.links.get(&from) {
+            link.hurry();
+        }
         let replaced = self.replace(from);
         let end = loop {
             let frame = tokio::select! {
