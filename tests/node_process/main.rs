@@ -2,7 +2,13 @@
 
 mod cluster;
 mod disk;
+mod failover;
+mod flood;
 mod input;
 mod life;
+mod line;
+mod orphans;
+mod resync;
 mod setup;
+mod stopping;
 mod support;

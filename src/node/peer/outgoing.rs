@@ -25,7 +25,7 @@ use crate::wire::PeerFrame;
 const BULK_BYTES_MAX: usize = 4 << 20;
 /// What else members say is dropped only when this much waits: heartbeats, acknowledgements and votes are small, and
 /// still get a place behind a full window of entries.
-const CONTROL_BYTES_MAX: usize = BULK_BYTES_MAX + (256 << 10);
+pub(in crate::node) const CONTROL_BYTES_MAX: usize = BULK_BYTES_MAX + (256 << 10);
 /// The first pause after a connection failed; doubled each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts. A primary that is restarted shall have its replicas back within two
