@@ -10,9 +10,13 @@ pub struct Embedded {
 }
 
 /// All of them, in the order of the store's story.
-pub const EMBEDDED: [Embedded; 3] = [
+pub const EMBEDDED: [Embedded; 7] = [
     Embedded { name: "primary-crash", source: include_str!("../../scenarios/primary-crash.toml") },
+    Embedded { name: "repoint", source: include_str!("../../scenarios/repoint.toml") },
     Embedded { name: "split-brain", source: include_str!("../../scenarios/split-brain.toml") },
+    Embedded { name: "backlog", source: include_str!("../../scenarios/backlog.toml") },
+    Embedded { name: "orphans", source: include_str!("../../scenarios/orphans.toml") },
+    Embedded { name: "flood", source: include_str!("../../scenarios/flood.toml") },
     Embedded { name: "stale-replica", source: include_str!("../../scenarios/stale-replica.toml") },
 ];
 

@@ -55,12 +55,13 @@ impl Core {
     fn stream_from(&mut self, to: NodeId, last: Position) {
         let (now, end, commit) = (self.now, self.log.last.seq, self.commit);
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let epoch = primary.epoch;
+        let (epoch, opening) = (primary.epoch, primary.opening);
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         let silent = peer.acked_at.is_none_or(|at| now.saturating_sub(at) > UNREACHABLE_AFTER);
         peer.stream = Stream::Entries(EntryStream::after(last.seq));
         // An epoch's opening no-op is not worth telling.
-        if silent && last.seq + 1 < end {
+        let opening_only = last.seq + 1 == end && end == opening;
+        if silent && last.seq < end && !opening_only {
             self.resyncs.partial += 1;
             self.tell(Event::PartialResync { node: to, from: last, entries: end - last.seq });
         }
