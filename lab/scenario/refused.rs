@@ -70,7 +70,7 @@ fn unknown_keys() {
     step_refused("promote = { node = \"n1\", forced = true }", "5:26", &["did you mean `force`?"]);
     step_refused(
         "follow = { node = \"n1\", primary = \"n1\" }",
-        "5:34",
+        "5:35",
         &["n1 cannot follow itself", "`promote`"],
     );
 }

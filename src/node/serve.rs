@@ -143,7 +143,7 @@ impl Node {
             to_clients,
         ));
         let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(Link::new(id)))).collect();
-        let peer_server = Rc::new(PeerServer::new(
+        let peer_server = PeerServer::new(
             options.id,
             members.clone(),
             options.token.clone(),
@@ -151,8 +151,8 @@ impl Node {
             book.clone(),
             clock,
             to_peers.clone(),
-            links.clone(),
-        ));
+        );
+        let peer_server = Rc::new(peer_server.with_links(links.clone()));
         let mut hub = Hub { clock, book, links, routes: Routes::default(), watchers: Watchers::default() };
         announce(&opened, &options, &mut hub);
 

@@ -117,7 +117,7 @@ mod tests {
         // The most records for the bytes: none of them costs more on the wire than it weighs.
         let mut backlog = Backlog::new(1 << 30);
         (0..8192).for_each(|i| {
-            backlog.push(Entry { at: Position::new(at.epoch, at.seq - 9999 + i), op: Op::Noop })
+            backlog.push(Entry { at: Position::new(at.epoch, at.seq - 9999 + i), op: Op::Noop });
         });
         let entries = backlog.from(at.seq - 9999, CHUNK_BYTES);
         let message = Message::Append { epoch: at.epoch, prev: at, entries, commit: u64::MAX };

@@ -77,7 +77,6 @@ impl PeerServer {
         book: Rc<AddressBook>,
         clock: Clock,
         inputs: mpsc::Sender<FromPeer>,
-        links: BTreeMap<NodeId, Rc<Link>>,
     ) -> Self {
         Self {
             id,
@@ -87,11 +86,16 @@ impl PeerServer {
             book,
             clock,
             inputs,
-            links,
+            links: BTreeMap::new(),
             current: RefCell::default(),
             connections: Cell::new(0),
             gate: Gate::default(),
         }
+    }
+
+    /// Hurries these when their member connects.
+    pub(in crate::node) fn with_links(self, links: BTreeMap<NodeId, Rc<Link>>) -> Self {
+        Self { links, ..self }
     }
 
     /// Takes members until it is dropped.

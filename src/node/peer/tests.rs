@@ -46,8 +46,8 @@ impl Listening {
         let limits = Limits { hello_timeout: Duration::from_millis(200), ..Limits::default() };
         let link = Rc::new(Link::new(N1));
         let links = [(N1, link.clone())].into();
-        let server =
-            PeerServer::new(N2, members, token, limits, book.clone(), Clock::start(), to_loop, links);
+        let server = PeerServer::new(N2, members, token, limits, book.clone(), Clock::start(), to_loop);
+        let server = server.with_links(links);
         Self { addr, book, heard, link, task: spawn_local(Rc::new(server).listen(listener)) }
     }
 
