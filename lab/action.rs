@@ -41,6 +41,8 @@ pub enum Action {
     Restart { node: NodeId },
     /// Ask a node to become primary.
     Promote { node: NodeId, force: bool },
+    /// Tell a node to turn to a primary, now.
+    Follow { node: NodeId, primary: NodeId },
     /// Write a fresh value at a node (in that node's zone; redirects are followed).
     Put { node: NodeId, key: String, value: Option<String>, level: WriteLevel },
     /// Read at a node (in that node's zone).

@@ -39,8 +39,12 @@ pub enum Command {
     Del(DelArgs),
     /// Ask every node how it is
     Status(StatusArgs),
+    /// Ask a node who the members are, where they are and what part they have
+    Topology(TopologyArgs),
     /// Make a node the primary, by vote or by force
     Promote(PromoteArgs),
+    /// Tell a node to turn to a primary, now
+    Follow(FollowArgs),
     /// Draw one moment of a run as a picture, from its events
     Picture(PictureArgs),
     /// Run one store process (the lab starts these by itself)
@@ -200,6 +204,34 @@ pub struct PromoteArgs {
     pub cluster: ClusterArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct TopologyArgs {
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// The node to ask; otherwise the first that answers
+    #[arg(long, value_name = "NODE")]
+    pub node: Option<NodeId>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Members follow the highest epoch by themselves. This hurries one, and is refused, with the \
+                        reason, where it would break a promise or nobody is there."
+)]
+pub struct FollowArgs {
+    /// Whom to tell
+    #[arg(value_name = "NODE")]
+    pub node: NodeId,
+    /// Whom it is to follow
+    #[arg(value_name = "PRIMARY")]
+    pub primary: NodeId,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
 /// Which cluster is meant.
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
@@ -261,6 +293,7 @@ mod tests {
             ("kvlab up --stale-after 5", "it has no unit"),
             ("kvlab up --color pink", "expected auto, always, never, 16, 256 or true"),
             ("kvlab promote two", "a node like n1"),
+            ("kvlab follow n1", "PRIMARY"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),
         ] {

@@ -99,7 +99,10 @@ fn scenarios_that_are_not_there() {
     refused(
         &["run", "x"],
         2,
-        &["there is no scenario `x`", "torn-tail, power-loss, primary-crash, split-brain, stale-replica"],
+        &[
+            "there is no scenario `x`",
+            "torn-tail, power-loss, primary-crash, repoint, split-brain, backlog, orphans, flood, stale-replica",
+        ],
     );
     refused(&["run", "nowhere/x.toml"], 2, &["cannot read nowhere/x.toml", "No such file"]);
     refused(&["run", "/"], 2, &["cannot read /", "it is not a file"]);
@@ -158,6 +161,7 @@ fn the_scenarios_of_the_program() {
         ("torn-tail", "004"),
         ("power-loss", "004"),
         ("primary-crash", "013"),
+        ("repoint", "014"),
         ("split-brain", "015"),
         ("stale-replica", "022"),
     ] {

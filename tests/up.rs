@@ -169,6 +169,38 @@ fn a_second_terminal_reads_writes_and_promotes() {
 }
 
 #[test]
+fn a_second_terminal_sees_who_is_who_and_says_whom_to_follow() {
+    let lab = Lab::start(&["up", "3", "--headless", "--seed", "7", "--load", "off"]);
+    let ready = lab.json_line();
+    let addr = ready["nodes"][2]["client"].as_str().expect("an address");
+
+    let (code, out, err) = lab.ask(&["topology", "--addr", addr]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(out.starts_with("as n3 knows it: primary n1, epoch 1@n1\n"), "{out}");
+    let (code, out, err) = lab.ask(&["topology", "--json", "--node", "n2"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let topology: Value = serde_json::from_str(&out).expect("JSON");
+    let roles: Vec<_> = topology["members"].as_array().expect("a list").iter().map(|m| &m["role"]).collect();
+    assert_eq!(roles, ["primary", "replica", "replica"]);
+    assert_eq!(topology["members"][2]["client"], addr);
+    assert_eq!(lab.ask(&["topology", "--node", "n9"]).0, 2);
+
+    let (code, out, _) = lab.ask(&["follow", "n3", "n1"]);
+    assert_eq!((code, out.as_str()), (0, "n3 follows n1 in 1@n1\n"));
+    let (code, _, err) = lab.ask(&["follow", "n3", "n2"]);
+    assert_eq!(code, 1);
+    assert!(
+        err.contains("n3: cannot follow n2: nothing was heard from it as a primary within 1000 ms"),
+        "{err}"
+    );
+    let (code, _, err) = lab.ask(&["follow", "n1", "n1"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("promote it"), "{err}");
+    lab.signal(Signal::TERM);
+    assert_eq!(lab.end(), (Some(0), String::new()));
+}
+
+#[test]
 fn any_signal_ends_a_cluster_in_order() {
     for signal in [Signal::INT, Signal::HUP] {
         let lab = Lab::start(&["up", "1", "--headless"]);

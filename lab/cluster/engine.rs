@@ -208,7 +208,9 @@ impl Engine for KvlabNode {
                 .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
             match answer {
                 Response::Reply { reply, .. } => Ok(reply),
-                Response::Report(_) => bail!("{address} answered a command with a status"),
+                Response::Report(_) | Response::Topology(_) => {
+                    bail!("{address} answered a command with something else")
+                }
             }
         })
     }

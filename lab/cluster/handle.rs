@@ -277,6 +277,16 @@ impl Cluster {
         reply.with_context(|| format!("cannot promote {node}"))
     }
 
+    /// An operator's order to follow `primary`, on a direct connection.
+    ///
+    /// # Errors
+    /// If the node cannot be reached, or does not answer. A refusal is an answer.
+    pub(crate) async fn follow(&self, node: NodeId, primary: NodeId) -> anyhow::Result<Reply> {
+        let address = self.supervisor(node)?.launch().client.to_string();
+        let reply = self.0.context.engine.perform(address, Command::Follow { primary }).await;
+        reply.with_context(|| format!("cannot tell {node} to follow {primary}"))
+    }
+
     /// Ends every node: SIGTERM, then SIGKILL after a bounded wait; all at once. Nothing of the cluster runs
     /// when this returns.
     pub(crate) async fn stop(&self) {

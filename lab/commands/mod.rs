@@ -3,6 +3,7 @@
 
 mod dashboard;
 mod exit;
+mod follow;
 mod kv;
 mod logging;
 pub(crate) mod node;
@@ -16,6 +17,7 @@ mod scenarios;
 mod signals;
 mod start;
 mod status;
+mod topology;
 mod up;
 
 use std::process::ExitCode;
@@ -62,7 +64,9 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Get(args) => kv::get(args).await,
             Command::Del(args) => kv::del(args).await,
             Command::Status(args) => status::run(args).await,
+            Command::Topology(args) => topology::run(args).await,
             Command::Promote(args) => promote::run(args).await,
+            Command::Follow(args) => follow::run(args).await,
             Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) => {
                 unreachable!("they need no runtime")
             }

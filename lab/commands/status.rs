@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{NodeId, Role};
+use kvlab::replication::{NodeId, Resyncs, Role, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 
@@ -72,14 +72,26 @@ async fn ask(address: &str) -> Result<NodeStatus, String> {
             Ok(_) => Err("the answer is not a status".to_owned()),
             Err(why) => Err(format!("the answer cannot be read: {why}")),
         },
-        Response::Reply { .. } => Err("the answer is not a status".to_owned()),
+        Response::Reply { .. } | Response::Topology(_) => Err("the answer is not a status".to_owned()),
     }
 }
 
 fn table(nodes: &[Asked]) -> String {
     let mut out = String::new();
-    let titles =
-        ["node", "role", "epoch", "last", "commit", "lag", "reads", "disk", "keys", "applied/s", "address"];
+    let titles = [
+        "node",
+        "role",
+        "epoch",
+        "last",
+        "commit",
+        "lag",
+        "reads",
+        "disk",
+        "keys",
+        "applied/s",
+        "resyncs",
+        "address",
+    ];
     row(&mut out, &titles.map(str::to_owned));
     for asked in nodes {
         let address = asked.address.clone().unwrap_or_default();
@@ -94,7 +106,7 @@ fn table(nodes: &[Asked]) -> String {
     out
 }
 
-fn cells(status: &NodeStatus, address: String) -> [String; 11] {
+fn cells(status: &NodeStatus, address: String) -> [String; 12] {
     let s = &status.replication;
     let role = match s.role {
         Role::Primary => "primary",
@@ -113,12 +125,28 @@ fn cells(status: &NodeStatus, address: String) -> [String; 11] {
         if s.disk_full { "FULL" } else { "ok" }.to_owned(),
         status.keys.to_string(),
         status.applied_per_s.to_string(),
+        resyncs(s),
         address,
     ]
 }
 
-fn row(out: &mut String, cells: &[String; 11]) {
-    const WIDTHS: [usize; 11] = [5, 10, 7, 14, 9, 7, 8, 5, 8, 10, 0];
+/// What it gave as a primary, what it got as a replica: `3 partial 1 full`, `1 got`.
+fn resyncs(status: &Status) -> String {
+    if let Some((bytes, of)) = status.resync {
+        return format!("getting {}%", bytes * 100 / of.max(1));
+    }
+    let Resyncs { partial, full, installed } = status.resyncs;
+    let counts = [(partial, "partial"), (full, "full"), (installed, "got")];
+    let said: Vec<_> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    if said.is_empty() { "-".to_owned() } else { said.join(" ") }
+}
+
+fn row(out: &mut String, cells: &[String; 12]) {
+    const WIDTHS: [usize; 12] = [5, 10, 7, 14, 9, 7, 8, 5, 8, 10, 17, 0];
     let padded = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
     let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end());
 }

@@ -56,11 +56,18 @@ impl Check {
         if let Some(state) = &table.state {
             all.push(self.state(state.get_ref())?);
         }
+        if let Some(count) = &table.partial_resyncs {
+            all.push(Condition::PartialResyncs(comparison(count)?));
+        }
+        if let Some(count) = &table.full_resyncs {
+            all.push(Condition::FullResyncs(comparison(count)?));
+        }
         all.extend(self.measured("promise", &table.promise)?);
         all.extend(self.measured("harm", &table.harm)?);
         if all.is_empty() {
             return Err(Problem::new(span, "there is no condition here").help(
-                "expected one of: primaries, primary, converged, caught_up, stale, fresh, lag, seq, state, promise, harm",
+                "expected one of: primaries, primary, converged, caught_up, stale, fresh, lag, seq, state, \
+                 partial_resyncs, full_resyncs, promise, harm",
             ));
         }
         Ok(all)

@@ -29,7 +29,7 @@ pub(super) struct Fake {
     pub(super) later: Vec<(Duration, Change)>,
     /// How the next operations end, with what they read; then all end well and read nothing.
     pub(super) answers: VecDeque<(Outcome, Option<String>)>,
-    /// What the next promotions say; then all succeed.
+    /// What the next promotions and orders to follow say; then all succeed.
     pub(super) refusals: VecDeque<Reply>,
     /// This action cannot be done.
     pub(super) impossible: Option<Action>,
@@ -236,6 +236,12 @@ impl Stage for Fake {
             }
             Action::Resume { node } => self.restart(node),
             Action::Promote { node, .. } => return Ok(Performed::Promotion(self.promote(node))),
+            Action::Follow { primary, .. } => {
+                let epoch = self.view.statuses[&primary].1.replication.epoch;
+                return Ok(Performed::Follow(
+                    self.refusals.pop_front().unwrap_or(Reply::Following { epoch }),
+                ));
+            }
             Action::Put { node, key, .. } => return Ok(self.operation(OpKind::Put, node, &key)),
             Action::Get { node, key, .. } => return Ok(self.operation(OpKind::Get, node, &key)),
             Action::Del { node, key, .. } => return Ok(self.operation(OpKind::Del, node, &key)),

@@ -57,6 +57,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
             stale: false,
             disk_full: false,
             resync: None,
+            resyncs: Default::default(),
             peers: Vec::new(),
         },
         applied_per_s: 0,

@@ -10,11 +10,15 @@ pub struct Embedded {
 }
 
 /// All of them, in the order of the store's story.
-pub const EMBEDDED: [Embedded; 5] = [
+pub const EMBEDDED: [Embedded; 9] = [
     Embedded { name: "torn-tail", source: include_str!("../../scenarios/torn-tail.toml") },
     Embedded { name: "power-loss", source: include_str!("../../scenarios/power-loss.toml") },
     Embedded { name: "primary-crash", source: include_str!("../../scenarios/primary-crash.toml") },
+    Embedded { name: "repoint", source: include_str!("../../scenarios/repoint.toml") },
     Embedded { name: "split-brain", source: include_str!("../../scenarios/split-brain.toml") },
+    Embedded { name: "backlog", source: include_str!("../../scenarios/backlog.toml") },
+    Embedded { name: "orphans", source: include_str!("../../scenarios/orphans.toml") },
+    Embedded { name: "flood", source: include_str!("../../scenarios/flood.toml") },
     Embedded { name: "stale-replica", source: include_str!("../../scenarios/stale-replica.toml") },
 ];
 

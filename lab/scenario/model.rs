@@ -130,6 +130,15 @@ pub enum Act {
         /// How it should end.
         outcome: Wanted,
     },
+    /// Tell a member to turn to a primary, now.
+    Follow {
+        /// Whom.
+        node: Target,
+        /// Whom it is to follow.
+        primary: Target,
+        /// How it should end.
+        outcome: Wanted,
+    },
     /// A single client operation at a member, in its zone.
     Operation {
         /// Where.
@@ -288,6 +297,10 @@ pub enum Condition {
     Seq(Target, Comparison),
     /// The state of the process.
     State(Vec<Target>, StateWord),
+    /// So many replicas were brought up to date from the backlog, by running members since they started.
+    PartialResyncs(Comparison),
+    /// So many replicas were sent the whole state, by running members since they started.
+    FullResyncs(Comparison),
     /// Something measured by the judge.
     Measured(Expect),
 }

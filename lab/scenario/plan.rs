@@ -22,6 +22,7 @@ pub(super) fn needs_roles(act: &Act) -> bool {
         Act::Slow { links: SlowLinks::Of(targets), .. } => any(targets),
         Act::Slow { links: SlowLinks::Between(pairs), .. } => pair(pairs),
         Act::Promote { node, .. } | Act::Operation { node, .. } => node.is_role(),
+        Act::Follow { node, primary, .. } => node.is_role() || primary.is_role(),
         Act::HealAll | Act::Load { .. } | Act::Wait { .. } | Act::Expect(_) => false,
     }
 }
@@ -35,6 +36,7 @@ pub(super) fn repairs(act: &Act) -> bool {
             | Act::HealAll
             | Act::Process(Deed::Restart | Deed::Resume, _)
             | Act::Promote { .. }
+            | Act::Follow { .. }
     )
 }
 
@@ -65,6 +67,10 @@ pub(super) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>
         Act::Promote { node, force, .. } => {
             vec![Action::Promote { node: cast.resolve_one(view, *node)?, force: *force }]
         }
+        Act::Follow { node, primary, .. } => vec![Action::Follow {
+            node: cast.resolve_one(view, *node)?,
+            primary: cast.resolve_one(view, *primary)?,
+        }],
         Act::Operation { node, op, .. } => vec![operation(cast.resolve_one(view, *node)?, op)],
         Act::Load { on, rate } => {
             let rate = rate.map(|per_second| Action::Rate { per_second });

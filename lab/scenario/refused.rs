@@ -68,11 +68,16 @@ fn unknown_keys() {
     step_refused("cut = { form = \"n1\", to = \"n2\" }", "5:9", &["`form`", "did you mean `from`?"]);
     step_refused("wait = { primarys = 2 }", "5:10", &["did you mean `primary`?"]);
     step_refused("promote = { node = \"n1\", forced = true }", "5:26", &["did you mean `force`?"]);
+    step_refused(
+        "follow = { node = \"n1\", primary = \"n1\" }",
+        "5:35",
+        &["n1 cannot follow itself", "`promote`"],
+    );
 }
 
 #[test]
 fn what_a_later_version_will_know_is_said_to_be_so() {
-    for later in ["reset", "follow", "cleanup"] {
+    for later in ["reset", "cleanup"] {
         step_refused(&format!("{later} = \"n1\""), "5:1", &[&format!("`{later}` is not supported yet")]);
     }
     let text = |line: &str| format!("title = \"t\"\n[cluster]\n{line}\n[[step]]\nsay = \"x\"\n");
@@ -156,6 +161,7 @@ fn two_actions_in_one_step() {
     let example = |name: &str| match name {
         "slow" => "{ node = \"n1\", delay = \"1s\" }",
         "put" | "get" | "del" => "{ node = \"n1\", key = \"k\" }",
+        "follow" => "{ node = \"n2\", primary = \"n1\" }",
         "load" => "true",
         "wait" | "expect" => "{ primaries = 1 }",
         "partition" => "\"halves\"",

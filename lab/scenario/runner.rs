@@ -214,14 +214,15 @@ impl<S: Stage> Player<'_, S> {
     }
 }
 
-/// Whether an operation or a promotion ended as the step wants it.
+/// Whether an operation or an order ended as the step wants it.
 fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
     let (wanted, ended) = match (act, &performed) {
         (Act::Operation { outcome, .. }, Performed::Operation(operation)) => {
             (*outcome, operation.outcome.clone())
         }
-        (Act::Promote { outcome, .. }, Performed::Promotion(reply)) => (*outcome, promotion(reply)),
-        (Act::Operation { .. } | Act::Promote { .. }, _) => {
+        (Act::Promote { outcome, .. }, Performed::Promotion(reply)) => (*outcome, order(reply)),
+        (Act::Follow { outcome, .. }, Performed::Follow(reply)) => (*outcome, order(reply)),
+        (Act::Operation { .. } | Act::Promote { .. } | Act::Follow { .. }, _) => {
             return Err(Failure::NotDone(format!("{act}: nobody says how it ended")));
         }
         _ => return Ok(()),
@@ -263,9 +264,9 @@ fn found(act: &Act, finds: &Finds, operation: &Operation) -> Result<(), Failure>
     Err(Failure::Unmet(format!("{act}: expected {expected}, found {actual}")))
 }
 
-fn promotion(reply: &Reply) -> Ended {
+fn order(reply: &Reply) -> Ended {
     match reply {
-        Reply::Promoted { .. } => Ended::Ok,
+        Reply::Promoted { .. } | Reply::Following { .. } => Ended::Ok,
         Reply::Failed(failure) if failure.is_definite() => Ended::Failed(failure.to_string()),
         Reply::Failed(failure) => Ended::Unknown(failure.to_string()),
         other => Ended::Unknown(format!("an answer that makes no sense: {other:?}")),

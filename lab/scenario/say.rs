@@ -37,6 +37,7 @@ impl fmt::Display for Act {
             Self::Process(deed, targets) => write!(f, "{deed} {}", say_targets(targets)),
             Self::Promote { node, force: true, .. } => write!(f, "promote {node} by force"),
             Self::Promote { node, force: false, .. } => write!(f, "promote {node}"),
+            Self::Follow { node, primary, .. } => write!(f, "{node} is to follow {primary}"),
             Self::Operation { node, op, .. } => match op {
                 Op::Put { key, .. } => write!(f, "put {key} at {node}"),
                 Op::Get { key, .. } => write!(f, "get {key} at {node}"),
@@ -68,6 +69,8 @@ impl fmt::Display for Condition {
             Self::State(nodes, state) => {
                 write!(f, "{} to be {}", say_targets(nodes), word_for(&StateWord::WORDS, state))
             }
+            Self::PartialResyncs(count) => write!(f, "partial resyncs {count}"),
+            Self::FullResyncs(count) => write!(f, "full resyncs {count}"),
             Self::Measured(expect) => write!(f, "{} {}", expect.measure.name(), expect.expected),
         }
     }

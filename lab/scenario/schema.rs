@@ -71,6 +71,7 @@ pub(super) struct StepTable {
     pub(super) pause: Option<Spanned<Form>>,
     pub(super) resume: Option<Spanned<Form>>,
     pub(super) promote: Option<Spanned<Form<PromoteTable>>>,
+    pub(super) follow: Option<Spanned<FollowTable>>,
     pub(super) put: Option<Spanned<PutTable>>,
     pub(super) get: Option<Spanned<GetTable>>,
     pub(super) del: Option<Spanned<DelTable>>,
@@ -111,6 +112,15 @@ pub(super) struct PromoteTable {
     pub(super) node: Spanned<Form>,
     #[serde(default)]
     pub(super) force: bool,
+    pub(super) outcome: Option<Spanned<String>>,
+}
+
+/// `follow = { node, primary, outcome }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table: { node = …, primary = … }")]
+pub(super) struct FollowTable {
+    pub(super) node: Spanned<Form>,
+    pub(super) primary: Spanned<Form>,
     pub(super) outcome: Option<Spanned<String>>,
 }
 
@@ -164,6 +174,8 @@ pub(super) struct WaitTable {
     pub(super) lag: Option<Spanned<NodeIsTable>>,
     pub(super) seq: Option<Spanned<NodeIsTable>>,
     pub(super) state: Option<Spanned<NodeIsTable>>,
+    pub(super) partial_resyncs: Option<Spanned<Form>>,
+    pub(super) full_resyncs: Option<Spanned<Form>>,
     #[serde(default)]
     pub(super) promise: Entries,
     #[serde(default)]

@@ -8,12 +8,12 @@ use toml::Spanned;
 
 use super::model::{Act, Deed, Finds, Op, Pairs, Shape, SlowLinks, Wanted};
 use super::problem::Problem;
-use super::schema::{CutTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
+use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
 use super::validate::{Checked, Surroundings, per_second, time};
 use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
-pub(super) const ACTIONS: [&str; 19] = [
+pub(super) const ACTIONS: [&str; 20] = [
     "partition",
     "cut",
     "slow",
@@ -27,6 +27,7 @@ pub(super) const ACTIONS: [&str; 19] = [
     "pause",
     "resume",
     "promote",
+    "follow",
     "put",
     "get",
     "del",
@@ -64,6 +65,7 @@ pub(super) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| process(Deed::Pause, &step.pause))
         .or_else(|| process(Deed::Resume, &step.resume))
         .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
+        .or_else(|| step.follow.as_ref().map(|table| check.follow(table.get_ref())))
         .or_else(|| check.operation(step))
         .or_else(|| step.load.as_ref().map(|form| check.load(form)))
         .or_else(|| step.wait.as_ref().map(|table| check.wait(table)))
@@ -90,6 +92,7 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
         span(&step.pause),
         span(&step.resume),
         span(&step.promote),
+        span(&step.follow),
         span(&step.put),
         span(&step.get),
         span(&step.del),
@@ -293,6 +296,15 @@ impl Check {
             force: table.force,
             outcome: outcome(table.outcome.as_ref())?,
         })
+    }
+
+    fn follow(&self, table: &FollowTable) -> Checked<Act> {
+        let (node, primary) = (self.single(&table.node)?, self.single(&table.primary)?);
+        if node == primary {
+            return Err(Problem::new(table.primary.span(), format!("{node} cannot follow itself"))
+                .help("`promote` makes a member the primary"));
+        }
+        Ok(Act::Follow { node, primary, outcome: outcome(table.outcome.as_ref())? })
     }
 
     fn operation(&self, step: &StepTable) -> Option<Checked<Act>> {

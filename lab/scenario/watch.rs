@@ -100,6 +100,14 @@ impl Watch {
             Condition::Seq(target, seq) => self.each(moment, &[*target], |s| {
                 held(seq.holds(s.last.seq), || format!("is at {}", s.last.seq))
             }),
+            Condition::PartialResyncs(count) => {
+                let were: u64 = self.running(moment).map(|s| s.resyncs.partial).sum();
+                held(count.holds(were), || format!("there were {were} partial resyncs"))
+            }
+            Condition::FullResyncs(count) => {
+                let were: u64 = self.running(moment).map(|s| s.resyncs.full).sum();
+                held(count.holds(were), || format!("there were {were} full resyncs"))
+            }
             Condition::Measured(_) | Condition::State(..) => unreachable!("judged above"),
         }
     }
@@ -255,6 +263,8 @@ mod tests {
             ("{ seq = { node = \"n2\", is = \">10\" } }", "n2 is at 10"),
             ("{ state = { node = \"all\", is = \"running\" } }", "holds"),
             ("{ state = { node = \"n2\", is = \"paused\" } }", "n2 is running"),
+            ("{ partial_resyncs = 0, full_resyncs = 0 }", "holds"),
+            ("{ partial_resyncs = \">0\" }", "there were 0 partial resyncs"),
             ("{ harm.stale_reads = \">2\" }", "holds"),
             ("{ harm.stale_reads = 0 }", "harm.stale_reads is 3"),
             ("{ promise.linearizable = true }", "promise.linearizable is not known"),
@@ -324,6 +334,16 @@ mod tests {
             });
         }
         assert_eq!(look(&mut watch, &view, "{ converged = true }"), "n2 is at 25 of 40");
+    }
+
+    #[test]
+    fn resyncs_of_all_running_members_are_counted() {
+        let mut view = healthy(3, LATER);
+        edit(&mut view, 1, |s| (s.resyncs.partial, s.resyncs.full) = (2, 1));
+        edit(&mut view, 2, |s| s.resyncs.full = 1);
+        assert_eq!(once(&view, "{ partial_resyncs = 2, full_resyncs = 2 }"), "holds");
+        process(&mut view, 2, stopped());
+        assert_eq!(once(&view, "{ full_resyncs = 2 }"), "there were 1 full resyncs");
     }
 
     #[test]

@@ -209,6 +209,7 @@ impl Tale {
                 stale: heard.is_some_and(|ms| ms > 5_000),
                 disk_full: false,
                 resync: None,
+                resyncs: Default::default(),
                 peers: if leads {
                     self.nodes.iter().filter(|o| o.id != node.id).map(peer).collect()
                 } else {

@@ -15,8 +15,8 @@ use crate::workload::{Hand, Way};
 type MakeIntent = Box<dyn FnOnce(&mut Hand) -> Intent + Send>;
 
 impl Session {
-    /// Does it, and journals it with its error if it fails. An operation's outcome and the answer to a promotion
-    /// are results, whatever they say; the journal has a refused promotion with its reason.
+    /// Does it, and journals it with its error if it fails. An operation's outcome and the answer to an order
+    /// (a promotion, say) are results, whatever they say; the journal has a refused one with its reason.
     ///
     /// # Errors
     /// If it makes no sense in this cluster, or the cluster could not do it.
@@ -24,7 +24,9 @@ impl Session {
         let outcome = self.carry_out(by, &action).await;
         let error = match &outcome {
             Err(error) => Some(format!("{error:#}")),
-            Ok(Performed::Promotion(Reply::Failed(failure))) => Some(failure.to_string()),
+            Ok(Performed::Promotion(Reply::Failed(failure)) | Performed::Follow(Reply::Failed(failure))) => {
+                Some(failure.to_string())
+            }
             Ok(_) => None,
         };
         self.0.journal.emit(LabEvent::Action { by, action, error });
@@ -60,6 +62,10 @@ impl Session {
             Action::Promote { node, force } => {
                 let reply = cluster.promote(self.member(*node)?, *force).await?;
                 return Ok(Performed::Promotion(reply));
+            }
+            Action::Follow { node, primary } => {
+                let reply = cluster.follow(self.member(*node)?, self.member(*primary)?).await?;
+                return Ok(Performed::Follow(reply));
             }
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
                 return self.operate(by, action).await;

@@ -189,6 +189,7 @@ mod tests {
             stale: false,
             disk_full: false,
             resync: None,
+            resyncs: Default::default(),
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);

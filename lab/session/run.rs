@@ -53,6 +53,8 @@ pub(crate) enum Performed {
     Operation(Box<Operation>),
     /// What the node said to the promotion; a refusal is not an error of the lab.
     Promotion(Reply),
+    /// What the node said to the order to follow somebody; a refusal is not an error of the lab.
+    Follow(Reply),
 }
 
 /// What settling found.

@@ -123,7 +123,9 @@ impl State {
         Some(match command {
             Command::Write { op, .. } => self.write(node, op),
             Command::Read { key, level, .. } => self.read(node, &text(&key), level),
-            Command::Promote { .. } => Reply::Failed(Failure::Busy("not here".to_owned())),
+            Command::Promote { .. } | Command::Follow { .. } => {
+                Reply::Failed(Failure::Busy("not here".to_owned()))
+            }
         })
     }
 

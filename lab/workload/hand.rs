@@ -206,7 +206,7 @@ impl Ended {
                 ended.seen = found.value.map(|value| String::from_utf8_lossy(&value).into_owned());
                 ended.votes = votes;
             }
-            Reply::Promoted { .. } | Reply::Failed(_) => {
+            Reply::Promoted { .. } | Reply::Following { .. } | Reply::Failed(_) => {
                 ended.outcome = Outcome::Unknown("the node answered something else".to_owned());
             }
         }

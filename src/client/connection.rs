@@ -336,8 +336,8 @@ impl Watcher {
                 uptime_ms: 0,
                 text: format!("a report could not be read: {error}"),
             }),
-            Response::Reply { reply, .. } => {
-                Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {reply:?}") }
+            other @ (Response::Reply { .. } | Response::Topology(_)) => {
+                Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {other:?}") }
             }
         };
         self.own_up();
@@ -387,6 +387,7 @@ mod tests {
             stale: false,
             disk_full: false,
             resync: None,
+            resyncs: Default::default(),
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 0, 0, 0, 1);

@@ -1,14 +1,14 @@
 //! One operation: where to ask, where to ask next, and when to stop.
 #![expect(clippy::disallowed_methods, reason = "time-outs and waits of the client live here")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::connection::{AskError, Connection};
-use super::error::ClientError;
+use super::error::{ClientError, ConnectError};
 use crate::replication::{Command, Failure, NodeId, Reply};
 use crate::wire::{Request, Response, check_limits};
 
@@ -57,6 +57,8 @@ pub struct Client {
     learned: BTreeMap<NodeId, String>,
     connections: BTreeMap<NodeId, Connection>,
     backoff: Backoff,
+    /// Who answered last.
+    answered: Option<NodeId>,
 }
 
 /// How an operation ended well.
@@ -90,7 +92,41 @@ impl Client {
     /// A client without connections yet.
     pub fn new(options: ClientOptions) -> Self {
         let backoff = Backoff::seeded(options.seed);
-        Self { options, learned: BTreeMap::new(), connections: BTreeMap::new(), backoff }
+        Self { options, learned: BTreeMap::new(), connections: BTreeMap::new(), backoff, answered: None }
+    }
+
+    /// A client that is told one address: the node there says who the others are and where. The options need name no
+    /// members.
+    ///
+    /// # Errors
+    /// All of [`ConnectError`]: nobody else is known yet who could be asked.
+    pub async fn discover(addr: &str, options: ClientOptions) -> Result<Self, ConnectError> {
+        let patience = options.connect_timeout;
+        let connection = Connection::connect(addr, options.token.as_deref(), patience).await?;
+        let node = connection.node();
+        let mut client = Self::new(options);
+        // However it calls itself, this is where it was found.
+        client.options.members.insert(node, addr.to_owned());
+        client.answered = Some(node);
+        client.take_in(node, connection);
+        Ok(client)
+    }
+
+    /// Everyone whom this client could ask, ascending: the members that it was given, and those it has learned of.
+    pub fn known(&self) -> Vec<NodeId> {
+        let known: BTreeSet<NodeId> =
+            self.options.members.keys().chain(self.learned.keys()).copied().collect();
+        known.into_iter().collect()
+    }
+
+    /// As [`perform`](Self::perform), beginning with whoever answered last: through a failover it finds the new
+    /// primary by itself and stays there.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform).
+    pub async fn ask(&mut self, command: Command) -> Result<Answer, ClientError> {
+        let first = self.answered.or_else(|| self.known().first().copied()).unwrap_or(NodeId::NONE);
+        self.perform(first, command).await
     }
 
     /// The address of a member has changed. A connection to the old one is closed.
@@ -103,7 +139,8 @@ impl Client {
 
     /// Asks `first`, and follows from there: to the primary that a refusal names, to the next member if one
     /// cannot be reached. Only what certainly did not happen is tried again; a read is also tried again when no
-    /// answer came. A promotion is never tried elsewhere: it is about that node.
+    /// answer came. A promotion, or an order to follow, is never tried
+    /// elsewhere: it is about that node.
     ///
     /// # Errors
     /// The last attempt's, when there is nothing left to try, or the attempts or the time are used up.
@@ -119,16 +156,19 @@ impl Client {
             asked.push(node);
             let (error, next) = match self.attempt(node, &command, deadline).await {
                 Attempt::Answered(Reply::Failed(failure)) => {
-                    let next = self.after_failure(node, &failure, &command);
+                    let next = self.after_failure(&asked, &failure, &command);
                     (ClientError::Failed { node, failure, attempts }, next)
                 }
-                Attempt::Answered(reply) => return Ok(Answer { node, reply, attempts }),
+                Attempt::Answered(reply) => {
+                    self.answered = Some(node);
+                    return Ok(Answer { node, reply, attempts });
+                }
                 Attempt::Unsent(reason) => {
-                    let next = self.after_silence(node, &command, true);
+                    let next = self.after_silence(&asked, &command, true);
                     (ClientError::Unreachable { node, reason, attempts }, next)
                 }
                 Attempt::NoAnswer(reason) => {
-                    let next = self.after_silence(node, &command, false);
+                    let next = self.after_silence(&asked, &command, false);
                     (ClientError::NoAnswer { node, reason, attempts }, next)
                 }
             };
@@ -175,9 +215,9 @@ impl Client {
                 self.learn(&reply, primary);
                 Attempt::Answered(reply)
             }
-            Ok(Ok(Response::Report(_))) => {
+            Ok(Ok(Response::Report(_) | Response::Topology(_))) => {
                 self.connections.remove(&node);
-                Attempt::NoAnswer("it answered with a report instead".to_owned())
+                Attempt::NoAnswer("it answered something else".to_owned())
             }
             Ok(Err(AskError::Unsent(reason))) => {
                 self.connections.remove(&node);
@@ -213,13 +253,18 @@ impl Client {
         if connection.node() != node {
             return Err(format!("{} answers at {addr}", connection.node()));
         }
+        self.take_in(node, connection.clone());
+        Ok(connection)
+    }
+
+    /// Keeps a connection, and what the node at its other end says of the members.
+    fn take_in(&mut self, node: NodeId, connection: Connection) {
         for (member, addr) in connection.members() {
             if let Some(addr) = addr {
                 self.learned.insert(*member, addr.clone());
             }
         }
-        self.connections.insert(node, connection.clone());
-        Ok(connection)
+        self.connections.insert(node, connection);
     }
 
     /// Whether the connection to a member has ended.
@@ -236,39 +281,43 @@ impl Client {
         }
     }
 
-    fn after_failure(&self, node: NodeId, failure: &Failure, command: &Command) -> Next {
-        if matches!(command, Command::Promote { .. }) {
+    fn after_failure(&self, asked: &[NodeId], failure: &Failure, command: &Command) -> Next {
+        let node = asked.last().copied().unwrap_or_default();
+        if matches!(command, Command::Promote { .. } | Command::Follow { .. }) {
             return Next::Stop;
         }
         match failure {
             Failure::ReadOnly { primary } | Failure::TooStale { primary, .. } => match primary {
                 Some(primary) if *primary != node => Next::Follow(*primary),
-                _ => Next::Retry(node),
+                // It may be waiting for a primary, or be cut off from one: somebody else may know more.
+                _ => Next::Retry(self.someone_else(asked)),
             },
             Failure::Busy(_) => Next::Retry(node),
-            Failure::Stopping => Next::Retry(self.member_after(node)),
+            Failure::Stopping => Next::Retry(self.someone_else(asked)),
             Failure::WriteTimeout { .. }
             | Failure::Deposed { .. }
             | Failure::NoQuorum { .. }
             | Failure::PromotionRefused { .. }
+            | Failure::FollowRefused { .. }
             | Failure::Invalid(_)
             // No other member takes writes, and room does not come within a deadline of seconds.
             | Failure::DiskFull => Next::Stop,
         }
     }
 
-    fn after_silence(&self, node: NodeId, command: &Command, definite: bool) -> Next {
+    fn after_silence(&self, asked: &[NodeId], command: &Command, definite: bool) -> Next {
         match command {
-            Command::Promote { .. } => Next::Stop,
+            Command::Promote { .. } | Command::Follow { .. } => Next::Stop,
             Command::Write { .. } if !definite => Next::Stop,
-            Command::Write { .. } | Command::Read { .. } => Next::Retry(self.member_after(node)),
+            Command::Write { .. } | Command::Read { .. } => Next::Retry(self.someone_else(asked)),
         }
     }
 
-    /// The next member in order, or the first after the last.
-    fn member_after(&self, node: NodeId) -> NodeId {
-        let members = || self.options.members.keys().chain(self.learned.keys()).copied();
-        let after = members().filter(|member| *member > node).min();
-        after.or_else(|| members().min()).unwrap_or(node)
+    /// Another member than the one asked last: first whoever has not been asked, then whoever was asked longest ago,
+    /// of equals the next in order. So a replica that goes on naming a dead primary does not hide the third member.
+    fn someone_else(&self, asked: &[NodeId]) -> NodeId {
+        let node = asked.last().copied().unwrap_or_default();
+        let key = |other: &NodeId| (asked.iter().rposition(|it| it == other), *other < node, *other);
+        self.known().into_iter().filter(|other| *other != node).min_by_key(key).unwrap_or(node)
     }
 }

@@ -395,3 +395,28 @@ async fn a_slow_answer_that_comes_in_time_counts() {
     assert_eq!(answer.attempts, 1);
     assert!(started.elapsed() >= slow);
 }
+
+#[tokio::test]
+async fn a_replica_that_names_a_dead_primary_does_not_hide_the_third_member() {
+    let n2 = FakeNode::start(2, |_| read_only(Some(N1))).await;
+    let n3 = FakeNode::start(3, |_| Act::Answer(written(7))).await;
+    let mut client = client(&[&n2, &n3]);
+    client.set_address(N1, nobody().await);
+    let answer = in_time(client.perform(N2, put())).await.expect("n3 takes it");
+    assert_eq!((answer.node, n2.requests().len()), (N3, 1));
+    // And there it stays.
+    let answer = in_time(client.ask(put())).await.expect("n3 takes it");
+    assert_eq!((answer.node, answer.attempts), (N3, 1));
+}
+
+#[tokio::test]
+async fn a_client_that_is_told_one_address_knows_who_answers_there() {
+    let node = FakeNode::start(2, |_| Act::Answer(written(1))).await;
+    let options = ClientOptions { connect_timeout: PATIENT, ..ClientOptions::new(BTreeMap::new()) };
+    let mut client = in_time(Client::discover(&node.addr, options.clone())).await.expect("somebody");
+    assert_eq!(client.known(), [N2]);
+    assert_eq!(in_time(client.ask(put())).await.expect("written").node, N2);
+    assert_eq!(node.connections(), 1, "the one that it was found by");
+    let error = in_time(Client::discover(&nobody().await, options)).await.expect_err("nobody");
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
+}

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::meter::Meter;
 use crate::replication::{
-    CHUNK_BYTES, Config, Core, Effect, Entry, Event, Input, LogId, Message, NodeId, Recovered, Reply,
-    RequestId, SnapshotId, Status, Time,
+    CHUNK_BYTES, Config, Core, Effect, Entry, Event, Input, LogId, MemberStatus, Message, NodeId, Recovered,
+    Reply, RequestId, SnapshotId, Status, Time,
 };
 use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
 
@@ -19,6 +19,8 @@ use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
 pub(super) trait Outlet {
     /// To a member, best effort.
     fn send(&mut self, to: NodeId, message: Message);
+    /// A connection to this member is wanted now, if there is none.
+    fn dial(&mut self, to: NodeId);
     /// To the client that asked.
     fn reply(&mut self, request: RequestId, reply: Reply);
     /// To whoever watches.
@@ -134,6 +136,11 @@ impl Driver {
         self.core.status(now)
     }
 
+    /// Every member as the core knows it.
+    pub(super) fn members(&self, now: Time) -> Vec<MemberStatus> {
+        self.core.members(now)
+    }
+
     /// Entries made durable in the last second.
     pub(super) fn applied_per_s(&mut self, now: Time) -> u64 {
         self.applied.per_second(now)
@@ -156,6 +163,7 @@ impl Driver {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => outlet.send(to, message),
+                Effect::Dial { to } => outlet.dial(to),
                 Effect::Reply { request, reply } => outlet.reply(request, reply),
                 Effect::Event(event) => outlet.event(event),
                 Effect::Append { log, entries } => self.append(log, entries),

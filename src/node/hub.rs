@@ -33,6 +33,12 @@ impl Outlet for Hub {
         }
     }
 
+    fn dial(&mut self, to: NodeId) {
+        if let Some(link) = self.links.get(&to) {
+            link.hurry();
+        }
+    }
+
     fn reply(&mut self, request: RequestId, reply: Reply) {
         let Some(route) = self.routes.take(request) else {
             // The core answers each request once.

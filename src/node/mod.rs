@@ -15,6 +15,7 @@
 //! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
 
 mod book;
+mod bounds;
 mod clock;
 mod conn;
 mod driver;
@@ -32,6 +33,7 @@ mod serve;
 mod server;
 mod watch;
 
+pub use self::bounds::replication_bytes_max;
 pub use self::error::NodeError;
 pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
 pub use self::report::*;

@@ -254,13 +254,16 @@ impl NodeOptions {
 
     /// What the core is told. `incarnation` and `seed` are fresh random numbers.
     pub(super) fn core_config(&self, incarnation: u64, seed: u64) -> Config {
+        let defaults = Config::new(self.id, self.members.clone());
         Config {
             stale_after: self.stale_after,
             stale_lag: self.stale_lag,
             backlog_bytes: self.backlog_bytes,
+            // No more is under way than the backlog could send again.
+            window_bytes: defaults.window_bytes.min(self.backlog_bytes),
             incarnation,
             seed,
-            ..Config::new(self.id, self.members.clone())
+            ..defaults
         }
     }
 }

@@ -5,6 +5,7 @@
 //! there is to do, the larger the batches.
 #![expect(clippy::disallowed_methods, reason = "binds the ports and sleeps until the core's deadline")]
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::process;
@@ -30,9 +31,9 @@ use super::report::{NodeStatus, Ready, Report};
 use super::routes::{Route, Routes};
 use super::server::{Ask, FromClient, Server};
 use super::watch::{Watchers, json};
-use crate::replication::{Failure, Input, NodeId, Reply, Time};
+use crate::replication::{Failure, Input, MemberStatus, NodeId, Reply, Time};
 use crate::storage::{self, DiskNews, DiskThread, Job, Opened, StorageError, Store, Writer};
-use crate::wire::{PROTOCOL_VERSION, PeerFrame, Response};
+use crate::wire::{PROTOCOL_VERSION, PeerFrame, Response, Topology, TopologyMember};
 
 /// Requests that wait for the loop; connections that have more wait with them.
 const REQUESTS_QUEUED_MAX: usize = 1024;
@@ -97,6 +98,8 @@ struct Node {
     server: Rc<Server>,
     /// The listeners' and links' tasks; connections end by themselves.
     tasks: Tasks,
+    /// Where each other member is reached, and where this one takes members.
+    peer_addrs: BTreeMap<NodeId, String>,
     drain_timeout: Duration,
     /// When a draining node stops waiting for answers.
     drain_until: Option<Time>,
@@ -140,7 +143,8 @@ impl Node {
             clock,
             to_clients,
         ));
-        let peer_server = Rc::new(PeerServer::new(
+        let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(Link::new(id)))).collect();
+        let peer_server = PeerServer::new(
             options.id,
             members.clone(),
             options.token.clone(),
@@ -148,8 +152,8 @@ impl Node {
             book.clone(),
             clock,
             to_peers.clone(),
-        ));
-        let links = options.others().map(|id| (id, Rc::new(Link::new(id)))).collect();
+        );
+        let peer_server = Rc::new(peer_server.with_links(links.clone()));
         let mut hub = Hub { clock, book, links, routes: Routes::default(), watchers: Watchers::default() };
         announce(&opened, &options, &mut hub);
 
@@ -174,7 +178,10 @@ impl Node {
         }
         let inbox = Inbox { disk: disk_in, peers: peers_in, clients: clients_in, stop };
         let drain_timeout = limits.drain_timeout;
-        let node = Self { clock, driver, hub, disk, server, tasks, drain_timeout, drain_until: None };
+        let mut peer_addrs = options.links.clone();
+        peer_addrs.insert(options.id, line.peer.clone());
+        let node =
+            Self { clock, driver, hub, disk, server, tasks, peer_addrs, drain_timeout, drain_until: None };
         Ok((node, inbox, line))
     }
 
@@ -293,6 +300,7 @@ impl Node {
                 let status = Report::Status(self.status(now));
                 conn.answer(id, Response::Report(json(&status)));
             }
+            Ask::Topology => conn.answer(id, Response::Topology(self.topology(now))),
             Ask::Watch(every) => {
                 if !self.hub.watchers.add(conn.clone(), id, every, now) {
                     conn.respond(id, failed(Failure::Busy(String::from("this node has too many watchers"))));
@@ -311,6 +319,24 @@ impl Node {
             log_bytes: self.driver.store().log_bytes(),
             uptime_ms: millis(now),
             pid: process::id(),
+        }
+    }
+
+    fn topology(&self, now: Time) -> Topology {
+        let status = self.driver.status(now);
+        let member = |member: MemberStatus| TopologyMember {
+            node: member.id,
+            role: member.role,
+            client: self.hub.book.get(member.id),
+            peer: self.peer_addrs.get(&member.id).cloned().unwrap_or_default(),
+            connected: member.connected,
+            heard_ms: member.heard_ms,
+        };
+        Topology {
+            node: status.id,
+            epoch: status.epoch,
+            primary: status.primary,
+            members: self.driver.members(now).into_iter().map(member).collect(),
         }
     }
 
@@ -336,6 +362,10 @@ impl Node {
         if *inbox.stop.borrow() == Stop::Drain {
             self.driver.stop(self.clock.now(), &mut self.hub).map_err(NodeError::Disk)?;
             self.submit();
+            // Handed over and not begun: told so, before the goodbye ends their connections.
+            while let Ok(asked) = inbox.clients.try_recv() {
+                self.take_asked(asked)?;
+            }
             let _ = timeout(FAREWELL, self.server.say_goodbye()).await;
         }
         self.tasks.listeners.iter().chain(&self.tasks.links).for_each(JoinHandle::abort);

@@ -60,6 +60,8 @@ pub(super) enum Ask {
     Do(Command, Option<OwnedSemaphorePermit>),
     /// The status, once.
     Status,
+    /// The members, once.
+    Topology,
     /// The status at each interval, and events.
     Watch(Duration),
 }
@@ -276,6 +278,10 @@ impl Server {
             Request::Status => {
                 conn.asked();
                 Ask::Status
+            }
+            Request::Topology => {
+                conn.asked();
+                Ask::Topology
             }
             Request::Watch { interval_ms } => {
                 Ask::Watch(Duration::from_millis(u64::from(interval_ms.max(WATCH_INTERVAL_MS_MIN))))

@@ -66,8 +66,11 @@ impl Backlog {
 mod tests {
     use bytes::Bytes;
 
+    use super::super::io::CHUNK_BYTES;
+    use super::super::message::Message;
     use super::super::types::{Epoch, NodeId, Op, Position};
     use super::*;
+    use crate::wire::{KEY_BYTES_MAX, PeerFrame, VALUE_BYTES_MAX, encode};
 
     fn entry(seq: u64, value: usize) -> Entry {
         let op = Op::Put { key: Bytes::from_static(b"k"), value: vec![0; value].into() };
@@ -92,5 +95,32 @@ mod tests {
         assert_eq!(backlog.from(3, 3 * entry(1, 1000).weight()).len(), 3);
         assert_eq!(backlog.from(9, usize::MAX).len(), 1);
         assert!(backlog.from(10, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn what_is_sent_at_once_fits_into_a_frame() {
+        let largest = VALUE_BYTES_MAX;
+        let mut backlog = Backlog::new(1 << 30);
+        let key = Bytes::from(vec![b'k'; KEY_BYTES_MAX]);
+        let at = Position::new(Epoch::new(u64::MAX, NodeId(9)), u64::MAX - 3);
+        for (i, value) in [CHUNK_BYTES - 2 * KEY_BYTES_MAX, largest, 0].into_iter().enumerate() {
+            let op = Op::Put { key: key.clone(), value: vec![0; value].into() };
+            backlog.push(Entry { at: Position::new(at.epoch, at.seq + i as u64), op });
+        }
+        // The large one goes alone, whatever came together before it.
+        for (seq, count) in [(at.seq, 1), (at.seq + 1, 1), (at.seq + 2, 1)] {
+            let entries = backlog.from(seq, CHUNK_BYTES);
+            assert_eq!(entries.len(), count);
+            let message = Message::Append { epoch: at.epoch, prev: at, entries, commit: u64::MAX };
+            encode(&PeerFrame::Message(message)).expect("fits");
+        }
+        // The most records for the bytes: none of them costs more on the wire than it weighs.
+        let mut backlog = Backlog::new(1 << 30);
+        (0..8192).for_each(|i| {
+            backlog.push(Entry { at: Position::new(at.epoch, at.seq - 9999 + i), op: Op::Noop });
+        });
+        let entries = backlog.from(at.seq - 9999, CHUNK_BYTES);
+        let message = Message::Append { epoch: at.epoch, prev: at, entries, commit: u64::MAX };
+        assert!(encode(&PeerFrame::Message(message)).expect("fits").len() < CHUNK_BYTES);
     }
 }

@@ -8,6 +8,7 @@ use rand::rngs::SmallRng;
 use super::campaign::{AutoCampaign, Campaign};
 use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered};
 use super::event::Event;
+use super::follow::FollowOrder;
 use super::install::Install;
 use super::io::{Command, Effect, Failure, Input, LogId, Promise, ReadLevel, ReadToken, Reply, RequestId};
 use super::log::Log;
@@ -15,6 +16,7 @@ use super::message::Message;
 use super::primary::Primary;
 use super::quorum_read::{LocalRead, QuorumReads};
 use super::replica::Replica;
+use super::status::Resyncs;
 use super::types::{Epoch, NodeId, Time};
 
 /// One member's replication state machine.
@@ -51,6 +53,9 @@ pub struct Core {
     pub(super) local_reads: BTreeMap<ReadToken, LocalRead>,
     pub(super) read_tokens: u64,
     pub(super) snapshots: u64,
+    pub(super) resyncs: Resyncs,
+    /// An operator's order to follow somebody, until it is obeyed or refused. One at a time.
+    pub(super) follow_order: Option<FollowOrder>,
 }
 
 /// A member's part. Each part owns the state that only it has.
@@ -93,6 +98,8 @@ impl Core {
             local_reads: BTreeMap::new(),
             read_tokens: 0,
             snapshots: config.incarnation,
+            resyncs: Resyncs::default(),
+            follow_order: None,
             log: Log::new(recovered, config.backlog_bytes),
             config,
         };
@@ -135,8 +142,9 @@ impl Core {
             RoleState::Primary(primary) => Some(primary.deadline()),
             RoleState::Replica(replica) | RoleState::Candidate(replica) => self.stale_deadline(replica),
         };
+        let order = self.follow_order.as_ref().map(|order| order.ends);
         let idle = self.now + HEARTBEAT_EVERY;
-        [campaign, auto, role, self.reads.deadline()].into_iter().flatten().fold(idle, Time::min)
+        [campaign, auto, role, order, self.reads.deadline()].into_iter().flatten().fold(idle, Time::min)
     }
 
     /// The driver is shutting down: no new request will be begun, and those that wait learn the truth.
@@ -145,6 +153,7 @@ impl Core {
         self.now = self.now.max(now);
         self.auto_campaign = None;
         self.campaign_lost();
+        self.leave_follow_order();
         self.leave_writes_unknown();
         self.leave_reads_unanswered();
         std::mem::take(&mut self.out)
@@ -156,11 +165,12 @@ impl Core {
             RoleState::Primary(primary) => primary.writes_waiting(),
             RoleState::Replica(_) | RoleState::Candidate(_) => 0,
         };
-        writes + self.reads.len()
+        writes + self.reads.len() + usize::from(self.follow_order.is_some())
     }
 
     fn on_time(&mut self) {
         self.campaign_on_time();
+        self.follow_on_time();
         self.primary_on_time();
         self.staleness_on_time();
         self.reads_on_time();
@@ -177,6 +187,7 @@ impl Core {
                 self.on_quorum_read(request, key, timeout);
             }
             Command::Promote { force } => self.on_promote(request, force),
+            Command::Follow { primary } => self.on_follow(request, primary),
         }
     }
 

@@ -92,6 +92,13 @@ pub enum Event {
         /// Path of the rollback file, relative to the data directory.
         file: Option<String>,
     },
+    /// Replica: what the primary sent is no state of its own lineage. Given up, and asked for again.
+    FullResyncRefused {
+        /// The primary.
+        node: NodeId,
+        /// The first record that cannot be.
+        record: Position,
+    },
     /// Replica: eventual reads are refused from now on (`true`), or served again.
     Stale {
         /// Which.

@@ -20,6 +20,8 @@ pub(super) struct Install {
     epoch: Epoch,
     pub(super) at: Position,
     lineage: Lineage,
+    /// The last record received: what follows must ascend.
+    last: Position,
     received: u64,
     stored: u64,
     pub(super) bytes: u64,
@@ -27,6 +29,22 @@ pub(super) struct Install {
     pub(super) committing: bool,
     /// When it last got anywhere.
     moved_at: Time,
+}
+
+impl Install {
+    /// Peer input is checked, never trusted: records ascend, lie on the lineage, end where the state does, and are
+    /// no longer than the disk takes. The first that is otherwise.
+    fn first_bad(&self, entries: &[Entry]) -> Option<Position> {
+        let mut before = self.last.seq;
+        let bad = |entry: &&Entry| {
+            let at = entry.at;
+            let fits =
+                at.seq > before && self.lineage.contains(at, self.at.seq) && entry.op.is_within_limits();
+            before = at.seq;
+            !fits
+        };
+        entries.iter().find(bad).map(|entry| entry.at)
+    }
 }
 
 /// A full resync that has brought nothing for this long is given up: its primary may know of another, or of none.
@@ -42,7 +60,9 @@ impl Core {
         lineage: Lineage,
         bytes_total: u64,
     ) {
-        let sound = at.epoch <= epoch && lineage.is_sound() && lineage.contains(at, at.seq);
+        let ends_there =
+            lineage.spans().last().is_some_and(|&(last, first)| last == at.epoch && first <= at.seq);
+        let sound = at.epoch <= epoch && lineage.is_sound() && ends_there;
         if !sound || !self.hears_primary(from, epoch) || !self.promise_is_saved() {
             return; // not saved: the primary begins again when it is asked again
         }
@@ -56,11 +76,19 @@ impl Core {
         }
         let Some(following) = self.following_mut() else { return };
         following.verified = false;
-        let (received, stored, bytes, committing) = (0, 0, 0, false);
-        let moved_at = self.now;
-        let install =
-            Install { id, epoch, at, lineage, received, stored, bytes, bytes_total, committing, moved_at };
-        self.install = Some(install);
+        self.install = Some(Install {
+            id,
+            epoch,
+            at,
+            lineage,
+            last: Position::ZERO,
+            received: 0,
+            stored: 0,
+            bytes: 0,
+            bytes_total,
+            committing: false,
+            moved_at: self.now,
+        });
         self.emit(Effect::InstallBegin { id });
         self.install_acknowledge();
     }
@@ -85,6 +113,12 @@ impl Core {
         if index != install.received + 1 {
             return self.install_acknowledge();
         }
+        if let Some(bad) = install.first_bad(&entries) {
+            // To the disk it would be a contradiction, and the end of this process.
+            self.abandon_install();
+            return self.tell(Event::FullResyncRefused { node: from, record: bad });
+        }
+        install.last = entries.last().map_or(install.last, |entry| entry.at);
         install.received = index;
         install.moved_at = now;
         install.bytes += entries.iter().map(|entry| entry.weight() as u64).sum::<u64>();
@@ -114,6 +148,7 @@ impl Core {
             return;
         };
         self.log.replace(log, install.at, install.lineage);
+        self.resyncs.installed += 1;
         // By force a committed entry can be lost; what is no longer there is not committed here.
         self.commit = self.commit.min(install.at.seq);
         let (discarded, file) = rollback.map_or((0, None), |r| (r.entries, Some(r.file)));
@@ -162,5 +197,93 @@ impl Core {
     pub(super) fn last_for_votes(&self) -> Position {
         let coming = self.install.as_ref().filter(|install| install.committing).map(|install| install.at);
         coming.map_or(self.log.last, |at| at.max(self.log.last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::config::{Config, Recovered};
+    use super::super::io::{Input, Promise};
+    use super::super::types::{Op, Time};
+    use super::*;
+    use crate::wire::VALUE_BYTES_MAX;
+
+    const N1: NodeId = NodeId(1);
+    const E1: Epoch = Epoch::new(1, N1);
+    const E2: Epoch = Epoch::new(2, N1);
+    const ID: SnapshotId = SnapshotId(7);
+
+    /// A replica that has begun to receive a state as of `2@n1/9`, whose lineage is 1@n1 from 1 and 2@n1 from 5.
+    fn receiving(lineage: Vec<(Epoch, u64)>) -> (Core, Vec<Effect>) {
+        let (mut core, _) = Core::new(
+            Config::new(NodeId(2), vec![N1, NodeId(2), NodeId(3)]),
+            Recovered::default(),
+            Time::ZERO,
+        );
+        let mut step = |message| core.step(Time::ZERO, Input::Peer { from: N1, message });
+        let _ = step(Message::Heartbeat { epoch: E2, last: 9, commit: 9, sent: 0 });
+        let promise = Promise { epoch: E2, learner: false };
+        let _ = core.step(Time::ZERO, Input::Saved { promise });
+        let lineage = Lineage::from_spans(lineage).expect("ascends");
+        let at = Position::new(E2, 9);
+        let begin = Message::SnapshotBegin { epoch: E2, id: ID, at, lineage, bytes_total: 900 };
+        let effects = core.step(Time::ZERO, Input::Peer { from: N1, message: begin });
+        (core, effects)
+    }
+
+    fn record(epoch: Epoch, seq: u64, value: usize) -> Entry {
+        let op = Op::Put { key: Bytes::from_static(b"k"), value: vec![0; value].into() };
+        Entry { at: Position::new(epoch, seq), op }
+    }
+
+    fn chunk(core: &mut Core, index: u64, entries: Vec<Entry>) -> Vec<Effect> {
+        let message = Message::SnapshotChunk { epoch: E2, id: ID, index, entries, done: false };
+        core.step(Time::ZERO, Input::Peer { from: N1, message })
+    }
+
+    fn reaches_the_disk(effects: &[Effect]) -> bool {
+        effects.iter().any(|effect| matches!(effect, Effect::InstallChunk { .. }))
+    }
+
+    #[test]
+    fn records_that_cannot_be_do_not_reach_the_disk() {
+        for bad in [
+            vec![record(E1, 2, 1)],
+            vec![record(E1, 4, 1), record(E1, 4, 1)],
+            vec![record(E1, 4, 1), record(E1, 3, 1)],
+            vec![record(E1, 5, 1)],
+            vec![record(E2, 4, 1)],
+            vec![record(E2, 9, 1), record(E2, 10, 1)],
+            vec![record(E2, 9, VALUE_BYTES_MAX + 1)],
+        ] {
+            let (mut core, _) = receiving(vec![(E1, 1), (E2, 5)]);
+            assert!(reaches_the_disk(&chunk(&mut core, 1, vec![record(E1, 1, 1), record(E1, 2, 1)])));
+            let effects = chunk(&mut core, 2, bad.clone());
+            let told = |effect: &Effect| matches!(effect, Effect::Event(Event::FullResyncRefused { .. }));
+            assert!(!reaches_the_disk(&effects), "{:?}", bad[0].at);
+            assert!(
+                effects.contains(&Effect::InstallAbort { id: ID }) && effects.iter().any(told),
+                "{effects:?}"
+            );
+            // Whatever more of it comes is not taken up again.
+            assert!(!reaches_the_disk(&chunk(&mut core, 2, vec![record(E2, 9, 1)])));
+        }
+    }
+
+    #[test]
+    fn records_on_the_lineage_do_gaps_and_all() {
+        let (mut core, _) = receiving(vec![(E1, 1), (E2, 5)]);
+        assert!(reaches_the_disk(&chunk(&mut core, 1, vec![record(E1, 4, 1), record(E2, 5, 1)])));
+        assert!(reaches_the_disk(&chunk(&mut core, 2, vec![record(E2, 9, 1)])));
+    }
+
+    #[test]
+    fn a_lineage_that_goes_on_after_the_state_is_not_begun() {
+        let begun = |effects: &[Effect]| effects.contains(&Effect::InstallBegin { id: ID });
+        assert!(begun(&receiving(vec![(E1, 1), (E2, 9)]).1));
+        assert!(!begun(&receiving(vec![(E1, 1), (E2, 10)]).1));
+        assert!(!begun(&receiving(vec![(E1, 1), (E2, 5), (Epoch::new(3, N1), 10)]).1));
     }
 }

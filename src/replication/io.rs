@@ -116,6 +116,11 @@ pub enum Effect {
         /// The message.
         message: Message,
     },
+    /// Connect to a member now, if there is no connection, instead of when its turn comes. May be ignored.
+    Dial {
+        /// The member.
+        to: NodeId,
+    },
     /// Answer a client.
     Reply {
         /// From the input.
@@ -251,6 +256,11 @@ pub enum Command {
         /// Without votes.
         force: bool,
     },
+    /// Turn to this primary, now. Members follow the highest epoch by themselves, and go on doing so.
+    Follow {
+        /// The member that is, or is about to be, a primary.
+        primary: NodeId,
+    },
 }
 
 /// When a write is acknowledged.
@@ -303,6 +313,11 @@ pub enum Reply {
     },
     /// Not done, or not known to be done.
     Failed(Failure),
+    /// This node follows the primary that it was told to.
+    Following {
+        /// The primary's epoch.
+        epoch: Epoch,
+    },
 }
 
 /// Why a request got no success; [`Failure::is_definite`] says whether it may have happened all the same.
@@ -366,6 +381,30 @@ pub enum Failure {
     /// The primary's disk has no room. Nothing of the write was begun. Reads go on.
     #[error("the primary's disk is full: it takes no writes until there is room")]
     DiskFull,
+    /// This node does not follow the member that it was told to; nothing has changed.
+    #[error("cannot follow {primary}: {why}")]
+    FollowRefused {
+        /// That member.
+        primary: NodeId,
+        /// Why not.
+        why: Unfollowed,
+    },
+}
+
+/// Why a member does not follow another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Unfollowed {
+    /// It is primary of an epoch below this member's promise; to follow it would be to break that.
+    #[error("{}'s epoch {epoch} is below the promised {promised}", epoch.node)]
+    Below {
+        /// Its epoch.
+        epoch: Epoch,
+        /// What this member has promised.
+        promised: Epoch,
+    },
+    /// It has not said within [`FOLLOW_TIMEOUT`](super::FOLLOW_TIMEOUT) that it is a primary.
+    #[error("nothing was heard from it as a primary within {} ms", super::FOLLOW_TIMEOUT.as_millis())]
+    Silent,
 }
 
 /// What one member had to say about one quorum operation when it was answered.

@@ -40,7 +40,8 @@
 //!
 //! A higher epoch always wins. A primary that sees one steps down; every member follows the primary of the
 //! highest epoch that it has heard of. A primary that is refused because of a vote whose epoch never opened asks
-//! for votes again, in a higher one.
+//! for votes again, in a higher one. So nobody has to be told whom to follow; an operator may tell a member all
+//! the same (`follow.rs`), which hurries it and never makes it go back on a promise.
 //!
 //! # Catching up
 //!
@@ -68,6 +69,7 @@ mod campaign;
 mod config;
 mod core;
 mod event;
+mod follow;
 mod install;
 mod io;
 mod log;
@@ -88,5 +90,5 @@ pub use self::core::Core;
 pub use self::event::{Event, ResyncReason};
 pub use self::io::*;
 pub use self::message::{Ballot, Found, Message, RoundId, SnapshotId};
-pub use self::status::{PeerStatus, Role, Status};
+pub use self::status::{MemberStatus, PeerStatus, Resyncs, Role, Status};
 pub use self::types::{Entry, Epoch, Lineage, NodeId, Op, ParseError, Position, Time};

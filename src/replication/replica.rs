@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
 use super::core::{Core, RoleState};
 use super::event::Event;
-use super::io::{Effect, Failure, RequestId};
+use super::io::{Effect, Failure, RequestId, Unfollowed};
 use super::message::Message;
 use super::quorum_read::LocalRead;
 use super::types::{Entry, Epoch, NodeId, Position, Time};
@@ -55,6 +55,7 @@ impl Core {
             let promised = self.promise.epoch;
             let opened = self.primary().is_some() || self.log.last.epoch == promised;
             self.send(from, Message::Refused { epoch, promised, opened });
+            self.follow_refused(from, Unfollowed::Below { epoch, promised });
             return false;
         }
         let follows = |core: &Self| core.following().is_some_and(|f| f.epoch == epoch);
@@ -65,6 +66,7 @@ impl Core {
         if let Some(following) = self.following_mut() {
             following.heard = now;
         }
+        self.follow_obeyed(epoch);
         true
     }
 
@@ -140,6 +142,9 @@ impl Core {
             return self.ask_for_entries();
         }
         let new: Vec<_> = entries.into_iter().filter(|entry| entry.at.seq > last.seq).collect();
+        if new.first().is_some_and(|entry| entry.at.epoch < last.epoch) {
+            return; // not from a log of which this one is a prefix
+        }
         if new.is_empty() {
             self.acknowledge(); // the acknowledgement may have been lost
         } else if self.disk_full {
@@ -288,8 +293,8 @@ impl Core {
     }
 }
 
-/// Peer input is checked, never trusted: entries follow `prev` without a gap, and no epoch goes back or beyond
-/// the sender's.
+/// Peer input is checked, never trusted: entries follow `prev` without a gap, no epoch goes back or beyond the
+/// sender's, and nothing is longer than the disk takes.
 fn well_formed(epoch: Epoch, prev: Position, entries: &[Entry]) -> bool {
     let mut before = prev;
     prev.epoch <= epoch
@@ -297,6 +302,6 @@ fn well_formed(epoch: Epoch, prev: Position, entries: &[Entry]) -> bool {
             let follows =
                 entry.at.seq == before.seq + 1 && before.epoch <= entry.at.epoch && entry.at.epoch <= epoch;
             before = entry.at;
-            follows
+            follows && entry.op.is_within_limits()
         })
 }

@@ -55,12 +55,14 @@ impl Core {
     fn stream_from(&mut self, to: NodeId, last: Position) {
         let (now, end, commit) = (self.now, self.log.last.seq, self.commit);
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let epoch = primary.epoch;
+        let (epoch, opening) = (primary.epoch, primary.opening);
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         let silent = peer.acked_at.is_none_or(|at| now.saturating_sub(at) > UNREACHABLE_AFTER);
         peer.stream = Stream::Entries(EntryStream::after(last.seq));
         // An epoch's opening no-op is not worth telling.
-        if silent && last.seq + 1 < end {
+        let opening_only = last.seq + 1 == end && end == opening;
+        if silent && last.seq < end && !opening_only {
+            self.resyncs.partial += 1;
             self.tell(Event::PartialResync { node: to, from: last, entries: end - last.seq });
         }
         if last.seq == end {
@@ -84,6 +86,7 @@ impl Core {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         peer.stream = Stream::Snapshot(SnapshotStream::new(id, now));
+        self.resyncs.full += 1;
         self.tell(Event::FullResyncStarted { node: to, from, reason });
         self.emit(Effect::SnapshotOpen { id });
     }

@@ -51,8 +51,22 @@ pub struct Status {
     pub disk_full: bool,
     /// Progress of a full resync being received: bytes so far and in all.
     pub resync: Option<(u64, u64)>,
+    /// How often this node has brought others up to date, or was, since it started.
+    #[serde(default)]
+    pub resyncs: Resyncs,
     /// At a primary: each other member.
     pub peers: Vec<PeerStatus>,
+}
+
+/// How often replicas came back, and at what price. Counted since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resyncs {
+    /// As a primary: replicas brought up to date from the backlog after a silence.
+    pub partial: u64,
+    /// As a primary: full resyncs begun.
+    pub full: u64,
+    /// As a replica: full resyncs installed.
+    pub installed: u64,
 }
 
 /// What a primary knows of another member.
@@ -72,7 +86,44 @@ pub struct PeerStatus {
     pub resyncing: bool,
 }
 
+/// What a node knows of one member, itself included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// The member.
+    pub id: NodeId,
+    /// Its part, as this node knows it. Of others it knows who is primary, and a primary knows its learners; whoever
+    /// else there is, is a replica. `None` while it knows of no primary.
+    pub role: Option<Role>,
+    /// Whether this node's connection to it stands; of itself: true.
+    pub connected: bool,
+    /// Milliseconds since anything was heard from it; `None` if nothing ever was, and of itself.
+    pub heard_ms: Option<u64>,
+}
+
 impl Core {
+    /// Every member as this node knows it, ascending.
+    pub fn members(&self, now: Time) -> Vec<MemberStatus> {
+        let (own, primary) = (self.status(now).role, self.primary());
+        let learner = |id: NodeId| match &self.role {
+            RoleState::Primary(primary) => primary.peers.get(&id).is_some_and(|peer| peer.learner),
+            RoleState::Replica(_) | RoleState::Candidate(_) => false,
+        };
+        let role = |id: NodeId| match primary {
+            _ if id == self.config.id => Some(own),
+            Some(primary) if primary == id => Some(Role::Primary),
+            Some(_) if learner(id) => Some(Role::Learner),
+            Some(_) => Some(Role::Replica),
+            None => None,
+        };
+        let status = |&id: &NodeId| MemberStatus {
+            id,
+            role: role(id),
+            connected: id == self.config.id || self.links.get(&id).copied().unwrap_or(false),
+            heard_ms: self.heard.get(&id).map(|&at| millis(now.saturating_sub(at))),
+        };
+        self.config.members.iter().map(status).collect()
+    }
+
     /// What a watcher sees.
     pub fn status(&self, now: Time) -> Status {
         let (role, peers) = match &self.role {
@@ -97,6 +148,7 @@ impl Core {
             stale: replica.is_some_and(|replica| replica.stale),
             disk_full: self.disk_full,
             resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
+            resyncs: self.resyncs,
             peers,
         }
     }

@@ -7,6 +7,8 @@ use bytes::Bytes;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::wire::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+
 /// Time since an arbitrary start, chosen by whoever drives the core. The core only subtracts.
 pub type Time = std::time::Duration;
 
@@ -99,6 +101,13 @@ impl Position {
 }
 
 impl Op {
+    /// Whether key and value are no longer than a log takes. What comes from a client is refused at the edge
+    /// ([`check_limits`](crate::wire::check_limits)); what comes from a peer is checked by this.
+    pub fn is_within_limits(&self) -> bool {
+        let value = if let Self::Put { value, .. } = self { value.len() } else { 0 };
+        self.key().is_none_or(|key| key.len() <= KEY_BYTES_MAX) && value <= VALUE_BYTES_MAX
+    }
+
     /// The key that this touches, if any.
     pub fn key(&self) -> Option<&Bytes> {
         match self {

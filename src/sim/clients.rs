@@ -94,7 +94,7 @@ impl Clients {
             Reply::Written { .. } => (Phase::Ok, None),
             Reply::Value { found, .. } => (Phase::Ok, found.value.as_ref().map(text)),
             Reply::Failed(failure) if failure.is_definite() => (Phase::Fail, None),
-            Reply::Failed(_) | Reply::Promoted { .. } => (Phase::Info, None),
+            Reply::Failed(_) | Reply::Promoted { .. } | Reply::Following { .. } => (Phase::Info, None),
         };
         let Some(op) = self.open.get(&client).map(|invoked| invoked.op) else { return };
         match (phase, op) {
@@ -160,7 +160,7 @@ impl Clients {
             }
             Command::Write { op: Op::Del { key }, .. } => (OpKind::Del, key, None, Consistency::Async),
             Command::Read { key, .. } => (OpKind::Get, key, None, Consistency::Eventual),
-            Command::Write { op: Op::Noop, .. } | Command::Promote { .. } => {
+            Command::Write { op: Op::Noop, .. } | Command::Promote { .. } | Command::Follow { .. } => {
                 unreachable!("clients read and write")
             }
         };

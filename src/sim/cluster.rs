@@ -249,6 +249,8 @@ impl Cluster {
         for effect in effects {
             match effect {
                 Effect::Send { to, message } => self.send(id, to, message),
+                // Connections are none of a simulation's concerns: its links stand unless they are cut.
+                Effect::Dial { .. } => {}
                 Effect::Reply { request, reply } => self.reply(id, request, reply),
                 Effect::Event(event) => self.happenings.push(Happening::Told { node: id, event }),
                 Effect::Read { token, key } => {

@@ -24,13 +24,14 @@ enum Fault {
     Resume,
     Promote,
     Force,
+    Follow,
     Wipe,
     Cleanup,
     /// A respite: everything is mended, the weather apart.
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 16] = [
+const WEIGHTS: [(Fault, u32); 17] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
@@ -44,6 +45,7 @@ const WEIGHTS: [(Fault, u32); 16] = [
     (Fault::Resume, 10),
     (Fault::Promote, 24),
     (Fault::Force, 6),
+    (Fault::Follow, 4),
     (Fault::Wipe, 3),
     (Fault::Cleanup, 2),
     (Fault::Mend, 4),
@@ -112,6 +114,11 @@ impl Simulation {
             Fault::Resume if paused => self.resume(id),
             Fault::Promote if running && !paused => self.promote(id, false),
             Fault::Force if self.options.force && running && !paused => self.promote(id, true),
+            Fault::Follow if running && !paused => {
+                let primary = self.dice.pick(&ids);
+                let request = self.cluster.request(id, Command::Follow { primary });
+                self.operator.insert(request);
+            }
             Fault::Wipe if self.options.wipes && self.temper.ordered && running => return self.wipe(id),
             Fault::Mend => self.mend()?,
             Fault::Cleanup => {

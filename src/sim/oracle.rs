@@ -266,7 +266,7 @@ impl Oracle {
         let key = match command {
             Command::Write { op, .. } => op.key(),
             Command::Read { key, .. } => Some(key),
-            Command::Promote { .. } => None,
+            Command::Promote { .. } | Command::Follow { .. } => None,
         };
         let floor = key.and_then(|key| self.returned.get(key)).copied().unwrap_or_default();
         self.asked.insert(request, Asked { command: command.clone(), floor });
@@ -318,9 +318,10 @@ impl Oracle {
                 Ok(())
             }
             (Command::Write { .. }, Reply::Failed(Failure::NoQuorum { .. } | Failure::TooStale { .. }))
-            | (Command::Read { .. } | Command::Promote { .. }, Reply::Written { .. }) => {
-                Err(format!("{id} answers {} by {}", text::command(&command), text::reply(reply)))
-            }
+            | (
+                Command::Read { .. } | Command::Promote { .. } | Command::Follow { .. },
+                Reply::Written { .. },
+            ) => Err(format!("{id} answers {} by {}", text::command(&command), text::reply(reply))),
             _ => Ok(()),
         }
     }

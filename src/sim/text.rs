@@ -184,6 +184,7 @@ pub(crate) fn command(command: &Command) -> String {
             ReadLevel::Eventual => format!("get {}", word(key)),
             ReadLevel::Quorum => format!("get {} quorum", word(key)),
         },
+        Command::Follow { primary } => format!("follow {primary}"),
         Command::Promote { force } => if *force { "promote force" } else { "promote" }.to_owned(),
     }
 }
@@ -194,6 +195,7 @@ pub(crate) fn reply(reply: &Reply) -> String {
         Reply::Written { at, votes: v } => format!("written {at}{}", votes(v)),
         Reply::Value { found: f, epoch, votes: v } => format!("value {} in {epoch}{}", found(f), votes(v)),
         Reply::Promoted { epoch, ballots: b } => format!("promoted to {epoch}{}", ballots(b)),
+        Reply::Following { epoch } => format!("following {epoch}"),
         Reply::Failed(failure) => format!("failed: {failure}{}", failed_votes(failure)),
     }
 }
@@ -205,6 +207,7 @@ pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
         Reply::Written { .. } => "written",
         Reply::Value { .. } => "value",
         Reply::Promoted { .. } => "promoted",
+        Reply::Following { .. } => "following",
         Reply::Failed(failure) => match failure {
             Failure::ReadOnly { .. } => "read-only",
             Failure::TooStale { .. } => "too-stale",
@@ -216,6 +219,7 @@ pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
             Failure::Invalid(_) => "invalid",
             Failure::Stopping => "stopping",
             Failure::DiskFull => "disk-full",
+            Failure::FollowRefused { .. } => "not-followed",
         },
     }
 }
@@ -294,6 +298,9 @@ pub(crate) fn event(event: &Event) -> String {
             }
             None => format!("state at {at} installed"),
         },
+        Event::FullResyncRefused { node, record } => {
+            format!("refuses the state that {node} sends: it cannot hold {record}")
+        }
         Event::Stale { stale: true } => "is too stale for eventual reads".to_owned(),
         Event::Stale { stale: false } => "is fresh again".to_owned(),
         Event::DiskFull { full: true } => "has no room on its disk".to_owned(),

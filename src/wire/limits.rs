@@ -50,7 +50,7 @@ pub fn check_limits(command: &Command) -> Result<(), LimitError> {
             check_key(key)?;
             *timeout
         }
-        Command::Promote { .. } => return Ok(()),
+        Command::Promote { .. } | Command::Follow { .. } => return Ok(()),
     };
     if timeout > REQUEST_TIMEOUT_MAX { Err(LimitError::Timeout { timeout }) } else { Ok(()) }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::replication::{Command, Message, NodeId, Reply};
+use crate::replication::{Command, Epoch, Message, NodeId, Reply, Role};
 
 /// The longest key, in bytes. Checked at the edge: a longer one is a definite error.
 pub const KEY_BYTES_MAX: usize = 64 << 10;
@@ -46,6 +46,8 @@ pub enum Request {
         /// Milliseconds between two statuses; less than [`WATCH_INTERVAL_MS_MIN`] is taken for that.
         interval_ms: u32,
     },
+    /// Who the members are, where they are and what part they have, as this node knows it.
+    Topology,
 }
 
 /// From a node to a client.
@@ -86,6 +88,39 @@ pub enum Response {
     },
     /// To `Status` and `Watch`: a [`Report`](crate::node::Report) as JSON, so that tools of any kind can read it.
     Report(String),
+    /// To `Topology`.
+    Topology(Topology),
+}
+
+/// The cluster as one node knows it. Two nodes may know different things, each with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Topology {
+    /// Who says so.
+    pub node: NodeId,
+    /// The epoch that it leads or follows; `0@n0` if none yet.
+    pub epoch: Epoch,
+    /// The primary that it is or follows.
+    pub primary: Option<NodeId>,
+    /// Every member, itself included, ascending.
+    pub members: Vec<TopologyMember>,
+}
+
+/// One member as another, or itself, knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TopologyMember {
+    /// The member.
+    pub node: NodeId,
+    /// Its part; of others a node knows who is primary and, if it is primary itself, who is a learner. Whoever else
+    /// there is, is a replica. `None` while no primary is known.
+    pub role: Option<Role>,
+    /// Where it takes clients, if known.
+    pub client: Option<String>,
+    /// Where this node reaches it; of itself: where it takes members.
+    pub peer: String,
+    /// Whether the connection to it stands; of itself: true.
+    pub connected: bool,
+    /// Milliseconds since anything was heard from it; `None` if nothing ever was, and of itself.
+    pub heard_ms: Option<u64>,
 }
 
 /// From member to member. One direction only: replies travel on the other member's own connection.

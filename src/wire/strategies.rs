@@ -7,16 +7,17 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::messages::{ClientFrame, NodeFrame, PeerFrame, Request, Response};
+use super::messages::{ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember};
 use crate::replication::{
     Ballot, Command, Entry, Epoch, Failure, Found, Lineage, MemberVote, Message, NodeId, Op, Position,
-    ReadLevel, Reply, RoundId, SnapshotId, Vote, WriteLevel,
+    ReadLevel, Reply, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
 };
 
 pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let request = prop_oneof![
         4 => command().prop_map(Request::Do),
         1 => Just(Request::Status),
+        1 => Just(Request::Topology),
         1 => any::<u32>().prop_map(|interval_ms| Request::Watch { interval_ms }),
     ];
     prop_oneof![
@@ -31,6 +32,7 @@ pub(super) fn node_frame() -> impl Strategy<Value = NodeFrame> {
     let response = prop_oneof![
         4 => (reply(), option::of(".{0,20}")).prop_map(|(reply, primary)| Response::Reply { reply, primary }),
         1 => ".{0,200}".prop_map(Response::Report),
+        1 => topology().prop_map(Response::Topology),
     ];
     prop_oneof![
         1 => (any::<u16>(), node(), members)
@@ -38,6 +40,23 @@ pub(super) fn node_frame() -> impl Strategy<Value = NodeFrame> {
         6 => (any::<u64>(), response).prop_map(|(id, response)| NodeFrame::Response { id, response }),
         1 => ".{0,40}".prop_map(|reason| NodeFrame::Goodbye { reason }),
     ]
+}
+
+fn topology() -> impl Strategy<Value = Topology> {
+    let role =
+        prop_oneof![Just(Role::Primary), Just(Role::Replica), Just(Role::Candidate), Just(Role::Learner)];
+    let member =
+        (node(), option::of(role), option::of(".{0,20}"), ".{0,20}", any::<bool>(), option::of(any::<u64>()))
+            .prop_map(|(node, role, client, peer, connected, heard_ms)| TopologyMember {
+                node,
+                role,
+                client,
+                peer,
+                connected,
+                heard_ms,
+            });
+    (node(), epoch(), option::of(node()), vec(member, 0..9))
+        .prop_map(|(node, epoch, primary, members)| Topology { node, epoch, primary, members })
 }
 
 pub(super) fn peer_frame() -> impl Strategy<Value = PeerFrame> {
@@ -134,6 +153,7 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (blob(), read_level(), duration())
             .prop_map(|(key, level, timeout)| Command::Read { key, level, timeout }),
         1 => any::<bool>().prop_map(|force| Command::Promote { force }),
+        1 => node().prop_map(|primary| Command::Follow { primary }),
     ]
 }
 
@@ -143,6 +163,7 @@ fn reply() -> impl Strategy<Value = Reply> {
         (found(), epoch(), votes()).prop_map(|(found, epoch, votes)| Reply::Value { found, epoch, votes }),
         (epoch(), ballots()).prop_map(|(epoch, ballots)| Reply::Promoted { epoch, ballots }),
         failure().prop_map(Reply::Failed),
+        epoch().prop_map(|epoch| Reply::Following { epoch }),
     ]
 }
 
@@ -159,6 +180,14 @@ fn failure() -> impl Strategy<Value = Failure> {
         ".{0,40}".prop_map(Failure::Invalid),
         Just(Failure::Stopping),
         Just(Failure::DiskFull),
+        (node(), unfollowed()).prop_map(|(primary, why)| Failure::FollowRefused { primary, why }),
+    ]
+}
+
+fn unfollowed() -> impl Strategy<Value = Unfollowed> {
+    prop_oneof![
+        (epoch(), epoch()).prop_map(|(epoch, promised)| Unfollowed::Below { epoch, promised }),
+        Just(Unfollowed::Silent),
     ]
 }
 

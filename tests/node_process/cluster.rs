@@ -1,75 +1,139 @@
 //! Three real nodes, linked directly.
 #![expect(clippy::disallowed_methods, reason = "files in the directories of real nodes")]
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use kvlab::replication::{Command as Ask, Failure, NodeId, Op, ReadLevel, Reply, Role, WriteLevel};
+use kvlab::replication::{Command as Ask, Failure, NodeId, Op, ReadLevel, Reply, Role, Status, WriteLevel};
 use kvlab::wire::Request;
 use rustix::process::Signal;
 
+use crate::line::Line;
 use crate::support::{Client, Node, bytes, free_port, kvlab, read, until, write};
 
 /// Three members that find each other; any of them may be missing.
-struct Trio {
+pub(crate) struct Trio {
     dir: tempfile::TempDir,
-    ports: [u16; 3],
+    /// Where each takes the others, and where it takes clients: the same after a restart.
+    ports: [(u16, u16); 3],
     nodes: [Option<Node>; 3],
+    settings: Settings,
+}
+
+/// What a trio may be started with.
+#[derive(Default)]
+pub(crate) struct Settings {
+    /// More options for every node.
+    pub(crate) args: Vec<String>,
+    /// Links that pass through a line: from, to.
+    pub(crate) lines: BTreeMap<(u8, u8), Line>,
+    /// Address space of each process, in KiB, as `ulimit -v` takes it.
+    pub(crate) memory_kib: Option<u64>,
 }
 
 impl Trio {
     /// All three, and n1 the primary.
-    fn start() -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let mut trio =
-            Self { dir, ports: [free_port(), free_port(), free_port()], nodes: [None, None, None] };
-        for n in 1..=3 {
-            trio.start_node(n, &["--bootstrap"]);
-        }
-        trio.client(1).put_patiently("warm-up", "v", WriteLevel::Quorum);
+    pub(crate) fn start() -> Self {
+        let mut trio = Self::absent();
+        trio.start_all();
         trio
+    }
+
+    /// None of them yet: for settings that need to know where they will be.
+    pub(crate) fn absent() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let ports = [0; 3].map(|_| (free_port(), free_port()));
+        Self { dir, ports, nodes: [None, None, None], settings: Settings::default() }
+    }
+
+    /// Puts a line between two members, before they start.
+    pub(crate) fn line(&mut self, from: u8, to: u8) -> Line {
+        let line = Line::to(self.peer(to));
+        self.settings.lines.insert((from, to), line.clone());
+        line
+    }
+
+    pub(crate) fn settings(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
+
+    pub(crate) fn start_all(&mut self) {
+        for n in 1..=3 {
+            self.start_node(n, &["--bootstrap"]);
+        }
+        self.client(1).put_patiently("warm-up", "v", WriteLevel::Quorum);
     }
 
     fn data(&self, n: u8) -> PathBuf {
         self.dir.path().join(format!("n{n}"))
     }
 
-    fn start_node(&mut self, n: u8, more: &[&str]) {
+    pub(crate) fn start_node(&mut self, n: u8, more: &[&str]) {
         let node = Node::start(self.command(n, more));
         self.nodes[usize::from(n) - 1] = Some(node);
     }
 
+    /// Where a member takes the others.
+    pub(crate) fn peer(&self, n: u8) -> String {
+        format!("127.0.0.1:{}", self.ports[usize::from(n) - 1].0)
+    }
+
     fn command(&self, n: u8, more: &[&str]) -> Command {
-        let mut command = kvlab();
-        let peer = |n: u8| format!("127.0.0.1:{}", self.ports[usize::from(n) - 1]);
-        command.args(["node", "--members", "n1,n2,n3", "--id", &format!("n{n}"), "--peer", &peer(n)]);
-        command.arg("--data").arg(self.data(n)).args(more);
+        let mut command = match self.settings.memory_kib {
+            None => kvlab(),
+            Some(kib) => {
+                let mut shell = Command::new("sh");
+                shell.args(["-c", &format!("ulimit -v {kib} && exec \"$@\""), "sh"]);
+                shell.arg(kvlab().get_program());
+                shell
+            }
+        };
+        command.args(["node", "--members", "n1,n2,n3", "--id", &format!("n{n}"), "--peer", &self.peer(n)]);
+        command.args(["--client", &format!("127.0.0.1:{}", self.ports[usize::from(n) - 1].1)]);
+        command.arg("--data").arg(self.data(n)).args(more).args(&self.settings.args);
         for other in (1..=3).filter(|&other| other != n) {
-            command.args(["--link", &format!("n{other}={}", peer(other))]);
+            let line = self.settings.lines.get(&(n, other)).map(|line| line.addr().to_owned());
+            let addr = line.unwrap_or_else(|| self.peer(other));
+            command.args(["--link", &format!("n{other}={addr}")]);
         }
         command
     }
 
-    fn node(&self, n: u8) -> &Node {
+    pub(crate) fn node(&self, n: u8) -> &Node {
         self.nodes[usize::from(n) - 1].as_ref().expect("running")
     }
 
-    fn take(&mut self, n: u8) -> Node {
+    pub(crate) fn take(&mut self, n: u8) -> Node {
         self.nodes[usize::from(n) - 1].take().expect("running")
     }
 
-    fn client(&self, n: u8) -> Client {
+    pub(crate) fn client(&self, n: u8) -> Client {
         self.node(n).client()
     }
 
+    pub(crate) fn status(&self, n: u8) -> Status {
+        self.client(n).status().replication
+    }
+
+    /// Until one of these is promoted by vote: whoever has most. Returns who.
+    pub(crate) fn promote(&self, members: &[u8]) -> u8 {
+        let wins = |n: &u8| match self.client(*n).ask(Ask::Promote { force: false }).0 {
+            Reply::Promoted { .. } => true,
+            Reply::Failed(_) => false,
+            other => panic!("unexpected {other:?}"),
+        };
+        until("a promotion", || members.iter().copied().find(wins))
+    }
+
     /// Until everyone that runs follows `primary` and ends where it ends.
-    fn converges_on(&self, primary: u8) {
+    pub(crate) fn converges_on(&self, primary: u8) {
         until("convergence", || {
             let running = (1..=3).filter(|n| self.nodes[usize::from(*n) - 1].is_some());
-            let statuses: Vec<_> = running.map(|n| self.client(n).status().replication).collect();
-            let last = self.client(primary).status().replication.last;
-            let agreed = |status: &kvlab::replication::Status| {
+            let statuses: Vec<_> = running.map(|n| self.status(n)).collect();
+            let last = self.status(primary).last;
+            let agreed = |status: &Status| {
                 status.primary == Some(NodeId(primary)) && status.last == last && status.durable == last.seq
             };
             statuses.iter().all(agreed).then_some(())

@@ -2,8 +2,14 @@
 
 mod cluster;
 mod disk;
+mod failover;
+mod flood;
 mod input;
 mod kill;
 mod life;
+mod line;
+mod orphans;
+mod resync;
 mod setup;
+mod stopping;
 mod support;

@@ -66,7 +66,8 @@ fn event_says(node: NodeId, event: &Event) -> (Level, String) {
         Event::PartialResync { .. }
         | Event::FullResyncStarted { .. }
         | Event::FullResyncSent { .. }
-        | Event::FullResyncInstalled { .. } => resync(node, event),
+        | Event::FullResyncInstalled { .. }
+        | Event::FullResyncRefused { .. } => resync(node, event),
         Event::Stale { stale: true } => {
             (Level::Warn, format!("{node} is too stale: it refuses eventual reads"))
         }
@@ -139,6 +140,10 @@ fn resync(node: NodeId, event: &Event) -> (Level, String) {
                 format!("{node} discarded {discarded} {what} of its own for the state at {at}{kept}"),
             )
         }
+        Event::FullResyncRefused { node: from, record } => (
+            Level::Error,
+            format!("{node} refuses the state that {from} sends: it cannot hold {record}; asks for it again"),
+        ),
         _ => (Level::Debug, format!("{node}: {event:?}")),
     }
 }
@@ -231,6 +236,7 @@ pub fn deed(action: &Action) -> String {
         Action::Restart { node } => format!("restart {node}"),
         Action::Promote { node, force: false } => format!("promote {node} by vote"),
         Action::Promote { node, force: true } => format!("promote {node} by force"),
+        Action::Follow { node, primary } => format!("{node} is to follow {primary}"),
         Action::Put { node, key, .. } => format!("write {key} at {node}"),
         Action::Get { node, key, .. } => format!("read {key} at {node}"),
         Action::Del { node, key, .. } => format!("remove {key} at {node}"),

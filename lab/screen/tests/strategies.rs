@@ -5,8 +5,8 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::node::{NodeStatus, Report};
 use kvlab::replication::{
-    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ReadLevel, ResyncReason, Role, Status,
-    Vote, WriteLevel,
+    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ReadLevel, ResyncReason, Resyncs, Role,
+    Status, Vote, WriteLevel,
 };
 use proptest::prelude::*;
 
@@ -89,6 +89,7 @@ fn core_event() -> impl Strategy<Value = Event> {
         (node(), position()).prop_map(|(node, at)| Event::FullResyncSent { node, at }),
         (position(), number(), prop::option::of(text()))
             .prop_map(|(at, discarded, file)| Event::FullResyncInstalled { at, discarded, file }),
+        (node(), position()).prop_map(|(node, record)| Event::FullResyncRefused { node, record }),
         any::<bool>().prop_map(|stale| Event::Stale { stale }),
         any::<bool>().prop_map(|full| Event::DiskFull { full }),
         Just(Event::LearnerGraduated),
@@ -112,17 +113,26 @@ fn peer() -> impl Strategy<Value = PeerStatus> {
     )
 }
 
+fn resyncs() -> impl Strategy<Value = Resyncs> {
+    (number(), number(), number()).prop_map(|(partial, full, installed)| Resyncs { partial, full, installed })
+}
+
 fn status() -> impl Strategy<Value = NodeStatus> {
     let replication = (
         (node(), role(), epoch(), epoch(), prop::option::of(node()), position()),
         (number(), number(), prop::option::of(number()), prop::option::of(number()), any::<bool>()),
-        (any::<bool>(), prop::option::of((number(), number())), prop::collection::vec(peer(), 0..4)),
+        (
+            any::<bool>(),
+            prop::option::of((number(), number())),
+            resyncs(),
+            prop::collection::vec(peer(), 0..4),
+        ),
     )
         .prop_map(
             |(
                 (id, role, epoch, promised, primary, last),
                 (durable, commit, lag, heard_ms, stale),
-                (disk_full, resync, peers),
+                (disk_full, resync, resyncs, peers),
             )| {
                 Status {
                     id,
@@ -138,6 +148,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                     stale,
                     disk_full,
                     resync,
+                    resyncs,
                     peers,
                 }
             },
@@ -211,6 +222,7 @@ fn action() -> impl Strategy<Value = Action> {
         node().prop_map(|node| Action::Wipe { node }),
         node().prop_map(|node| Action::Restart { node }),
         (node(), any::<bool>()).prop_map(|(node, force)| Action::Promote { node, force }),
+        (node(), node()).prop_map(|(node, primary)| Action::Follow { node, primary }),
         (node(), text(), write).prop_map(|(node, key, level)| Action::Put { node, key, value: None, level }),
         (node(), text(), read).prop_map(|(node, key, level)| Action::Get { node, key, level }),
         any::<u32>().prop_map(|per_second| Action::Rate { per_second }),

@@ -27,6 +27,8 @@ impl Outlet for Recorded {
         self.sent.push((to, message));
     }
 
+    fn dial(&mut self, _: NodeId) {}
+
     fn reply(&mut self, request: RequestId, reply: Reply) {
         let before = self.replies.insert(request, reply);
         assert!(before.is_none(), "{request:?} was answered twice");

@@ -14,7 +14,7 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::FromPeer;
+use super::{FromPeer, Link};
 use crate::node::book::AddressBook;
 use crate::node::clock::Clock;
 use crate::node::frames::{FrameReader, ReadError};
@@ -39,6 +39,8 @@ pub(in crate::node) struct PeerServer {
     pub(in crate::node) clock: Clock,
     /// To the node's loop.
     pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
+    /// This node's own connections to the others: whoever connects can be connected to.
+    links: BTreeMap<NodeId, Rc<Link>>,
     /// The connection of each member: a newer one ends the one before.
     current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
     connections: Cell<u32>,
@@ -84,10 +86,16 @@ impl PeerServer {
             book,
             clock,
             inputs,
+            links: BTreeMap::new(),
             current: RefCell::default(),
             connections: Cell::new(0),
             gate: Gate::default(),
         }
+    }
+
+    /// Hurries these when their member connects.
+    pub(in crate::node) fn with_links(self, links: BTreeMap<NodeId, Rc<Link>>) -> Self {
+        Self { links, ..self }
     }
 
     /// Takes members until it is dropped.
@@ -123,6 +131,9 @@ impl PeerServer {
         let from = self.admit(hello)?;
         reader.admit();
         debug!(peer = %from, %addr, "member connected");
+        if let Some(link) = self.links.get(&from) {
+            link.hurry();
+        }
         let replaced = self.replace(from);
         let end = loop {
             let frame = tokio::select! {

@@ -11,7 +11,7 @@ mod tests;
 use crate::replication::{Message, NodeId};
 
 pub(super) use self::incoming::PeerServer;
-pub(super) use self::outgoing::{Dial, Link, SETTLED_AFTER};
+pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, Link, SETTLED_AFTER};
 
 /// What the node's loop hears of other members.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
@@ -25,11 +25,12 @@ use crate::wire::PeerFrame;
 const BULK_BYTES_MAX: usize = 4 << 20;
 /// What else members say is dropped only when this much waits: heartbeats, acknowledgements and votes are small, and
 /// still get a place behind a full window of entries.
-const CONTROL_BYTES_MAX: usize = BULK_BYTES_MAX + (256 << 10);
+pub(in crate::node) const CONTROL_BYTES_MAX: usize = BULK_BYTES_MAX + (256 << 10);
 /// The first pause after a connection failed; doubled each time.
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
-/// The longest pause between two attempts.
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts. A primary that is restarted shall have its replicas back within two
+/// seconds, and this is the part of them that a replica may sleep through if nothing wakes it.
+const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection that still stands after this long counts as up: one that is accepted only to be closed (by a proxy
@@ -46,12 +47,28 @@ pub(in crate::node) struct Link {
     connected: Cell<bool>,
     /// Messages dropped since the connection came up, because too much waited.
     dropped: Cell<u64>,
+    /// Rung when the member is known to be there: no more waiting between attempts.
+    hurried: Notify,
 }
 
 impl Link {
     /// A link to `to`, not connected.
     pub(in crate::node) fn new(to: NodeId) -> Self {
-        Self { to, out: Outbox::default(), connected: Cell::new(false), dropped: Cell::new(0) }
+        let (out, connected, dropped, hurried) = Default::default();
+        Self { to, out, connected, dropped, hurried }
+    }
+
+    /// Connects now, unless there is a connection, and begins again with the shortest pause if that fails.
+    pub(in crate::node) fn hurry(&self) {
+        if !self.connected.get() {
+            self.hurried.notify_one();
+        }
+    }
+
+    /// Waits for somebody to hurry it.
+    #[cfg(test)]
+    pub(super) async fn is_hurried(&self) {
+        self.hurried.notified().await;
     }
 
     /// Sends, or drops if there is no connection or too much waits: the protocol repeats what matters.
@@ -111,7 +128,10 @@ impl Dial {
             if self.clock.now().saturating_sub(since) >= STABLE_AFTER {
                 backoff.reset();
             }
-            sleep(backoff.next()).await;
+            tokio::select! {
+                () = sleep(backoff.next()) => {}
+                () = self.link.hurried.notified() => backoff.reset(),
+            }
         }
     }
 
@@ -210,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_second_and_begin_again() {
+    fn pauses_grow_to_their_bound_and_begin_again() {
         let mut backoff = Backoff::new(1);
         let pauses: Vec<Duration> = (0..12).map(|_| backoff.next()).collect();
         assert!(pauses[0] >= BACKOFF_MIN / 2 && pauses[0] <= BACKOFF_MIN, "{pauses:?}");

@@ -30,6 +30,8 @@ struct Listening {
     addr: SocketAddr,
     book: Rc<AddressBook>,
     heard: mpsc::Receiver<FromPeer>,
+    /// Its own way to n1.
+    link: Rc<Link>,
     task: JoinHandle<()>,
 }
 
@@ -42,8 +44,11 @@ impl Listening {
         let token = token.map(|token| Token::new(token).expect("a token"));
         let (to_loop, heard) = mpsc::channel(64);
         let limits = Limits { hello_timeout: Duration::from_millis(200), ..Limits::default() };
+        let link = Rc::new(Link::new(N1));
+        let links = [(N1, link.clone())].into();
         let server = PeerServer::new(N2, members, token, limits, book.clone(), Clock::start(), to_loop);
-        Self { addr, book, heard, task: spawn_local(Rc::new(server).listen(listener)) }
+        let server = server.with_links(links);
+        Self { addr, book, heard, link, task: spawn_local(Rc::new(server).listen(listener)) }
     }
 
     async fn hears(&mut self) -> (NodeId, Message) {
@@ -107,6 +112,16 @@ async fn is_closed(stream: &mut TcpStream) {
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(LocalSet::new().run_until(test));
+}
+
+#[test]
+fn a_member_that_connects_can_be_connected_to() {
+    run(async {
+        let listening = Listening::on("127.0.0.1:0", None).await;
+        let (_link, mut heard) = dial(listening.addr, SETTLED_AFTER);
+        is_up(&mut heard, true).await;
+        within(listening.link.is_hurried()).await;
+    });
 }
 
 #[test]

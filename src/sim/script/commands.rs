@@ -18,7 +18,7 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
     let (verb, rest) = (words[0], &words[1..]);
     match verb {
         "cluster" => begin(runner, rest),
-        "put" | "del" | "get" | "promote" | "fill" => ask(runner, verb, rest),
+        "put" | "del" | "get" | "promote" | "follow" | "fill" => ask(runner, verb, rest),
         "deliver" | "drop" | "duplicate" | "network" => network(runner, verb, rest),
         "cut" | "partition" | "heal" => links(runner, verb, rest),
         "crash" | "restart" | "wipe" | "pause" | "resume" | "cleanup" | "persist" => {
@@ -92,6 +92,7 @@ fn ask(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> {
             let level = if quorum { ReadLevel::Quorum } else { ReadLevel::Eventual };
             Command::Read { key: bytes(subject()?), level, timeout }
         }
+        "follow" => Command::Follow { primary: parse::node(words.get(1).ok_or("follow whom?")?)? },
         _ => Command::Promote { force: words.contains(&"force") },
     };
     runner.request(id, command)

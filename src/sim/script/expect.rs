@@ -3,7 +3,7 @@
 //! | condition | holds if |
 //! |---|---|
 //! | `w1 pending` | the request has no answer yet |
-//! | `w1 KIND [TEXT]` | it was answered so (`written value promoted read-only too-stale unknown deposed no-quorum refused busy invalid`), and the answer says TEXT |
+//! | `w1 KIND [TEXT]` | it was answered so (`written value promoted following read-only too-stale unknown deposed no-quorum refused busy invalid not-followed`), and the answer says TEXT |
 //! | `primaries N…` | these running members, and no others, call themselves primary |
 //! | `role N ROLE`, `epoch N E`, `promised N E`, `commit N SEQ`, `last N POSITION` | so says the member's status |
 //! | `saved N E` | the promise on the member's disk |

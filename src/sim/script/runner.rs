@@ -313,12 +313,13 @@ impl Runner {
         Ok(())
     }
 
-    /// Labels a request by its kind: `w1`, `r1`, `p1`.
+    /// Labels a request by its kind: `w1`, `r1`, `p1`, `f1`.
     fn name(&mut self, request: RequestId, command: &Command) {
         let kind = match command {
             Command::Write { .. } => 'w',
             Command::Read { .. } => 'r',
             Command::Promote { .. } => 'p',
+            Command::Follow { .. } => 'f',
         };
         let count = self.counts.entry(kind).or_default();
         *count += 1;

@@ -1,0 +1,21 @@
+//! `kvlab follow`: tells a node to turn to a primary, now.
+
+use kvlab::replication::{Command, FOLLOW_TIMEOUT, Reply};
+
+use super::exit::{Ended, Exit};
+use super::{output, reach};
+use crate::cli::FollowArgs;
+
+pub async fn run(args: FollowArgs) -> Result<Exit, Ended> {
+    let cluster = reach::cluster(&args.cluster).await?;
+    let node = cluster.node(Some(args.node))?;
+    let order = Command::Follow { primary: args.primary };
+    let answer = cluster.client(FOLLOW_TIMEOUT).perform(node, order).await;
+    match answer.map_err(|error| reach::failed(&error))?.reply {
+        Reply::Following { epoch } => {
+            output::print(format!("{node} follows {} in {epoch}\n", args.primary));
+            Ok(Exit::Done)
+        }
+        other => Err(Exit::Unknown.because(format!("an answer that makes no sense here: {other:?}"))),
+    }
+}
