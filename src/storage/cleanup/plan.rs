@@ -1,0 +1,99 @@
+//! Which segments a cleanup takes, and in what groups.
+
+use super::CleanupPolicy;
+use crate::storage::segment::{Name, Piece};
+use crate::storage::tally::Held;
+
+/// No group is longer than this, so that every place in what becomes of it has 32 bits.
+const GROUP_BYTES_MAX: u64 = 3 << 30;
+
+/// Neighbouring segments that become one.
+#[derive(Debug)]
+pub(in crate::storage) struct Group {
+    pub(super) inputs: Vec<Piece>,
+    /// The name of what they become.
+    pub(super) output: Name,
+    /// No record in it has a lower seq than this.
+    pub(super) first: u64,
+    /// Nothing after this seq is dropped.
+    pub(super) base: u64,
+}
+
+/// Why a cleanup does not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NothingToDo {
+    /// There is one already.
+    #[error("a cleanup is under way already")]
+    UnderWay,
+    /// Every record that could go may still be discarded by a full resync, and would be missing in `rollback/`.
+    #[error("nothing in the closed segments is known to be committed yet; try again later")]
+    NotCommitted,
+    /// Every record in the closed segments is needed.
+    #[error("there is no garbage in the closed segments")]
+    NoGarbage,
+}
+
+impl Group {
+    /// Bytes of its segments.
+    pub(in crate::storage) fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|piece| piece.bytes).sum()
+    }
+}
+
+/// The groups of the closed segments that hold anything up to the seq `through`, in log order. `end` is the last seq
+/// of all of them.
+pub(in crate::storage) fn plan(
+    closed: &[Held],
+    end: u64,
+    through: u64,
+    segment_bytes: u64,
+) -> Result<Vec<Group>, NothingToDo> {
+    let candidates = candidates(closed, through);
+    if candidates.is_empty() && !closed.is_empty() {
+        return Err(NothingToDo::NotCommitted);
+    }
+    let mut groups: Vec<&[Held]> = Vec::new();
+    let mut start = 0;
+    for (i, held) in candidates.iter().enumerate() {
+        let so_far = &candidates[start..i];
+        let live: u64 = so_far.iter().map(|held| held.live).sum();
+        let bytes: u64 = so_far.iter().map(|held| held.piece.bytes).sum();
+        // One that needs nothing and is no crumb is left alone.
+        let left_alone = |held: &Held| held.garbage() == 0 && held.live * 2 >= segment_bytes;
+        let alone = left_alone(held) || so_far.last().is_some_and(left_alone);
+        if i > start
+            && (alone || live + held.live > segment_bytes || bytes + held.piece.bytes > GROUP_BYTES_MAX)
+        {
+            groups.push(so_far);
+            start = i;
+        }
+    }
+    groups.push(&candidates[start..]);
+    let mut planned = Vec::new();
+    for group in groups.into_iter().filter(|group| group.iter().any(|held| held.garbage() > 0)) {
+        let last = group.last().expect("has garbage, so has a segment");
+        let next = closed.iter().find(|held| held.name().number > last.name().number);
+        let group_end = next.map_or(end, |next| next.piece.segment.first.saturating_sub(1));
+        let name = group[0].name();
+        planned.push(Group {
+            inputs: group.iter().map(|held| held.piece.clone()).collect(),
+            output: Name { number: name.number, revision: name.revision + 1 },
+            first: group[0].piece.segment.first,
+            base: group_end.min(through),
+        });
+    }
+    if planned.is_empty() { Err(NothingToDo::NoGarbage) } else { Ok(planned) }
+}
+
+/// Whether the policy asks for a cleanup up to the seq `through`.
+#[expect(clippy::cast_precision_loss, reason = "a ratio")]
+pub(in crate::storage) fn policy_wants(closed: &[Held], through: u64, policy: CleanupPolicy) -> bool {
+    let candidates = candidates(closed, through);
+    let garbage: u64 = candidates.iter().map(Held::garbage).sum();
+    let bytes: u64 = candidates.iter().map(|held| held.piece.bytes).sum();
+    garbage > 0 && garbage >= policy.bytes && garbage as f64 >= policy.ratio * bytes as f64
+}
+
+fn candidates(closed: &[Held], through: u64) -> &[Held] {
+    &closed[..closed.partition_point(|held| held.piece.segment.first <= through)]
+}
