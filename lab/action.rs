@@ -35,6 +35,8 @@ pub enum Action {
     Restart { node: NodeId },
     /// Ask a node to become primary.
     Promote { node: NodeId, force: bool },
+    /// Have a node drop from its disk what nobody needs.
+    Cleanup { node: NodeId },
     /// Write a fresh value at a node (in that node's zone; redirects are followed).
     Put { node: NodeId, key: String, value: Option<String>, level: WriteLevel },
     /// Read at a node (in that node's zone).

@@ -39,6 +39,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Make a node the primary, by vote or by force
     Promote(PromoteArgs),
+    /// Drop from the disks what nobody needs: overwritten values, tombstones
+    Cleanup(CleanupArgs),
     /// Draw one moment of a run as a picture, from its events
     Picture(PictureArgs),
     /// Run one store process (the lab starts these by itself)
@@ -180,6 +182,18 @@ pub struct PromoteArgs {
     pub cluster: ClusterArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct CleanupArgs {
+    /// Which node; every node if none is named
+    #[arg(value_name = "NODE")]
+    pub node: Option<NodeId>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
 /// Which cluster is meant.
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
@@ -239,6 +253,7 @@ mod tests {
             ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
             ("kvlab up --stale-after 5", "it has no unit"),
             ("kvlab promote two", "a node like n1"),
+            ("kvlab cleanup two", "a node like n1"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),
         ] {

@@ -17,7 +17,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
 use kvlab::replication::{self, NodeId, Reply};
-use kvlab::wire::{Request, Response};
+use kvlab::wire::{CleanupReply, Request, Response};
 use tokio::time::timeout;
 
 use super::frame::Framing;
@@ -91,6 +91,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
         address: String,
         command: replication::Command,
     ) -> BoxFuture<'static, anyhow::Result<Reply>>;
+
+    /// Has the node at `address` drop from its disk what nobody needs; done when that has begun, or when there is
+    /// nothing to drop.
+    fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>>;
 }
 
 /// kvlab's own node.
@@ -180,7 +184,25 @@ impl Engine for KvlabNode {
                 .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
             match answer {
                 Response::Reply { reply, .. } => Ok(reply),
-                Response::Report(_) => bail!("{address} answered a command with a status"),
+                Response::Report(_) | Response::Cleanup(_) => {
+                    bail!("{address} answered a command with something else")
+                }
+            }
+        })
+    }
+
+    fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(async move {
+            let connection = Connection::connect(&address, None, CONNECT_TIMEOUT).await?;
+            let answer = timeout(ANSWER_TIMEOUT, connection.request(Request::Cleanup))
+                .await
+                .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
+            match answer {
+                Response::Cleanup(CleanupReply::Begun { .. } | CleanupReply::Nothing) => Ok(()),
+                Response::Cleanup(CleanupReply::Refused { reason }) => bail!(reason),
+                Response::Reply { .. } | Response::Report(_) => {
+                    bail!("{address} was asked for a cleanup and answered something else")
+                }
             }
         })
     }

@@ -241,6 +241,16 @@ impl Cluster {
         reply.with_context(|| format!("cannot promote {node}"))
     }
 
+    /// Has a node drop from its disk what nobody needs, and returns when that has begun.
+    ///
+    /// # Errors
+    /// If the node cannot be reached, does not answer, or says why it does not begin.
+    pub(crate) async fn cleanup(&self, node: NodeId) -> anyhow::Result<()> {
+        let address = self.supervisor(node)?.launch().client.to_string();
+        let begun = self.0.context.engine.cleanup(address).await;
+        begun.with_context(|| format!("cannot clean up the disk of {node}"))
+    }
+
     /// Ends every node: SIGTERM, then SIGKILL after a bounded wait; all at once. Nothing of the cluster runs
     /// when this returns.
     pub(crate) async fn stop(&self) {

@@ -1,6 +1,7 @@
 //! One file per subcommand, and what they share: how a run is started ([`start`]), how a live cluster is reached
 //! ([`reach`]), how a command ends ([`exit`]).
 
+mod cleanup;
 mod dashboard;
 mod exit;
 mod kv;
@@ -63,6 +64,7 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Del(args) => kv::del(args).await,
             Command::Status(args) => status::run(args).await,
             Command::Promote(args) => promote::run(args).await,
+            Command::Cleanup(args) => cleanup::run(args).await,
             Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) => {
                 unreachable!("they need no runtime")
             }

@@ -203,6 +203,8 @@ pub enum Deed {
     Pause,
     /// SIGCONT.
     Resume,
+    /// Have it drop from its disk what nobody needs.
+    Cleanup,
 }
 
 /// A single client operation.

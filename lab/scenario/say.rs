@@ -88,6 +88,7 @@ impl fmt::Display for Deed {
             Self::Restart => "restart",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Cleanup => "clean up",
         })
     }
 }

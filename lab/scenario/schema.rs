@@ -68,6 +68,7 @@ pub(super) struct StepTable {
     pub(super) pause: Option<Spanned<Form>>,
     pub(super) resume: Option<Spanned<Form>>,
     pub(super) promote: Option<Spanned<Form<PromoteTable>>>,
+    pub(super) cleanup: Option<Spanned<Form>>,
     pub(super) put: Option<Spanned<PutTable>>,
     pub(super) get: Option<Spanned<GetTable>>,
     pub(super) del: Option<Spanned<DelTable>>,

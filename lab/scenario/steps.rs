@@ -13,7 +13,7 @@ use super::validate::{Checked, Surroundings, per_second, time};
 use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
-pub(super) const ACTIONS: [&str; 16] = [
+pub(super) const ACTIONS: [&str; 17] = [
     "partition",
     "cut",
     "slow",
@@ -24,6 +24,7 @@ pub(super) const ACTIONS: [&str; 16] = [
     "pause",
     "resume",
     "promote",
+    "cleanup",
     "put",
     "get",
     "del",
@@ -58,6 +59,7 @@ pub(super) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| process(Deed::Pause, &step.pause))
         .or_else(|| process(Deed::Resume, &step.resume))
         .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
+        .or_else(|| process(Deed::Cleanup, &step.cleanup))
         .or_else(|| check.operation(step))
         .or_else(|| step.load.as_ref().map(|form| check.load(form)))
         .or_else(|| step.wait.as_ref().map(|table| check.wait(table)))
@@ -81,6 +83,7 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
         span(&step.pause),
         span(&step.resume),
         span(&step.promote),
+        span(&step.cleanup),
         span(&step.put),
         span(&step.get),
         span(&step.del),

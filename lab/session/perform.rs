@@ -58,6 +58,7 @@ impl Session {
                 let reply = cluster.promote(self.member(*node)?, *force).await?;
                 return Ok(Performed::Promotion(reply));
             }
+            Action::Cleanup { node } => cluster.cleanup(self.member(*node)?).await?,
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
                 return self.operate(by, action).await;
             }

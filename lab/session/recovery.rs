@@ -144,6 +144,7 @@ pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
 
 #[cfg(test)]
 mod tests {
+    use kvlab::node::DiskStatus;
     use kvlab::replication::Status;
 
     use super::*;
@@ -174,7 +175,8 @@ mod tests {
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
-        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, uptime_ms, pid }
+        let disk = DiskStatus::default();
+        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, disk, uptime_ms, pid }
     }
 
     /// Two members that agree, as told at `at`.

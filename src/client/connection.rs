@@ -336,9 +336,7 @@ impl Watcher {
                 uptime_ms: 0,
                 text: format!("a report could not be read: {error}"),
             }),
-            Response::Reply { reply, .. } => {
-                Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {reply:?}") }
-            }
+            other => Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {other:?}") },
         };
         self.own_up();
         let is_status = matches!(report, Report::Status(_));
@@ -364,7 +362,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::NodeStatus;
+    use crate::node::{DiskStatus, NodeStatus};
     use crate::replication::{Epoch, Event, Position, Role, Status};
 
     fn event(number: u64) -> Response {
@@ -395,6 +393,7 @@ mod tests {
             connections,
             keys,
             log_bytes,
+            disk: DiskStatus::default(),
             uptime_ms,
             pid,
         }))

@@ -175,9 +175,9 @@ impl Client {
                 self.learn(&reply, primary);
                 Attempt::Answered(reply)
             }
-            Ok(Ok(Response::Report(_))) => {
+            Ok(Ok(Response::Report(_) | Response::Cleanup(_))) => {
                 self.connections.remove(&node);
-                Attempt::NoAnswer("it answered with a report instead".to_owned())
+                Attempt::NoAnswer("it answered something else instead".to_owned())
             }
             Ok(Err(AskError::Unsent(reason))) => {
                 self.connections.remove(&node);

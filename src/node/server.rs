@@ -62,6 +62,8 @@ pub(super) enum Ask {
     Status,
     /// The status at each interval, and events.
     Watch(Duration),
+    /// A cleanup.
+    Cleanup,
 }
 
 /// What all client connections share.
@@ -276,6 +278,10 @@ impl Server {
             Request::Status => {
                 conn.asked();
                 Ask::Status
+            }
+            Request::Cleanup => {
+                conn.asked();
+                Ask::Cleanup
             }
             Request::Watch { interval_ms } => {
                 Ask::Watch(Duration::from_millis(u64::from(interval_ms.max(WATCH_INTERVAL_MS_MIN))))

@@ -96,7 +96,7 @@ impl Keeper {
     }
 
     /// Gives up what is under way, removes what was written of it, and waits until the thread has ended.
-    pub fn finish(mut self) {
+    pub fn finish(&mut self) {
         self.end();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -236,7 +236,7 @@ mod tests {
             run(&mut store, &mut writer, put(seq, seq % 10));
         }
         let (news, told) = channel();
-        let keeper = Keeper::spawn(move |what| news.send(what).unwrap());
+        let mut keeper = Keeper::spawn(move |what| news.send(what).unwrap());
         store.take_hint_tasks().into_iter().for_each(|task| keeper.hint(task));
         keeper.clean(store.begin_cleanup(200).unwrap());
         let mut seq = 200;
@@ -274,7 +274,7 @@ mod tests {
         let dir = Path::new("/d/log-00000001");
         let before = disk.list(dir).unwrap();
         let (news, told) = channel();
-        let keeper = Keeper::spawn(move |what| drop(news.send(what)));
+        let mut keeper = Keeper::spawn(move |what| drop(news.send(what)));
         keeper.clean(store.begin_cleanup(50).unwrap());
         // It has asked, so its files are there; nobody answers.
         assert!(matches!(told.recv_timeout(PATIENCE), Ok(KeeperNews::Ask(_))));

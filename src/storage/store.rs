@@ -34,6 +34,8 @@ pub struct Store {
     cleaning: Option<Cleaning>,
     /// For the cleanup that waits for its swap.
     answer: Option<CleanupAnswer>,
+    /// A segment was closed on request.
+    closed: bool,
 }
 
 /// What the store knows of the cleanup under way.
@@ -68,9 +70,18 @@ pub struct Usage {
     pub segments: u64,
 }
 
+impl Usage {
+    /// How much of the log is garbage, in percent.
+    pub fn garbage_percent(&self) -> u8 {
+        let garbage = u128::from(self.log_bytes.saturating_sub(self.live_bytes));
+        let percent = garbage * 100 / u128::from(self.log_bytes.max(1));
+        u8::try_from(percent).expect("a part of the whole")
+    }
+}
+
 impl Store {
     pub(super) fn new(contents: Contents, ground: Ground, segment_bytes: u64) -> Self {
-        Self { contents, log: None, ground, segment_bytes, cleaning: None, answer: None }
+        Self { contents, log: None, ground, segment_bytes, cleaning: None, answer: None, closed: false }
     }
 
     /// The durable state of a key. For a key that the store does not know, the version is the position up to which
@@ -107,6 +118,7 @@ impl Store {
                 if generation == self.ground.generation {
                     self.contents.segments.grow(grown);
                 }
+                self.closed = true;
                 None
             }
             Outcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
@@ -239,6 +251,11 @@ impl Store {
     /// What a cleanup has waited for, once its outcome has been applied.
     pub fn take_answer(&mut self) -> Option<CleanupAnswer> {
         self.answer.take()
+    }
+
+    /// Whether a segment was closed by [`Job::close_segment`] since this was last asked.
+    pub fn take_closed(&mut self) -> bool {
+        std::mem::take(&mut self.closed)
     }
 
     /// What is to become of a record of a closed segment.

@@ -46,6 +46,9 @@ pub enum Request {
         /// Milliseconds between two statuses; less than [`WATCH_INTERVAL_MS_MIN`] is taken for that.
         interval_ms: u32,
     },
+    /// Have the node drop from its disk what nobody needs. Answered when that begins; its progress and its end are
+    /// in the status.
+    Cleanup,
 }
 
 /// From a node to a client.
@@ -86,6 +89,25 @@ pub enum Response {
     },
     /// To `Status` and `Watch`: a [`Report`](crate::node::Report) as JSON, so that tools of any kind can read it.
     Report(String),
+    /// To `Cleanup`.
+    Cleanup(CleanupReply),
+}
+
+/// What a node says when it is asked for a cleanup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CleanupReply {
+    /// It has begun.
+    Begun {
+        /// Bytes of segments that it will go through.
+        bytes_total: u64,
+    },
+    /// There is nothing that it could drop.
+    Nothing,
+    /// It has not.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// From member to member. One direction only: replies travel on the other member's own connection.

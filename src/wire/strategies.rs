@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::messages::{ClientFrame, NodeFrame, PeerFrame, Request, Response};
+use super::messages::{CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response};
 use crate::replication::{
     Ballot, Command, Entry, Epoch, Failure, Found, Lineage, MemberVote, Message, NodeId, Op, Position,
     ReadLevel, Reply, RoundId, SnapshotId, Vote, WriteLevel,
@@ -18,6 +18,7 @@ pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
         4 => command().prop_map(Request::Do),
         1 => Just(Request::Status),
         1 => any::<u32>().prop_map(|interval_ms| Request::Watch { interval_ms }),
+        1 => Just(Request::Cleanup),
     ];
     prop_oneof![
         1 => (any::<u16>(), option::of(".{0,40}"))
@@ -31,6 +32,9 @@ pub(super) fn node_frame() -> impl Strategy<Value = NodeFrame> {
     let response = prop_oneof![
         4 => (reply(), option::of(".{0,20}")).prop_map(|(reply, primary)| Response::Reply { reply, primary }),
         1 => ".{0,200}".prop_map(Response::Report),
+        1 => any::<u64>().prop_map(|bytes_total| Response::Cleanup(CleanupReply::Begun { bytes_total })),
+        1 => Just(Response::Cleanup(CleanupReply::Nothing)),
+        1 => ".{0,40}".prop_map(|reason| Response::Cleanup(CleanupReply::Refused { reason })),
     ];
     prop_oneof![
         1 => (any::<u16>(), node(), members)

@@ -219,6 +219,7 @@ pub fn deed(action: &Action) -> String {
         Action::Restart { node } => format!("restart {node}"),
         Action::Promote { node, force: false } => format!("promote {node} by vote"),
         Action::Promote { node, force: true } => format!("promote {node} by force"),
+        Action::Cleanup { node } => format!("clean up the disk of {node}"),
         Action::Put { node, key, .. } => format!("write {key} at {node}"),
         Action::Get { node, key, .. } => format!("read {key} at {node}"),
         Action::Del { node, key, .. } => format!("remove {key} at {node}"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::{NodeStatus, Report};
+use kvlab::node::{DiskStatus, NodeStatus, Report};
 use kvlab::replication::{
     Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ReadLevel, ResyncReason, Role, Status,
     Vote, WriteLevel,
@@ -147,6 +147,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
             connections,
             keys,
             log_bytes,
+            disk: DiskStatus::default(),
             uptime_ms,
             pid,
         },
@@ -205,6 +206,7 @@ fn action() -> impl Strategy<Value = Action> {
         node().prop_map(|node| Action::Heal { node }),
         node().prop_map(|node| Action::Kill { node }),
         node().prop_map(|node| Action::Restart { node }),
+        node().prop_map(|node| Action::Cleanup { node }),
         (node(), any::<bool>()).prop_map(|(node, force)| Action::Promote { node, force }),
         (node(), text(), write).prop_map(|(node, key, level)| Action::Put { node, key, value: None, level }),
         (node(), text(), read).prop_map(|(node, key, level)| Action::Get { node, key, level }),
