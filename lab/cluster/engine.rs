@@ -65,6 +65,10 @@ pub(crate) struct Settings {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// When a file of the log is closed.
+    pub(crate) segment_bytes: Option<u64>,
+    /// How much garbage there must be before a node cleans up by itself.
+    pub(crate) cleanup_bytes: Option<u64>,
 }
 
 /// An engine under test.
@@ -133,13 +137,16 @@ impl Engine for KvlabNode {
         if launch.bootstrap {
             command.arg("--bootstrap");
         }
-        let Settings { stale_after, stale_lag, durability, backlog_bytes } = &launch.settings;
+        let Settings { stale_after, stale_lag, durability, backlog_bytes, segment_bytes, cleanup_bytes } =
+            &launch.settings;
         let stale_after = stale_after.map(|bound| format!("{}ms", bound.as_millis()));
         let settings = [
             ("--stale-after", stale_after),
             ("--stale-lag", stale_lag.map(|bound| bound.to_string())),
             ("--durability", durability.clone()),
             ("--backlog-bytes", backlog_bytes.map(|bound| bound.to_string())),
+            ("--segment-bytes", segment_bytes.map(|bound| bound.to_string())),
+            ("--cleanup-bytes", cleanup_bytes.map(|bound| bound.to_string())),
         ];
         for (flag, value) in settings {
             if let Some(value) = value {
@@ -241,8 +248,11 @@ mod tests {
             stale_lag: Some(10),
             durability: Some("interval=10ms".into()),
             backlog_bytes: Some(4096),
+            segment_bytes: Some(8192),
+            cleanup_bytes: Some(0),
         };
-        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096";
+        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
+                        --segment-bytes 8192 --cleanup-bytes 0";
         assert_eq!(line(&launch), format!("{base} {settings}"));
     }
 

@@ -48,6 +48,10 @@ pub(crate) struct ClusterOptions {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// When a file of the log is closed.
+    pub(crate) segment_bytes: Option<u64>,
+    /// How much garbage there must be before a node cleans up by itself.
+    pub(crate) cleanup_bytes: Option<u64>,
 }
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
@@ -302,6 +306,8 @@ impl ClusterOptions {
             stale_lag: self.stale_lag,
             durability: self.durability.clone(),
             backlog_bytes: self.backlog_bytes,
+            segment_bytes: self.segment_bytes,
+            cleanup_bytes: self.cleanup_bytes,
         }
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct ClusterTable {
     pub(super) stale_after: Option<Spanned<Form>>,
     pub(super) stale_lag: Option<Spanned<i64>>,
     pub(super) backlog_bytes: Option<Spanned<i64>>,
+    pub(super) segment_bytes: Option<Spanned<i64>>,
+    pub(super) cleanup_bytes: Option<Spanned<i64>>,
 }
 
 /// `[workload]`.

@@ -40,7 +40,9 @@ fn overwrite(client: &mut Client, rounds: u64) {
 
 fn written(frame: Option<NodeFrame>) {
     match frame {
-        Some(NodeFrame::Response { response: Response::Reply { reply: Reply::Written { .. }, .. }, .. }) => {}
+        Some(NodeFrame::Response {
+            response: Response::Reply { reply: Reply::Written { .. }, .. }, ..
+        }) => {}
         other => panic!("not written: {other:?}"),
     }
 }
@@ -55,7 +57,9 @@ fn ask(client: &mut Client) -> CleanupReply {
 
 /// The status once so many cleanups have ended.
 fn ended(client: &mut Client, cleanups: u64) -> NodeStatus {
-    until("the end of the cleanup", || Some(client.status()).filter(|status| status.disk.cleanups >= cleanups))
+    until("the end of the cleanup", || {
+        Some(client.status()).filter(|status| status.disk.cleanups >= cleanups)
+    })
 }
 
 #[test]
