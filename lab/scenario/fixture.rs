@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::node::{DiskStatus, NodeStatus};
+use kvlab::node::NodeStatus;
 use kvlab::replication::{Epoch, NodeId, Position, Role, Status};
 
 use crate::cluster::View;
@@ -62,7 +62,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
         connections: 0,
         keys: 0,
         log_bytes: 0,
-        disk: DiskStatus::default(),
+        disk: Box::default(),
         uptime_ms: 0,
         pid: 100 + u32::from(id.0),
     }

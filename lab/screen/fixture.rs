@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::{DiskStatus, NodeStatus, Report};
+use kvlab::node::{NodeStatus, Report};
 use kvlab::replication::{
     Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ResyncReason, Role, Status, Vote,
 };
@@ -222,7 +222,7 @@ impl Tale {
             connections: 3,
             keys: node.seq / 2,
             log_bytes: node.seq * 180,
-            disk: DiskStatus::default(),
+            disk: Box::default(),
             uptime_ms: self.t_us / 1000,
             pid: 41_200 + u32::from(node.id.0),
         }

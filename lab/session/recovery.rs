@@ -144,7 +144,6 @@ pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::node::DiskStatus;
     use kvlab::replication::Status;
 
     use super::*;
@@ -175,7 +174,7 @@ mod tests {
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
-        let disk = DiskStatus::default();
+        let disk = Box::default();
         NodeStatus { replication, applied_per_s, connections, keys, log_bytes, disk, uptime_ms, pid }
     }
 

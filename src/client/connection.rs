@@ -362,7 +362,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::{DiskStatus, NodeStatus};
+    use crate::node::NodeStatus;
     use crate::replication::{Epoch, Event, Position, Role, Status};
 
     fn event(number: u64) -> Response {
@@ -393,7 +393,7 @@ mod tests {
             connections,
             keys,
             log_bytes,
-            disk: DiskStatus::default(),
+            disk: Box::default(),
             uptime_ms,
             pid,
         }))

@@ -137,10 +137,13 @@ impl Housekeeping {
             }
             KeeperNews::NoRoom { cleanup: true, error } => {
                 self.look_at = now + PAUSE_AFTER_NO_ROOM;
-                Ok(Some(self.end(now, Cleaned::default(), Some(error.to_string()), driver)))
+                Ok(Some(self.end(now, Cleaned::default(), Some(no_room(&error)), driver)))
             }
             KeeperNews::NoRoom { cleanup: false, error } => {
-                warn!(%error, "a hint was not written; the next start reads its segment instead");
+                warn!(
+                    why = no_room(&error),
+                    "a hint was not written; the next start reads its segment instead"
+                );
                 Ok(None)
             }
             KeeperNews::Failed(error) => Err(error),
@@ -195,5 +198,13 @@ impl Housekeeping {
                 format!("cleanup given up: {why}")
             }
         }
+    }
+}
+
+/// Why something was given up that the store does not depend on.
+fn no_room(error: &StorageError) -> String {
+    match error {
+        StorageError::Full { path, source } => format!("no room for {}: {source}", path.display()),
+        other => other.to_string(),
     }
 }

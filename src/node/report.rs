@@ -42,7 +42,7 @@ pub struct NodeStatus {
     pub log_bytes: u64,
     /// What they are used for, and what cleanup does about it.
     #[serde(default)]
-    pub disk: DiskStatus,
+    pub disk: Box<DiskStatus>,
     /// Milliseconds since the node started.
     pub uptime_ms: u64,
     /// Its process.

@@ -321,7 +321,7 @@ impl Node {
             connections: self.server.connections(),
             keys: self.driver.store().keys(),
             log_bytes: self.driver.store().log_bytes(),
-            disk: self.housekeeping.status(&self.driver),
+            disk: Box::new(self.housekeeping.status(&self.driver)),
             uptime_ms: millis(now),
             pid: process::id(),
         }

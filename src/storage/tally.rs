@@ -155,3 +155,52 @@ impl Segments {
         (self.held[i].name().key() == key).then_some(i)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::super::disk::{Disk, MemoryDisk};
+    use super::super::segment::Segment;
+    use super::*;
+
+    fn held(number: u32, revision: u32) -> Held {
+        let name = Name { number, revision };
+        let path = Path::new("/").join(name.log());
+        let file = MemoryDisk::new(0).create(&path).unwrap();
+        let segment = Arc::new(Segment { name, first: 1, path, file });
+        Held::new(Piece { segment, bytes: HEADER_BYTES + 100 })
+    }
+
+    fn slot(name: Name, bytes: u32, live: bool) -> Slot {
+        Slot { seq: 1, segment: name.key(), offset: 28, bytes, live }
+    }
+
+    #[test]
+    fn values_move_from_the_replaced_to_the_new_and_both_are_found_meanwhile() {
+        let mut segments = Segments::default();
+        let (first, second, third) = (Name::first(1), Name::first(2), Name::first(3));
+        [first, second, third].iter().for_each(|name| segments.push(held(name.number, 0)));
+        segments.moved(slot(first, 60, true), None);
+        segments.moved(slot(second, 30, true), None);
+        segments.moved(slot(third, 40, false), Some(slot(second, 30, true)));
+        let live = |segments: &Segments| segments.all().iter().map(|held| held.live).collect::<Vec<_>>();
+        assert_eq!((live(&segments), segments.live()), (vec![60, 0, 0], 60));
+        assert_eq!(segments.all()[0].garbage(), 40);
+
+        assert!(!segments.replace(&[second, first], None), "not as given");
+        assert!(!segments.replace(&[Name::first(9)], None));
+        let new = Name { number: 1, revision: 1 };
+        assert!(segments.replace(&[first, second], Some(held(1, 1))));
+        for name in [first, second, third, new] {
+            assert_eq!(segments.piece(name.key()).map(|piece| piece.segment.name), Some(name));
+        }
+        assert_eq!((live(&segments), segments.live()), (vec![0, 0], 60));
+        segments.moved(slot(new, 60, true), Some(slot(first, 60, true)));
+        assert_eq!((live(&segments), segments.live()), (vec![60, 0], 60));
+        segments.forget_replaced();
+        assert!(segments.piece(first.key()).is_none() && segments.piece(second.key()).is_none());
+        assert_eq!(segments.closed().len(), 1);
+    }
+}

@@ -114,6 +114,27 @@ fn overwritten_values_go_while_writes_go_on_and_every_last_value_reads_back() {
     check(&mut node.client());
 }
 
+#[test]
+fn a_hint_that_is_damaged_is_named_and_written_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = Node::start(small_segments(dir.path()));
+    let mut client = node.client();
+    client.put_patiently("first", "v", WriteLevel::Quorum);
+    overwrite(&mut client, 3);
+    let hint = dir.path().join("log-00000001/00000001.hint");
+    let whole = until("the first hint", || std::fs::read(&hint).ok());
+    node.kill();
+    let mut damaged = whole.clone();
+    damaged[40] ^= 1;
+    std::fs::write(&hint, &damaged).expect("written");
+
+    let node = Node::start(small_segments(dir.path()));
+    node.logs("00000001.hint does not count: its checksum does not match");
+    until("the hint again", || std::fs::read(&hint).ok().filter(|bytes| *bytes == whole));
+    let found = node.client().get_patiently("k7", ReadLevel::Quorum);
+    assert_eq!(found.value, Some(bytes(&value(2))));
+}
+
 /// Names in the log's directory.
 fn files(dir: &Path) -> Vec<String> {
     let names = std::fs::read_dir(dir.join("log-00000001")).expect("the log");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::{DiskStatus, NodeStatus, Report};
+use kvlab::node::{NodeStatus, Report};
 use kvlab::replication::{
     Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ReadLevel, ResyncReason, Role, Status,
     Vote, WriteLevel,
@@ -147,7 +147,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
             connections,
             keys,
             log_bytes,
-            disk: DiskStatus::default(),
+            disk: Box::default(),
             uptime_ms,
             pid,
         },

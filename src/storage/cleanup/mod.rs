@@ -15,8 +15,8 @@
 //!
 //! On a thread of its own ([`Keeper`](super::Keeper)). Copying must not stand between two group commits, so it cannot
 //! be the disk thread; the node's thread has the sockets. What those two do for it is small: a few thousand lookups, one
-//! replacement of the meta file for each group. It holds one slice, one write buffer, and the dropped keys of one
-//! group, each with a bound below, so its memory does not depend on the log. It syncs what it writes every few
+//! replacement of the meta file for each group. It holds one slice, one write buffer, the hint and the dropped keys of
+//! one group, each with a bound, so its memory does not depend on the log. It syncs what it writes every few
 //! megabytes, so that no commit's sync has to carry all of it.
 //!
 //! # What may go

@@ -97,3 +97,67 @@ pub(in crate::storage) fn policy_wants(closed: &[Held], through: u64, policy: Cl
 fn candidates(closed: &[Held], through: u64) -> &[Held] {
     &closed[..closed.partition_point(|held| held.piece.segment.first <= through)]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::disk::{Disk, MemoryDisk};
+    use crate::storage::segment::{HEADER_BYTES, Segment};
+
+    const SEGMENT_BYTES: u64 = 1000;
+
+    /// Segments of ten entries each, with so many bytes of values and so many of garbage.
+    fn closed(parts: &[(u64, u64)]) -> Vec<Held> {
+        let disk = MemoryDisk::new(0);
+        let held = |(number, &(live, garbage)): (u32, &(u64, u64))| {
+            let name = Name { number, revision: 1 };
+            let path = Path::new("/").join(name.log());
+            let file = disk.create(&path).unwrap();
+            let segment = Arc::new(Segment { name, first: u64::from(number) * 10 - 9, path, file });
+            let piece = Piece { segment, bytes: HEADER_BYTES + live + garbage };
+            Held { live, ..Held::new(piece) }
+        };
+        (1..).zip(parts).map(held).collect()
+    }
+
+    /// The numbers of each group, and its base.
+    fn groups(parts: &[(u64, u64)], through: u64) -> Result<Vec<(Vec<u32>, u64)>, NothingToDo> {
+        let closed = closed(parts);
+        let planned = plan(&closed, parts.len() as u64 * 10, through, SEGMENT_BYTES)?;
+        Ok(planned
+            .iter()
+            .map(|group| {
+                let numbers: Vec<_> = group.inputs.iter().map(|piece| piece.segment.name.number).collect();
+                assert_eq!(group.output, Name { number: numbers[0], revision: 2 });
+                (numbers, group.base)
+            })
+            .collect())
+    }
+
+    #[test]
+    fn neighbours_become_one_as_long_as_what_is_left_of_them_fits() {
+        let parts = [(300, 700), (300, 700), (300, 700), (300, 700), (900, 100), (0, 1000)];
+        let expected = vec![(vec![1, 2, 3], 30), (vec![4], 40), (vec![5, 6], 60)];
+        assert_eq!(groups(&parts, 100), Ok(expected));
+    }
+
+    #[test]
+    fn what_needs_nothing_is_left_alone_unless_it_is_a_crumb() {
+        assert_eq!(groups(&[(1000, 0), (500, 500), (900, 0)], 100), Ok(vec![(vec![2], 20)]));
+        assert_eq!(groups(&[(100, 0), (500, 500), (100, 0)], 100), Ok(vec![(vec![1, 2, 3], 30)]));
+        assert_eq!(groups(&[(1000, 0), (100, 0)], 100), Err(NothingToDo::NoGarbage));
+        assert_eq!(groups(&[], 100), Err(NothingToDo::NoGarbage));
+    }
+
+    #[test]
+    fn nothing_after_the_bound_is_looked_at_and_the_base_stays_below_it() {
+        let parts = [(100, 900), (500, 500), (500, 500)];
+        assert_eq!(groups(&parts, 0), Err(NothingToDo::NotCommitted));
+        assert_eq!(groups(&parts, 1), Ok(vec![(vec![1], 1)]));
+        assert_eq!(groups(&parts, 14), Ok(vec![(vec![1, 2], 14)]));
+        assert_eq!(groups(&parts, 30), Ok(vec![(vec![1, 2], 20), (vec![3], 30)]));
+    }
+}
