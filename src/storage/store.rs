@@ -180,7 +180,8 @@ impl Store {
 
     /// Whether the closed segments hold so much garbage up to the seq `through` that a cleanup should begin by itself.
     pub fn wants_cleanup(&self, policy: CleanupPolicy, through: u64) -> bool {
-        self.cleaning.is_none() && policy_wants(self.contents.segments.closed(), through, policy)
+        let closed = self.contents.segments.closed();
+        self.cleaning.is_none() && policy_wants(closed, self.end_of_closed(), through, policy)
     }
 
     /// Begins a cleanup of the closed segments. `through` is the highest seq known to be committed: what is above it
@@ -193,9 +194,7 @@ impl Store {
             return Err(NothingToDo::UnderWay);
         }
         let closed = self.contents.segments.closed();
-        let active = self.contents.segments.all().last();
-        let end = active.map_or(0, |active| active.piece.segment.first.saturating_sub(1));
-        let groups = plan(closed, end, through, self.segment_bytes)?;
+        let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
         let total = groups.iter().map(super::cleanup::Group::bytes).sum();
         let progress = Progress { done: 0, total };
         self.cleaning = Some(Cleaning { generation: self.ground.generation, through, progress });
@@ -256,6 +255,12 @@ impl Store {
     /// Whether a segment was closed by [`Job::close_segment`] since this was last asked.
     pub fn take_closed(&mut self) -> bool {
         std::mem::take(&mut self.closed)
+    }
+
+    /// The last seq of all closed segments.
+    fn end_of_closed(&self) -> u64 {
+        let active = self.contents.segments.all().last();
+        active.map_or(0, |active| active.piece.segment.first.saturating_sub(1))
     }
 
     /// What is to become of a record of a closed segment.

@@ -67,7 +67,8 @@ const SLICE_RECORDS: usize = 4096;
 /// them. Tombstones beyond this stay for the next cleanup.
 const DROPPED_BYTES_MAX: usize = 16 << 20;
 
-/// When cleanup begins by itself. Looked at by whoever drives the store.
+/// When cleanup begins by itself. Looked at by whoever drives the store; what counts are the closed segments that are
+/// known to be committed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CleanupPolicy {
     /// Garbage must be at least this part of the closed segments; above 1: never.

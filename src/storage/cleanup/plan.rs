@@ -85,12 +85,19 @@ pub(in crate::storage) fn plan(
     if planned.is_empty() { Err(NothingToDo::NoGarbage) } else { Ok(planned) }
 }
 
-/// Whether the policy asks for a cleanup up to the seq `through`.
+/// Whether the policy asks for a cleanup. Only segments that lie below the seq `through` as a whole count: what is
+/// above it would be garbage after a cleanup as it was before, and ask for the next.
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-pub(in crate::storage) fn policy_wants(closed: &[Held], through: u64, policy: CleanupPolicy) -> bool {
-    let candidates = candidates(closed, through);
-    let garbage: u64 = candidates.iter().map(Held::garbage).sum();
-    let bytes: u64 = candidates.iter().map(|held| held.piece.bytes).sum();
+pub(in crate::storage) fn policy_wants(
+    closed: &[Held],
+    end: u64,
+    through: u64,
+    policy: CleanupPolicy,
+) -> bool {
+    let nexts = closed.iter().skip(1).map(|next| next.piece.segment.first.saturating_sub(1));
+    let whole = closed.iter().zip(nexts.chain([end])).take_while(|(_, last)| *last <= through);
+    let (garbage, bytes) = whole
+        .fold((0, 0), |(garbage, bytes), (held, _)| (garbage + held.garbage(), bytes + held.piece.bytes));
     garbage > 0 && garbage >= policy.bytes && garbage as f64 >= policy.ratio * bytes as f64
 }
 
@@ -159,5 +166,18 @@ mod tests {
         assert_eq!(groups(&parts, 1), Ok(vec![(vec![1], 1)]));
         assert_eq!(groups(&parts, 14), Ok(vec![(vec![1, 2], 14)]));
         assert_eq!(groups(&parts, 30), Ok(vec![(vec![1, 2], 20), (vec![3], 30)]));
+    }
+
+    #[test]
+    fn the_policy_counts_what_is_committed_as_a_whole() {
+        let closed = closed(&[(500, 500), (0, 1000), (1000, 0)]);
+        let wants =
+            |through, ratio, bytes| policy_wants(&closed, 30, through, CleanupPolicy { ratio, bytes });
+        assert!(!wants(9, 0.0, 0), "of the first, a record is not committed yet");
+        assert!(wants(10, 0.4, 500) && !wants(10, 0.4, 501) && !wants(10, 0.5, 500));
+        assert!(!wants(19, 0.4, 501), "nor does the second count in part");
+        assert!(wants(20, 0.7, 1500));
+        assert!(wants(30, 0.4, 1500) && !wants(30, 0.5, 1500));
+        assert!(!wants(30, f64::INFINITY, 0), "never");
     }
 }

@@ -2,6 +2,7 @@
 
 mod basics;
 mod cleanup;
+mod cleanup_crash;
 mod crash;
 mod failures;
 mod hints;
