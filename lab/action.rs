@@ -43,6 +43,8 @@ pub enum Action {
     Promote { node: NodeId, force: bool },
     /// Tell a node to turn to a primary, now.
     Follow { node: NodeId, primary: NodeId },
+    /// Have a node drop from its disk what nobody needs.
+    Cleanup { node: NodeId },
     /// Write a fresh value at a node (in that node's zone; redirects are followed).
     Put { node: NodeId, key: String, value: Option<String>, level: WriteLevel },
     /// Read at a node (in that node's zone).

@@ -45,6 +45,8 @@ pub enum Command {
     Promote(PromoteArgs),
     /// Tell a node to turn to a primary, now
     Follow(FollowArgs),
+    /// Drop from the disks what nobody needs: overwritten values, tombstones
+    Cleanup(CleanupArgs),
     /// Draw one moment of a run as a picture, from its events
     Picture(PictureArgs),
     /// Run one store process (the lab starts these by itself)
@@ -95,6 +97,12 @@ pub struct UpArgs {
     /// Keep this many bytes of the log's end in memory for replicas that come back
     #[arg(long, value_name = "BYTES")]
     pub backlog_bytes: Option<u64>,
+    /// Close a file of the log when it has grown past this; cleanup takes closed ones
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(4096..=1 << 30))]
+    pub segment_bytes: Option<u64>,
+    /// Nodes clean up by themselves when half of their closed files is garbage, and at least so many bytes
+    #[arg(long, value_name = "BYTES")]
+    pub cleanup_bytes: Option<u64>,
 }
 
 #[derive(Args, Debug)]
@@ -232,6 +240,18 @@ pub struct FollowArgs {
     pub cluster: ClusterArgs,
 }
 
+#[derive(Args, Debug)]
+pub struct CleanupArgs {
+    /// Which node; every node if none is named
+    #[arg(value_name = "NODE")]
+    pub node: Option<NodeId>,
+    /// Do not wait for the end
+    #[arg(long)]
+    pub no_wait: bool,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+}
+
 /// Which cluster is meant.
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
@@ -294,6 +314,7 @@ mod tests {
             ("kvlab up --color pink", "expected auto, always, never, 16, 256 or true"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab follow n1", "PRIMARY"),
+            ("kvlab cleanup two", "a node like n1"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),
         ] {

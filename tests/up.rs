@@ -201,6 +201,53 @@ fn a_second_terminal_sees_who_is_who_and_says_whom_to_follow() {
 }
 
 #[test]
+fn a_second_terminal_cleans_up_every_disk_or_one() {
+    let lab = Lab::start(&["up", "3", "--headless", "--load", "off"]);
+    lab.json_line();
+    let value = "v".repeat(2000);
+    for _ in 0..5 {
+        let (code, _, err) = lab.ask(&["put", "k", &value, "--quorum"]);
+        assert_eq!(code, 0, "{err}");
+    }
+    let statuses = || {
+        let (_, out, _) = lab.ask(&["status", "--json"]);
+        let status: Value = serde_json::from_str(&out).expect("JSON");
+        status["nodes"].as_array().expect("a list").clone()
+    };
+    // Replicas hear with the next heartbeat what is committed.
+    let deadline = Instant::now() + WITHIN;
+    let knows = |node: &Value| {
+        let status = &node["status"];
+        status["commit"].as_u64().is_some_and(|seq| seq >= 6) && status["commit"] == status["last"]["seq"]
+    };
+    while !statuses().iter().all(knows) {
+        assert!(Instant::now() < deadline, "not committed everywhere: {:?}", statuses());
+    }
+
+    let (code, out, err) = lab.ask(&["cleanup"]);
+    assert_eq!(code, 0, "{err}");
+    let mut lines: Vec<_> = out.lines().collect();
+    lines.sort_unstable();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line.contains(": freed ")), "{out}");
+    for node in statuses() {
+        let status = &node["status"];
+        assert_eq!(
+            (&status["disk"]["cleanups"], &status["disk"]["cleanup"]),
+            (&Value::from(1), &Value::Null)
+        );
+        assert!(status["log_bytes"].as_u64().is_some_and(|bytes| bytes < 3000), "{status}");
+    }
+    let (_, table, _) = lab.ask(&["status"]);
+    assert!(table.starts_with("node") && table.contains("garbage") && table.contains("2.0 KiB"), "{table}");
+    let nothing = (0, "n2: there is nothing to clean up\n".into(), String::new());
+    assert_eq!(lab.ask(&["cleanup", "n2"]), nothing);
+    let (code, _, err) = lab.ask(&["cleanup", "n9"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("the members are n1, n2, n3"), "{err}");
+    assert_eq!(lab.ask(&["get", "k", "--quorum", "--node", "n3"]).1, format!("{value}\n"));
+}
+
+#[test]
 fn any_signal_ends_a_cluster_in_order() {
     for signal in [Signal::INT, Signal::HUP] {
         let lab = Lab::start(&["up", "1", "--headless"]);

@@ -18,7 +18,7 @@ use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
 use kvlab::replication::{self, NodeId, Reply};
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
-use kvlab::wire::{Request, Response};
+use kvlab::wire::{CleanupReply, Request, Response};
 use tokio::time::timeout;
 
 use super::frame::Framing;
@@ -67,6 +67,10 @@ pub(crate) struct Settings {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// When a file of the log is closed.
+    pub(crate) segment_bytes: Option<u64>,
+    /// How much garbage there must be before a node cleans up by itself.
+    pub(crate) cleanup_bytes: Option<u64>,
 }
 
 /// A fault of a disk, done to the data that a dead node has left.
@@ -111,6 +115,10 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
         address: String,
         command: replication::Command,
     ) -> BoxFuture<'static, anyhow::Result<Reply>>;
+
+    /// Has the node at `address` drop from its disk what nobody needs; done when that has begun, or when there is
+    /// nothing to drop.
+    fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>>;
 }
 
 /// kvlab's own node.
@@ -149,13 +157,16 @@ impl Engine for KvlabNode {
         if launch.bootstrap {
             command.arg("--bootstrap");
         }
-        let Settings { stale_after, stale_lag, durability, backlog_bytes } = &launch.settings;
+        let Settings { stale_after, stale_lag, durability, backlog_bytes, segment_bytes, cleanup_bytes } =
+            &launch.settings;
         let stale_after = stale_after.map(|bound| format!("{}ms", bound.as_millis()));
         let settings = [
             ("--stale-after", stale_after),
             ("--stale-lag", stale_lag.map(|bound| bound.to_string())),
             ("--durability", durability.clone()),
             ("--backlog-bytes", backlog_bytes.map(|bound| bound.to_string())),
+            ("--segment-bytes", segment_bytes.map(|bound| bound.to_string())),
+            ("--cleanup-bytes", cleanup_bytes.map(|bound| bound.to_string())),
         ];
         for (flag, value) in settings {
             if let Some(value) = value {
@@ -208,8 +219,24 @@ impl Engine for KvlabNode {
                 .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
             match answer {
                 Response::Reply { reply, .. } => Ok(reply),
-                Response::Report(_) | Response::Topology(_) => {
+                Response::Report(_) | Response::Topology(_) | Response::Cleanup(_) => {
                     bail!("{address} answered a command with something else")
+                }
+            }
+        })
+    }
+
+    fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(async move {
+            let connection = Connection::connect(&address, None, CONNECT_TIMEOUT).await?;
+            let answer = timeout(ANSWER_TIMEOUT, connection.request(Request::Cleanup))
+                .await
+                .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
+            match answer {
+                Response::Cleanup(CleanupReply::Begun { .. } | CleanupReply::Nothing) => Ok(()),
+                Response::Cleanup(CleanupReply::Refused { reason }) => bail!(reason),
+                Response::Reply { .. } | Response::Report(_) | Response::Topology(_) => {
+                    bail!("{address} was asked for a cleanup and answered something else")
                 }
             }
         })
@@ -252,8 +279,11 @@ mod tests {
             stale_lag: Some(10),
             durability: Some("interval=10ms".into()),
             backlog_bytes: Some(4096),
+            segment_bytes: Some(8192),
+            cleanup_bytes: Some(0),
         };
-        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096";
+        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
+                        --segment-bytes 8192 --cleanup-bytes 0";
         assert_eq!(line(&launch), format!("{base} {settings}"));
     }
 

@@ -50,6 +50,10 @@ pub(crate) struct ClusterOptions {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// When a file of the log is closed.
+    pub(crate) segment_bytes: Option<u64>,
+    /// How much garbage there must be before a node cleans up by itself.
+    pub(crate) cleanup_bytes: Option<u64>,
 }
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
@@ -287,6 +291,16 @@ impl Cluster {
         reply.with_context(|| format!("cannot tell {node} to follow {primary}"))
     }
 
+    /// Has a node drop from its disk what nobody needs, and returns when that has begun.
+    ///
+    /// # Errors
+    /// If the node cannot be reached, does not answer, or says why it does not begin.
+    pub(crate) async fn cleanup(&self, node: NodeId) -> anyhow::Result<()> {
+        let address = self.supervisor(node)?.launch().client.to_string();
+        let begun = self.0.context.engine.cleanup(address).await;
+        begun.with_context(|| format!("cannot clean up the disk of {node}"))
+    }
+
     /// Ends every node: SIGTERM, then SIGKILL after a bounded wait; all at once. Nothing of the cluster runs
     /// when this returns.
     pub(crate) async fn stop(&self) {
@@ -338,6 +352,8 @@ impl ClusterOptions {
             stale_lag: self.stale_lag,
             durability: self.durability.clone(),
             backlog_bytes: self.backlog_bytes,
+            segment_bytes: self.segment_bytes,
+            cleanup_bytes: self.cleanup_bytes,
         }
     }
 }

@@ -78,6 +78,10 @@ impl Engine for StandIn {
     ) -> BoxFuture<'static, anyhow::Result<Reply>> {
         Box::pin(async move { anyhow::bail!("{address} is a stand-in") })
     }
+
+    fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>> {
+        Box::pin(async move { anyhow::bail!("{address} is a stand-in") })
+    }
 }
 
 /// Collects what is journalled from its making on.

@@ -1,6 +1,7 @@
 //! One file per subcommand, and what they share: how a run is started ([`start`]), how a live cluster is reached
 //! ([`reach`]), how a command ends ([`exit`]).
 
+mod cleanup;
 mod dashboard;
 mod exit;
 mod follow;
@@ -67,6 +68,7 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Topology(args) => topology::run(args).await,
             Command::Promote(args) => promote::run(args).await,
             Command::Follow(args) => follow::run(args).await,
+            Command::Cleanup(args) => cleanup::run(args).await,
             Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) => {
                 unreachable!("they need no runtime")
             }

@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use kvlab::node::{Limits, NodeOptions, Ready, Stop, Token, serve};
 use kvlab::replication::NodeId;
-use kvlab::storage::Durability;
+use kvlab::storage::{CleanupPolicy, Durability, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -78,6 +78,16 @@ pub(crate) struct NodeArgs {
     /// Keep this many bytes of the log's end in memory for replicas that come back
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     backlog_bytes: usize,
+    /// Close a segment of the log when it has grown past this many bytes, and begin the next
+    #[arg(long, value_name = "BYTES", default_value_t = SEGMENT_BYTES,
+          value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_LEAST..=SEGMENT_BYTES_MAX))]
+    segment_bytes: u64,
+    /// Clean up by itself when this part of the closed segments is garbage: 0.5 is half; off: never
+    #[arg(long, value_name = "RATIO", default_value = "0.5", value_parser = parse_ratio)]
+    cleanup_ratio: f64,
+    /// Clean up by itself only when there are at least this many bytes of garbage
+    #[arg(long, value_name = "BYTES", default_value_t = CleanupPolicy::default().bytes)]
+    cleanup_bytes: u64,
     /// A file with the token that everyone who connects must show. The variable KVLAB_TOKEN does as well
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -100,6 +110,9 @@ pub(crate) struct NodeArgs {
     #[arg(long, value_name = "PID", hide = true)]
     parent_death: Option<i32>,
 }
+
+/// With smaller segments than this, a log is more files than entries.
+const SEGMENT_BYTES_LEAST: u64 = 4 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum LogForm {
@@ -211,6 +224,8 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
         stale_after: args.stale_after,
         stale_lag: args.stale_lag,
         backlog_bytes: args.backlog_bytes,
+        segment_bytes: args.segment_bytes,
+        cleanup: CleanupPolicy { ratio: args.cleanup_ratio, bytes: args.cleanup_bytes },
         token,
         limits,
         ..NodeOptions::new(args.id, args.members, args.data)
@@ -312,6 +327,14 @@ fn parse_durability(text: &str) -> anyhow::Result<Durability> {
     }
 }
 
+/// `0.5`, or `off`.
+fn parse_ratio(text: &str) -> anyhow::Result<f64> {
+    let ratio = if text == "off" { Some(f64::INFINITY) } else { text.parse().ok() };
+    ratio
+        .filter(|ratio| (0.0..=1.0).contains(ratio) || *ratio == f64::INFINITY && text == "off")
+        .with_context(|| format!("{text:?} is neither a number from 0 to 1 nor off"))
+}
+
 /// `250ms`, `5s`, `1.5s`, `2m`.
 fn parse_duration(text: &str) -> anyhow::Result<Duration> {
     let expected = || format!("{text:?} is not a time like 250ms, 5s or 2m");
@@ -363,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn cleanup_begins_by_itself_as_told() {
+        let cleanup = |more: &str| parse(&format!("{BASE} {more}")).expect(more).cleanup;
+        assert_eq!(cleanup(""), CleanupPolicy { ratio: 0.5, bytes: 64 << 20 });
+        let told = cleanup("--cleanup-ratio 0.25 --cleanup-bytes 1000");
+        assert_eq!(told, CleanupPolicy { ratio: 0.25, bytes: 1000 });
+        assert!(cleanup("--cleanup-ratio off").ratio > 1.0);
+    }
+
+    #[test]
     fn what_is_wrong_is_said_with_what_was_expected() {
         let wrong = |more: &str, expected: &str| {
             let error = parse(&format!("{BASE} {more}")).expect_err(more);
@@ -371,6 +403,10 @@ mod tests {
         wrong("--durability sometimes", "always, interval=TIME");
         wrong("--stale-after 5", "is not a time like");
         wrong("--stale-after -5s", "unexpected argument");
+        for ratio in ["1.5", "-1", "nan", "inf", "half"] {
+            wrong(&format!("--cleanup-ratio={ratio}"), "a number from 0 to 1 nor off");
+        }
+        wrong("--segment-bytes 4095", "4095 is not in 4096..=1073741824");
         wrong("--link n4", "NODE=HOST:PORT");
         wrong("--link x=127.0.0.1:1", "a node like n1");
         wrong("--link n2=127.0.0.1:1", "given twice");

@@ -132,6 +132,8 @@ fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, Workloa
         stale_lag: plan.stale_lag,
         durability: plan.durability.clone(),
         backlog_bytes: plan.backlog_bytes,
+        segment_bytes: plan.segment_bytes,
+        cleanup_bytes: plan.cleanup_bytes,
     };
     let plan = scenario.workload.clone().unwrap_or_else(WorkloadPlan::none);
     let workload = WorkloadOptions {

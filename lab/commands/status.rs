@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::exit::{Ended, Exit};
 use super::{output, reach};
 use crate::cli::StatusArgs;
+use crate::screen::words;
 
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -61,7 +62,7 @@ pub async fn run(args: StatusArgs) -> Result<Exit, Ended> {
     if any { Ok(Exit::Done) } else { Err(Exit::Refused.because("no node answers")) }
 }
 
-async fn ask(address: &str) -> Result<NodeStatus, String> {
+pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
     let connection = reach::connect(address).await?;
     #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
     let answer = tokio::time::timeout(ANSWER_WITHIN, connection.request(Request::Status)).await;
@@ -72,7 +73,9 @@ async fn ask(address: &str) -> Result<NodeStatus, String> {
             Ok(_) => Err("the answer is not a status".to_owned()),
             Err(why) => Err(format!("the answer cannot be read: {why}")),
         },
-        Response::Reply { .. } | Response::Topology(_) => Err("the answer is not a status".to_owned()),
+        Response::Reply { .. } | Response::Topology(_) | Response::Cleanup(_) => {
+            Err("the answer is not a status".to_owned())
+        }
     }
 }
 
@@ -86,8 +89,9 @@ fn table(nodes: &[Asked]) -> String {
         "commit",
         "lag",
         "reads",
-        "disk",
         "keys",
+        "disk",
+        "garbage",
         "applied/s",
         "resyncs",
         "address",
@@ -106,7 +110,7 @@ fn table(nodes: &[Asked]) -> String {
     out
 }
 
-fn cells(status: &NodeStatus, address: String) -> [String; 12] {
+fn cells(status: &NodeStatus, address: String) -> [String; 13] {
     let s = &status.replication;
     let role = match s.role {
         Role::Primary => "primary",
@@ -122,8 +126,9 @@ fn cells(status: &NodeStatus, address: String) -> [String; 12] {
         s.commit.to_string(),
         s.lag.map_or("-".to_owned(), |lag| lag.to_string()),
         if s.stale { "refused" } else { "served" }.to_owned(),
-        if s.disk_full { "FULL" } else { "ok" }.to_owned(),
         status.keys.to_string(),
+        if s.disk_full { "FULL".to_owned() } else { words::bytes(status.log_bytes) },
+        garbage(status),
         status.applied_per_s.to_string(),
         resyncs(s),
         address,
@@ -145,8 +150,17 @@ fn resyncs(status: &Status) -> String {
     if said.is_empty() { "-".to_owned() } else { said.join(" ") }
 }
 
-fn row(out: &mut String, cells: &[String; 12]) {
-    const WIDTHS: [usize; 12] = [5, 10, 7, 14, 9, 7, 8, 5, 8, 10, 17, 0];
+/// How much of the log is garbage, and how far a cleanup is.
+fn garbage(status: &NodeStatus) -> String {
+    let percent = status.disk.garbage_percent;
+    match status.disk.cleanup {
+        Some((done, total)) => format!("{percent}% (cleanup {}%)", done * 100 / total.max(1)),
+        None => format!("{percent}%"),
+    }
+}
+
+fn row(out: &mut String, cells: &[String; 13]) {
+    const WIDTHS: [usize; 13] = [5, 10, 7, 14, 9, 7, 8, 8, 10, 8, 10, 17, 0];
     let padded = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
     let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end());
 }

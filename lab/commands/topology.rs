@@ -52,7 +52,9 @@ async fn ask(address: &str) -> Result<Topology, String> {
     let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))?;
     match answer.map_err(|lost| lost.to_string())? {
         Response::Topology(topology) => Ok(topology),
-        Response::Reply { .. } | Response::Report(_) => Err("the answer is not a topology".to_owned()),
+        Response::Reply { .. } | Response::Report(_) | Response::Cleanup(_) => {
+            Err("the answer is not a topology".to_owned())
+        }
     }
 }
 

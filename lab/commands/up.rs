@@ -77,6 +77,8 @@ fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptio
         stale_lag: args.stale_lag,
         durability: args.durability.clone(),
         backlog_bytes: args.backlog_bytes,
+        segment_bytes: args.segment_bytes,
+        cleanup_bytes: args.cleanup_bytes,
     };
     let workload = WorkloadOptions {
         clients: CLIENTS,

@@ -64,6 +64,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
         connections: 0,
         keys: 0,
         log_bytes: 0,
+        disk: Box::default(),
         uptime_ms: 0,
         pid: 100 + u32::from(id.0),
     }

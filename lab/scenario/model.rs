@@ -52,6 +52,10 @@ pub struct ClusterPlan {
     pub stale_lag: Option<u64>,
     /// The bound of the backlog.
     pub backlog_bytes: Option<u64>,
+    /// When a file of the log is closed.
+    pub segment_bytes: Option<u64>,
+    /// How much garbage there must be before a node cleans up by itself.
+    pub cleanup_bytes: Option<u64>,
 }
 
 /// `[workload]`.
@@ -218,6 +222,8 @@ pub enum Deed {
     Pause,
     /// SIGCONT.
     Resume,
+    /// Have it drop from its disk what nobody needs.
+    Cleanup,
 }
 
 /// A single client operation.

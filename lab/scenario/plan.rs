@@ -129,6 +129,7 @@ fn process(deed: Deed, node: NodeId) -> Action {
         Deed::Restart => Action::Restart { node },
         Deed::Pause => Action::Pause { node },
         Deed::Resume => Action::Resume { node },
+        Deed::Cleanup => Action::Cleanup { node },
     }
 }
 

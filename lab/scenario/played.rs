@@ -373,6 +373,10 @@ fn every_action_reaches_the_stage() {
         ("restart = \"n2\"", vec![r#"{"do":"restart","node":"n2"}"#]),
         ("pause = \"n2\"", vec![r#"{"do":"pause","node":"n2"}"#]),
         ("resume = \"n2\"", vec![r#"{"do":"resume","node":"n2"}"#]),
+        (
+            "cleanup = \"replicas\"",
+            vec![r#"{"do":"cleanup","node":"n2"}"#, r#"{"do":"cleanup","node":"n3"}"#],
+        ),
         ("promote = \"replica-2\"", vec![r#"{"do":"promote","node":"n3","force":false}"#]),
         (
             "put = { node = \"primary\", key = \"k\", value = \"v\", quorum = true }",

@@ -77,7 +77,7 @@ fn unknown_keys() {
 
 #[test]
 fn what_a_later_version_will_know_is_said_to_be_so() {
-    for later in ["reset", "cleanup"] {
+    for later in ["reset"] {
         step_refused(&format!("{later} = \"n1\""), "5:1", &[&format!("`{later}` is not supported yet")]);
     }
     let text = |line: &str| format!("title = \"t\"\n[cluster]\n{line}\n[[step]]\nsay = \"x\"\n");
@@ -102,6 +102,8 @@ fn settings_of_the_cluster_and_the_load() {
     cluster("stale_after = 5", 15, &["the number 5 is not a duration", "\"80ms\""]);
     cluster("stale_lag = -1", 13, &["out of range"]);
     cluster("backlog_bytes = 1", 17, &["out of range"]);
+    cluster("segment_bytes = 4095", 17, &["out of range"]);
+    cluster("cleanup_bytes = -1", 17, &["out of range"]);
     let load = |line: &str, column: u32, says: &[&str]| {
         refused(&format!("title = \"t\"\n[workload]\n{line}\n"), &format!("3:{column}"), says);
     };
@@ -193,6 +195,8 @@ fn targets() {
     step_refused("powerloss = \"n1\"", "5:1", &["did you mean `power_loss`?"]);
     step_refused("kill = [\"n1\", \"n1\"]", "5:15", &["n1 is listed twice"]);
     step_refused("kill = { node = \"n1\" }", "5:8", &["a table or a date makes no sense here"]);
+    step_refused("cleanup = \"n4\"", "5:11", &["there is no n4 in a cluster of 3"]);
+    step_refused("cleanup = true", "5:11", &["is not a target"]);
     step_refused("promote = \"replicas\"", "5:11", &["may name several members"]);
     step_refused("promote = [\"n1\"]", "5:11", &["a list is not a target"]);
     step_refused("put = { node = \"all\", key = \"k\" }", "5:16", &["may name several members"]);

@@ -94,6 +94,7 @@ impl fmt::Display for Deed {
             Self::Restart => "restart",
             Self::Pause => "pause",
             Self::Resume => "resume",
+            Self::Cleanup => "clean up",
         })
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct ClusterTable {
     pub(super) stale_after: Option<Spanned<Form>>,
     pub(super) stale_lag: Option<Spanned<i64>>,
     pub(super) backlog_bytes: Option<Spanned<i64>>,
+    pub(super) segment_bytes: Option<Spanned<i64>>,
+    pub(super) cleanup_bytes: Option<Spanned<i64>>,
 }
 
 /// `[workload]`.
@@ -72,6 +74,7 @@ pub(super) struct StepTable {
     pub(super) resume: Option<Spanned<Form>>,
     pub(super) promote: Option<Spanned<Form<PromoteTable>>>,
     pub(super) follow: Option<Spanned<FollowTable>>,
+    pub(super) cleanup: Option<Spanned<Form>>,
     pub(super) put: Option<Spanned<PutTable>>,
     pub(super) get: Option<Spanned<GetTable>>,
     pub(super) del: Option<Spanned<DelTable>>,

@@ -13,7 +13,7 @@ use super::validate::{Checked, Surroundings, per_second, time};
 use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
-pub(super) const ACTIONS: [&str; 20] = [
+pub(super) const ACTIONS: [&str; 21] = [
     "partition",
     "cut",
     "slow",
@@ -28,6 +28,7 @@ pub(super) const ACTIONS: [&str; 20] = [
     "resume",
     "promote",
     "follow",
+    "cleanup",
     "put",
     "get",
     "del",
@@ -66,6 +67,7 @@ pub(super) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| process(Deed::Resume, &step.resume))
         .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
         .or_else(|| step.follow.as_ref().map(|table| check.follow(table.get_ref())))
+        .or_else(|| process(Deed::Cleanup, &step.cleanup))
         .or_else(|| check.operation(step))
         .or_else(|| step.load.as_ref().map(|form| check.load(form)))
         .or_else(|| step.wait.as_ref().map(|table| check.wait(table)))
@@ -93,6 +95,7 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
         span(&step.resume),
         span(&step.promote),
         span(&step.follow),
+        span(&step.cleanup),
         span(&step.put),
         span(&step.get),
         span(&step.del),

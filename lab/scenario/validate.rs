@@ -100,6 +100,9 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
     let nodes = table.nodes.as_ref().map_or(Ok(3), |n| ranged(n, 1, 9, "nodes"))?;
     let backlog =
         table.backlog_bytes.as_ref().map(|n| ranged(n, 1024, 1 << 40, "backlog_bytes")).transpose()?;
+    let segment =
+        table.segment_bytes.as_ref().map(|n| ranged(n, 4 << 10, 1 << 30, "segment_bytes")).transpose()?;
+    let cleanup = table.cleanup_bytes.as_ref().map(|n| ranged(n, 0, 1 << 40, "cleanup_bytes")).transpose()?;
     let lag = table.stale_lag.as_ref().map(|n| ranged(n, 0, 1 << 40, "stale_lag")).transpose()?;
     Ok(ClusterPlan {
         nodes: u8::try_from(nodes).unwrap_or(3),
@@ -107,6 +110,8 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
         stale_after: table.stale_after.as_ref().map(time).transpose()?,
         stale_lag: lag,
         backlog_bytes: backlog,
+        segment_bytes: segment,
+        cleanup_bytes: cleanup,
     })
 }
 

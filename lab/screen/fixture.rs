@@ -224,6 +224,7 @@ impl Tale {
             connections: 3,
             keys: node.seq / 2,
             log_bytes: node.seq * 180,
+            disk: Box::default(),
             uptime_ms: self.t_us / 1000,
             pid: 41_200 + u32::from(node.id.0),
         }

@@ -17,7 +17,7 @@ pub mod state;
 pub mod terminal;
 pub mod theme;
 mod ui;
-mod words;
+pub(crate) mod words;
 
 #[cfg(test)]
 pub mod fixture;

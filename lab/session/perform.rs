@@ -67,6 +67,7 @@ impl Session {
                 let reply = cluster.follow(self.member(*node)?, self.member(*primary)?).await?;
                 return Ok(Performed::Follow(reply));
             }
+            Action::Cleanup { node } => cluster.cleanup(self.member(*node)?).await?,
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
                 return self.operate(by, action).await;
             }

@@ -193,7 +193,8 @@ mod tests {
             peers: Vec::new(),
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
-        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, uptime_ms, pid }
+        let disk = Box::default();
+        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, disk, uptime_ms, pid }
     }
 
     /// Two members that agree, as told at `at`.

@@ -336,9 +336,7 @@ impl Watcher {
                 uptime_ms: 0,
                 text: format!("a report could not be read: {error}"),
             }),
-            other @ (Response::Reply { .. } | Response::Topology(_)) => {
-                Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {other:?}") }
-            }
+            other => Report::Notice { uptime_ms: 0, text: format!("the watch was answered with {other:?}") },
         };
         self.own_up();
         let is_status = matches!(report, Report::Status(_));
@@ -397,6 +395,7 @@ mod tests {
             connections,
             keys,
             log_bytes,
+            disk: Box::default(),
             uptime_ms,
             pid,
         }))

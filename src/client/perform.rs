@@ -215,7 +215,7 @@ impl Client {
                 self.learn(&reply, primary);
                 Attempt::Answered(reply)
             }
-            Ok(Ok(Response::Report(_) | Response::Topology(_))) => {
+            Ok(Ok(Response::Report(_) | Response::Topology(_) | Response::Cleanup(_))) => {
                 self.connections.remove(&node);
                 Attempt::NoAnswer("it answered something else".to_owned())
             }

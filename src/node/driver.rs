@@ -151,6 +151,16 @@ impl Driver {
         &self.store
     }
 
+    /// The durable state, for its housekeeping.
+    pub(super) fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Has the disk do something that the core does not hear of.
+    pub(super) fn add_job(&mut self, job: Job) {
+        self.jobs.push(job);
+    }
+
     fn answer_core(&mut self, now: Time, outlet: &mut impl Outlet) -> Result<(), StorageError> {
         while let Some(answer) = self.reads.pop_front().or_else(|| self.chunks.pop_front()) {
             let effects = self.core.step(now, answer);

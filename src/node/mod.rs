@@ -1,14 +1,14 @@
 //! One process: sockets, disk thread and timers around the core.
 //!
-//! A node is one thread and one loop ([`serve`]), plus a disk thread. Around the loop stand small tasks that only carry
+//! A node is one thread and one loop ([`serve`]), plus a disk thread, plus a keeper for cleanups. Around the loop stand small tasks that only carry
 //! bytes: one for each client ([`server`](self)), one for each direction to each other member. Inside it stands the
 //! driver, which steps the core and carries out what it says; it knows no sockets and can be tested without them.
 //!
 //! ```text
 //!  clients ── server ──┐                      ┌── links ── members
 //!  members ── peer ────┼─▶ loop: driver(core, store) ──▶ hub ─┼── answers, watchers ── clients
-//!  disk thread ────────┘        │ jobs ▼                └── log
-//!                               disk thread
+//!  disk thread ────────┤        │ jobs ▼                └── log
+//!  keeper ─────────────┘        disk thread
 //! ```
 //!
 //! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
@@ -22,6 +22,7 @@ mod driver;
 mod error;
 mod frames;
 mod gate;
+mod housekeeping;
 mod hub;
 mod meter;
 mod options;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::replication::{Config, NodeId};
-use crate::storage::Durability;
+use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
 
 /// At most this many members: what a dashboard can show and a person can follow.
 pub const MEMBERS_MAX: usize = 9;
@@ -45,6 +45,10 @@ pub struct NodeOptions {
     pub stale_lag: u64,
     /// The backlog's bound in bytes.
     pub backlog_bytes: usize,
+    /// A segment of the log is closed when it has grown past this.
+    pub segment_bytes: u64,
+    /// When a cleanup begins by itself.
+    pub cleanup: CleanupPolicy,
     /// What everyone who connects must show, if set. Required for any address that is not loopback.
     pub token: Option<Token>,
     /// Bounds on connections and deadlines.
@@ -164,6 +168,8 @@ impl NodeOptions {
             stale_after: Duration::from_secs(5),
             stale_lag: 1000,
             backlog_bytes: 16 << 20,
+            segment_bytes: SEGMENT_BYTES,
+            cleanup: CleanupPolicy::default(),
             token: None,
             limits: Limits::default(),
         }
@@ -181,6 +187,7 @@ impl NodeOptions {
         let must_be_more = [
             ("--backlog-bytes", self.backlog_bytes == 0),
             ("--disk-max", self.disk_max == Some(0)),
+            ("--segment-bytes", self.segment_bytes == 0),
             ("--stale-after", self.stale_after.is_zero()),
             ("--durability interval", self.durability == Durability::Interval(Duration::ZERO)),
             ("--connections-max", limits.connections_max == 0),

@@ -40,10 +40,43 @@ pub struct NodeStatus {
     pub keys: u64,
     /// Bytes of all segments.
     pub log_bytes: u64,
+    /// What they are used for, and what cleanup does about it.
+    #[serde(default)]
+    pub disk: Box<DiskStatus>,
     /// Milliseconds since the node started.
     pub uptime_ms: u64,
     /// Its process.
     pub pid: u32,
+}
+
+/// How a node's disk is used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStatus {
+    /// Bytes of records that hold a key's value.
+    pub live_bytes: u64,
+    /// How much of the log is garbage (overwritten values, tombstones, no-ops), in percent.
+    pub garbage_percent: u8,
+    /// Segments of the log, the one that is written to among them.
+    pub segments: u64,
+    /// The cleanup under way: bytes gone through, and to go through in all.
+    pub cleanup: Option<(u64, u64)>,
+    /// How many cleanups have ended since the node started.
+    pub cleanups: u64,
+    /// How the last of them ended.
+    pub last_cleanup: Option<LastCleanup>,
+}
+
+/// How a cleanup ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastCleanup {
+    /// Bytes of the segments that it replaced.
+    pub before: u64,
+    /// Bytes of those in their place.
+    pub after: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it was given up before its end, if it was.
+    pub given_up: Option<String>,
 }
 
 /// The line that a node prints on standard output when its ports are bound and its log is recovered.

@@ -24,6 +24,7 @@ use super::book::AddressBook;
 use super::clock::{Clock, millis};
 use super::driver::Driver;
 use super::error::NodeError;
+use super::housekeeping::{Asker, Housekeeping};
 use super::hub::Hub;
 use super::options::{NodeOptions, Token};
 use super::peer::{Dial, FromPeer, Link, PeerServer, SETTLED_AFTER};
@@ -31,8 +32,8 @@ use super::report::{NodeStatus, Ready, Report};
 use super::routes::{Route, Routes};
 use super::server::{Ask, FromClient, Server};
 use super::watch::{Watchers, json};
-use crate::replication::{Failure, Input, MemberStatus, NodeId, Reply, Time};
-use crate::storage::{self, DiskNews, DiskThread, Job, Opened, StorageError, Store, Writer};
+use crate::replication::{Failure, Input, MemberStatus, NodeId, Promise, Reply, Time};
+use crate::storage::{self, DiskNews, DiskThread, Keeper, KeeperNews, Opened, StorageError, Store, Writer};
 use crate::wire::{PROTOCOL_VERSION, PeerFrame, Response, Topology, TopologyMember};
 
 /// Requests that wait for the loop; connections that have more wait with them.
@@ -84,6 +85,7 @@ pub async fn serve(
 /// What the loop waits for.
 struct Inbox {
     disk: mpsc::UnboundedReceiver<Result<DiskNews, StorageError>>,
+    keeper: mpsc::UnboundedReceiver<KeeperNews>,
     peers: mpsc::Receiver<FromPeer>,
     clients: mpsc::Receiver<FromClient>,
     stop: watch::Receiver<Stop>,
@@ -95,6 +97,7 @@ struct Node {
     driver: Driver,
     hub: Hub,
     disk: DiskThread,
+    housekeeping: Housekeeping,
     server: Rc<Server>,
     /// The listeners' and links' tasks; connections end by themselves.
     tasks: Tasks,
@@ -131,6 +134,13 @@ impl Node {
             let _ = from_disk.send(outcome);
         });
 
+        // Not bounded itself: the keeper waits for an answer whenever it has asked something.
+        let (from_keeper, keeper_in) = mpsc::unbounded_channel();
+        let keeper = Keeper::spawn(move |news| {
+            let _ = from_keeper.send(news);
+        });
+        let mut housekeeping = Housekeeping::new(keeper, options.cleanup);
+
         let members = options.members_sorted();
         let own = options.advertise.clone().unwrap_or_else(|| line.client.clone());
         let book = Rc::new(AddressBook::new(&members, options.id, own.clone()));
@@ -158,8 +168,10 @@ impl Node {
         announce(&opened, &options, &mut hub);
 
         let config = options.core_config(random()?, random()?);
-        let driver =
+        let mut driver =
             Driver::start(config, opened.recovered, store, clock.now(), &mut hub).map_err(NodeError::Open)?;
+        // Hints that were missing when the log was read.
+        housekeeping.after_disk(clock.now(), &mut driver);
 
         let mut tasks = Tasks { listeners: Vec::new(), links: Vec::new() };
         tasks.listeners.push(spawn_local(server.clone().listen(clients)));
@@ -176,12 +188,22 @@ impl Node {
             };
             tasks.links.push(spawn_local(dial.run(random()?)));
         }
-        let inbox = Inbox { disk: disk_in, peers: peers_in, clients: clients_in, stop };
+        let inbox = Inbox { keeper: keeper_in, disk: disk_in, peers: peers_in, clients: clients_in, stop };
         let drain_timeout = limits.drain_timeout;
         let mut peer_addrs = options.links.clone();
         peer_addrs.insert(options.id, line.peer.clone());
-        let node =
-            Self { clock, driver, hub, disk, server, tasks, peer_addrs, drain_timeout, drain_until: None };
+        let node = Self {
+            clock,
+            driver,
+            hub,
+            disk,
+            housekeeping,
+            server,
+            tasks,
+            peer_addrs,
+            drain_timeout,
+            drain_until: None,
+        };
         Ok((node, inbox, line))
     }
 
@@ -202,7 +224,8 @@ impl Node {
             tokio::select! {
                 biased;
                 Ok(()) = inbox.stop.changed() => {}
-                news = inbox.disk.recv() => self.take_news(news.ok_or(NodeError::DiskThread)?)?,
+                news = inbox.disk.recv() => self.take_disk_news(news.ok_or(NodeError::DiskThread)?)?,
+                Some(news) = inbox.keeper.recv() => self.take_keeper_news(news)?,
                 Some(heard) = inbox.peers.recv() => self.take_heard(heard)?,
                 Some(asked) = inbox.clients.recv() => self.take_asked(asked)?,
                 () = &mut timer => {
@@ -224,7 +247,7 @@ impl Node {
             if news.is_none() && heard.is_none() && asked.is_none() {
                 break;
             }
-            news.map_or(Ok(()), |news| self.take_news(news))?;
+            news.map_or(Ok(()), |news| self.take_disk_news(news))?;
             heard.map_or(Ok(()), |heard| self.take_heard(heard))?;
             asked.map_or(Ok(()), |asked| self.take_asked(asked))?;
         }
@@ -250,6 +273,7 @@ impl Node {
         if self.driver.deadline() <= now {
             self.driver.handle(now, Input::Tick, &mut self.hub).map_err(NodeError::Disk)?;
         }
+        self.housekeeping.look(now, &mut self.driver);
         if self.hub.watchers.next_due().is_some_and(|due| due <= now) {
             let status = Report::Status(self.status(now));
             self.hub.watchers.tell_status(now, || status);
@@ -257,11 +281,13 @@ impl Node {
         Ok(())
     }
 
-    fn take_news(&mut self, news: Result<DiskNews, StorageError>) -> Result<(), NodeError> {
+    fn take_disk_news(&mut self, news: Result<DiskNews, StorageError>) -> Result<(), NodeError> {
         let now = self.clock.now();
         let full = match news.map_err(NodeError::Disk)? {
             DiskNews::Done(dones) => {
-                return self.driver.complete(now, dones, &mut self.hub).map_err(NodeError::Disk);
+                self.driver.complete(now, dones, &mut self.hub).map_err(NodeError::Disk)?;
+                self.housekeeping.after_disk(now, &mut self.driver);
+                return Ok(());
             }
             DiskNews::Full(path) => {
                 let path = path.display();
@@ -274,6 +300,15 @@ impl Node {
             }
         };
         self.driver.handle(now, Input::Disk { full }, &mut self.hub).map_err(NodeError::Disk)
+    }
+
+    fn take_keeper_news(&mut self, news: KeeperNews) -> Result<(), NodeError> {
+        let now = self.clock.now();
+        let told = self.housekeeping.hear(now, news, &mut self.driver).map_err(NodeError::Disk)?;
+        if let Some(text) = told {
+            self.hub.watchers.tell_news(now, text);
+        }
+        Ok(())
     }
 
     fn take_heard(&mut self, heard: FromPeer) -> Result<(), NodeError> {
@@ -301,6 +336,7 @@ impl Node {
                 conn.answer(id, Response::Report(json(&status)));
             }
             Ask::Topology => conn.answer(id, Response::Topology(self.topology(now))),
+            Ask::Cleanup => self.housekeeping.ask(Asker::new(conn, id), &mut self.driver),
             Ask::Watch(every) => {
                 if !self.hub.watchers.add(conn.clone(), id, every, now) {
                     conn.respond(id, failed(Failure::Busy(String::from("this node has too many watchers"))));
@@ -317,6 +353,7 @@ impl Node {
             connections: self.server.connections(),
             keys: self.driver.store().keys(),
             log_bytes: self.driver.store().log_bytes(),
+            disk: Box::new(self.housekeeping.status(&self.driver)),
             uptime_ms: millis(now),
             pid: process::id(),
         }
@@ -359,6 +396,7 @@ impl Node {
     /// Answers what waits, says goodbye and flushes the disk.
     async fn end(mut self, mut inbox: Inbox) -> Result<(), NodeError> {
         let waiting = self.hub.routes.len();
+        self.housekeeping.stop();
         if *inbox.stop.borrow() == Stop::Drain {
             self.driver.stop(self.clock.now(), &mut self.hub).map_err(NodeError::Disk)?;
             self.submit();
@@ -399,24 +437,23 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
     }
 }
 
-/// Opens the store. A member that should have a history and has none is a learner from here on, and says so on disk
-/// before anybody can hear from it.
+/// Opens the store. A member that should have a history and has none is a learner from here on, and its store says so
+/// from its first moment: a crash right after it was created must not make the member forget that it has forgotten.
 fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
-    let settings = storage::Options { durability: options.durability, ..storage::Options::new(options.id) };
+    let wiped = !options.bootstrap && options.members.len() > 1;
+    let settings = storage::Options {
+        durability: options.durability,
+        segment_bytes: options.segment_bytes,
+        first_promise: Promise { learner: wiped, ..Promise::default() },
+        ..storage::Options::new(options.id)
+    };
     let disk = match options.disk_max {
         Some(bytes_max) => storage::with_quota(storage::real_disk(), &options.data_dir, bytes_max),
         None => storage::real_disk(),
     };
-    let (mut store, mut writer, mut opened) =
+    let (store, writer, mut opened) =
         storage::open(disk, &options.data_dir, settings).map_err(NodeError::Open)?;
-    if opened.fresh && !options.bootstrap && options.members.len() > 1 {
-        opened.recovered.wiped = true;
-        opened.recovered.promise.learner = true;
-        let save = Job::Save { promise: opened.recovered.promise };
-        for done in writer.execute(vec![save]).map_err(NodeError::Open)? {
-            store.apply(done).map_err(NodeError::Open)?;
-        }
-    }
+    opened.recovered.wiped = opened.fresh && wiped;
     Ok((store, writer, opened))
 }
 
@@ -427,6 +464,7 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
     info!(
         node = %id, dir = %dir, last = %recovered.last, promised = %recovered.promise.epoch,
         learner = recovered.promise.learner, fresh = opened.fresh, keys = opened.keys, log_bytes = opened.log_bytes,
+        hints_missing = opened.hints_missing,
         "recovered"
     );
     let mut notice = |text: String| {
@@ -437,6 +475,12 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         let file = file.display();
         notice(format!(
             "a torn tail was cut: {bytes} bytes at offset {offset} of {file}; nothing shows that they were synced"
+        ));
+    }
+    for (hint, why) in &opened.hints_bad {
+        let hint = hint.display();
+        notice(format!(
+            "{hint} does not count: {why}; its segment was read instead, and it is written again"
         ));
     }
     if opened.fresh && recovered.promise.learner {

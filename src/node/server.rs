@@ -64,6 +64,8 @@ pub(super) enum Ask {
     Topology,
     /// The status at each interval, and events.
     Watch(Duration),
+    /// A cleanup.
+    Cleanup,
 }
 
 /// What all client connections share.
@@ -282,6 +284,10 @@ impl Server {
             Request::Topology => {
                 conn.asked();
                 Ask::Topology
+            }
+            Request::Cleanup => {
+                conn.asked();
+                Ask::Cleanup
             }
             Request::Watch { interval_ms } => {
                 Ask::Watch(Duration::from_millis(u64::from(interval_ms.max(WATCH_INTERVAL_MS_MIN))))

@@ -96,6 +96,14 @@ impl Watchers {
         }
     }
 
+    /// Tells everyone a sentence.
+    pub(super) fn tell_news(&mut self, now: Time, text: String) {
+        let report = json(&Report::Notice { uptime_ms: millis(now), text });
+        for watcher in &mut self.watchers {
+            watcher.conn.report(watcher.id, &report);
+        }
+    }
+
     /// Tells everyone a sentence, and everyone who comes later.
     pub(super) fn tell_notice(&mut self, now: Time, text: String) {
         let report = json(&Report::Notice { uptime_ms: millis(now), text });

@@ -176,6 +176,8 @@ impl SimDisk for MemoryDisk {
                 self.installing.take_if(|(begun, _)| *begun == id);
                 None
             }
+            // Its cleanup is a method of its own.
+            Job::Tidy(_) => None,
         }
     }
 

@@ -208,6 +208,7 @@ fn copy(job: &Job) -> Job {
             Job::InstallCommit { id: *id, log: *log, at: *at, lineage: lineage.clone(), fork: *fork }
         }
         Job::InstallAbort { id } => Job::InstallAbort { id: *id },
+        Job::Tidy(_) => unreachable!("a core never asks for a cleanup"),
     }
 }
 

@@ -154,6 +154,7 @@ pub(crate) fn job(job: &Job) -> String {
             format!("commit installation #{} at={at} fork={fork}", id.0)
         }
         Job::InstallAbort { id } => format!("abort installation #{}", id.0),
+        Job::Tidy(_) => "tidy".to_owned(),
     }
 }
 
@@ -170,6 +171,7 @@ pub(crate) fn job_done(job: &Job) -> String {
         Job::InstallChunk { id, .. } => format!("installation #{} chunk", id.0),
         Job::InstallCommit { id, at, .. } => format!("installation #{}, the log is now {at}", id.0),
         Job::InstallAbort { id } => format!("installation #{} gone", id.0),
+        Job::Tidy(_) => "tidied".to_owned(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::disk::Disk;
 use super::error::StorageError;
 use super::home::Home;
 use super::meta::Meta;
-use super::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::segment::{HEADER_BYTES, Name, Piece, Scan, Segment, Step};
 use super::synced::{Marked, SYNCED};
 
 /// What was cut off a log.
@@ -38,9 +38,9 @@ pub struct Cut {
 pub fn cut_to_synced(disk: Arc<dyn Disk>, dir: &Path) -> Result<Option<Cut>, StorageError> {
     let (home, _lock) = Home::enter(disk, dir)?;
     let Some((meta, last)) = last_segment(&home)? else { return Ok(None) };
-    let by_meta = meta.segments.iter().find(|known| known.segment == last.piece.segment.number);
+    let by_meta = meta.segments.iter().find(|known| known.segment == last.piece.segment.name.number);
     let known = by_meta.map_or(HEADER_BYTES, |known| known.bytes);
-    let here = (meta.generation, last.piece.segment.number);
+    let here = (meta.generation, last.piece.segment.name.number);
     let synced = match Marked::read(&home)? {
         Some(marked) if (marked.generation, marked.segment) == here => known.max(marked.bytes),
         // The log or its last segment was begun after the mark was written: nothing more was acknowledged as synced.
@@ -84,15 +84,16 @@ struct Last {
 fn last_segment(home: &Home) -> Result<Option<(Meta, Last)>, StorageError> {
     let Some(meta) = Meta::load(home)? else { return Ok(None) };
     let dir = home.log_dir(meta.generation);
-    let Some(number) = home.list(&dir)?.iter().filter_map(|name| segment::number_of(name)).max() else {
+    // Only closed segments are written anew, so the last one is always as it was first written.
+    let Some(name) = home.list(&dir)?.iter().filter_map(|name| Name::of_log(name)).max() else {
         return Ok(None);
     };
-    let path = dir.join(segment::file_name(number));
+    let path = dir.join(name.log());
     let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
     let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
-    let name = path.strip_prefix(&home.dir).expect("a path within the directory").to_owned();
-    let segment = Arc::new(Segment { number, first: 0, path, file });
-    Ok(Some((meta, Last { piece: Piece { segment, bytes }, file: name })))
+    let relative = path.strip_prefix(&home.dir).expect("a path within the directory").to_owned();
+    let segment = Arc::new(Segment { name, first: 0, path, file });
+    Ok(Some((meta, Last { piece: Piece { segment, bytes }, file: relative })))
 }
 
 impl Last {

@@ -9,7 +9,8 @@ use super::error::StorageError;
 use super::home::{Home, META};
 use super::meta::Meta;
 use super::record::{Kind, Record};
-use super::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::recovery;
+use super::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 
 /// At most this many bytes of a key or value are shown.
 const SHOWN_BYTES: usize = 32;
@@ -26,25 +27,23 @@ pub fn dump(disk: Arc<dyn Disk>, dir: &Path, mut line: impl FnMut(String)) -> Re
         return Err(StorageError::corrupt(&dir.join(META), 0, "there is no meta file, so no store"));
     };
     let learner = if meta.promise.learner { " learner" } else { "" };
-    let (node, promised, base) = (meta.node, meta.promise.epoch, meta.base);
+    let Meta { node, generation, base, floor, .. } = meta;
+    let promised = meta.promise.epoch;
     line(format!(
-        "meta: node {node} generation {} promised {promised}{learner} base {base}",
-        meta.generation
+        "meta: node {node} generation {generation} promised {promised}{learner} base {base} floor {floor}"
     ));
     for &(epoch, first) in meta.lineage.spans() {
         line(format!("lineage: {epoch} from {first}"));
     }
     let log_dir = home.log_dir(meta.generation);
-    let mut numbers: Vec<_> =
-        home.list(&log_dir)?.iter().filter_map(|name| segment::number_of(name)).collect();
-    numbers.sort_unstable();
-    for number in numbers {
-        let path = log_dir.join(segment::file_name(number));
+    for name in recovery::segment_names(&home, &log_dir, &meta)? {
+        let path = log_dir.join(name.log());
         let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
-        let segment = Segment { number, first: 0, path, file };
+        let segment = Segment { name, first: 0, path, file };
         segment.check_header(meta.generation)?;
-        line(format!("segment {number}: {bytes} bytes"));
+        let rewritten = if name.revision > 0 { format!("-{}", name.revision) } else { String::new() };
+        line(format!("segment {}{rewritten}: {bytes} bytes", name.number));
         dump_records(Piece { segment: segment.into(), bytes: bytes.max(HEADER_BYTES) }, &mut line)?;
     }
     Ok(())

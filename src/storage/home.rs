@@ -6,6 +6,8 @@
 //! synced                    up to where the log is synced (see synced.rs); nothing depends on it
 //! log-00000001/             the log of generation 1: a full resync starts the next generation beside it
 //!   00000001.log            its segments
+//!   00000001.hint           what the index needs of a closed one
+//!   00000002-1.log          written anew by cleanup
 //! rollback/1@n1-412.jsonl   entries that a full resync discarded
 //! ```
 
@@ -13,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, Lock, LockOutcome};
+use super::disk::{Disk, DiskFile, Lock, LockOutcome};
 use super::error::StorageError;
 
 /// The meta file's name.
@@ -108,25 +110,34 @@ impl Home {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other.map_err(io("open"))?,
         };
-        let len = file.size().map_err(io("read"))?;
+        Self::read_file(&*file, path, bytes_max).map(Some)
+    }
+
+    /// All of an open file, which may have so many bytes.
+    pub(super) fn read_file(
+        file: &dyn DiskFile,
+        path: &Path,
+        bytes_max: u64,
+    ) -> Result<Vec<u8>, StorageError> {
+        let io = |e| StorageError::io("read", path, e);
+        let len = file.size().map_err(io)?;
         if len > bytes_max {
             let what = format!("the file has {len} bytes, more than the {bytes_max} that it may have");
             return Err(StorageError::corrupt(path, bytes_max, what));
         }
         let mut bytes = vec![0; usize::try_from(len).expect("bounded above")];
-        let read = file.read_at(&mut bytes, 0).map_err(io("read"))?;
+        let read = file.read_at(&mut bytes, 0).map_err(io)?;
         bytes.truncate(read);
-        Ok(Some(bytes))
+        Ok(bytes)
     }
 
-    /// Puts a whole file in the place of the one called `name`, if any: written beside, synced, renamed, and the
-    /// directory synced. After a crash the one or the other is there, whole.
-    pub(super) fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        let part = self.dir.join(format!("{name}{PART}"));
+    /// Writes a whole file that is to take the place of the one called `name`, beside it, and syncs it. Nothing has
+    /// changed before [`finish_part`](Self::finish_part); after a crash the one or the other is there, whole.
+    pub(super) fn write_part(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+        let part = Self::part(&self.dir, name);
         let file = self.disk.create(&part).map_err(|e| StorageError::io("create", &part, e))?;
         file.write_at(bytes, 0).map_err(|e| StorageError::io("write", &part, e))?;
-        file.sync().map_err(|e| StorageError::io("sync", &part, e))?;
-        self.finish_part(&self.dir, name)
+        file.sync().map_err(|e| StorageError::io("sync", &part, e))
     }
 
     /// Where a file is written before [`finish_part`](Self::finish_part) gives it its name.
@@ -134,19 +145,28 @@ impl Home {
         dir.join(format!("{name}{PART}"))
     }
 
-    /// Gives a file that is whole and synced its name.
+    /// Gives a file that is whole and synced its name, durably.
     pub(super) fn finish_part(&self, dir: &Path, name: &str) -> Result<(), StorageError> {
-        let part = Self::part(dir, name);
-        self.disk.rename(&part, &dir.join(name)).map_err(|e| StorageError::io("rename", &part, e))?;
+        self.name_part(dir, name)?;
         self.sync_dir(dir)
+    }
+
+    /// Gives a file that is whole and synced its name; durable after [`sync_dir`](Self::sync_dir).
+    pub(super) fn name_part(&self, dir: &Path, name: &str) -> Result<(), StorageError> {
+        let part = Self::part(dir, name);
+        self.disk.rename(&part, &dir.join(name)).map_err(|e| StorageError::io("rename", &part, e))
+    }
+
+    /// Removes a file; durable after [`sync_dir`](Self::sync_dir).
+    pub(super) fn remove(&self, path: &Path) -> Result<(), StorageError> {
+        self.disk.remove_file(path).map_err(|e| StorageError::io("remove", path, e))
     }
 
     /// Removes the files in `dir` that never became whole.
     pub(super) fn remove_parts(&self, dir: &Path) -> Result<(), StorageError> {
         for name in self.list(dir)? {
             if name.ends_with(PART) {
-                let path = dir.join(name);
-                self.disk.remove_file(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+                self.remove(&dir.join(name))?;
             }
         }
         Ok(())
@@ -156,8 +176,7 @@ impl Home {
     pub(super) fn remove_log(&self, generation: u64) -> Result<(), StorageError> {
         let dir = self.log_dir(generation);
         for name in self.list(&dir)? {
-            let path = dir.join(name);
-            self.disk.remove_file(&path).map_err(|e| StorageError::io("remove", &path, e))?;
+            self.remove(&dir.join(name))?;
         }
         self.disk.remove_dir(&dir).map_err(|e| StorageError::io("remove", &dir, e))?;
         self.sync_dir(&self.dir)
@@ -166,6 +185,14 @@ impl Home {
     /// The generations of the logs that are there, counting or not.
     pub(super) fn generations(&self) -> Result<Vec<u64>, StorageError> {
         Ok(self.list(&self.dir)?.iter().filter_map(|name| generation_of(name)).collect())
+    }
+}
+
+/// A file that was to be removed and was not there.
+pub(super) fn ignore_missing(removed: Result<(), StorageError>) -> Result<(), StorageError> {
+    match removed {
+        Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+        other => other,
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use super::segment::SegmentKey;
+
 /// Where the newest record of a key is. Its epoch is not here: the log's lineage tells it from the seq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot {
     /// The record's seq.
     pub(super) seq: u64,
     /// The segment that holds it.
-    pub(super) segment: u32,
+    pub(super) segment: SegmentKey,
     /// Where in the segment it begins.
     pub(super) offset: u32,
     /// Its length.
@@ -49,6 +51,21 @@ impl Index {
         Some(std::mem::replace(present, slot))
     }
 
+    /// The record of `slot.seq` has moved; returns where it was. `None`: it is not the key's newest any more, and
+    /// nothing changes.
+    pub(super) fn repoint(&mut self, key: &[u8], slot: Slot) -> Option<Slot> {
+        let present = self.slots.get_mut(key).filter(|present| present.seq == slot.seq)?;
+        debug_assert_eq!(present.live, slot.live, "a record stays what it is");
+        Some(std::mem::replace(present, slot))
+    }
+
+    /// Forgets a key whose newest record is the tombstone of `seq`.
+    pub(super) fn forget(&mut self, key: &[u8], seq: u64) {
+        if self.slots.get(key).is_some_and(|slot| slot.seq == seq && !slot.live) {
+            self.slots.remove(key);
+        }
+    }
+
     /// How many keys have a value.
     pub(super) fn live(&self) -> u64 {
         self.live
@@ -75,6 +92,26 @@ mod tests {
         assert_eq!(index.live(), 1);
         assert_eq!(index.get(b"a"), Some(slot(4, false)));
         assert_eq!(index.get(b"nothing"), None);
+    }
+
+    #[test]
+    fn only_the_newest_record_moves_or_is_forgotten() {
+        let mut index = Index::default();
+        index.note(b"a", slot(1, true));
+        index.note(b"b", slot(2, false));
+        let moved = Slot { segment: 9, ..slot(1, true) };
+        assert_eq!(index.repoint(b"a", moved), Some(slot(1, true)));
+        assert_eq!(index.get(b"a"), Some(moved));
+        index.note(b"a", slot(3, true));
+        assert_eq!(index.repoint(b"a", moved), None);
+        assert_eq!(index.repoint(b"nothing", moved), None);
+        assert_eq!(index.get(b"a"), Some(slot(3, true)));
+
+        index.forget(b"a", 3);
+        index.forget(b"b", 1);
+        assert_eq!((index.get(b"a"), index.get(b"b")), (Some(slot(3, true)), Some(slot(2, false))));
+        index.forget(b"b", 2);
+        assert_eq!((index.get(b"b"), index.live()), (None, 1));
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Incoming {
         let meta = Meta {
             generation: self.log.generation(),
             base: at,
+            // Whatever is not in it is absent as of its position: the sender may have dropped tombstones.
+            floor: at,
+            cleaned: 0,
             lineage,
             segments: self.log.synced(),
             ..present.clone()
@@ -65,7 +68,7 @@ impl Incoming {
             return bad(format!("as of {at}, {what}"));
         }
         match recovery::read_log(home, &meta, Tail::IsWhole) {
-            Ok((contents, _)) => Ok((meta, contents)),
+            Ok(read) => Ok((meta, read.contents)),
             Err(StorageError::Corrupt { what, .. }) => bad(what),
             Err(other) => Err(other),
         }

@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::cleanup::Swap;
+use super::error::StorageError;
 use super::index::Slot;
 use super::recovery::Contents;
 use super::segment::Piece;
@@ -52,6 +54,20 @@ pub enum Job {
         /// Which.
         id: SnapshotId,
     },
+    /// Something for cleanup, which the core never hears of.
+    Tidy(Tidy),
+}
+
+/// See [`Job::Tidy`].
+#[derive(Debug)]
+pub struct Tidy(pub(super) TidyJob);
+
+#[derive(Debug)]
+pub(super) enum TidyJob {
+    /// Close the last segment, so that a cleanup can take it too.
+    CloseSegment,
+    /// Put a new segment in the place of old ones.
+    Swap(Box<Swap>),
 }
 
 /// A job that is done, one for each job, in their order. For [`Store::apply`](super::Store::apply), which tells
@@ -71,8 +87,21 @@ pub(super) enum Outcome {
         id: SnapshotId,
         log: LogId,
         rollback: Option<Rollback>,
+        generation: u64,
         contents: Box<Contents>,
     },
+    /// Another segment was begun.
+    Closed {
+        generation: u64,
+        grown: Piece,
+    },
+    /// A cleanup's swap stands.
+    Swapped {
+        swap: Box<Swap>,
+        floor: Position,
+    },
+    /// It does not: the log has been replaced, or (with the error) there was no room.
+    NotSwapped(Option<StorageError>),
 }
 
 /// Entries that are durable.
@@ -85,12 +114,21 @@ pub(super) struct Appended {
     pub(super) opened: Vec<Position>,
     /// Keys and where their records are, in order.
     pub(super) slots: Vec<(Bytes, Slot)>,
-    /// The segments that grew or began, with their new lengths.
-    pub(super) grown: Vec<Piece>,
+    /// The segments that grew or began, with their new lengths, and how many of the records each took.
+    pub(super) grown: Vec<(Piece, u64)>,
     pub(super) records: u64,
 }
 
 impl Job {
+    /// Closes the last segment, if there is anything in it, so that a cleanup can take it too.
+    pub fn close_segment() -> Self {
+        Self::Tidy(Tidy(TidyJob::CloseSegment))
+    }
+
+    pub(super) fn swap(swap: Box<Swap>) -> Self {
+        Self::Tidy(Tidy(TidyJob::Swap(swap)))
+    }
+
     /// How many bytes of memory it holds, roughly.
     pub(super) fn weight(&self) -> usize {
         match self {

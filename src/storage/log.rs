@@ -8,7 +8,7 @@ use super::home::Home;
 use super::index::Slot;
 use super::meta::SyncedTo;
 use super::record::{self, Place};
-use super::segment::{self, HEADER_BYTES, Piece};
+use super::segment::{self, HEADER_BYTES, Name, Piece};
 use crate::replication::{Entry, Op};
 
 /// The buffer is written when it has grown to this, however large the batch.
@@ -63,14 +63,15 @@ impl Log {
         }
         let synced = small(self.synced);
         let piece = self.pieces.last_mut().expect("a log has a segment");
-        let place = Place { segment: piece.segment.number, offset: small(piece.bytes) };
+        let (name, offset) = (piece.segment.name, small(piece.bytes));
+        let place = Place { segment: name.number, offset };
         let bytes = record::encode(&mut self.buffer, entry, place, synced)?;
         piece.bytes += u64::from(bytes);
         if self.buffer.len() >= WRITE_BYTES {
             self.write()?;
         }
         let live = matches!(entry.op, Op::Put { .. });
-        Ok(Slot { seq: entry.at.seq, segment: place.segment, offset: place.offset, bytes, live })
+        Ok(Slot { seq: entry.at.seq, segment: name.key(), offset, bytes, live })
     }
 
     /// Writes the buffer to the file.
@@ -121,15 +122,39 @@ impl Log {
 
     /// Up to where the segment that is written to is durable.
     pub(super) fn synced_end(&self) -> SyncedTo {
-        SyncedTo { segment: self.active().segment.number, bytes: self.synced }
+        SyncedTo::new(self.active().segment.name, self.synced)
     }
 
     /// What is durable of each segment.
     pub(super) fn synced(&self) -> Vec<SyncedTo> {
-        let all = |piece: &Piece| SyncedTo { segment: piece.segment.number, bytes: piece.bytes };
+        let all = |piece: &Piece| SyncedTo::new(piece.segment.name, piece.bytes);
         let mut synced: Vec<_> = self.pieces.iter().map(all).collect();
         *synced.last_mut().expect("a log has a segment") = self.synced_end();
         synced
+    }
+
+    /// Begins the next segment, `first` being the next seq, unless the last one is empty.
+    pub(super) fn close_segment(&mut self, first: u64) -> Result<(), StorageError> {
+        if self.active().bytes > HEADER_BYTES { self.next_segment(first) } else { Ok(()) }
+    }
+
+    /// The segments as they would be with one, or none, in the place of consecutive closed ones. `None`: those are
+    /// not there.
+    pub(super) fn with_replaced(&self, old: &[Name], new: Option<&Piece>) -> Option<Vec<Piece>> {
+        let start = self.pieces.iter().position(|piece| Some(&piece.segment.name) == old.first())?;
+        let there = self.pieces[start..self.pieces.len() - 1].iter().map(|piece| piece.segment.name);
+        if !there.take(old.len()).eq(old.iter().copied()) {
+            return None;
+        }
+        let mut pieces = self.pieces.clone();
+        pieces.splice(start..start + old.len(), new.cloned());
+        Some(pieces)
+    }
+
+    /// Takes the segments of [`with_replaced`](Self::with_replaced) for its own.
+    pub(super) fn replace(&mut self, pieces: Vec<Piece>) {
+        debug_assert_eq!(pieces.last().map(|last| last.segment.name), Some(self.active().segment.name));
+        self.pieces = pieces;
     }
 
     /// Closes the last segment, synced whatever the durability mode (so that only the last one can be torn), and
@@ -137,7 +162,7 @@ impl Log {
     fn next_segment(&mut self, first: u64) -> Result<(), StorageError> {
         self.sync()?;
         let dir = self.home.log_dir(self.generation);
-        let number = self.active().segment.number + 1;
+        let number = self.active().segment.name.number + 1;
         let segment = segment::create(&*self.home.disk, &dir, self.generation, number, first)?;
         self.pieces.push(Piece { segment: Arc::new(segment), bytes: HEADER_BYTES });
         self.written = HEADER_BYTES;

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
 use super::home::{Home, META};
-use super::segment::FORMAT;
+use super::segment::{FORMAT, Name};
 use crate::replication::{Lineage, NodeId, Position, Promise};
 
 /// No meta file is longer. A terabyte of log needs a tenth of it.
@@ -31,11 +31,16 @@ pub(super) struct Meta {
     pub(super) generation: u64,
     /// The last promise saved.
     pub(super) promise: Promise,
-    /// Up to here the log came from elsewhere and may have gaps; from the next seq on it has none. `0@n0/0` for a
-    /// log that began here.
+    /// Up to here the log came from elsewhere or has been cleaned up, and may have gaps; from the next seq on it has
+    /// none. `0@n0/0` for a log that began here and is as it was written.
     pub(super) base: Position,
+    /// Up to here tombstones may have been dropped: whoever is not in the log is absent as of this.
+    pub(super) floor: Position,
     /// The lineage up to `base`. What comes after is in the log itself.
     pub(super) lineage: Lineage,
+    /// The highest number of a segment that cleanup has ever read in this log; 0 if none. A file of this or a lower
+    /// number that `segments` does not name has been replaced.
+    pub(super) cleaned: u32,
     /// The segments as of when this was written, and up to where each was synced. All but the last were closed.
     pub(super) segments: Vec<SyncedTo>,
 }
@@ -46,8 +51,28 @@ pub(super) struct Meta {
 pub(super) struct SyncedTo {
     /// The segment's number.
     pub(super) segment: u32,
+    /// Its revision; left out if it is as it was first written.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub(super) revision: u32,
     /// Bytes from its beginning.
     pub(super) bytes: u64,
+}
+
+impl SyncedTo {
+    /// So much of that segment.
+    pub(super) fn new(name: Name, bytes: u64) -> Self {
+        Self { segment: name.number, revision: name.revision, bytes }
+    }
+
+    /// Which segment.
+    pub(super) fn name(self) -> Name {
+        Name { number: self.segment, revision: self.revision }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_first(revision: &u32) -> bool {
+    *revision == 0
 }
 
 impl Meta {
@@ -66,13 +91,32 @@ impl Meta {
 
     /// Replaces the meta file, durably and atomically.
     pub(super) fn save(&self, home: &Home) -> Result<(), StorageError> {
+        self.prepare(home)?;
+        self.put_in_place(home)
+    }
+
+    /// The first half of [`save`](Self::save): if it fails, nothing has changed.
+    pub(super) fn prepare(&self, home: &Home) -> Result<(), StorageError> {
+        debug_assert_eq!(self.check(), Ok(()), "what is saved can be loaded");
         let bytes = self.to_bytes();
         if bytes.len() as u64 > META_BYTES_MAX {
             let (segments, epochs) = (self.segments.len(), self.lineage.spans().len());
             let what = format!("{segments} segments and {epochs} epochs are too many; use larger segments");
             return Err(StorageError::misuse(what));
         }
-        home.replace(META, &bytes)
+        home.write_part(META, &bytes)
+    }
+
+    /// The second half.
+    pub(super) fn put_in_place(&self, home: &Home) -> Result<(), StorageError> {
+        home.finish_part(&home.dir, META)
+    }
+
+    /// Whether a file of the log that `segments` does not name is none of its segments: cleanup has replaced it, or has
+    /// written it and not come to swap it in.
+    pub(super) fn has_replaced(&self, name: Name) -> bool {
+        let known = self.segments.binary_search_by_key(&name, |known| known.name()).is_ok();
+        !known && (name.revision > 0 || name.number <= self.cleaned)
     }
 
     /// What must hold whatever the checksum says, and before anything is saved that will be checked for it.
@@ -83,6 +127,9 @@ impl Meta {
         }
         if !self.lineage.contains(base, base.seq) || spans.last().is_some_and(|span| span.1 > base.seq) {
             return Err("the base is not the end of the lineage");
+        }
+        if !self.lineage.contains(self.floor, base.seq) {
+            return Err("the floor is not below the base");
         }
         if self.segments.is_empty() || !self.segments.windows(2).all(|w| w[0].segment < w[1].segment) {
             return Err("the segments do not ascend");
@@ -148,8 +195,17 @@ mod tests {
             promise: Promise { epoch: Epoch::new(5, NodeId(3)), learner: true },
             base: Position::new(epochs[1], 20),
             lineage: Lineage::from_spans(vec![(epochs[0], 1), (epochs[1], 11)]).unwrap(),
-            segments: vec![SyncedTo { segment: 1, bytes: 100 }, SyncedTo { segment: 2, bytes: 28 }],
+            floor: Position::new(epochs[0], 7),
+            cleaned: 1,
+            segments: vec![
+                SyncedTo { segment: 1, revision: 3, bytes: 100 },
+                SyncedTo::new(Name::first(2), 28),
+            ],
         }
+    }
+
+    fn epochs_of(meta: &Meta) -> Vec<Epoch> {
+        meta.lineage.spans().iter().map(|span| span.0).collect()
     }
 
     #[test]
@@ -162,7 +218,7 @@ mod tests {
         let disk = std::sync::Arc::new(super::super::MemoryDisk::new(0));
         let home = Home { disk, dir: "/".into() };
         meta().save(&home).unwrap();
-        let segments = (0..200_000).map(|segment| SyncedTo { segment, bytes: 100 }).collect();
+        let segments = (0..200_000).map(|segment| SyncedTo::new(Name::first(segment), 100)).collect();
         assert!(matches!(Meta { segments, ..meta() }.save(&home), Err(StorageError::Misuse { .. })));
         assert_eq!(Meta::load(&home).unwrap(), Some(meta()));
     }
@@ -201,7 +257,9 @@ mod tests {
         assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 5), ..meta() }));
         assert!(!sum(&Meta { lineage: Lineage::default(), ..meta() }));
         assert!(!sum(&Meta { segments: Vec::new(), ..meta() }));
-        let twice = vec![SyncedTo { segment: 2, bytes: 28 }; 2];
+        assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 21), ..meta() }), "above the base");
+        assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 7), ..meta() }), "off the lineage");
+        let twice = vec![SyncedTo::new(Name::first(2), 28); 2];
         assert!(!sum(&Meta { segments: twice, ..meta() }));
     }
 

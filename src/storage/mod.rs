@@ -7,8 +7,10 @@
 //! [`Store::apply`] *before* the core hears of it, so that what the core believes durable can be looked up.
 //!
 //! In the order in which an entry travels: `job` → `queue` → `thread` → `writer` → `log` → `record`, `segment` →
-//! `disk`; back through `store` and `index`. After a crash: `open` → `meta` → `recovery` → `tail`. A full resync
-//! leaves by `snapshot` and arrives by `install` and `rollback`. What faults do to a dead node's data is in `damage`.
+//! `disk`; back through `store`, `index` and `tally`. After a crash: `open` → `meta` → `recovery` → `hint`, `tail`. A
+//! full resync leaves by `snapshot` and arrives by `install` and `rollback`. Beside all that, on the `keeper`'s thread:
+//! hints of closed segments (`hinting`) and [`Cleanup`], whose module says what may be dropped, and why. What faults do
+//! to a dead node's data is in `damage`.
 //!
 //! # What holds
 //!
@@ -18,22 +20,28 @@
 //! * A promise is on disk before the jobs after it and after the jobs before it.
 //! * A full resync replaces the state at one instant, the renaming of the meta file; entries that it discards are
 //!   in `rollback/` before.
-//! * Where there is no room, the disk thread waits for it, keeps what it was given, and says so. Reads go on.
+//! * A cleanup changes nothing that a lookup can see, but for dropped tombstones, whose keys are absent as of the
+//!   floor. A crash at any of its steps leaves the segments as they were before a swap or as they are after it.
+//! * A hint tells only of what is durable, and counts only if it is right in every byte. With hints, a start does not
+//!   read values. So damage to a closed segment shows when a value of it is read, or copied, and not at the start.
+//! * Where there is no room, the disk thread waits for it, keeps what it was given, and says so. Reads go on. (A
+//!   cleanup or a hint for which there is no room is given up instead, without a trace.)
 //! * After a failed sync, or a write that failed for any other reason, nothing more is written. The next start reads
 //!   what is there.
-//!
-//! # What does not hold yet
-//!
-//! Segments are never rewritten: overwritten values and tombstones stay. Start-up reads the whole log.
 
+mod cleanup;
 mod damage;
 mod disk;
 mod dump;
 mod error;
+mod gate;
+mod hint;
+mod hinting;
 mod home;
 mod index;
 mod install;
 mod job;
+mod keeper;
 mod log;
 mod meta;
 mod open;
@@ -46,18 +54,24 @@ mod snapshot;
 mod store;
 mod synced;
 mod tail;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod writer;
 
+pub use self::cleanup::{
+    Cleaned, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, NothingToDo, Progress,
+};
 pub use self::damage::{Cut, cut_to_synced, tear_tail};
 pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};
 pub use self::dump::dump;
 pub use self::error::StorageError;
-pub use self::job::{Done, Job};
+pub use self::hinting::HintTask;
+pub use self::job::{Done, Job, Tidy};
+pub use self::keeper::{Keeper, KeeperNews, clean_at_once};
 pub use self::open::{Durability, Opened, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX, open};
 pub use self::snapshot::SnapshotReader;
-pub use self::store::Store;
+pub use self::store::{Served, Store, Usage};
 pub use self::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writer::{SyncedEnd, Writer};

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cleanup::Ground;
 use super::disk::{Disk, Patience, PatientDisk};
 use super::error::StorageError;
+use super::gate::Gate;
 use super::home::{Home, META, ROLLBACK};
 use super::log::Log;
 use super::meta::Meta;
 use super::recovery::{self, Tail};
-use super::segment::HEADER_BYTES;
+use super::segment::{HEADER_BYTES, Name};
 use super::store::Store;
 use super::synced::Mark;
-use super::writer::Writer;
+use super::writer::{Beside, Writer};
 use crate::replication::{Lineage, NodeId, Position, Promise, Recovered};
 
 /// When a segment is closed unless told otherwise.
@@ -42,12 +44,19 @@ pub struct Options {
     pub durability: Durability,
     /// A segment is closed when it has grown past this; at most [`SEGMENT_BYTES_MAX`].
     pub segment_bytes: u64,
+    /// What a store that is created has promised: in its very first meta file, so that no crash can come between.
+    pub first_promise: Promise,
 }
 
 impl Options {
     /// The defaults for a node.
     pub fn new(node: NodeId) -> Self {
-        Self { node, durability: Durability::default(), segment_bytes: SEGMENT_BYTES }
+        Self {
+            node,
+            durability: Durability::default(),
+            segment_bytes: SEGMENT_BYTES,
+            first_promise: Promise::default(),
+        }
     }
 }
 
@@ -64,6 +73,10 @@ pub struct Opened {
     pub keys: u64,
     /// Bytes of all segments.
     pub log_bytes: u64,
+    /// Closed segments whose hint was not there, so that they had to be read. It is written in the background.
+    pub hints_missing: usize,
+    /// Hints that did not count, with the reason: their segments were read, and they are written again.
+    pub hints_bad: Vec<(PathBuf, String)>,
 }
 
 /// Opens the store in `dir`, or creates one; takes the lock; cuts a torn tail; reads the log.
@@ -89,23 +102,29 @@ pub fn open(
     // The meta file may have been renamed by a process that was killed before it synced the directory.
     home.sync_dir(&home.dir)?;
     sweep(&home, &meta)?;
-    let (contents, torn) = recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
+    let recovery::Read { contents, torn, hints_missing, hints_bad } =
+        recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
 
     let lock = Arc::new(lock);
+    let gate = Gate::new(meta.generation);
+    let ground =
+        Ground { home: home.clone(), gate: gate.clone(), generation: meta.generation, _lock: lock.clone() };
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);
     let (last, lineage) = (contents.last, contents.lineage.clone());
     // Whether an empty directory is a wiped disk is for the node to know.
     let recovered = Recovered { last, lineage, promise, wiped: false };
     let mark = Mark::open(&home)?;
-    let writer = Writer::new(home, options, meta, &contents, mark, patience, lock.clone())?;
-    let store = Store::new(contents, lock);
+    let writer = Writer::new(home, options, meta, &contents, Beside { gate, mark, patience, lock })?;
+    let store = Store::new(contents, ground, options.segment_bytes);
     let opened = Opened {
         recovered,
         fresh,
         torn: torn.map(|torn| (torn.file, torn.offset, torn.bytes)),
         keys: store.keys(),
         log_bytes: store.log_bytes(),
+        hints_missing,
+        hints_bad,
     };
     Ok((store, writer, opened))
 }
@@ -120,8 +139,10 @@ fn create(home: &Home, options: &Options) -> Result<Meta, StorageError> {
     let meta = Meta {
         node: options.node,
         generation: 1,
-        promise: Promise::default(),
+        promise: options.first_promise,
         base: Position::ZERO,
+        floor: Position::ZERO,
+        cleaned: 0,
         lineage: Lineage::default(),
         segments: log.synced(),
     };
@@ -152,8 +173,29 @@ fn sweep(home: &Home, meta: &Meta) -> Result<(), StorageError> {
         }
     }
     home.remove_parts(&home.dir)?;
+    home.remove_parts(&home.log_dir(meta.generation))?;
+    sweep_log(home, meta)?;
     if home.list(&home.dir)?.iter().any(|name| name == ROLLBACK) {
         home.remove_parts(&home.dir.join(ROLLBACK))?;
+    }
+    Ok(())
+}
+
+/// Removes what cleanup has replaced, or written and not swapped, and hints of segments that are not there. A segment
+/// that nobody should have removed from the meta file stays, for recovery to complain of.
+fn sweep_log(home: &Home, meta: &Meta) -> Result<(), StorageError> {
+    let dir = home.log_dir(meta.generation);
+    let newest = meta.segments.last().map_or(0, |last| last.segment);
+    let is_gone = |name: Name| {
+        let known = meta.segments.iter().any(|known| known.name() == name);
+        meta.has_replaced(name) || (!known && name.number <= newest)
+    };
+    for file in home.list(&dir)? {
+        let log = Name::of_log(&file).is_some_and(|name| meta.has_replaced(name));
+        let hint = Name::of_hint(&file).is_some_and(is_gone);
+        if log || hint {
+            home.remove(&dir.join(file))?;
+        }
     }
     Ok(())
 }

@@ -106,6 +106,16 @@ pub(super) fn encode(
     Ok(bytes)
 }
 
+/// How long the record of an entry is.
+pub(super) fn bytes_of(entry: &Entry) -> u32 {
+    let (key, value) = match &entry.op {
+        Op::Noop => (0, 0),
+        Op::Put { key, value } => (key.len(), value.len()),
+        Op::Del { key } => (key.len(), 0),
+    };
+    u32::try_from(FIXED_BYTES + key + value).expect("bounded by the limits of key and value")
+}
+
 /// How long the record that begins with `prefix` is. Refuses impossible lengths, so that nobody allocates for them.
 pub(super) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
     let length = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
@@ -164,6 +174,17 @@ impl Record<'_> {
             Kind::Del => Op::Del { key: copy(self.key) },
         };
         Entry { at: self.at, op }
+    }
+}
+
+impl Kind {
+    /// What an entry does.
+    pub(super) fn of(op: &Op) -> Self {
+        match op {
+            Op::Noop => Self::Noop,
+            Op::Put { .. } => Self::Put,
+            Op::Del { .. } => Self::Del,
+        }
     }
 }
 
@@ -235,6 +256,7 @@ mod tests {
             let mut bytes = Vec::new();
             let written = encode(&mut bytes, &entry, PLACE, synced).unwrap();
             prop_assert_eq!(written as usize, bytes.len());
+            prop_assert_eq!(written, bytes_of(&entry));
             let fixed = bytes.first_chunk::<FIXED_BYTES>().unwrap();
             let outline = outline(fixed).unwrap();
             prop_assert_eq!(outline, Outline { bytes: bytes.len(), synced, at: entry.at });

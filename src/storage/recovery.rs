@@ -1,29 +1,43 @@
-//! Reading a log back: every record checked, in order, into an index. A torn tail is cut; anything else that is
-//! not as it was written is an error that names file and offset.
+//! Reading a log back into an index: of a closed segment its hint, if it has a good one, and otherwise every record.
+//! A torn tail is cut; anything else that is not as it was written is an error that names file and offset.
+//!
+//! Records that a hint tells of are checked when they are read, each with its checksum: a start does not read values.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StorageError;
+use super::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
 use super::meta::Meta;
-use super::record::{Flaw, Kind, Record};
-use super::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::record::{Flaw, Kind};
+use super::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
 use super::tail::{self, Verdict};
+use super::tally::{Held, Segments};
 use crate::replication::{Lineage, Position};
 
 /// A log as it was read.
 #[derive(Debug)]
 pub(super) struct Contents {
     pub(super) index: Index,
-    /// Its segments; the last is written to.
-    pub(super) pieces: Vec<Piece>,
+    pub(super) segments: Segments,
     /// Where it ends.
     pub(super) last: Position,
     pub(super) lineage: Lineage,
-    /// How many records it has.
-    pub(super) records: u64,
+    /// A key that it does not know is absent as of this.
+    pub(super) floor: Position,
+}
+
+/// A log, and what is to be said of it.
+#[derive(Debug)]
+pub(super) struct Read {
+    pub(super) contents: Contents,
+    pub(super) torn: Option<Torn>,
+    /// Closed segments without a hint.
+    pub(super) hints_missing: usize,
+    /// Hints that do not count, and why.
+    pub(super) hints_bad: Vec<(PathBuf, String)>,
 }
 
 /// Whether the end of the log may be torn.
@@ -46,73 +60,56 @@ pub(super) struct Torn {
 }
 
 /// Reads the log that `meta` names. What is returned is durable.
-pub(super) fn read_log(
-    home: &Home,
-    meta: &Meta,
-    tail: Tail,
-) -> Result<(Contents, Option<Torn>), StorageError> {
+pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, StorageError> {
     let dir = home.log_dir(meta.generation);
-    let numbers = segment_numbers(home, &dir, meta)?;
-    let mut reader = Reader {
-        home,
-        meta,
-        dir: &dir,
-        contents: Contents {
-            index: Index::default(),
-            pieces: Vec::with_capacity(numbers.len()),
-            last: Position::ZERO,
-            lineage: meta.lineage.clone(),
-            records: 0,
-        },
+    let names = segment_names(home, &dir, meta)?;
+    let contents = Contents {
+        index: Index::default(),
+        segments: Segments::default(),
+        last: Position::ZERO,
+        lineage: meta.lineage.clone(),
+        floor: meta.floor,
     };
-    let mut torn = None;
-    for (i, &number) in numbers.iter().enumerate() {
-        let cut_allowed = tail == Tail::MayBeTorn && i + 1 == numbers.len();
-        torn = reader.read_segment(number, cut_allowed)?;
+    let read = Read { contents, torn: None, hints_missing: 0, hints_bad: Vec::new() };
+    let mut reader = Reader { home, meta, dir: &dir, read };
+    for (i, &name) in names.iter().enumerate() {
+        let is_last = i + 1 == names.len();
+        reader.read_segment(name, is_last, tail == Tail::MayBeTorn && is_last)?;
     }
-    let mut contents = reader.contents;
-    contents.last = contents.last.max(meta.base);
+    let mut read = reader.read;
+    read.contents.last = read.contents.last.max(meta.base);
     if tail == Tail::MayBeTorn
-        && let Some(piece) = contents.pieces.last()
+        && let Some(held) = read.contents.segments.all().last()
     {
         // A process killed before its sync leaves bytes that only the system's cache holds; and what was cut just
         // now must stay cut.
-        let path = &piece.segment.path;
-        piece.segment.file.sync().map_err(|e| StorageError::io("sync", path, e))?;
+        let segment = &held.piece.segment;
+        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
         home.sync_dir(&dir)?;
     }
-    Ok((contents, torn))
+    Ok(read)
 }
 
-impl Contents {
-    /// The piece of segment `number`.
-    pub(super) fn piece(&self, number: u32) -> Option<&Piece> {
-        let at = self.pieces.binary_search_by_key(&number, |piece| piece.segment.number).ok()?;
-        Some(&self.pieces[at])
-    }
-}
-
-/// The numbers of the log's segments: those that the meta file names, and contiguous ones after them.
-fn segment_numbers(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<u32>, StorageError> {
-    let mut found: Vec<u32> = home.list(dir)?.iter().filter_map(|name| segment::number_of(name)).collect();
+/// The log's segments: those that the meta file names, and those with contiguous numbers after them.
+pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<Name>, StorageError> {
+    let mut found: Vec<Name> = home.list(dir)?.iter().filter_map(|file| Name::of_log(file)).collect();
+    found.retain(|name| !meta.has_replaced(*name));
     found.sort_unstable();
-    let missing = |number| {
-        let path = dir.join(segment::file_name(number));
-        Err(StorageError::corrupt(&path, 0, "the segment is missing"))
-    };
-    for (i, known) in meta.segments.iter().enumerate() {
+    let missing = |name: Name| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
+    for (i, known) in meta.segments.iter().map(|known| known.name()).enumerate() {
         match found.get(i) {
-            Some(&number) if number == known.segment => {}
-            Some(&number) if number < known.segment => {
-                let path = dir.join(segment::file_name(number));
+            Some(&name) if name == known => {}
+            Some(&name) if name < known => {
+                let path = dir.join(name.log());
                 return Err(StorageError::corrupt(&path, 0, "the meta file does not know this segment"));
             }
-            _ => return missing(known.segment),
+            _ => return missing(known),
         }
     }
     for pair in found[meta.segments.len() - 1..].windows(2) {
-        if pair[1] != pair[0] + 1 {
-            return missing(pair[0] + 1);
+        let next = Name::first(pair[0].number + 1);
+        if pair[1] != next {
+            return missing(next);
         }
     }
     Ok(found)
@@ -122,30 +119,32 @@ struct Reader<'a> {
     home: &'a Home,
     meta: &'a Meta,
     dir: &'a Path,
-    contents: Contents,
+    read: Read,
 }
 
 impl Reader<'_> {
-    fn read_segment(&mut self, number: u32, cut_allowed: bool) -> Result<Option<Torn>, StorageError> {
-        let path = self.dir.join(segment::file_name(number));
+    fn read_segment(&mut self, name: Name, is_last: bool, cut_allowed: bool) -> Result<(), StorageError> {
+        let path = self.dir.join(name.log());
         let file = self.home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
-        let first = self.contents.last.seq + 1;
-        let segment = Arc::new(Segment { number, first, path, file });
+        let first = self.read.contents.last.seq + 1;
+        let segment = Arc::new(Segment { name, first, path, file });
         let synced = self.check_length(&segment, bytes)?;
+        let mut piece = Piece { segment: segment.clone(), bytes };
+        if !is_last && self.read_hint(&piece)? {
+            return Ok(());
+        }
 
         // A segment's header is synced before anything else is written to it or known of it.
         match segment.check_header(self.meta.generation) {
             Err(StorageError::Corrupt { .. }) if cut_allowed && synced == 0 && bytes <= HEADER_BYTES => {
-                return self.restart_segment(&segment, bytes).map(Some);
+                return self.restart_segment(&segment, bytes);
             }
             checked => checked?,
         }
-        let mut piece = Piece { segment, bytes };
-        let bad = self.read_records(&piece)?;
-        let mut torn = None;
-        if let Some((offset, flaw)) = bad {
-            let last = self.contents.last.max(self.meta.base);
+        self.read.contents.segments.push(Held::new(piece.clone()));
+        if let Some((offset, flaw)) = self.read_records(&piece)? {
+            let last = self.read.contents.last.max(self.meta.base);
             let verdict = if cut_allowed {
                 tail::judge(&piece, offset, flaw, synced, last)?
             } else {
@@ -154,18 +153,58 @@ impl Reader<'_> {
             match verdict {
                 Verdict::Corrupt(what) => return Err(piece.segment.corrupt(offset, what)),
                 Verdict::Torn => {
-                    torn = Some(cut(&piece, offset)?);
+                    self.read.torn = Some(cut(&piece, offset)?);
                     piece.bytes = offset;
+                    self.read.contents.segments.grow(piece);
                 }
             }
         }
-        self.contents.pieces.push(piece);
-        Ok(torn)
+        Ok(())
+    }
+
+    /// Takes a closed segment's records in from its hint. `false`: there is none that counts.
+    fn read_hint(&mut self, piece: &Piece) -> Result<bool, StorageError> {
+        let path = self.dir.join(piece.segment.name.hint());
+        let bytes = match self.home.read(&path, hint::bytes_max(piece.bytes)) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => {
+                self.read.hints_missing += 1;
+                return Ok(false);
+            }
+            Err(StorageError::Corrupt { .. }) => return Ok(self.bad_hint(path, &hint::Flaw::Long)),
+            Err(error) => return Err(error),
+        };
+        let checked = Hint::check(&bytes.into(), self.meta.generation, piece.segment.name, piece.bytes);
+        let hint = match checked.and_then(|hint| self.check_hint(&hint).map(|()| hint)) {
+            Ok(hint) => hint,
+            Err(flaw) => return Ok(self.bad_hint(path, &flaw)),
+        };
+        let held = Held { records: hint.records(), hinted: true, ..Held::new(piece.clone()) };
+        self.read.contents.segments.push(held);
+        for hinted in hint.entries() {
+            self.take(hinted.at, hinted.kind, &hinted.key, hinted.slot);
+        }
+        Ok(true)
+    }
+
+    /// Whether a hint's records can follow what was read so far: before any of them is taken in.
+    fn check_hint(&self, hint: &Hint) -> Result<(), hint::Flaw> {
+        let mut last = self.read.contents.last;
+        for hinted in hint.entries() {
+            self.check_order(hinted.at, last).map_err(|_| hint::Flaw::Order(hinted.at))?;
+            last = hinted.at;
+        }
+        Ok(())
+    }
+
+    fn bad_hint(&mut self, path: PathBuf, flaw: &hint::Flaw) -> bool {
+        self.read.hints_bad.push((path, flaw.to_string()));
+        false
     }
 
     /// Checks a segment's length against what the meta file knows of it; returns up to where it was synced then.
     fn check_length(&self, segment: &Segment, bytes: u64) -> Result<u64, StorageError> {
-        let known = self.meta.segments.binary_search_by_key(&segment.number, |known| known.segment);
+        let known = self.meta.segments.binary_search_by_key(&segment.name, |known| known.name());
         let Ok(i) = known else { return Ok(0) };
         let synced = self.meta.segments[i].bytes;
         if bytes < synced {
@@ -187,15 +226,26 @@ impl Reader<'_> {
                 Step::End => return Ok(None),
                 Step::Bad(offset, flaw) => return Ok(Some((offset, flaw))),
                 Step::Record(offset, record) => {
-                    self.check_order(&record).map_err(|what| piece.segment.corrupt(offset.into(), what))?;
-                    self.take(piece.segment.number, offset, &record);
+                    let last = self.read.contents.last;
+                    self.check_order(record.at, last)
+                        .map_err(|what| piece.segment.corrupt(offset.into(), what))?;
+                    let slot = Slot {
+                        seq: record.at.seq,
+                        segment: piece.segment.name.key(),
+                        offset,
+                        bytes: record.bytes(),
+                        live: record.kind == Kind::Put,
+                    };
+                    self.take(record.at, record.kind, record.key, slot);
+                    self.read.contents.segments.count(1);
                 }
             }
         }
     }
 
-    fn check_order(&self, record: &Record<'_>) -> Result<(), String> {
-        let (at, last, base) = (record.at, self.contents.last, self.meta.base);
+    /// Whether the record of `at` can follow that of `last`.
+    fn check_order(&self, at: Position, last: Position) -> Result<(), String> {
+        let base = self.meta.base;
         let on_lineage = if at.seq <= base.seq {
             at.seq > last.seq && self.meta.lineage.epoch_of(at.seq) == at.epoch
         } else {
@@ -209,28 +259,28 @@ impl Reader<'_> {
         }
     }
 
-    fn take(&mut self, segment: u32, offset: u32, record: &Record<'_>) {
-        let contents = &mut self.contents;
-        if record.at.seq > self.meta.base.seq {
-            contents.lineage.extend(record.at);
+    fn take(&mut self, at: Position, kind: Kind, key: &[u8], slot: Slot) {
+        let contents = &mut self.read.contents;
+        if at.seq > self.meta.base.seq {
+            contents.lineage.extend(at);
         }
-        if record.kind != Kind::Noop {
-            let live = record.kind == Kind::Put;
-            let slot = Slot { seq: record.at.seq, segment, offset, bytes: record.bytes(), live };
-            contents.index.note(record.key, slot);
+        if kind != Kind::Noop {
+            let before = contents.index.note(key, slot);
+            contents.segments.moved(slot, before);
         }
-        contents.last = record.at;
-        contents.records += 1;
+        contents.last = at;
     }
 
     /// The power went while the segment was being created: writes its header again.
-    fn restart_segment(&mut self, segment: &Arc<Segment>, bytes: u64) -> Result<Torn, StorageError> {
+    fn restart_segment(&mut self, segment: &Arc<Segment>, bytes: u64) -> Result<(), StorageError> {
         let io = |op| move |e| StorageError::io(op, &segment.path, e);
         segment.file.truncate(0).map_err(io("truncate"))?;
-        let header = segment::header(self.meta.generation, segment.number);
+        let header = segment::header(self.meta.generation, segment.name.number);
         segment.file.write_at(&header, 0).map_err(io("write"))?;
-        self.contents.pieces.push(Piece { segment: segment.clone(), bytes: HEADER_BYTES });
-        Ok(Torn { file: segment.path.clone(), offset: 0, bytes })
+        let piece = Piece { segment: segment.clone(), bytes: HEADER_BYTES };
+        self.read.contents.segments.push(Held::new(piece));
+        self.read.torn = Some(Torn { file: segment.path.clone(), offset: 0, bytes });
+        Ok(())
     }
 }
 

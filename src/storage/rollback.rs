@@ -6,7 +6,14 @@
 //! {"epoch":"1@n1","seq":413,"op":"del","key_hex":"00ff"}
 //! ```
 //!
-//! A key or value that is not UTF-8 stands as hexadecimal digits in `key_hex` or `value_hex` instead.
+//! A key or value that is not UTF-8 stands as hexadecimal digits in `key_hex` or `value_hex` instead. If some of the
+//! entries had been dropped by cleanup, here or where the log came from, the last line says up to where:
+//!
+//! ```json
+//! {"epoch":"1@n1","seq":430,"op":"cleaned"}
+//! ```
+//!
+//! The last value of each key is there nevertheless: cleanup drops what was overwritten or deleted.
 
 use std::fmt::Write as _;
 
@@ -16,7 +23,7 @@ use super::error::StorageError;
 use super::home::{Home, ROLLBACK};
 use super::segment::Piece;
 use super::snapshot::SnapshotReader;
-use crate::replication::{Entry, Epoch, Op, Position, Rollback};
+use crate::replication::{Entry, Epoch, Lineage, Op, Position, Rollback};
 
 /// Lines are written when this much has come together.
 const WRITE_BYTES: usize = 1 << 20;
@@ -44,32 +51,56 @@ enum Field<'a> {
     ValueHex(String),
 }
 
-/// Writes the entries of a log with a seq above `after` to a new file, durably. `None`: there are none.
-pub(super) fn keep(home: &Home, pieces: &[Piece], after: u64) -> Result<Option<Rollback>, StorageError> {
+/// Writes the entries of a log with a seq above `after` to a new file, durably. The log ends at the seq `last` of its
+/// `lineage`. `None`: there are none.
+pub(super) fn keep(
+    home: &Home,
+    pieces: &[Piece],
+    after: u64,
+    last: u64,
+    lineage: &Lineage,
+) -> Result<Option<Rollback>, StorageError> {
+    if after >= last {
+        return Ok(None);
+    }
     let mut reader = SnapshotReader::from_seq(pieces, after + 1);
-    let first = loop {
+    let mut next = loop {
         match reader.take_next()? {
-            Some(entry) if entry.at.seq > after => break entry,
-            Some(_) => {}
-            None => return Ok(None),
+            Some(entry) if entry.at.seq <= after => {}
+            other => break other,
         }
     };
+    let position = |seq| Position::new(lineage.epoch_of(seq), seq);
     let dir = home.dir.join(ROLLBACK);
     home.ensure_dir(&dir)?;
-    let name = free_name(home, first.at)?;
+    let name = free_name(home, next.as_ref().map_or_else(|| position(after + 1), |first| first.at))?;
     let path = Home::part(&dir, &name);
     let file = home.disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
     let (mut buffer, mut written, mut entries) = (Vec::new(), 0, 0);
-    let mut next = Some(first);
-    while let Some(entry) = next {
-        write_line(&mut buffer, &entry);
-        entries += 1;
-        next = reader.take_next()?;
+    let (mut expected, mut missing) = (after + 1, None);
+    loop {
+        // What is not there between this entry and the one before, or the end of the log.
+        let at = next.as_ref().map_or(last + 1, |entry| entry.at.seq);
+        if at > expected {
+            missing = Some(position(at - 1));
+        }
+        expected = at + 1;
+        match &next {
+            Some(entry) => {
+                write_line(&mut buffer, entry);
+                entries += 1;
+            }
+            None => missing.iter().for_each(|at| write_cleaned(&mut buffer, *at)),
+        }
         if buffer.len() >= WRITE_BYTES || next.is_none() {
             file.write_at(&buffer, written).map_err(|e| StorageError::io("write", &path, e))?;
             written += buffer.len() as u64;
             buffer.clear();
         }
+        if next.is_none() {
+            break;
+        }
+        next = reader.take_next()?;
     }
     file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
     home.finish_part(&dir, &name)?;
@@ -100,8 +131,16 @@ fn write_line(buffer: &mut Vec<u8>, entry: &Entry) {
         Ok(text) => Field::Value(text),
         Err(_) => Field::ValueHex(hex(value)),
     });
-    let line = Line { epoch: entry.at.epoch, seq: entry.at.seq, op, key, value };
-    serde_json::to_writer(&mut *buffer, &line).expect("plain data becomes JSON, in memory");
+    push(buffer, &Line { epoch: entry.at.epoch, seq: entry.at.seq, op, key, value });
+}
+
+/// Up to `at`, entries are missing.
+fn write_cleaned(buffer: &mut Vec<u8>, at: Position) {
+    push(buffer, &Line { epoch: at.epoch, seq: at.seq, op: "cleaned", key: None, value: None });
+}
+
+fn push(buffer: &mut Vec<u8>, line: &Line<'_>) {
+    serde_json::to_writer(&mut *buffer, line).expect("plain data becomes JSON, in memory");
     buffer.push(b'\n');
 }
 

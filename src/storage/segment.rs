@@ -3,7 +3,10 @@
 //! ```text
 //! "KVLABLOG" | version u32 | generation u64 | number u32 | crc32 of these u32
 //! ```
+//!
+//! Cleanup writes a segment anew under the same number and the next *revision*; the meta file says which counts.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,14 +19,28 @@ pub(super) const FORMAT: u32 = 1;
 /// The header's length.
 pub(super) const HEADER_BYTES: u64 = 28;
 const MAGIC: &[u8; 8] = b"KVLABLOG";
+/// Set in a [`SegmentKey`] of an odd revision; numbers stay below it.
+const ODD_REVISION: u32 = 1 << 31;
 /// How much a scan reads at a time, unless one record needs more.
 const READ_BYTES: usize = 256 << 10;
+
+/// Which file of a log: no two files have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Name {
+    /// The log is its segments in the order of their numbers.
+    pub(super) number: u32,
+    /// How often cleanup has written a segment of this number anew.
+    pub(super) revision: u32,
+}
+
+/// How the index names a segment, in 32 bits: its number, and whether its revision is odd. Of one number, only a
+/// revision and the next are ever in use together, while the index moves from the one to the other.
+pub(super) type SegmentKey = u32;
 
 /// One open segment.
 #[derive(Debug)]
 pub(super) struct Segment {
-    /// Its number; the log is its segments in the order of their numbers.
-    pub(super) number: u32,
+    pub(super) name: Name,
     /// No record in it has a lower seq than this.
     pub(super) first: u64,
     pub(super) path: PathBuf,
@@ -60,18 +77,59 @@ pub(super) enum Step<'a> {
     Bad(u64, Flaw),
 }
 
-/// The name of a segment's file.
-pub(super) fn file_name(number: u32) -> String {
-    format!("{number:08}.log")
+impl Name {
+    /// A segment as it was first written.
+    pub(super) fn first(number: u32) -> Self {
+        Self { number, revision: 0 }
+    }
+
+    /// The name of its file.
+    pub(super) fn log(self) -> String {
+        format!("{self}.log")
+    }
+
+    /// The name of its hint's file.
+    pub(super) fn hint(self) -> String {
+        format!("{self}.hint")
+    }
+
+    /// The segment whose file is called so.
+    pub(super) fn of_log(file: &str) -> Option<Self> {
+        Self::parse(file.strip_suffix(".log")?).filter(|name| name.log() == file)
+    }
+
+    /// The segment whose hint is called so.
+    pub(super) fn of_hint(file: &str) -> Option<Self> {
+        Self::parse(file.strip_suffix(".hint")?).filter(|name| name.hint() == file)
+    }
+
+    /// How the index names it.
+    pub(super) fn key(self) -> SegmentKey {
+        if self.revision % 2 == 1 { self.number | ODD_REVISION } else { self.number }
+    }
+
+    /// The number in a key.
+    pub(super) fn number_in(key: SegmentKey) -> u32 {
+        key & !ODD_REVISION
+    }
+
+    fn parse(stem: &str) -> Option<Self> {
+        let (number, revision) = stem.split_once('-').unwrap_or((stem, "0"));
+        let number = number.parse().ok().filter(|number| *number < ODD_REVISION)?;
+        Some(Self { number, revision: revision.parse().ok()? })
+    }
 }
 
-/// The number in a segment's file name.
-pub(super) fn number_of(name: &str) -> Option<u32> {
-    let number = name.strip_suffix(".log")?.parse().ok()?;
-    (file_name(number) == name).then_some(number)
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            0 => write!(f, "{:08}", self.number),
+            revision => write!(f, "{:08}-{revision}", self.number),
+        }
+    }
 }
 
-/// Creates an empty segment in `dir`, durably.
+/// Creates an empty segment in `dir`, durably, to be written to.
 pub(super) fn create(
     disk: &dyn Disk,
     dir: &Path,
@@ -79,12 +137,13 @@ pub(super) fn create(
     number: u32,
     first: u64,
 ) -> Result<Segment, StorageError> {
-    let path = dir.join(file_name(number));
+    let name = Name::first(number);
+    let path = dir.join(name.log());
     let file = disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
     file.write_at(&header(generation, number), 0).map_err(|e| StorageError::io("write", &path, e))?;
     file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
     disk.sync_dir(dir).map_err(|e| StorageError::io("sync", dir, e))?;
-    Ok(Segment { number, first, path, file })
+    Ok(Segment { name, first, path, file })
 }
 
 /// The header of a segment.
@@ -118,7 +177,7 @@ impl Segment {
         if found != FORMAT {
             return Err(StorageError::Version { file: self.path.clone(), found, known: FORMAT });
         }
-        if bytes != header(generation, self.number) {
+        if bytes != header(generation, self.name.number) {
             return corrupt(12, "the segment belongs to another log, or to another place in it".to_owned());
         }
         Ok(())
@@ -157,7 +216,7 @@ impl Scan {
                 }
                 Some(Ok(bytes)) => bytes,
             };
-        let segment = self.piece.segment.number;
+        let segment = self.piece.segment.name.number;
         let offset =
             u32::try_from(at).map_err(|_| self.piece.segment.corrupt(at, "a segment cannot be this long"))?;
         self.buffer(bytes)?;
@@ -204,11 +263,28 @@ mod tests {
 
     #[test]
     fn names_and_numbers_agree() {
-        for number in [0, 1, 42, 99_999_999, 100_000_000, u32::MAX] {
-            assert_eq!(number_of(&file_name(number)), Some(number));
+        for number in [0, 1, 42, 99_999_999, 100_000_000, ODD_REVISION - 1] {
+            for revision in [0, 1, 2, u32::MAX] {
+                let name = Name { number, revision };
+                assert_eq!(Name::of_log(&name.log()), Some(name));
+                assert_eq!(Name::of_hint(&name.hint()), Some(name));
+                assert_eq!((Name::of_log(&name.hint()), Name::of_hint(&name.log())), (None, None));
+                assert_eq!(Name::number_in(name.key()), number);
+                assert_ne!(name.key(), Name { number, revision: revision ^ 1 }.key());
+            }
         }
-        for name in ["1.log", "00000001.hint", "+0000001.log", "00000001.log~", "log", "-0000001.log"] {
-            assert_eq!(number_of(name), None, "{name}");
+        for name in [
+            "1.log",
+            "+0000001.log",
+            "00000001.log~",
+            "log",
+            "-0000001.log",
+            "00000001-0.log",
+            "00000001-01.log",
+            "00000001-.log",
+            "2147483648.log",
+        ] {
+            assert_eq!(Name::of_log(name), None, "{name}");
         }
     }
 

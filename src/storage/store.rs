@@ -1,44 +1,98 @@
 //! The reading half: lookups in the durable state.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use super::disk::Lock;
+use super::cleanup::{
+    Answer, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, Ground, NothingToDo, Progress, Request,
+    Swap, Verdict, plan, policy_wants,
+};
 use super::error::StorageError;
+use super::hinting::HintTask;
 use super::index::Slot;
-use super::job::{Appended, Done, Outcome};
+use super::job::{Appended, Done, Job, Outcome};
 use super::record::{self, Place};
 use super::recovery::Contents;
 use super::segment::HEADER_BYTES;
 use super::snapshot::SnapshotReader;
+use super::tally::Held;
 use crate::replication::{Entry, Found, Input, LogId, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
 /// log, each with its checksum.
 ///
 /// * The index holds what is durable (in the sense of the durability mode) and nothing else.
-/// * It changes in [`apply`](Self::apply) only, so whoever looks between two calls sees one state.
+/// * It changes in [`apply`](Self::apply) only, so whoever looks between two calls sees one state. (A cleanup changes
+///   where things are, through [`serve`](Self::serve), and never what is there.)
 #[derive(Debug)]
 pub struct Store {
     contents: Contents,
     /// The log's name, once a job has named it.
     log: Option<LogId>,
-    _lock: Arc<Lock>,
+    ground: Ground,
+    segment_bytes: u64,
+    /// The cleanup under way.
+    cleaning: Option<Cleaning>,
+    /// For the cleanup that waits for its swap.
+    answer: Option<CleanupAnswer>,
+    /// A segment was closed on request.
+    closed: bool,
+}
+
+/// What the store knows of the cleanup under way.
+#[derive(Debug)]
+struct Cleaning {
+    /// Of the log that it was begun for.
+    generation: u64,
+    /// What is above this seq stays.
+    through: u64,
+    progress: Progress,
+}
+
+/// What is to be done about a cleanup's request.
+#[derive(Debug)]
+pub enum Served {
+    /// Give the cleanup this answer.
+    Answer(CleanupAnswer),
+    /// Have the writer carry this out; the answer is there when its outcome has been applied
+    /// ([`Store::take_answer`]).
+    Job(Job),
+}
+
+/// How the disk is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes of all segments.
+    pub log_bytes: u64,
+    /// Of these, bytes of records that hold a key's value. The rest is garbage: overwritten values, tombstones,
+    /// no-ops, and a few bytes of headers.
+    pub live_bytes: u64,
+    /// How many segments there are.
+    pub segments: u64,
+}
+
+impl Usage {
+    /// How much of the log is garbage, in percent.
+    pub fn garbage_percent(&self) -> u8 {
+        let garbage = u128::from(self.log_bytes.saturating_sub(self.live_bytes));
+        let percent = garbage * 100 / u128::from(self.log_bytes.max(1));
+        u8::try_from(percent).expect("a part of the whole")
+    }
 }
 
 impl Store {
-    pub(super) fn new(contents: Contents, lock: Arc<Lock>) -> Self {
-        Self { contents, log: None, _lock: lock }
+    pub(super) fn new(contents: Contents, ground: Ground, segment_bytes: u64) -> Self {
+        Self { contents, log: None, ground, segment_bytes, cleaning: None, answer: None, closed: false }
     }
 
     /// The durable state of a key. For a key that the store does not know, the version is the position up to which
-    /// it has dropped tombstones: so far it drops none, and that is `Position::ZERO`.
+    /// tombstones may have been dropped, here or where the state came from.
     ///
     /// # Errors
     /// If the disk cannot be read, or the record is not what was written.
     pub fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
-        let Some(slot) = self.contents.index.get(key) else { return Ok(Found::default()) };
+        let Some(slot) = self.contents.index.get(key) else {
+            return Ok(Found { value: None, version: self.contents.floor });
+        };
         let version = Position::new(self.contents.lineage.epoch_of(slot.seq), slot.seq);
         let value = if slot.live { Some(self.read_value(key, slot, version)?) } else { None };
         Ok(Found { value, version })
@@ -54,24 +108,38 @@ impl Store {
             Outcome::Saved(promise) => Some(Input::Saved { promise }),
             Outcome::ChunkStored(id) => Some(Input::ChunkStored { id }),
             Outcome::Appended(appended) => self.apply_appended(appended)?,
-            Outcome::Installed { id, log, rollback, contents } => {
+            Outcome::Installed { id, log, rollback, generation, contents } => {
                 self.contents = *contents;
                 self.log = Some(log);
+                self.ground.generation = generation;
                 Some(Input::Installed { id, log, rollback })
+            }
+            Outcome::Closed { generation, grown } => {
+                if generation == self.ground.generation {
+                    self.contents.segments.grow(grown);
+                }
+                self.closed = true;
+                None
+            }
+            Outcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
+            Outcome::NotSwapped(error) => {
+                self.answer = Some(CleanupAnswer(error.map_or(Answer::Stop, Answer::Full)));
+                None
             }
         })
     }
 
     /// A frozen view of the durable state as of now: its records, its position, and how many bytes will come
-    /// (counted by [`Entry::weight`]). Neither later writes nor a later full resync disturb it.
+    /// (counted by [`Entry::weight`]). Neither later writes, nor a later full resync, nor a cleanup disturb it.
     ///
     /// # Errors
     /// None so far; opening files may come.
     pub fn snapshot(&self) -> Result<(SnapshotReader, Position, u64), StorageError> {
         let per_record = Entry { at: Position::ZERO, op: Op::Noop }.weight() - record::FIXED_BYTES;
-        let headers = self.contents.pieces.len() as u64 * HEADER_BYTES;
-        let bytes = self.log_bytes() - headers + self.contents.records * per_record as u64;
-        Ok((SnapshotReader::new(self.contents.pieces.clone()), self.contents.last, bytes))
+        let segments = &self.contents.segments;
+        let headers = segments.all().len() as u64 * HEADER_BYTES;
+        let bytes = self.log_bytes() - headers + segments.records() * per_record as u64;
+        Ok((SnapshotReader::new(segments.pieces()), self.contents.last, bytes))
     }
 
     /// Where the durable log ends.
@@ -86,7 +154,139 @@ impl Store {
 
     /// Bytes of all segments.
     pub fn log_bytes(&self) -> u64 {
-        self.contents.pieces.iter().map(|piece| piece.bytes).sum()
+        self.contents.segments.bytes()
+    }
+
+    /// How the disk is used.
+    pub fn usage(&self) -> Usage {
+        let segments = self.contents.segments.all();
+        Usage {
+            log_bytes: self.log_bytes(),
+            live_bytes: self.contents.segments.live(),
+            segments: segments.len() as u64,
+        }
+    }
+
+    /// Hints that closed segments lack: each is told once.
+    pub fn take_hint_tasks(&mut self) -> Vec<HintTask> {
+        let ground = &self.ground;
+        let lacking = self.contents.segments.closed_mut().iter_mut().filter(|held| !held.hinted);
+        let task = |held: &mut Held| {
+            held.hinted = true;
+            HintTask::new(ground.clone(), held.piece.clone())
+        };
+        lacking.map(task).collect()
+    }
+
+    /// Whether the closed segments hold so much garbage up to the seq `through` that a cleanup should begin by itself.
+    pub fn wants_cleanup(&self, policy: CleanupPolicy, through: u64) -> bool {
+        let closed = self.contents.segments.closed();
+        self.cleaning.is_none() && policy_wants(closed, self.end_of_closed(), through, policy)
+    }
+
+    /// Begins a cleanup of the closed segments. `through` is the highest seq known to be committed: what is above it
+    /// stays. There is none beside it until [`end_cleanup`](Self::end_cleanup).
+    ///
+    /// # Errors
+    /// Why there is none to begin.
+    pub fn begin_cleanup(&mut self, through: u64) -> Result<Cleanup, NothingToDo> {
+        if self.cleaning.is_some() {
+            return Err(NothingToDo::UnderWay);
+        }
+        let closed = self.contents.segments.closed();
+        let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
+        let total = groups.iter().map(super::cleanup::Group::bytes).sum();
+        let progress = Progress { done: 0, total };
+        self.cleaning = Some(Cleaning { generation: self.ground.generation, through, progress });
+        Ok(Cleanup { ground: self.ground.clone(), groups, progress })
+    }
+
+    /// How far the cleanup under way is, if there is one.
+    pub fn cleanup_progress(&self) -> Option<Progress> {
+        self.cleaning.as_ref().map(|cleaning| cleaning.progress)
+    }
+
+    /// The cleanup under way has ended, however it did.
+    pub fn end_cleanup(&mut self) {
+        self.cleaning = None;
+        self.answer = None;
+    }
+
+    /// Does what the cleanup under way asks for.
+    ///
+    /// # Errors
+    /// If the index does not know a record of the log: a bug, and final.
+    pub fn serve(&mut self, request: CleanupRequest) -> Result<Served, StorageError> {
+        let Some(cleaning) = self.cleaning.as_mut().filter(|c| c.generation == self.ground.generation) else {
+            return Ok(Served::Answer(CleanupAnswer(Answer::Stop)));
+        };
+        let answer = match request.0 {
+            Request::Judge { records, progress } => {
+                cleaning.progress = progress;
+                let through = cleaning.through;
+                let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
+                Answer::Verdicts(judged.collect::<Result<_, _>>()?)
+            }
+            Request::Swap(swap) => return Ok(Served::Job(Job::swap(swap))),
+            Request::Move { moved, forgotten } => {
+                for (key, slot) in moved {
+                    if let Some(before) = self.contents.index.repoint(&key, slot) {
+                        self.contents.segments.moved(slot, Some(before));
+                    }
+                }
+                for (key, seq) in forgotten {
+                    self.contents.index.forget(&key, seq);
+                }
+                Answer::Go
+            }
+            Request::Moved => {
+                self.contents.segments.forget_replaced();
+                Answer::Go
+            }
+        };
+        Ok(Served::Answer(CleanupAnswer(answer)))
+    }
+
+    /// What a cleanup has waited for, once its outcome has been applied.
+    pub fn take_answer(&mut self) -> Option<CleanupAnswer> {
+        self.answer.take()
+    }
+
+    /// Whether a segment was closed by [`Job::close_segment`] since this was last asked.
+    pub fn take_closed(&mut self) -> bool {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// The last seq of all closed segments.
+    fn end_of_closed(&self) -> u64 {
+        let active = self.contents.segments.all().last();
+        active.map_or(0, |active| active.piece.segment.first.saturating_sub(1))
+    }
+
+    /// What is to become of a record of a closed segment.
+    fn judge(&self, at: Position, key: Option<&Bytes>, through: u64) -> Result<Verdict, StorageError> {
+        if at.seq > through {
+            return Ok(Verdict::Keep);
+        }
+        let Some(key) = key else { return Ok(Verdict::Drop) };
+        match self.contents.index.get(key) {
+            Some(slot) if slot.seq > at.seq => Ok(Verdict::Drop),
+            Some(slot) if slot.seq == at.seq && slot.live => Ok(Verdict::Keep),
+            Some(slot) if slot.seq == at.seq => Ok(Verdict::DropTombstone),
+            _ => Err(StorageError::misuse(format!("the index does not know record {at} of the log"))),
+        }
+    }
+
+    fn apply_swapped(&mut self, swap: Swap, floor: Position) -> Result<Option<Input>, StorageError> {
+        if !self.contents.segments.replace(&swap.old, swap.new) {
+            return Err(StorageError::misuse(format!(
+                "segments {:?} are not there to be replaced",
+                swap.old
+            )));
+        }
+        self.contents.floor = floor;
+        self.answer = Some(CleanupAnswer(Answer::Go));
+        Ok(None)
     }
 
     fn apply_appended(&mut self, appended: Appended) -> Result<Option<Input>, StorageError> {
@@ -101,26 +301,24 @@ impl Store {
         for position in appended.opened {
             contents.lineage.extend(position);
         }
-        for (key, slot) in appended.slots {
-            contents.index.note(&key, slot);
+        for (piece, records) in appended.grown {
+            contents.segments.grow(piece);
+            contents.segments.count(records);
         }
-        for grown in appended.grown {
-            match contents.pieces.last_mut() {
-                Some(last) if last.segment.number == grown.segment.number => *last = grown,
-                _ => contents.pieces.push(grown),
-            }
+        for (key, slot) in appended.slots {
+            let before = contents.index.note(&key, slot);
+            contents.segments.moved(slot, before);
         }
         contents.last = appended.last;
-        contents.records += appended.records;
         Ok(Some(Input::Persisted { log: appended.log, through: appended.last.seq }))
     }
 
     /// Reads a value, and checks that it is the one meant.
     fn read_value(&self, key: &[u8], slot: Slot, version: Position) -> Result<Bytes, StorageError> {
-        let piece = self.contents.piece(slot.segment).expect("the index points into the log");
+        let piece = self.contents.segments.piece(slot.segment).expect("the index points into the log");
         let mut bytes = vec![0; slot.bytes as usize];
         let read = piece.segment.read_at(&mut bytes, slot.offset.into())?;
-        let place = Place { segment: slot.segment, offset: slot.offset };
+        let place = Place { segment: piece.segment.name.number, offset: slot.offset };
         let record = record::decode(&bytes[..read], place)
             .map_err(|flaw| piece.segment.corrupt(slot.offset.into(), flaw.to_string()))?;
         if record.at != version || record.key != key {

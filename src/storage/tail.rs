@@ -127,7 +127,7 @@ impl Search<'_> {
         let Ok(offset) = u32::try_from(at) else { return Ok(false) };
         let mut bytes = vec![0; outline.bytes];
         let read = self.piece.segment.read_at(&mut bytes, at)?;
-        let place = Place { segment: self.piece.segment.number, offset };
+        let place = Place { segment: self.piece.segment.name.number, offset };
         Ok(record::decode(&bytes[..read], place).is_ok())
     }
 

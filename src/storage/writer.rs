@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::cleanup::Swap;
 use super::disk::{Lock, Patience};
 use super::error::StorageError;
-use super::home::{Home, log_name};
+use super::gate::Gate;
+use super::home::{Home, META, ignore_missing, log_name};
 use super::install::Incoming;
-use super::job::{Appended, Done, Job, Outcome};
+use super::job::{Appended, Done, Job, Outcome, Tidy, TidyJob};
 use super::log::Log;
-use super::meta::Meta;
+use super::meta::{Meta, SyncedTo};
 use super::open::{Durability, Options};
 use super::recovery::Contents;
 use super::rollback;
-use super::segment;
+use super::segment::Name;
 use super::synced::Mark;
 use crate::replication::{Entry, Lineage, LogId, Position, SnapshotId};
 
@@ -43,7 +45,17 @@ pub struct Writer {
     /// Whether, and on which thread, it waits for room.
     patience: Arc<Patience>,
     failed: Option<String>,
+    gate: Gate,
     _lock: Arc<Lock>,
+}
+
+/// What a writer shares with others, or leaves for them.
+#[derive(Debug)]
+pub(super) struct Beside {
+    pub(super) gate: Gate,
+    pub(super) mark: Mark,
+    pub(super) patience: Arc<Patience>,
+    pub(super) lock: Arc<Lock>,
 }
 
 /// Up to where the log is durable whatever happens to the power.
@@ -62,7 +74,7 @@ pub struct SyncedEnd {
 impl SyncedEnd {
     /// The last segment's file, relative to the data directory.
     pub fn file(&self) -> PathBuf {
-        PathBuf::from(log_name(self.generation)).join(segment::file_name(self.segment))
+        PathBuf::from(log_name(self.generation)).join(Name::first(self.segment).log())
     }
 }
 
@@ -72,11 +84,10 @@ impl Writer {
         options: Options,
         meta: Meta,
         contents: &Contents,
-        mark: Mark,
-        patience: Arc<Patience>,
-        lock: Arc<Lock>,
+        beside: Beside,
     ) -> Result<Self, StorageError> {
-        let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.pieces.clone());
+        let Beside { gate, mark, patience, lock } = beside;
+        let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.segments.pieces());
         let mut writer = Self {
             next_generation: meta.generation + 1,
             home,
@@ -91,6 +102,7 @@ impl Writer {
             mark,
             patience,
             failed: None,
+            gate,
             _lock: lock,
         };
         writer.mark_synced()?;
@@ -210,6 +222,12 @@ impl Writer {
                     incoming.discard(&self.home)?;
                 }
             }
+            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
+                self.log.close_segment(self.last.seq + 1)?;
+                let (generation, grown) = (self.log.generation(), self.log.active().clone());
+                return Ok(Outcome::Closed { generation, grown });
+            }
+            Job::Tidy(Tidy(TidyJob::Swap(swap))) => return self.swap(swap),
         }
         Ok(Outcome::Quiet)
     }
@@ -218,6 +236,7 @@ impl Writer {
         let segments_before = self.log.pieces().len();
         let mut slots = Vec::with_capacity(entries.len());
         let mut opened = Vec::new();
+        let mut counts = vec![0];
         for entry in entries {
             if entry.at.seq != self.last.seq + 1 || entry.at.epoch < self.last.epoch {
                 let what = format!("entry {} cannot be appended after {}", entry.at, self.last);
@@ -228,6 +247,8 @@ impl Writer {
             if self.log.pieces().len() > segments {
                 self.synced_last = self.last; // the segment before was synced when it was closed
             }
+            counts.resize(self.log.pieces().len() - segments_before + 1, 0);
+            *counts.last_mut().expect("there is one for the last segment") += 1;
             if entry.at.epoch != self.last.epoch {
                 self.lineage.extend(entry.at);
                 opened.push(entry.at);
@@ -235,7 +256,7 @@ impl Writer {
             slots.extend(entry.op.key().map(|key| (key.clone(), slot)));
             self.last = entry.at;
         }
-        let grown = self.log.pieces()[segments_before - 1..].to_vec();
+        let grown = self.log.pieces()[segments_before - 1..].iter().cloned().zip(counts).collect();
         Ok(Appended { log, last: self.last, opened, slots, grown, records: entries.len() as u64 })
     }
 
@@ -254,18 +275,61 @@ impl Writer {
         let (meta, contents) = incoming.finish(&self.home, &self.meta, at, lineage)?;
         // The core has found the fork by the same rule; whoever is more careful is right.
         let shared = self.lineage.fork_point(self.last.seq, &contents.lineage, at.seq);
-        let rollback = rollback::keep(&self.home, self.log.pieces(), fork.seq.min(shared.seq))?;
+        let after = fork.seq.min(shared.seq);
+        let rollback = rollback::keep(&self.home, self.log.pieces(), after, self.last.seq, &self.lineage)?;
         meta.save(&self.home)?;
 
         let old = std::mem::replace(&mut self.meta, meta).generation;
         let (generation, segment_bytes) = (self.meta.generation, self.options.segment_bytes);
-        self.log = Log::resume(&self.home, generation, segment_bytes, contents.pieces.clone());
+        self.log = Log::resume(&self.home, generation, segment_bytes, contents.segments.pieces());
         self.log_id = Some(log);
         self.last = contents.last;
         self.synced_last = contents.last;
         self.lineage = contents.lineage.clone();
+        // From here on nobody puts anything into the old directory any more.
+        self.gate.change(generation);
         self.home.remove_log(old)?;
-        Ok(Outcome::Installed { id, log, rollback, contents: Box::new(contents) })
+        Ok(Outcome::Installed { id, log, rollback, generation, contents: Box::new(contents) })
+    }
+
+    /// A cleanup's new segment takes the place of the old ones, the base and the floor rise: one new meta file.
+    fn swap(&mut self, swap: Box<Swap>) -> Result<Outcome, StorageError> {
+        if swap.generation != self.log.generation() {
+            return Ok(Outcome::NotSwapped(None));
+        }
+        // What supersedes the dropped records must not be lost where they are gone.
+        self.sync_log()?;
+        let new = swap.new.as_ref().map(|held| &held.piece);
+        let Some(pieces) = self.log.with_replaced(&swap.old, new) else {
+            let what = format!("segments {:?} are not there to be replaced", swap.old);
+            return Err(StorageError::misuse(what));
+        };
+        let position = |seq| Position::new(self.lineage.epoch_of(seq), seq);
+        let base = self.meta.base.max(position(swap.base));
+        let spans = self.lineage.spans().iter().copied().filter(|&(_, first)| first <= base.seq).collect();
+        let segments = pieces.iter().map(|piece| SyncedTo::new(piece.segment.name, piece.bytes)).collect();
+        let meta = Meta {
+            base,
+            floor: self.meta.floor.max(position(swap.floor)),
+            lineage: Lineage::from_spans(spans).expect("the beginning of a lineage is one"),
+            cleaned: swap.old.iter().map(|old| old.number).fold(self.meta.cleaned, u32::max),
+            segments,
+            ..self.meta.clone()
+        };
+        // A cleanup makes room: it does not wait for it.
+        match self.patience.clone().at_once(|| meta.prepare(&self.home)) {
+            Ok(()) => {}
+            Err(full @ StorageError::Full { .. }) => {
+                ignore_missing(self.home.remove(&Home::part(&self.home.dir, META)))?;
+                return Ok(Outcome::NotSwapped(Some(full)));
+            }
+            Err(error) => return Err(error),
+        }
+        meta.put_in_place(&self.home)?;
+        self.log.replace(pieces);
+        let floor = meta.floor;
+        self.meta = meta;
+        Ok(Outcome::Swapped { swap, floor })
     }
 
     /// What must have happened to appended entries before they count.

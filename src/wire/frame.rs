@@ -210,7 +210,7 @@ mod tests {
     use crate::replication::{
         Command, Epoch, Failure, Found, MemberVote, NodeId, Op, Position, ReadLevel, Reply, Vote, WriteLevel,
     };
-    use crate::wire::{ClientFrame, NodeFrame, Request, Response};
+    use crate::wire::{CleanupReply, ClientFrame, NodeFrame, Request, Response};
 
     const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
@@ -228,6 +228,7 @@ mod tests {
             ("quorum PUT hello=world as request 300", ask(300, Request::Do(put))),
             ("eventual GET hello as request 7", ask(7, Request::Do(get))),
             ("watch every 100 ms as request 1", ask(1, Request::Watch { interval_ms: 100 })),
+            ("cleanup as request 2", ask(2, Request::Cleanup)),
         ]
     }
 
@@ -241,6 +242,7 @@ mod tests {
         let value = Reply::Value { found, epoch: at.epoch, votes: Vec::new() };
         let refused = Reply::Failed(Failure::ReadOnly { primary: Some(NodeId(1)) });
         let address = || Some("127.0.0.1:7001".to_owned());
+        let begun = CleanupReply::Begun { bytes_total: 67_108_864 };
         let answer =
             |id, reply, primary| NodeFrame::Response { id, response: Response::Reply { reply, primary } };
         let members = vec![(NodeId(1), address()), (NodeId(2), None)];
@@ -249,6 +251,7 @@ mod tests {
             ("written", answer(300, Reply::Written { at, votes }, None)),
             ("value", answer(7, value, None)),
             ("read-only", answer(300, refused, address())),
+            ("cleanup begun", NodeFrame::Response { id: 2, response: Response::Cleanup(begun) }),
         ]
     }
 

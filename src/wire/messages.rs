@@ -48,6 +48,9 @@ pub enum Request {
     },
     /// Who the members are, where they are and what part they have, as this node knows it.
     Topology,
+    /// Have the node drop from its disk what nobody needs. Answered when that begins; its progress and its end are
+    /// in the status.
+    Cleanup,
 }
 
 /// From a node to a client.
@@ -90,6 +93,8 @@ pub enum Response {
     Report(String),
     /// To `Topology`.
     Topology(Topology),
+    /// To `Cleanup`.
+    Cleanup(CleanupReply),
 }
 
 /// The cluster as one node knows it. Two nodes may know different things, each with its reasons.
@@ -121,6 +126,23 @@ pub struct TopologyMember {
     pub connected: bool,
     /// Milliseconds since anything was heard from it; `None` if nothing ever was, and of itself.
     pub heard_ms: Option<u64>,
+}
+
+/// What a node says when it is asked for a cleanup.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CleanupReply {
+    /// It has begun.
+    Begun {
+        /// Bytes of segments that it will go through.
+        bytes_total: u64,
+    },
+    /// There is nothing that it could drop.
+    Nothing,
+    /// It has not.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// From member to member. One direction only: replies travel on the other member's own connection.

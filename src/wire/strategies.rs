@@ -7,7 +7,9 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::messages::{ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember};
+use super::messages::{
+    CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
+};
 use crate::replication::{
     Ballot, Command, Entry, Epoch, Failure, Found, Lineage, MemberVote, Message, NodeId, Op, Position,
     ReadLevel, Reply, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
@@ -19,6 +21,7 @@ pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
         1 => Just(Request::Status),
         1 => Just(Request::Topology),
         1 => any::<u32>().prop_map(|interval_ms| Request::Watch { interval_ms }),
+        1 => Just(Request::Cleanup),
     ];
     prop_oneof![
         1 => (any::<u16>(), option::of(".{0,40}"))
@@ -33,6 +36,9 @@ pub(super) fn node_frame() -> impl Strategy<Value = NodeFrame> {
         4 => (reply(), option::of(".{0,20}")).prop_map(|(reply, primary)| Response::Reply { reply, primary }),
         1 => ".{0,200}".prop_map(Response::Report),
         1 => topology().prop_map(Response::Topology),
+        1 => any::<u64>().prop_map(|bytes_total| Response::Cleanup(CleanupReply::Begun { bytes_total })),
+        1 => Just(Response::Cleanup(CleanupReply::Nothing)),
+        1 => ".{0,40}".prop_map(|reason| Response::Cleanup(CleanupReply::Refused { reason })),
     ];
     prop_oneof![
         1 => (any::<u16>(), node(), members)

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kvlab::replication::{Command as Ask, Failure, NodeId, Op, ReadLevel, Reply, Role, Status, WriteLevel};
-use kvlab::wire::Request;
+use kvlab::wire::{CleanupReply, NodeFrame, Request, Response};
 use rustix::process::Signal;
 
 use crate::line::Line;
@@ -182,6 +182,24 @@ fn a_killed_primary_is_replaced_and_comes_back_as_a_replica() {
     assert_eq!(trio.client(1).status().replication.role, Role::Replica);
 }
 
+/// It must not forget that it has forgotten, however soon it dies.
+#[test]
+fn a_wiped_member_killed_as_soon_as_it_has_a_store_is_a_learner_still() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let command = || {
+        let mut command = kvlab();
+        command.args(["node", "--id", "n1", "--members", "n1,n2", "--link", "n2=127.0.0.1:1", "--data"]);
+        command.arg(dir.path()).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut child = command().spawn().expect("spawned");
+    until("its store", || dir.path().join("meta").exists().then_some(()));
+    child.kill().expect("killed");
+    child.wait().expect("dead");
+    let node = Node::start(command());
+    assert_eq!(node.client().status().replication.role, Role::Learner);
+}
+
 #[test]
 fn a_wiped_member_is_a_learner_until_it_has_caught_up() {
     let mut trio = Trio::start();
@@ -212,6 +230,52 @@ fn a_wiped_member_is_a_learner_until_it_has_caught_up() {
     assert_eq!(trio.client(3).get_patiently("k", ReadLevel::Eventual).value, Some(bytes("v")));
 }
 
+/// The state has gaps then, and no tombstones: what was deleted must stay deleted.
+#[test]
+fn the_state_of_a_primary_that_has_cleaned_up_reaches_a_replica_that_is_far_behind() {
+    let mut trio = Trio::start();
+    trio.client(1).put_patiently("gone", "v", WriteLevel::Quorum);
+    trio.converges_on(1);
+    trio.take(3).kill();
+    trio.take(1).stop();
+    trio.start_node(1, &["--backlog-bytes", "1024"]);
+    let mut client = trio.client(1);
+    client.put_patiently("stays", "v", WriteLevel::Quorum);
+    let op = Op::Del { key: bytes("gone") };
+    let del = Ask::Write { op, level: WriteLevel::Quorum, timeout: Duration::from_secs(5) };
+    assert!(matches!(client.ask(del).0, Reply::Written { .. }));
+    for i in 0..50 {
+        client.put_patiently("often", &format!("{i:0500}"), WriteLevel::Quorum);
+    }
+    client.send(Request::Cleanup);
+    assert!(matches!(
+        client.hear(),
+        Some(NodeFrame::Response { response: Response::Cleanup(CleanupReply::Begun { .. }), .. })
+    ));
+    let cleaned =
+        until("the end of the cleanup", || Some(client.status()).filter(|status| status.disk.cleanups == 1));
+    assert!(cleaned.log_bytes < 2000, "{cleaned:?}");
+
+    trio.start_node(3, &[]);
+    trio.converges_on(1);
+    trio.node(1).logs("full-resync-sent");
+    for _ in 0..2 {
+        let mut client = trio.client(3);
+        assert_eq!(client.get_patiently("gone", ReadLevel::Eventual).value, None);
+        assert_eq!(
+            client.get_patiently("often", ReadLevel::Eventual).value,
+            Some(bytes(&format!("{:0500}", 49)))
+        );
+        for n in 1..=3 {
+            let found = trio.client(n).get_patiently("gone", ReadLevel::Quorum);
+            assert_eq!(found.value, None, "at n{n}");
+        }
+        trio.take(3).kill();
+        trio.start_node(3, &[]);
+        trio.converges_on(1);
+    }
+}
+
 #[test]
 fn a_stopping_primary_says_of_a_write_that_waits_that_it_is_unknown() {
     let mut trio = Trio::start();
@@ -228,10 +292,7 @@ fn a_stopping_primary_says_of_a_write_that_waits_that_it_is_unknown() {
     let mut primary = trio.take(1);
     primary.signal(Signal::TERM);
     let answer = client.hear();
-    let Some(kvlab::wire::NodeFrame::Response {
-        response: kvlab::wire::Response::Reply { reply, .. }, ..
-    }) = answer
-    else {
+    let Some(NodeFrame::Response { response: Response::Reply { reply, .. }, .. }) = answer else {
         panic!("expected an answer, not {answer:?}");
     };
     match reply {

@@ -1,5 +1,6 @@
 //! `kvlab node` from outside: real processes, real sockets, real disk, and a client that is nothing but frames.
 
+mod cleanup;
 mod cluster;
 mod disk;
 mod failover;

@@ -17,6 +17,8 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         stale_lag: None,
         durability: None,
         backlog_bytes: None,
+        segment_bytes: None,
+        cleanup_bytes: None,
     }
 }
 

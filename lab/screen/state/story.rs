@@ -237,6 +237,7 @@ pub fn deed(action: &Action) -> String {
         Action::Promote { node, force: false } => format!("promote {node} by vote"),
         Action::Promote { node, force: true } => format!("promote {node} by force"),
         Action::Follow { node, primary } => format!("{node} is to follow {primary}"),
+        Action::Cleanup { node } => format!("clean up the disk of {node}"),
         Action::Put { node, key, .. } => format!("write {key} at {node}"),
         Action::Get { node, key, .. } => format!("read {key} at {node}"),
         Action::Del { node, key, .. } => format!("remove {key} at {node}"),

@@ -70,7 +70,6 @@ impl Patience {
 
     /// Does something without waiting for room: for work that is better left undone than waited for, because it is
     /// what makes room.
-    #[cfg_attr(not(test), expect(dead_code, reason = "nothing on the disk thread makes room yet"))]
     pub(in crate::storage) fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
         let waiter = self.lock().waiter.take();
         let done = work();

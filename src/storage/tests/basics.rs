@@ -88,6 +88,33 @@ fn a_promise_outlives_the_process_and_an_epoch_in_the_log_counts_as_promised() {
 }
 
 #[test]
+fn a_new_store_has_its_first_promise_from_its_first_moment() {
+    let learner = Promise { learner: true, ..Promise::default() };
+    for operations in 0.. {
+        let disk = MemoryDisk::new(operations);
+        let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+        disk.fail_power_after(operations);
+        let options = Options { first_promise: learner, ..Options::new(NODE) };
+        let opened = Rig::open_with(&shared, Path::new("/d"), options).is_ok();
+        disk.crash(Loss::Torn);
+        // Whether the store was there already or is created now, there is none without the promise.
+        let rig = Rig::open_with(&shared, Path::new("/d"), options).unwrap();
+        assert_eq!(rig.opened.recovered.promise, learner);
+        assert!(!rig.opened.fresh || !opened);
+        if opened {
+            // And a promise that is there is not given again.
+            let rig = rig.reopen();
+            assert_eq!(rig.opened.recovered.promise, learner);
+            let without = Options { first_promise: Promise::default(), ..options };
+            drop(rig);
+            let rig = Rig::open_with(&shared, Path::new("/d"), without).unwrap();
+            assert_eq!(rig.opened.recovered.promise, learner);
+            break;
+        }
+    }
+}
+
+#[test]
 fn the_log_goes_on_in_further_segments() {
     each_disk(|disk, dir| {
         let options = Options { segment_bytes: 200, ..Options::new(NODE) };
@@ -297,7 +324,7 @@ fn the_dump_shows_every_record() {
         assert_eq!(
             lines,
             [
-                "meta: node n1 generation 1 promised 3@n1 base 0@n0/0",
+                "meta: node n1 generation 1 promised 3@n1 base 0@n0/0 floor 0@n0/0",
                 "segment 1: 187 bytes",
                 "  28 +34 3@n1/1 noop",
                 "  62 +86 3@n1/2 put \"k\\n\" = \"01234567890123456789012345678901\"… (50 bytes)",

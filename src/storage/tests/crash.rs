@@ -46,7 +46,7 @@ impl History {
                     self.states.push(state);
                 }
             }
-            Job::Append { .. } | Job::InstallAbort { .. } => {}
+            Job::Append { .. } | Job::InstallAbort { .. } | Job::Tidy(_) => {}
             Job::Save { promise } => self.states.push(State { promise: *promise, ..state }),
             Job::InstallBegin { .. } => self.incoming.clear(),
             Job::InstallChunk { entries, .. } => self.incoming.extend_from_slice(entries),

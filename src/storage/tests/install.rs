@@ -61,7 +61,7 @@ fn the_new_state_stands_and_the_old_entries_are_kept() {
             assert_eq!(rig.log(), new_log());
             assert_eq!(rig.store.last(), at(3, 4));
             assert_eq!(rig.get("a"), value("shared", at(1, 2)));
-            assert_eq!(rig.get("b"), Found::default());
+            assert_eq!(rig.get("b"), Found { value: None, version: at(3, 4) }, "absent as of the state");
             assert_eq!(rig.get("c"), value("new", at(3, 4)));
             assert_eq!(rig.store.keys(), 2);
             rig = rig.reopen();
@@ -106,7 +106,7 @@ fn only_appends_that_name_the_new_log_count_afterwards() {
         let rig = rig.reopen();
         assert_eq!(rig.log()[..4], new_log());
         assert_eq!(rig.log()[4..], [put(3, 5, "d", "goes on")]);
-        assert_eq!(rig.get("z"), Found::default());
+        assert_eq!(rig.get("z"), Found { value: None, version: at(3, 4) });
     });
 }
 

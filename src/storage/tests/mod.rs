@@ -1,10 +1,13 @@
 //! The store from outside: what is promised in `mod.rs`, on both disks.
 
 mod basics;
+mod cleanup;
+mod cleanup_crash;
 mod crash;
 mod damage;
 mod failures;
 mod full;
+mod hints;
 mod install;
 mod tearing;
 
@@ -87,6 +90,24 @@ impl Rig {
         assert_eq!(bytes, entries.iter().map(|entry| entry.weight() as u64).sum::<u64>());
         assert!(entries.last().is_none_or(|entry| entry.at <= at));
         entries
+    }
+
+    /// Writes the hints that closed segments lack, as the keeper does.
+    fn write_hints(&mut self) -> usize {
+        let tasks = self.store.take_hint_tasks();
+        tasks.iter().for_each(|task| task.run(&|| true).unwrap());
+        tasks.len()
+    }
+
+    /// A whole cleanup; what it has done.
+    fn clean(&mut self, through: u64) -> Option<Cleaned> {
+        clean_at_once(&mut self.store, &mut self.writer, through, |_, _| Ok(())).unwrap()
+    }
+
+    /// Names in the log's directory.
+    fn files(&self) -> Vec<String> {
+        let file = self.last_segment();
+        self.disk.list(file.parent().unwrap()).unwrap()
     }
 
     /// The last segment's file.

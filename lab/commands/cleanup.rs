@@ -1,0 +1,122 @@
+//! `kvlab cleanup`: has nodes drop from their disks what nobody needs, and says what that freed.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use kvlab::node::{DiskStatus, LastCleanup};
+use kvlab::replication::NodeId;
+use kvlab::wire::{CleanupReply, Request, Response};
+
+use super::exit::{Ended, Exit};
+use super::{output, reach, status};
+use crate::cli::CleanupArgs;
+use crate::screen::words;
+
+/// How long a node may take to begin, or say why not.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How often a node is asked how far it is.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A node that gets no further for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Progress is told in steps of so many percent.
+const STEP_PERCENT: u64 = 10;
+
+/// Why a node has not cleaned up.
+enum Trouble {
+    /// It did not begin, or gave up.
+    Not(String),
+    /// It began, and nobody knows how it ended.
+    Unknown(String),
+}
+
+pub async fn run(args: CleanupArgs) -> Result<Exit, Ended> {
+    let cluster = reach::cluster(&args.cluster).await?;
+    let nodes: Vec<(NodeId, String)> = match args.node {
+        Some(node) => {
+            let node = cluster.node(Some(node))?;
+            vec![(node, cluster.members[&node].clone())]
+        }
+        None => cluster.members.iter().map(|(node, address)| (*node, address.clone())).collect(),
+    };
+    let outcomes = join_all(nodes.iter().map(|(node, address)| async move {
+        let outcome = clean(*node, address, !args.no_wait).await;
+        match &outcome {
+            Ok(said) => output::print(format!("{node}: {said}\n")),
+            Err(Trouble::Not(why) | Trouble::Unknown(why)) => output::tell(format_args!("{node}: {why}")),
+        }
+        outcome
+    }));
+    let mut exit = Exit::Done;
+    for outcome in outcomes.await {
+        match outcome {
+            Ok(_) => {}
+            Err(Trouble::Not(_)) if exit == Exit::Unknown => {}
+            Err(Trouble::Not(_)) => exit = Exit::Refused,
+            Err(Trouble::Unknown(_)) => exit = Exit::Unknown,
+        }
+    }
+    Ok(exit)
+}
+
+/// Asks one node, and waits for the end unless it is not wanted.
+async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Trouble> {
+    let before = status::ask(address).await.map_err(Trouble::Not)?.disk;
+    let connection = reach::connect(address).await.map_err(Trouble::Not)?;
+    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
+    let answer = tokio::time::timeout(ANSWER_WITHIN, connection.request(Request::Cleanup)).await;
+    let answer = answer
+        .map_err(|_| Trouble::Unknown(format!("no answer within {} s", ANSWER_WITHIN.as_secs())))?
+        .map_err(|lost| Trouble::Unknown(lost.to_string()))?;
+    match answer {
+        Response::Cleanup(CleanupReply::Begun { bytes_total }) if !wait => {
+            Ok(format!("cleanup of {} has begun", words::bytes(bytes_total)))
+        }
+        Response::Cleanup(CleanupReply::Begun { .. }) => wait_for_end(node, address, &before).await,
+        Response::Cleanup(CleanupReply::Nothing) => Ok("there is nothing to clean up".to_owned()),
+        Response::Cleanup(CleanupReply::Refused { reason }) => Err(Trouble::Not(reason)),
+        Response::Reply { .. } | Response::Report(_) | Response::Topology(_) => {
+            Err(Trouble::Unknown("an answer that makes no sense here".to_owned()))
+        }
+    }
+}
+
+/// Looks until one more cleanup has ended than `before`.
+#[expect(clippy::disallowed_methods, reason = "looks again and again, with a deadline")]
+async fn wait_for_end(node: NodeId, address: &str, before: &DiskStatus) -> Result<String, Trouble> {
+    let mut told = 0;
+    let mut done_before = None;
+    let mut moved_at = Instant::now();
+    loop {
+        let disk = status::ask(address).await.map_err(Trouble::Unknown)?.disk;
+        if disk.cleanups > before.cleanups
+            && let Some(last) = disk.last_cleanup
+        {
+            return said(&last);
+        }
+        if let Some((done, total)) = disk.cleanup {
+            let percent = done * 100 / total.max(1);
+            if percent >= told + STEP_PERCENT {
+                told = percent;
+                output::tell(format_args!("{node}: {percent}% of {}", words::bytes(total)));
+            }
+        }
+        if disk.cleanup != done_before {
+            (done_before, moved_at) = (disk.cleanup, Instant::now());
+        }
+        if moved_at.elapsed() > PATIENCE {
+            return Err(Trouble::Unknown(format!("no progress for {} s", PATIENCE.as_secs())));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn said(last: &LastCleanup) -> Result<String, Trouble> {
+    match &last.given_up {
+        Some(why) => Err(Trouble::Not(format!("given up: {why}"))),
+        None => {
+            let freed = last.before.saturating_sub(last.after);
+            let (freed, before) = (words::bytes(freed), words::bytes(last.before));
+            Ok(format!("freed {freed} of {before} in {} ms", last.took_ms))
+        }
+    }
+}
