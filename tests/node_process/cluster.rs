@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) args: Vec<String>,
     /// Links that pass through a line: from, to.
     pub(crate) lines: BTreeMap<(u8, u8), Line>,
-    /// Address space of each process, in KiB, as `ulimit -v` takes it.
+    /// What each process may allocate, in KiB, as `ulimit -d` takes it: heap, stacks, everything that is private and writable.
     pub(crate) memory_kib: Option<u64>,
 }
 
@@ -84,7 +84,7 @@ impl Trio {
             None => kvlab(),
             Some(kib) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -v {kib} && exec \"$@\""), "sh"]);
+                shell.args(["-c", &format!("ulimit -d {kib} && exec \"$@\""), "sh"]);
                 shell.arg(kvlab().get_program());
                 shell
             }

@@ -162,7 +162,7 @@ fn larger_than_memory(mib: usize, memory_mib: u64, line_mib_per_s: u64) {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_state_larger_than_memory_is_resynced_in_chunks_between_heartbeats() {
-    larger_than_memory(192, 96, 64);
+    larger_than_memory(192, 64, 64);
 }
 
 /// The same at full size. `cargo test --release --test node_process -- --ignored big`
