@@ -10,7 +10,7 @@ use kvlab::wire::Request;
 use rustix::process::Signal;
 
 use crate::line::Line;
-use crate::support::{Client, Node, bytes, free_port, kvlab, read, until, write};
+use crate::support::{Client, Node, PATIENCE, bytes, free_port, kvlab, read, until, until_after, write};
 
 /// Three members that find each other; any of them may be missing.
 pub(crate) struct Trio {
@@ -128,7 +128,12 @@ impl Trio {
 
     /// Until everyone that runs follows `primary` and ends where it ends.
     pub(crate) fn converges_on(&self, primary: u8) {
-        until("convergence", || {
+        self.converges_after(PATIENCE, primary);
+    }
+
+    /// The same, with other patience.
+    pub(crate) fn converges_after(&self, patience: Duration, primary: u8) {
+        until_after(patience, "convergence", || {
             let running = (1..=3).filter(|n| self.nodes[usize::from(*n) - 1].is_some());
             let statuses: Vec<_> = running.map(|n| self.status(n)).collect();
             let last = self.status(primary).last;
