@@ -42,6 +42,9 @@ const REQUESTS_QUEUED_MAX: usize = 1024;
 const MESSAGES_QUEUED_MAX: usize = 256;
 /// Inputs of each kind taken before timers and the disk get their turn.
 const BURST_MAX: usize = 256;
+/// A draining node ends when nothing waits and nobody has asked anything for this long: what had been sent before
+/// anybody could know is told that it was not begun, instead of being left in doubt.
+const DRAIN_QUIET: Duration = Duration::from_millis(20);
 /// How long clients get to read their last answers when the node stops.
 const FAREWELL: Duration = Duration::from_millis(300);
 
@@ -106,6 +109,8 @@ struct Node {
     drain_timeout: Duration,
     /// When a draining node stops waiting for answers.
     drain_until: Option<Time>,
+    /// When a draining node was last asked something, or began to drain.
+    asked_at: Time,
 }
 
 struct Tasks {
@@ -190,6 +195,7 @@ impl Node {
         }
         let inbox = Inbox { keeper: keeper_in, disk: disk_in, peers: peers_in, clients: clients_in, stop };
         let drain_timeout = limits.drain_timeout;
+        let (drain_until, asked_at) = (None, Time::ZERO);
         let mut peer_addrs = options.links.clone();
         peer_addrs.insert(options.id, line.peer.clone());
         let node = Self {
@@ -202,7 +208,8 @@ impl Node {
             tasks,
             peer_addrs,
             drain_timeout,
-            drain_until: None,
+            drain_until,
+            asked_at,
         };
         Ok((node, inbox, line))
     }
@@ -264,7 +271,9 @@ impl Node {
     fn next_deadline(&self) -> Time {
         let core = self.driver.deadline();
         let watchers = self.hub.watchers.next_due();
-        [watchers, self.drain_until].into_iter().flatten().fold(core, Time::min)
+        let quiet = self.drain_until.map(|_| self.asked_at + DRAIN_QUIET);
+        let quiet = quiet.filter(|_| self.hub.routes.len() == 0);
+        [watchers, self.drain_until, quiet].into_iter().flatten().fold(core, Time::min)
     }
 
     /// The core's tick and the watchers' statuses, if they are due.
@@ -324,6 +333,7 @@ impl Node {
         let now = self.clock.now();
         match ask {
             Ask::Do(..) if self.drain_until.is_some() => {
+                self.asked_at = now;
                 conn.answer(id, failed(Failure::Stopping));
             }
             Ask::Do(command, held) => {
@@ -388,9 +398,11 @@ impl Node {
         let until = *self.drain_until.get_or_insert_with(|| {
             info!(waiting = self.hub.routes.len(), "draining");
             self.tasks.listeners.drain(..1).for_each(|clients| clients.abort());
+            self.asked_at = now;
             now + self.drain_timeout
         });
-        self.hub.routes.len() == 0 || now >= until
+        let quiet = now.saturating_sub(self.asked_at) >= DRAIN_QUIET;
+        (self.hub.routes.len() == 0 && quiet) || now >= until
     }
 
     /// Answers what waits, says goodbye and flushes the disk.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::config::UNREACHABLE_AFTER;
 use super::core::Core;
 use super::event::Event;
 use super::io::{Effect, LogId, Rollback};
@@ -179,7 +180,17 @@ impl Core {
         }
     }
 
-    /// Gives up a state of which nothing more comes.
+    /// Nobody was heard for a while: that the state has got nowhere meanwhile is no reason to give it up.
+    pub(super) fn excuse_install(&mut self) {
+        let (now, age) = (self.now, self.heartbeat_age());
+        if let Some(install) =
+            self.install.as_mut().filter(|_| age.is_some_and(|age| age >= UNREACHABLE_AFTER))
+        {
+            install.moved_at = now;
+        }
+    }
+
+    /// Gives up a state of which nothing more comes, though its primary is heard.
     pub(super) fn abandon_stuck_install(&mut self) {
         let now = self.now;
         if self.install.as_ref().is_some_and(|i| now.saturating_sub(i.moved_at) >= GIVE_UP_AFTER) {

@@ -1,9 +1,14 @@
 //! What a primary knows of each other member, and how it is brought up to date.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use super::config::UNREACHABLE_AFTER;
 use super::message::SnapshotId;
 use super::types::{Entry, Position, Time};
+
+/// How long a member counts as just come back. Its question may be lost, and come again after an acknowledgement.
+const BACK_FOR: Duration = Duration::from_secs(1);
 
 /// One member, as its primary sees it.
 #[derive(Debug, Default)]
@@ -12,6 +17,9 @@ pub(super) struct Progress {
     pub(super) acked: u64,
     /// When it last acknowledged anything in this epoch.
     pub(super) acked_at: Option<Time>,
+    /// When it acknowledged something again after a silence. What it asks for right after that, it asks for because
+    /// of the silence.
+    pub(super) back_at: Option<Time>,
     /// Its disk was wiped; its acknowledgements pace the stream and count for nothing.
     pub(super) learner: bool,
     /// It has refused this epoch, and has not acknowledged anything since.
@@ -62,6 +70,9 @@ impl Progress {
     /// Takes an acknowledgement; returns the one before.
     pub(super) fn acknowledge(&mut self, durable: u64, now: Time) -> u64 {
         self.refuses = false;
+        if self.acked_at.is_some_and(|at| now.saturating_sub(at) > UNREACHABLE_AFTER) {
+            self.back_at = Some(now);
+        }
         self.acked_at = Some(now);
         let before = self.acked;
         self.acked = self.acked.max(durable);
@@ -71,6 +82,12 @@ impl Progress {
             }
         }
         before
+    }
+
+    /// Whether it has been silent, until now or until a moment ago.
+    pub(super) fn is_back(&self, now: Time) -> bool {
+        let silent = self.acked_at.is_none_or(|at| now.saturating_sub(at) > UNREACHABLE_AFTER);
+        silent || self.back_at.is_some_and(|at| now.saturating_sub(at) <= BACK_FOR)
     }
 
     /// The highest seq sent; 0 if it has not said where it is.

@@ -97,6 +97,7 @@ impl Core {
         if !self.hears_primary(from, epoch) {
             return;
         }
+        self.excuse_install();
         self.note_heartbeat(last);
         self.learn_commit(commit);
         let installing = self.install.is_some();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::config::UNREACHABLE_AFTER;
 use super::core::{Core, RoleState};
 use super::event::{Event, ResyncReason};
 use super::io::Effect;
@@ -57,12 +56,14 @@ impl Core {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let (epoch, opening) = (primary.epoch, primary.opening);
         let Some(peer) = primary.peers.get_mut(&to) else { return };
-        let silent = peer.acked_at.is_none_or(|at| now.saturating_sub(at) > UNREACHABLE_AFTER);
+        let is_back = peer.is_back(now);
         peer.stream = Stream::Entries(EntryStream::after(last.seq));
         // An epoch's opening no-op is not worth telling.
         let opening_only = last.seq + 1 == end && end == opening;
-        if silent && last.seq < end && !opening_only {
-            self.resyncs.partial += 1;
+        if is_back && last.seq < end && !opening_only {
+            peer.back_at = None;
+            // The first entries of an empty log bring nobody back.
+            self.resyncs.partial += u64::from(last != Position::ZERO);
             self.tell(Event::PartialResync { node: to, from: last, entries: end - last.seq });
         }
         if last.seq == end {
@@ -86,6 +87,7 @@ impl Core {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         peer.stream = Stream::Snapshot(SnapshotStream::new(id, now));
+        peer.back_at = None;
         self.resyncs.full += 1;
         self.tell(Event::FullResyncStarted { node: to, from, reason });
         self.emit(Effect::SnapshotOpen { id });
@@ -112,8 +114,12 @@ impl Core {
 
     pub(super) fn on_snapshot_ack(&mut self, from: NodeId, epoch: Epoch, id: SnapshotId, index: u64) {
         let (now, current) = (self.now, epoch == self.promise.epoch);
-        let Some((to, snapshot)) = self.snapshot(id).filter(|_| current) else { return };
-        if to != from || snapshot.reading || snapshot.delivered {
+        if !current || self.snapshot(id).is_none_or(|(to, _)| to != from) {
+            return;
+        }
+        self.heard_of_snapshot(from);
+        let Some((to, snapshot)) = self.snapshot(id) else { return };
+        if snapshot.reading || snapshot.delivered {
             return;
         }
         let (under_way, last) = snapshot.chunk.as_ref().map_or((0, false), |&(index, _, done)| (index, done));
@@ -130,6 +136,15 @@ impl Core {
         let at = snapshot.opened.map_or(Position::ZERO, |(at, _)| at);
         self.emit(Effect::SnapshotClose { id });
         self.tell(Event::FullResyncSent { node: to, at });
+    }
+
+    /// A member that acknowledges parts of a full resync is not silent: what it asks for afterwards belongs to that.
+    fn heard_of_snapshot(&mut self, from: NodeId) {
+        let now = self.now;
+        let RoleState::Primary(primary) = &mut self.role else { return };
+        if let Some(peer) = primary.peers.get_mut(&from) {
+            peer.acked_at = Some(now);
+        }
     }
 
     /// Sends the part under way again, if it has been under way for long.

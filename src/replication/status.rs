@@ -61,7 +61,8 @@ pub struct Status {
 /// How often replicas came back, and at what price. Counted since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resyncs {
-    /// As a primary: replicas brought up to date from the backlog after a silence.
+    /// As a primary: replicas brought up to date from the backlog after a silence. An empty log's first entries do
+    /// not count.
     pub partial: u64,
     /// As a primary: full resyncs begun.
     pub full: u64,

@@ -11,7 +11,7 @@ use kvlab::wire::{CleanupReply, NodeFrame, Request, Response};
 use rustix::process::Signal;
 
 use crate::line::Line;
-use crate::support::{Client, Node, bytes, free_port, kvlab, read, until, write};
+use crate::support::{Client, Node, PATIENCE, bytes, free_port, kvlab, read, until, until_after, write};
 
 /// Three members that find each other; any of them may be missing.
 pub(crate) struct Trio {
@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(crate) args: Vec<String>,
     /// Links that pass through a line: from, to.
     pub(crate) lines: BTreeMap<(u8, u8), Line>,
-    /// Address space of each process, in KiB, as `ulimit -v` takes it.
+    /// What each process may allocate, in KiB, as `ulimit -d` takes it: heap, stacks, everything that is private and writable.
     pub(crate) memory_kib: Option<u64>,
 }
 
@@ -85,7 +85,7 @@ impl Trio {
             None => kvlab(),
             Some(kib) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", &format!("ulimit -v {kib} && exec \"$@\""), "sh"]);
+                shell.args(["-c", &format!("ulimit -d {kib} && exec \"$@\""), "sh"]);
                 shell.arg(kvlab().get_program());
                 shell
             }
@@ -129,7 +129,12 @@ impl Trio {
 
     /// Until everyone that runs follows `primary` and ends where it ends.
     pub(crate) fn converges_on(&self, primary: u8) {
-        until("convergence", || {
+        self.converges_after(PATIENCE, primary);
+    }
+
+    /// The same, with other patience.
+    pub(crate) fn converges_after(&self, patience: Duration, primary: u8) {
+        until_after(patience, "convergence", || {
             let running = (1..=3).filter(|n| self.nodes[usize::from(*n) - 1].is_some());
             let statuses: Vec<_> = running.map(|n| self.status(n)).collect();
             let last = self.status(primary).last;

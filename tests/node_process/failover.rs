@@ -67,6 +67,16 @@ impl Writer {
         until(what, || (self.written.load(Ordering::Relaxed) >= goal).then_some(()));
     }
 
+    /// Until one more is reported failed.
+    fn fails(&self, what: &str) {
+        let failed = || {
+            let outcomes = self.outcomes.lock().expect("outcomes");
+            outcomes.values().filter(|outcome| **outcome == Outcome::Failed).count()
+        };
+        let goal = failed() + 1;
+        until(what, || (failed() >= goal).then_some(()));
+    }
+
     fn stop(mut self) -> BTreeMap<String, Outcome> {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("running").join().expect("the writer");
@@ -81,6 +91,8 @@ fn with_client<T>(addr: &str, work: impl AsyncFnOnce(&mut Client) -> T) -> T {
         let options = ClientOptions {
             request_timeout: Duration::from_millis(600),
             connect_timeout: Duration::from_millis(300),
+            // While nobody leads, it soon says that nothing has happened.
+            deadline: Duration::from_millis(500),
             ..ClientOptions::new(BTreeMap::new())
         };
         let mut client = Client::discover(addr, options).await.expect("a node");
@@ -98,6 +110,7 @@ fn a_client_that_knows_one_address_works_on_through_every_failover() {
     writer.goes_on("writes at n1, found through n3");
 
     trio.take(1).kill();
+    writer.fails("writes that fail while nobody leads");
     let mut primary = trio.promote(&[2, 3]);
     writer.goes_on("writes at another, after n1 was killed");
     trio.start_node(1, &[]);

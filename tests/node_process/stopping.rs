@@ -11,7 +11,7 @@ use crate::support::{Client, bytes, until, write};
 
 /// Connections, and what each of them asks without waiting.
 const CLIENTS: usize = 8;
-const EACH: usize = 150;
+const EACH: usize = 300;
 
 /// What became of each key, as its client was told.
 #[derive(Debug, Default)]
@@ -25,29 +25,32 @@ struct Told {
 fn take_answers(client: &mut Client, mut asked: BTreeMap<u64, String>, told: &mut Told) {
     loop {
         match client.hear() {
-            Some(NodeFrame::Response { id, response: Response::Reply { reply, .. } }) => {
-                let key = asked.remove(&id).expect("asked once, answered once");
-                match reply {
-                    Reply::Written { .. } => told.written.push(key),
-                    Reply::Failed(Failure::Stopping) => told.not_begun.push(key),
-                    Reply::Failed(Failure::WriteTimeout { .. } | Failure::Deposed { .. }) => {
-                        told.unknown.push(key);
-                    }
-                    other => panic!("unexpected {other:?}"),
-                }
-            }
             Some(NodeFrame::Goodbye { reason }) => assert_eq!(reason, "the node is stopping"),
-            Some(other) => panic!("unexpected {other:?}"),
             None => break,
+            answer => take_answer(answer, &mut asked, told),
         }
     }
     told.unknown.extend(asked.into_values());
+}
+
+fn take_answer(answer: Option<NodeFrame>, asked: &mut BTreeMap<u64, String>, told: &mut Told) {
+    let Some(NodeFrame::Response { id, response: Response::Reply { reply, .. } }) = answer else {
+        panic!("expected an answer, not {answer:?}");
+    };
+    let key = asked.remove(&id).expect("asked once, answered once");
+    match reply {
+        Reply::Written { .. } => told.written.push(key),
+        Reply::Failed(Failure::Stopping) => told.not_begun.push(key),
+        Reply::Failed(Failure::WriteTimeout { .. } | Failure::Deposed { .. }) => told.unknown.push(key),
+        other => panic!("unexpected {other:?}"),
+    }
 }
 
 /// Stops the primary in the midst of it; `before` it is told to.
 fn stop_under_load(mut trio: Trio, before: impl FnOnce(&Trio), after: impl FnOnce(&Trio)) -> Told {
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| (trio.client(1), BTreeMap::new())).collect();
     before(&trio);
+    let mut told = Told::default();
     for i in 0..EACH {
         for (c, (client, asked)) in clients.iter_mut().enumerate() {
             let level = if (i + c) % 2 == 0 { WriteLevel::Async } else { WriteLevel::Quorum };
@@ -55,10 +58,12 @@ fn stop_under_load(mut trio: Trio, before: impl FnOnce(&Trio), after: impl FnOnc
             asked.insert(client.send(Request::Do(write(&key, &key, level))), key);
         }
         if i == EACH / 2 {
+            // It is at work.
+            let (client, asked) = &mut clients[0];
+            take_answer(client.hear(), asked, &mut told);
             trio.node(1).signal(Signal::TERM);
         }
     }
-    let mut told = Told::default();
     for (mut client, asked) in clients {
         take_answers(&mut client, asked, &mut told);
     }

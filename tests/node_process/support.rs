@@ -31,8 +31,13 @@ pub(crate) fn kvlab() -> Command {
 }
 
 /// Tries until it succeeds.
-pub(crate) fn until<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+pub(crate) fn until<T>(what: &str, attempt: impl FnMut() -> Option<T>) -> T {
+    until_after(PATIENCE, what, attempt)
+}
+
+/// Tries until it succeeds, with other patience: for what moves a lot of bytes.
+pub(crate) fn until_after<T>(patience: Duration, what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
     loop {
         if let Some(outcome) = attempt() {
             return outcome;
@@ -109,6 +114,16 @@ impl Node {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.ready.pid.cast_signed()).expect("a process");
         kill_process(pid, signal).expect("signalled");
+    }
+
+    /// What the kernel says of its memory, in bytes: a line of /proc/PID/status, such as `VmHWM`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self, line: &str) -> usize {
+        let path = format!("/proc/{}/status", self.ready.pid);
+        let text = std::fs::read_to_string(path).expect("a process");
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':'));
+        let kib = found.and_then(|rest| rest.trim().strip_suffix(" kB")).expect("a number of kB");
+        kib.trim().parse::<usize>().expect("a number") << 10
     }
 
     /// Waits for its end, and for the end of its log.
