@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::storage::Durability;
+
 /// What may happen in a simulation. Everything else is drawn from the seed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -14,13 +16,28 @@ pub struct Options {
     pub force: bool,
     /// Disks are also wiped, never those of more than a minority at a time.
     pub wipes: bool,
+    /// When a write counts as durable. In the modes that do not sync each batch, processes are killed but the power
+    /// does not go: what is promised then is what is promised of `always`.
+    pub durability: Durability,
     /// Record every happening.
     pub trace: bool,
+    /// Compare storage with a model of it, at every job and after every crash.
+    #[cfg(test)]
+    pub(super) mirror: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, chaos: Duration::from_secs(10), force: false, wipes: true, trace: false }
+        Self {
+            nodes: None,
+            chaos: Duration::from_secs(6),
+            force: false,
+            wipes: true,
+            durability: Durability::Always,
+            trace: false,
+            #[cfg(test)]
+            mirror: false,
+        }
     }
 }
 
@@ -44,6 +61,8 @@ pub struct Violation {
     pub at: Duration,
     /// What was broken, in words.
     pub what: String,
+    /// What the judge has to show for it, if it was the judge who found it: at most four operations.
+    pub proof: Option<String>,
 }
 
 /// How much went on in a simulation: one in which nothing happens proves nothing.
@@ -73,6 +92,8 @@ pub struct Counts {
     pub harm: u64,
     /// Keys of which the judge could not say whether they are linearizable.
     pub undecided: u64,
+    /// Torn ends of logs that a start has cut.
+    pub tears: u64,
     /// Disks wiped.
     pub wipes: u64,
     /// Wiped members that earned their voice back.
