@@ -1,5 +1,6 @@
 //! The command line: what can be said, and in which form. What is done about it is in `commands`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub enum Command {
     Up(UpArgs),
     /// Play a scenario and judge it
     Run(RunArgs),
+    /// Play random schedules of faults on simulated clusters, and judge each
+    Sim(SimArgs),
     /// List the scenarios that come with the program
     Scenarios(ScenariosArgs),
     /// Write a key
@@ -102,6 +105,40 @@ pub struct RunArgs {
     pub json: bool,
     #[command(flatten)]
     pub run: RunOptions,
+}
+
+#[derive(Args, Debug)]
+pub struct SimArgs {
+    /// Which seeds to play: from the first up to the second, which is not played
+    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = seeds)]
+    pub seeds: Range<u64>,
+    /// Play this seed only
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Print everything that happens in it; the same seed prints the same, to the byte
+    #[arg(long, requires = "seed", conflicts_with = "json")]
+    pub trace: bool,
+    /// How many members; drawn from the seed if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: Option<u8>,
+    /// How long faults and clients go on, in simulated time
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = duration)]
+    pub chaos: Duration,
+    /// Operators also promote by force; then committed writes may be lost
+    #[arg(long)]
+    pub force: bool,
+    /// Disks are never wiped
+    #[arg(long)]
+    pub no_wipes: bool,
+    /// When a write counts as durable: always, interval=10ms, os. Unless always, the power does not go
+    #[arg(long, value_name = "MODE", default_value = "always", value_parser = durability)]
+    pub durability: String,
+    /// Go on after a seed that breaks a promise
+    #[arg(long)]
+    pub all: bool,
+    /// Print exactly one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `up` and `run` have in common.
@@ -198,6 +235,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     scenario::duration(text).map_err(|why| format!("{why}; {}", scenario::DURATION_EXPECTED))
 }
 
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let expected = "expected two numbers like 0..1000, the second one larger";
+    let (from, to) = text.split_once("..").ok_or(expected)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| expected.to_owned());
+    let seeds = number(from)?..number(to)?;
+    if seeds.is_empty() { Err(expected.to_owned()) } else { Ok(seeds) }
+}
+
 fn durability(text: &str) -> Result<String, String> {
     scenario::durability(text)
         .map(|()| text.to_owned())
@@ -238,6 +283,9 @@ mod tests {
             ("kvlab up --load maybe", "[possible values: on, off]"),
             ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
             ("kvlab up --stale-after 5", "it has no unit"),
+            ("kvlab sim --seeds 5..5", "expected two numbers like 0..1000"),
+            ("kvlab sim --seeds 5", "expected two numbers like 0..1000"),
+            ("kvlab sim --trace", "--seed <S>"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),

@@ -164,6 +164,12 @@ impl<T> World<T> {
         self.cluster.node(node).disk().contents()
     }
 
+    /// The running members whose disks have something to do.
+    pub(super) fn busy(&self) -> Vec<NodeId> {
+        let busy = |node: &&SimNode| node.is_running() && !node.jobs().is_empty();
+        self.cluster.nodes().filter(busy).map(SimNode::id).collect()
+    }
+
     /// Whether one more disk may be wiped: never those of more than a minority at a time.
     pub(super) fn may_wipe(&self) -> bool {
         let lost = |node: &&SimNode| {
@@ -175,7 +181,7 @@ impl<T> World<T> {
 
     /// How far a batch comes: often not far.
     fn operations(&mut self) -> u64 {
-        let most = self.dice.pick(&[2, 8, OPERATIONS_MAX]);
+        let most = self.dice.pick(&[1, 1, 2, 8, OPERATIONS_MAX]);
         self.dice.between(0, most)
     }
 }

@@ -8,6 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use crate::judge::Diagram;
 use crate::replication::{Command, Config, NodeId, Role, Time};
 use crate::storage;
 
@@ -28,6 +29,8 @@ const OPERATOR_EVERY: Duration = Duration::from_millis(700);
 const STEPS_MAX: u64 = 3_000_000;
 /// Clients at once.
 const CLIENTS: usize = 5;
+/// Columns of a drawn proof.
+const PROOF_WIDTH: usize = 100;
 /// The operator asks as this client; nobody waits for what it is told.
 const OPERATOR: u64 = 0;
 
@@ -85,7 +88,7 @@ impl Simulation {
         let members: Vec<NodeId> = (1..=count).map(NodeId).collect();
         let temper = Temper {
             fault_every: Duration::from_millis(dice.pick(&[40, 100, 250, 700])),
-            think: Duration::from_millis(dice.pick(&[10, 50, 200])),
+            think: Duration::from_millis(dice.pick(&[20, 60, 200])),
             keys: dice.between(1, 3),
         };
         let climate = Climate {
@@ -192,7 +195,7 @@ impl Simulation {
         self.world.counts.harm += found.len() as u64;
         match found.into_iter().find(|violation| !(forced && violation.linearizability)) {
             Some(violation) => {
-                self.proof = Some(violation.to_string());
+                self.proof = Some(Diagram::of_violation(&violation).text(PROOF_WIDTH));
                 Err(format!("{:?}: {}", violation.key, violation.explanation()))
             }
             None => Ok(()),

@@ -107,7 +107,15 @@ impl Simulation {
                 self.world.climate.weather = weather;
                 self.world.note(|| format!("{weather:?}"));
             }
-            Fault::Crash if running => self.crash(id)?,
+            Fault::Crash => {
+                // A crash is worth most where the disk is at work.
+                let busy = self.world.busy();
+                let id = if busy.is_empty() { id } else { self.world.dice.pick(&busy) };
+                if !self.world.is_running(id) {
+                    return Ok(false);
+                }
+                self.crash(id)?;
+            }
             Fault::Blackout => {
                 for id in ids.into_iter().filter(|&id| self.world.is_running(id)).collect::<Vec<_>>() {
                     self.crash(id)?;

@@ -1,7 +1,10 @@
 //! What a simulation is told, and what it tells.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use crate::storage::Durability;
 
@@ -66,7 +69,7 @@ pub struct Violation {
 }
 
 /// How much went on in a simulation: one in which nothing happens proves nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Steps of cores that something came of.
     pub steps: u64,
@@ -100,10 +103,46 @@ pub struct Counts {
     pub graduations: u64,
 }
 
-impl Outcome {
-    /// The last lines of the trace, for a report.
-    pub fn tail(&self, lines: usize) -> &[String] {
-        &self.trace[self.trace.len().saturating_sub(lines)..]
+impl AddAssign for Counts {
+    /// What went on in both.
+    fn add_assign(&mut self, other: Self) {
+        let mine = [
+            &mut self.steps,
+            &mut self.messages,
+            &mut self.faults,
+            &mut self.epochs,
+            &mut self.writes,
+            &mut self.reads,
+            &mut self.unknown,
+            &mut self.committed,
+            &mut self.installs,
+            &mut self.rollbacks,
+            &mut self.harm,
+            &mut self.undecided,
+            &mut self.tears,
+            &mut self.wipes,
+            &mut self.graduations,
+        ];
+        let Self { steps, messages, faults, epochs, writes, reads, unknown, committed, .. } = other;
+        let Self { installs, rollbacks, harm, undecided, tears, wipes, graduations, .. } = other;
+        let more = [
+            steps,
+            messages,
+            faults,
+            epochs,
+            writes,
+            reads,
+            unknown,
+            committed,
+            installs,
+            rollbacks,
+            harm,
+            undecided,
+            tears,
+            wipes,
+            graduations,
+        ];
+        mine.into_iter().zip(more).for_each(|(mine, more)| *mine += more);
     }
 }
 

