@@ -16,6 +16,7 @@ mod scenarios;
 mod seeds;
 mod signals;
 mod sim;
+mod simulated;
 mod start;
 mod status;
 mod up;

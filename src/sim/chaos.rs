@@ -158,7 +158,8 @@ impl Simulation {
         self.read_back()?;
         // A campaign that was still under way may have opened one more epoch.
         self.rest()?;
-        self.world.oracle.settled(&self.world.cluster)?;
+        self.world.settled()?;
+        self.world.oracle.refused_is_nowhere()?;
         let report = self.clients.finish();
         self.world.counts.undecided = report.keys.undecided;
         self.judged()

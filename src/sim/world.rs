@@ -209,6 +209,14 @@ impl<T> World<T> {
         Ok(Some(happened))
     }
 
+    /// What must hold when all is healed and at rest.
+    ///
+    /// # Errors
+    /// If members differ, or an acknowledged write is gone without a trace; in words.
+    pub fn settled(&self) -> Result<(), String> {
+        self.oracle.settled(&self.cluster)
+    }
+
     /// Plans something of the driver's own.
     pub fn later(&mut self, after: Duration, what: T) {
         self.plan(after, Due::Own(what));

@@ -314,7 +314,8 @@ fn in_the_end_everything_is_accounted_for() {
     says(&settled(&world), "the Quorum write 1@n1/7 was acknowledged and is gone");
     let mut world = healthy();
     world.oracle.refused.push(("v".into(), REQUEST));
-    says(&settled(&world), "was refused, but its value is at");
+    let broken = world.oracle.refused_is_nowhere().expect_err("it is there");
+    says(&broken, "was refused, but its value is at");
 }
 
 #[test]
