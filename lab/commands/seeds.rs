@@ -69,7 +69,7 @@ pub async fn play<T: Send + 'static>(
         started.map_err(|e| Exit::Usage.because(format!("cannot start a thread: {e}")))?;
     }
 
-    let mut progress = Progress::begin(seeds.end - seeds.start);
+    let mut progress = Progress::begin(seeds.end - seeds.start, threads);
     let mut ticks = tokio::time::interval(progress.every());
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let (mut to_hand_out, mut to_deal_with) = (seeds.clone(), seeds.clone());
@@ -116,8 +116,12 @@ struct Progress {
 }
 
 impl Progress {
-    fn begin(total: u64) -> Self {
-        Self { total, began: Instant::now(), terminal: io::stderr().is_terminal(), drawn: false }
+    fn begin(total: u64, threads: usize) -> Self {
+        let terminal = io::stderr().is_terminal();
+        if !terminal && total > 1 {
+            output::tell(format_args!("{total} seeds on {threads} threads"));
+        }
+        Self { total, began: Instant::now(), terminal, drawn: false }
     }
 
     fn every(&self) -> Duration {

@@ -283,9 +283,8 @@ mod tests {
             let asked = args(line);
             let again = args(&replay(3, &asked));
             assert_eq!(again.seed, Some(3));
-            let options = |args: &SimArgs| {
-                format!("{:?}", Options { trace: false, ..options(args).ok().expect("fine") })
-            };
+            let options =
+                |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args).expect("fine") });
             assert_eq!(options(&again), options(&asked), "{line}");
         }
     }
