@@ -1,5 +1,6 @@
 //! The command line: what can be said, and in which form. What is done about it is in `commands`.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub enum Command {
     Up(UpArgs),
     /// Play a scenario and judge it
     Run(RunArgs),
+    /// Play random schedules of faults on simulated clusters, and judge each
+    Sim(SimArgs),
     /// List the scenarios that come with the program
     Scenarios(ScenariosArgs),
     /// Write a key
@@ -116,6 +119,12 @@ pub struct RunArgs {
     /// Print exactly one JSON object on standard output (implies --headless)
     #[arg(long)]
     pub json: bool,
+    /// On a simulated cluster, in simulated time: takes no time, and the seed decides everything (implies --headless)
+    #[arg(long, conflicts_with = "keep")]
+    pub simulated: bool,
+    /// Play it so many times, on as many seeds from --seed on (or from 0), and tell of those not as expected
+    #[arg(long, value_name = "N", requires = "simulated", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: Option<u64>,
     #[command(flatten)]
     pub run: RunOptions,
     #[command(flatten)]
@@ -134,6 +143,40 @@ pub struct DisplayOptions {
     /// Panic after the first frames, to see what becomes of the terminal and the nodes
     #[arg(long, value_name = "WHERE", hide = true)]
     pub panic_in: Option<PanicIn>,
+}
+
+#[derive(Args, Debug)]
+pub struct SimArgs {
+    /// Which seeds to play: from the first up to the second, which is not played
+    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = seeds)]
+    pub seeds: Range<u64>,
+    /// Play this seed only
+    #[arg(long, value_name = "S", conflicts_with = "seeds")]
+    pub seed: Option<u64>,
+    /// Print everything that happens in it; the same seed prints the same, to the byte
+    #[arg(long, requires = "seed", conflicts_with = "json")]
+    pub trace: bool,
+    /// How many members; drawn from the seed if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: Option<u8>,
+    /// How long faults and clients go on, in simulated time
+    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = duration)]
+    pub chaos: Duration,
+    /// Operators also promote by force; then committed writes may be lost
+    #[arg(long)]
+    pub force: bool,
+    /// Disks are never wiped
+    #[arg(long)]
+    pub no_wipes: bool,
+    /// When a write counts as durable: always, interval=10ms, os. Unless always, the power does not go
+    #[arg(long, value_name = "MODE", default_value = "always", value_parser = durability)]
+    pub durability: String,
+    /// Go on after a seed that breaks a promise
+    #[arg(long)]
+    pub all: bool,
+    /// Print exactly one JSON object on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What `up` and `run` have in common.
@@ -270,6 +313,14 @@ fn duration(text: &str) -> Result<Duration, String> {
     scenario::duration(text).map_err(|why| format!("{why}; {}", scenario::DURATION_EXPECTED))
 }
 
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let expected = "expected two numbers like 0..1000, the second one larger";
+    let (from, to) = text.split_once("..").ok_or(expected)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| expected.to_owned());
+    let seeds = number(from)?..number(to)?;
+    if seeds.is_empty() { Err(expected.to_owned()) } else { Ok(seeds) }
+}
+
 fn durability(text: &str) -> Result<String, String> {
     scenario::durability(text)
         .map(|()| text.to_owned())
@@ -312,6 +363,9 @@ mod tests {
             ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
             ("kvlab up --stale-after 5", "it has no unit"),
             ("kvlab up --color pink", "expected auto, always, never, 16, 256 or true"),
+            ("kvlab sim --seeds 5..5", "expected two numbers like 0..1000"),
+            ("kvlab sim --seeds 5", "expected two numbers like 0..1000"),
+            ("kvlab sim --trace", "--seed <S>"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab follow n1", "PRIMARY"),
             ("kvlab cleanup two", "a node like n1"),

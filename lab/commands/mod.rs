@@ -15,7 +15,10 @@ mod promote;
 mod reach;
 mod run;
 mod scenarios;
+mod seeds;
 mod signals;
+mod sim;
+mod simulated;
 mod start;
 mod status;
 mod topology;
@@ -61,6 +64,7 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
         match command {
             Command::Up(args) => up::run(args).await,
             Command::Run(args) => run::run(args).await,
+            Command::Sim(args) => sim::run(args).await,
             Command::Put(args) => kv::put(args).await,
             Command::Get(args) => kv::get(args).await,
             Command::Del(args) => kv::del(args).await,

@@ -318,7 +318,7 @@ fn parse_link(text: &str) -> anyhow::Result<(NodeId, String)> {
     Ok((to.parse()?, addr.to_owned()))
 }
 
-fn parse_durability(text: &str) -> anyhow::Result<Durability> {
+pub(crate) fn parse_durability(text: &str) -> anyhow::Result<Durability> {
     match text.split_once('=') {
         None if text == "always" => Ok(Durability::Always),
         None if text == "os" => Ok(Durability::Os),

@@ -12,7 +12,7 @@ use super::output::{Printer, To};
 use super::progress::Narrator;
 use super::signals::Signals;
 use super::start::{self, Prepared};
-use super::{dashboard, logging, output};
+use super::{dashboard, logging, output, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
 use crate::event::{RunOutcome, ScenarioHeader, Stamped};
@@ -24,6 +24,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     let scenario = find(&args.scenario)?;
+    if args.simulated {
+        return simulated::run(&args, scenario).await;
+    }
     let screen = !args.headless && !args.json && output::has_terminal();
     let mut signals = Signals::listen()?;
     let nodes = scenario.cluster.nodes;
@@ -50,8 +53,12 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     let outcome = outcome?;
 
     let run_dir = prepared.dir.path().display().to_string();
-    let run =
-        report::Run { scenario: &scenario, called: &args.scenario, seed: prepared.seed, run_dir: &run_dir };
+    let run = report::Run {
+        scenario: &scenario,
+        called: &args.scenario,
+        seed: prepared.seed,
+        run_dir: Some(&run_dir),
+    };
     let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
     keep(&prepared, "outcome.json", &format!("{json}\n"))?;
     if args.json {
@@ -65,11 +72,16 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
-    Ok(match outcome.outcome {
+    Ok(exit(outcome.outcome))
+}
+
+/// The exit code that an outcome has.
+pub(super) fn exit(outcome: RunOutcome) -> Exit {
+    match outcome {
         RunOutcome::AsExpected => Exit::Done,
         RunOutcome::Violated => Exit::Refused,
         RunOutcome::Undecided => Exit::Unknown,
-    })
+    }
 }
 
 /// The scenario of this name or in this file.
@@ -135,17 +147,21 @@ fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, Workloa
         segment_bytes: plan.segment_bytes,
         cleanup_bytes: plan.cleanup_bytes,
     };
+    (cluster, workload(scenario, prepared.seed))
+}
+
+/// The load that a scenario wants.
+pub(super) fn workload(scenario: &Scenario, seed: u64) -> WorkloadOptions {
     let plan = scenario.workload.clone().unwrap_or_else(WorkloadPlan::none);
-    let workload = WorkloadOptions {
+    WorkloadOptions {
         clients: plan.clients,
         rate: plan.rate,
         levels: plan.levels,
         registers: plan.registers,
         ledger: plan.ledger,
-        seed: prepared.seed,
+        seed,
         on: plan.on,
-    };
-    (cluster, workload)
+    }
 }
 
 /// Plays it while lines tell how it goes.

@@ -109,6 +109,6 @@ pub async fn while_telling<T>(
 }
 
 /// Short enough to be typed again.
-fn fresh_seed() -> u64 {
+pub(super) fn fresh_seed() -> u64 {
     u64::from(SmallRng::from_os_rng().random::<u32>())
 }

@@ -6,4 +6,5 @@ mod file;
 mod judging;
 mod recorder;
 
-pub(crate) use self::recorder::{Intent, Recorder, Reply};
+pub(crate) use self::judging::Findings;
+pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

@@ -21,9 +21,9 @@ struct Inner {
     order: Mutex<Order>,
 }
 
-/// What the lock protects. Whoever holds it gives out the next `i`, so judge and file see one and the same order.
+/// One order of events, which whoever holds it gives out: judge and file see one and the same.
 #[derive(Debug)]
-struct Order {
+pub(crate) struct Order {
     next_i: u64,
     next_client: u32,
     file: Option<HistoryFile>,
@@ -62,67 +62,37 @@ impl Recorder {
     /// Creates `history.jsonl` in `dir` (`None`: nothing is written, all is judged).
     pub(crate) fn start(journal: Journal, dir: Option<&Path>) -> anyhow::Result<Self> {
         let file = dir.map(HistoryFile::create).transpose()?;
-        let order = Order { next_i: 1, next_client: 1, file, judging: Judging::default(), refused_stale: 0 };
+        let order = Order { file, ..Order::new() };
         Ok(Self(Arc::new(Inner { journal, order: Mutex::new(order) })))
     }
 
-    /// A number for a new client. Clients count from 1; each has one operation at a time.
+    /// See [`Order::new_client`].
     pub(crate) fn new_client(&self) -> u32 {
-        let mut order = self.order();
-        let number = order.next_client;
-        order.next_client += 1;
-        number
+        self.order().new_client()
     }
 
-    /// An operation is about to be sent to `node`. Returns its place in the order.
+    /// See [`Order::invoke`].
     pub(crate) fn invoke(&self, client: u32, node: NodeId, intent: &Intent) -> u64 {
-        let event = |i, t_ns| HistoryEvent {
-            i,
-            t_ns,
-            client,
-            node: Some(node),
-            phase: Phase::Invoke,
-            op: intent.op,
-            key: intent.key.clone(),
-            value: intent.value.clone(),
-            consistency: intent.consistency,
-            epoch: None,
-            seq: None,
-        };
         let mut order = self.order();
         let now = self.0.journal.now();
-        order.record(event, now).0
+        order.invoke(now, client, node, intent)
     }
 
-    /// Its outcome has arrived. Returns how stale the read was, in milliseconds, if it was.
+    /// See [`Order::complete`].
     pub(crate) fn complete(&self, client: u32, intent: &Intent, reply: &Reply) -> Option<u64> {
-        let event = |i, t_ns| HistoryEvent {
-            i,
-            t_ns,
-            client,
-            node: reply.node,
-            phase: reply.phase,
-            op: intent.op,
-            key: intent.key.clone(),
-            value: if intent.op == OpKind::Get { reply.seen.clone() } else { intent.value.clone() },
-            consistency: intent.consistency,
-            epoch: reply.epoch,
-            seq: reply.seq,
-        };
         let mut order = self.order();
         let now = self.0.journal.now();
-        order.refused_stale += u64::from(reply.refused_stale);
-        order.record(event, now).1
+        order.complete(now, client, intent, reply)
     }
 
     /// What has been found so far.
     pub(crate) fn findings(&self) -> Findings {
-        self.order().judging.findings()
+        self.order().findings()
     }
 
     /// Eventual reads that were refused as too stale.
     pub(crate) fn refused_stale(&self) -> u64 {
-        self.order().refused_stale
+        self.order().refused_stale()
     }
 
     /// Lets the file catch up with what has been recorded.
@@ -151,6 +121,71 @@ impl Recorder {
 }
 
 impl Order {
+    /// Nothing has happened, and nothing is written.
+    pub(crate) fn new() -> Self {
+        Self { next_i: 1, next_client: 1, file: None, judging: Judging::default(), refused_stale: 0 }
+    }
+
+    /// A number for a new client. Clients count from 1; each has one operation at a time.
+    pub(crate) fn new_client(&mut self) -> u32 {
+        let number = self.next_client;
+        self.next_client += 1;
+        number
+    }
+
+    /// An operation is about to be sent to `node`. Returns its place in the order.
+    pub(crate) fn invoke(&mut self, now: Duration, client: u32, node: NodeId, intent: &Intent) -> u64 {
+        let event = |i, t_ns| HistoryEvent {
+            i,
+            t_ns,
+            client,
+            node: Some(node),
+            phase: Phase::Invoke,
+            op: intent.op,
+            key: intent.key.clone(),
+            value: intent.value.clone(),
+            consistency: intent.consistency,
+            epoch: None,
+            seq: None,
+        };
+        self.record(event, now).0
+    }
+
+    /// Its outcome has arrived. Returns how stale the read was, in milliseconds, if it was.
+    pub(crate) fn complete(
+        &mut self,
+        now: Duration,
+        client: u32,
+        intent: &Intent,
+        reply: &Reply,
+    ) -> Option<u64> {
+        let event = |i, t_ns| HistoryEvent {
+            i,
+            t_ns,
+            client,
+            node: reply.node,
+            phase: reply.phase,
+            op: intent.op,
+            key: intent.key.clone(),
+            value: if intent.op == OpKind::Get { reply.seen.clone() } else { intent.value.clone() },
+            consistency: intent.consistency,
+            epoch: reply.epoch,
+            seq: reply.seq,
+        };
+        self.refused_stale += u64::from(reply.refused_stale);
+        self.record(event, now).1
+    }
+
+    /// What has been found so far.
+    pub(crate) fn findings(&self) -> Findings {
+        self.judging.findings()
+    }
+
+    /// Eventual reads that were refused as too stale.
+    pub(crate) fn refused_stale(&self) -> u64 {
+        self.refused_stale
+    }
+
     /// Returns the event's place in the order, and how stale the read was that it ends, if it was.
     fn record(&mut self, event: impl FnOnce(u64, u64) -> HistoryEvent, now: Duration) -> (u64, Option<u64>) {
         let i = self.next_i;

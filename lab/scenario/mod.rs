@@ -6,7 +6,7 @@
 //!
 //! The way of a run: [`runner`] plays the steps on a [`Stage`](stage::Stage); who is meant by `primary` is resolved by the
 //! [`Cast`](cast::Cast) at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
-//! tells. The runner knows no clock and no process: [`Live`] is real ones, a simulated stage can stand beside it.
+//! tells. The runner knows no clock and no process: [`Live`] is real ones, [`Simulated`] lets time jump.
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
@@ -34,6 +34,7 @@ pub mod report;
 mod runner;
 mod say;
 mod schema;
+mod simulated;
 mod stage;
 mod steps;
 mod validate;
@@ -46,4 +47,5 @@ pub use self::model::{Scenario, Step, WorkloadPlan};
 pub use self::outcome::Outcome;
 pub use self::problem::{BadScenario, closest};
 pub use self::runner::play;
+pub use self::simulated::{Simulated, cannot_simulate};
 pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration};

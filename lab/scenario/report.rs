@@ -17,8 +17,8 @@ pub struct Run<'a> {
     pub called: &'a str,
     /// The seed.
     pub seed: u64,
-    /// Where everything lies.
-    pub run_dir: &'a str,
+    /// Where everything lies; a simulated run leaves nothing behind.
+    pub run_dir: Option<&'a str>,
 }
 
 /// The JSON of a run: its names and their meanings do not change. `null`: not known.
@@ -31,7 +31,7 @@ struct Object<'a> {
     promise: PromiseObject,
     harm: HarmObject,
     expectations: &'a [Expectation],
-    run_dir: &'a str,
+    run_dir: Option<&'a str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,8 +124,11 @@ pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
     for reason in &outcome.reasons {
         let _ = writeln!(out, "  {reason}");
     }
-    let _ = writeln!(out, "run directory: {}", run.run_dir);
-    let _ = writeln!(out, "again: kvlab run {} --seed {}", run.called, run.seed);
+    if let Some(run_dir) = run.run_dir {
+        let _ = writeln!(out, "run directory: {run_dir}");
+    }
+    let simulated = if run.run_dir.is_none() { " --simulated" } else { "" };
+    let _ = writeln!(out, "again: kvlab run {}{simulated} --seed {}", run.called, run.seed);
     out
 }
 

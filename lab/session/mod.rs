@@ -9,12 +9,15 @@
 mod compare;
 mod perform;
 mod read_back;
-mod recovery;
+pub(crate) mod recovery;
 mod run;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod visitors;
 
+pub(crate) use self::perform::links_between;
 pub(crate) use self::run::{Performed, Session, Settled};
+pub(crate) use self::verdict::verdict;
 pub(crate) use crate::workload::WorkloadOptions;

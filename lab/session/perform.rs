@@ -136,7 +136,10 @@ fn check_member(node: NodeId, members: &[NodeId]) -> anyhow::Result<NodeId> {
 }
 
 /// Every link, in both directions, between members of different groups. Members in no group keep theirs.
-fn links_between(groups: &[Vec<NodeId>], members: &[NodeId]) -> anyhow::Result<Vec<(NodeId, NodeId)>> {
+pub(crate) fn links_between(
+    groups: &[Vec<NodeId>],
+    members: &[NodeId],
+) -> anyhow::Result<Vec<(NodeId, NodeId)>> {
     let mut group_of = BTreeMap::new();
     for (group, nodes) in groups.iter().enumerate() {
         for &node in nodes {

@@ -14,7 +14,7 @@ use crate::event::{LinkState, ProcessState};
 ///
 /// It works under load, when ends of logs are never equal because they never stand still.
 #[derive(Debug, Default)]
-pub(super) struct Recovery {
+pub(crate) struct Recovery {
     healed: Option<Duration>,
     /// What the members must hold: the primary's end when it was first followed by all.
     target: Option<(Epoch, u64)>,
@@ -22,11 +22,11 @@ pub(super) struct Recovery {
 }
 
 /// Why a cluster is not converged: one reason, for people.
-pub(super) type Reason = String;
+pub(crate) type Reason = String;
 
 impl Recovery {
     /// Takes what is seen at `now`.
-    pub(super) fn observe(&mut self, now: Duration, view: &View) {
+    pub(crate) fn observe(&mut self, now: Duration, view: &View) {
         if !is_whole(view) {
             *self = Self::default();
             return;
@@ -58,20 +58,20 @@ impl Recovery {
     }
 
     /// From the last healing to the recovery, if there was one.
-    pub(super) fn took(&self) -> Option<Duration> {
+    pub(crate) fn took(&self) -> Option<Duration> {
         Some(self.recovered?.saturating_sub(self.healed?))
     }
 }
 
 /// Whether every link is up and every node runs.
-pub(super) fn is_whole(view: &View) -> bool {
+pub(crate) fn is_whole(view: &View) -> bool {
     view.links.values().all(|link| *link == LinkState::Up)
         && view.processes.values().all(|state| matches!(state, ProcessState::Running { .. }))
 }
 
 /// Whether the members agree for good: one primary, all follow it, and every log ends at the same place, durable
 /// and committed. Only a cluster at rest can. `since`: older statuses do not count.
-pub(super) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
+pub(crate) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
     for (node, state) in &view.processes {
         if !matches!(state, ProcessState::Running { .. }) {
             return Err(format!("{node} does not run"));
@@ -107,15 +107,15 @@ pub(super) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
 
 /// Where a member stands when everything is at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct End {
+pub(crate) struct End {
     /// Where its durable log ends.
-    pub(super) at: Position,
+    pub(crate) at: Position,
     /// How many keys it holds.
-    pub(super) keys: u64,
+    pub(crate) keys: u64,
 }
 
 /// Where each member stands.
-pub(super) fn ends(view: &View) -> BTreeMap<NodeId, End> {
+pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, End> {
     let end = |(node, (_, status)): (&NodeId, &(Duration, NodeStatus))| {
         let at = Position::new(status.replication.last.epoch, status.replication.durable);
         (*node, End { at, keys: status.keys })
@@ -124,7 +124,7 @@ pub(super) fn ends(view: &View) -> BTreeMap<NodeId, End> {
 }
 
 /// The one primary, if there is one and everybody follows its epoch.
-pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
+pub(crate) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
     let mut primaries = view.statuses.values().filter(|(_, status)| status.replication.role == Role::Primary);
     let Some((_, primary)) = primaries.next() else {
         return Err("there is no primary, and no member has won enough votes to be one".to_owned());

@@ -10,15 +10,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::read_back::Readers;
 use super::recovery::Recovery;
+use super::verdict::verdict;
 use super::visitors::Visitors;
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::event::{Harm, LabEvent, Operation, Promise, Verdict};
+use crate::event::{LabEvent, Operation, Verdict};
 use crate::history::Recorder;
 use crate::journal::Journal;
 use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
-
-/// Violations named in a verdict; the first ones, and the history has them all.
-const VIOLATIONS_NAMED_MAX: usize = 8;
 
 /// One run. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -114,29 +112,12 @@ impl Session {
 
     /// The verdict so far.
     pub(crate) fn verdict(&self) -> Verdict {
-        let findings = self.0.recorder.findings();
-        let over = self.0.read_back.load(Ordering::Relaxed);
-        let mut violations = findings.violations;
-        violations.truncate(VIOLATIONS_NAMED_MAX);
-        Verdict {
-            promise: Promise {
-                linearizable: findings.linearizable,
-                checked_i: findings.checked_i,
-                quorum_writes_acked: findings.quorum_writes_acked,
-                quorum_writes_lost: findings.quorum_loss.known(findings.quorum_writes_acked, over),
-                members_equal: *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
-                violations,
-            },
-            harm: Harm {
-                async_writes_acked: findings.async_writes_acked,
-                async_writes_lost: findings.async_loss.known(findings.async_writes_acked, over),
-                stale_reads: findings.stale_reads,
-                stale_max_ms: findings.stale_max_ms,
-                refused_stale: self.0.recorder.refused_stale(),
-                unknown: findings.unknown,
-                unavailable_ms: findings.unavailable_ms,
-            },
-        }
+        verdict(
+            self.0.recorder.findings(),
+            self.0.recorder.refused_stale(),
+            self.0.read_back.load(Ordering::Relaxed),
+            *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Stops the load and the nodes; everything is on disk when this returns.

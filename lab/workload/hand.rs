@@ -19,13 +19,13 @@ use crate::history::{self, Intent, Recorder};
 /// How long a node may wait for a quorum on behalf of the lab's clients.
 pub(crate) const QUORUM_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a client waits for an answer: a little longer, so that it hears what the node knows.
-const REQUEST_TIMEOUT: Duration = Duration::from_millis(750);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(750);
 /// How long a client waits for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// No attempt begins later than this after the first.
-const DEADLINE: Duration = Duration::from_millis(500);
+pub(super) const DEADLINE: Duration = Duration::from_millis(500);
 /// A redirect, a second one if the primary has just changed, and two more.
-const ATTEMPTS_MAX: u32 = 4;
+pub(super) const ATTEMPTS_MAX: u32 = 4;
 
 /// One client of the lab, with its number in the history.
 #[derive(Debug)]
@@ -102,24 +102,9 @@ impl Hand {
         };
         let took_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         let ended = Ended::of(&intent, outcome);
-        let reply = ended.for_history();
-        let stale_ms = recorder.complete(self.number, &intent, &reply);
-        Operation {
-            i,
-            by: None,
-            home: self.home.unwrap_or(first),
-            node: ended.node,
-            op: intent.op,
-            consistency: intent.consistency,
-            key: intent.key,
-            value: if intent.op == OpKind::Get { ended.seen } else { intent.value },
-            outcome: ended.outcome,
-            epoch: reply.epoch,
-            seq: reply.seq,
-            votes: ended.votes,
-            took_us,
-            stale_ms,
-        }
+        let stale_ms = recorder.complete(self.number, &intent, &ended.for_history());
+        let home = self.home.unwrap_or(first);
+        ended.operation(intent, Measured { i, home, took_us, stale_ms })
     }
 
     /// Addresses change when a node starts again.
@@ -147,7 +132,8 @@ fn new_client(zones: &dyn Zones, home: Option<NodeId>, seed: u64) -> Client {
     })
 }
 
-fn command(intent: &Intent) -> Command {
+/// What to ask a node for it.
+pub(super) fn command(intent: &Intent) -> Command {
     let key = Bytes::from(intent.key.clone().into_bytes());
     let quorum = intent.consistency == Consistency::Quorum;
     let write = |op| {
@@ -167,9 +153,22 @@ fn command(intent: &Intent) -> Command {
     }
 }
 
+/// What the lab measures of an operation by itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    /// Its place in the history.
+    pub(super) i: u64,
+    /// Where its client is at home.
+    pub(super) home: NodeId,
+    /// From intended send to answer, in microseconds.
+    pub(super) took_us: u64,
+    /// How stale what it read was, if it was.
+    pub(super) stale_ms: Option<u64>,
+}
+
 /// What came of an operation, in the lab's words.
 #[derive(Debug)]
-struct Ended {
+pub(super) struct Ended {
     node: Option<NodeId>,
     outcome: Outcome,
     seen: Option<String>,
@@ -179,7 +178,7 @@ struct Ended {
 }
 
 impl Ended {
-    fn of(intent: &Intent, outcome: Result<Answer, ClientError>) -> Self {
+    pub(super) fn of(intent: &Intent, outcome: Result<Answer, ClientError>) -> Self {
         match outcome {
             Ok(answer) => Self::well(answer),
             Err(error) => Self::badly(intent, &error),
@@ -230,7 +229,7 @@ impl Ended {
         Self { node: error.node().filter(|_| reached), outcome, seen: None, at, votes, refused_stale }
     }
 
-    fn for_history(&self) -> history::Reply {
+    pub(super) fn for_history(&self) -> history::Reply {
         history::Reply {
             phase: match self.outcome {
                 Outcome::Ok => Phase::Ok,
@@ -242,6 +241,29 @@ impl Ended {
             epoch: self.at.map(|at| at.epoch),
             seq: self.at.map(|at| at.seq),
             refused_stale: self.refused_stale,
+        }
+    }
+}
+
+impl Ended {
+    /// The whole of it.
+    pub(super) fn operation(self, intent: Intent, measured: Measured) -> Operation {
+        let Measured { i, home, took_us, stale_ms } = measured;
+        Operation {
+            i,
+            by: None,
+            home,
+            node: self.node,
+            op: intent.op,
+            consistency: intent.consistency,
+            key: intent.key,
+            value: if intent.op == OpKind::Get { self.seen } else { intent.value },
+            outcome: self.outcome,
+            epoch: self.at.map(|at| at.epoch),
+            seq: self.at.map(|at| at.seq),
+            votes: self.votes,
+            took_us,
+            stale_ms,
         }
     }
 }

@@ -5,20 +5,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use kvlab::judge::{Consistency, OpKind};
-use kvlab::replication::{NodeId, WriteLevel};
+use kvlab::judge::Consistency;
+use kvlab::replication::WriteLevel;
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::hand::{Hand, Way};
+use super::hand::Hand;
 use super::ledger::{LEDGER_MAX, Ledger};
-use super::mix::{Choice, Family, Mix};
+use super::mix::Family;
 use super::pace::{Schedule, interval};
+use super::routine::Routine;
 use super::samples::{Budget, Samples};
 use super::zones::Zones;
 use crate::event::{LabEvent, Level, LoadSample, Operation, Outcome};
-use crate::history::{Intent, Recorder};
+use crate::history::Recorder;
 use crate::journal::Journal;
 
 /// Background clients at most.
@@ -110,7 +111,8 @@ impl WorkloadOptions {
         Ok(())
     }
 
-    fn families(&self) -> Vec<Family> {
+    /// Which families of operations there are.
+    pub(super) fn families(&self) -> Vec<Family> {
         let mut families: Vec<Family> = self.levels.iter().copied().map(Family::of).collect();
         families.sort_unstable();
         families.dedup();
@@ -249,37 +251,25 @@ impl Shared {
 struct BackgroundClient {
     shared: Arc<Shared>,
     hand: Hand,
-    home: NodeId,
-    mix: Mix,
+    routine: Routine,
     pace: watch::Receiver<Pace>,
-    /// The primary as it is known at home: whoever took the last write.
-    primary: Option<NodeId>,
-    /// The family of the last operation, if it was a write that did not succeed.
-    disappointed: Option<Family>,
     /// Shifts its moments against those of the others: 0 to 1.
     phase: f64,
-    ledger_entries: u64,
 }
 
 impl BackgroundClient {
     /// The `n`th, from 0; `None` if there is nothing for it to do.
     fn new(n: u32, zones: &Arc<dyn Zones>, shared: &Arc<Shared>) -> Option<Self> {
         let options = &shared.options;
-        let members = zones.members();
-        let home = *members.get(n as usize % members.len().max(1))?;
-        // Neighbouring seeds must not give neighbouring clients the same choices.
-        let seed = options.seed.wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let families = families_of(n, options.clients, members.len(), &shared.families);
-        let mix = Mix::new(families, options.registers, options.ledger, seed)?;
+        let mut hand = None;
+        let routine = Routine::new(n, options, zones.members(), |home, seed| {
+            hand.insert(Hand::new(&shared.recorder, Arc::clone(zones), Some(home), seed)).number()
+        })?;
         Some(Self {
-            hand: Hand::new(&shared.recorder, Arc::clone(zones), Some(home), seed),
-            home,
-            mix,
+            hand: hand?,
+            routine,
             pace: shared.pace.subscribe(),
-            primary: None,
-            disappointed: None,
             phase: f64::from(n) / f64::from(options.clients),
-            ledger_entries: 0,
             shared: Arc::clone(shared),
         })
     }
@@ -317,67 +307,17 @@ impl BackgroundClient {
         }
         let late = due.elapsed();
         let intended = (late > TIMER_GRAIN).then_some(due);
-        let (way, intent, in_ledger) = self.next();
-        let write = intent.op != OpKind::Get;
-        let operation = self.hand.carry_out(&shared.recorder, way, intent, intended).await;
-        if write {
-            // Whoever took it is the primary on this side; if nobody did, home is asked next.
-            let ok = operation.outcome == Outcome::Ok;
-            self.primary = operation.node.filter(|_| ok);
-            self.disappointed = (!ok).then(|| Family::of_write(operation.consistency));
-        }
+        let Self { routine, hand, .. } = self;
+        let room = |family| shared.ledger_has_room(family);
+        let (way, intent, in_ledger) = routine.next(room, || hand.fresh_value());
+        let operation = hand.carry_out(&shared.recorder, way, intent, intended).await;
+        routine.ended(&operation);
         shared.ended(operation, in_ledger);
     }
-
-    /// Whom to ask what, and whether it goes into the ledger.
-    fn next(&mut self) -> (Way, Intent, bool) {
-        // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
-        // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
-        let look = self.disappointed.take().and_then(|family| self.mix.look(family));
-        let choice = match look.unwrap_or_else(|| self.mix.next()) {
-            Choice::WriteLedger(family) if !self.shared.ledger_has_room(family) => {
-                self.instead_of_ledger(family)
-            }
-            choice => choice,
-        };
-        let to_primary = Way::From(self.primary.unwrap_or(self.home));
-        match choice {
-            Choice::ReadRegister(family, register) => {
-                // An eventual read is about what this node holds: to ask elsewhere would be another question.
-                let way = if family == Family::Async { Way::Only(self.home) } else { Way::From(self.home) };
-                (way, Intent::get(family.register_key(register), family.read_level()), false)
-            }
-            Choice::WriteRegister(family, register) => {
-                let (key, value) = (family.register_key(register), self.hand.fresh_value());
-                (to_primary, Intent::put(key, value, family.write_level()), false)
-            }
-            Choice::WriteLedger(family) => {
-                self.ledger_entries += 1;
-                let key = family.ledger_key(self.hand.number(), self.ledger_entries);
-                let value = self.hand.fresh_value();
-                (to_primary, Intent::put(key, value, family.write_level()), true)
-            }
-        }
-    }
-
-    /// Without registers there is always one: the client's own.
-    fn instead_of_ledger(&self, family: Family) -> Choice {
-        let register = self.hand.number() % self.shared.options.registers.max(1);
-        Choice::WriteRegister(family, register)
-    }
 }
 
-/// What the `n`th client does. If there are enough clients each zone has some for each family, so that quorum
-/// operations which wait do not hold up async ones, as they would not in the world. If not, each does all.
-fn families_of(n: u32, clients: u32, zones: usize, all: &[Family]) -> &[Family] {
-    if zones == 0 || (clients as usize) < zones * all.len() {
-        return all;
-    }
-    let nth = (n as usize / zones) % all.len().max(1);
-    all.get(nth..=nth).unwrap_or(all)
-}
-
-fn check_rate(rate: u32) -> anyhow::Result<()> {
+/// Whether a load of this rate can be run.
+pub(super) fn check_rate(rate: u32) -> anyhow::Result<()> {
     ensure!(
         (1..=RATE_MAX).contains(&rate),
         "a rate of {rate} operations a second: it must be from 1 to {RATE_MAX} (to stop the load, turn it off)"
@@ -388,25 +328,6 @@ fn check_rate(rate: u32) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const BOTH: [Family; 2] = [Family::Quorum, Family::Async];
-
-    #[test]
-    fn with_enough_clients_each_zone_has_some_for_each_family() {
-        for zone in 0..3 {
-            let families: Vec<_> = [zone, zone + 3].map(|n| families_of(n, 6, 3, &BOTH)).to_vec();
-            assert_eq!(families, [&BOTH[..1], &BOTH[1..]]);
-        }
-        assert_eq!(families_of(6, 7, 3, &BOTH), &BOTH[..1], "one more goes round again");
-        assert_eq!(families_of(0, 3, 3, &BOTH[..1]), &BOTH[..1]);
-    }
-
-    #[test]
-    fn with_fewer_each_does_all() {
-        assert_eq!(families_of(0, 5, 3, &BOTH), &BOTH);
-        assert_eq!(families_of(0, 1, 1, &BOTH), &BOTH);
-        assert!(families_of(0, 1, 1, &[]).is_empty());
-    }
 
     #[test]
     fn a_load_that_cannot_be_run_is_refused_with_the_reason() {

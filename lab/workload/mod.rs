@@ -10,7 +10,9 @@ mod ledger;
 mod load;
 mod mix;
 mod pace;
+mod routine;
 mod samples;
+mod simulated;
 #[cfg(test)]
 mod tests;
 mod zones;
@@ -18,4 +20,5 @@ mod zones;
 pub(crate) use self::hand::{Hand, Way};
 pub(crate) use self::load::{Workload, WorkloadOptions};
 pub(crate) use self::samples::SAMPLE_EVERY;
+pub(crate) use self::simulated::{Crowd, Meaning, OPERATOR, Task};
 pub(crate) use self::zones::Zones;

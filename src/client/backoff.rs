@@ -13,24 +13,24 @@ const LONGEST: Duration = Duration::from_millis(200);
 /// Waits that double up to [`LONGEST`], each shortened at random by up to half, so that clients which failed
 /// together do not come back together.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub struct Backoff {
     random: SmallRng,
     next: Duration,
 }
 
 impl Backoff {
     /// The same seed gives the same waits.
-    pub(super) fn seeded(seed: u64) -> Self {
+    pub fn seeded(seed: u64) -> Self {
         Self { random: SmallRng::seed_from_u64(seed), next: FIRST }
     }
 
     /// Something went well, or something new begins.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
     /// The next wait.
-    pub(super) fn wait(&mut self) -> Duration {
+    pub fn wait(&mut self) -> Duration {
         let full = self.next;
         self.next = (full * 2).min(LONGEST);
         full.mul_f64(self.random.random_range(0.5..=1.0))

@@ -12,6 +12,7 @@
 
 mod backoff;
 mod connection;
+mod course;
 mod error;
 #[cfg(test)]
 mod fake;
@@ -19,6 +20,8 @@ mod perform;
 #[cfg(test)]
 mod tests;
 
+pub use self::backoff::Backoff;
 pub use self::connection::Connection;
+pub use self::course::{Course, Setback, Turn};
 pub use self::error::{ClientError, ConnectError, ConnectionLost};
 pub use self::perform::{Answer, Client, ClientOptions};

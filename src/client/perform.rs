@@ -1,4 +1,4 @@
-//! One operation: where to ask, where to ask next, and when to stop.
+//! One operation: the attempts that its [`Course`] takes, over connections and in real time.
 #![expect(clippy::disallowed_methods, reason = "time-outs and waits of the client live here")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::connection::{AskError, Connection};
+use super::course::{Course, Setback, Turn};
 use super::error::{ClientError, ConnectError};
-use crate::replication::{Command, Failure, NodeId, Reply};
+use crate::replication::{Command, NodeId, Reply};
 use crate::wire::{Request, Response, check_limits};
 
 /// How a client behaves.
@@ -72,22 +73,6 @@ pub struct Answer {
     pub attempts: u32,
 }
 
-/// How one attempt ended.
-enum Attempt {
-    Answered(Reply),
-    Unsent(String),
-    NoAnswer(String),
-}
-
-/// What to do after an attempt that did not end well.
-enum Next {
-    Stop,
-    /// A redirect: ask there, at once if it has not been asked yet.
-    Follow(NodeId),
-    /// Wait, then ask there.
-    Retry(NodeId),
-}
-
 impl Client {
     /// A client without connections yet.
     pub fn new(options: ClientOptions) -> Self {
@@ -147,44 +132,27 @@ impl Client {
     pub async fn perform(&mut self, first: NodeId, command: Command) -> Result<Answer, ClientError> {
         check_limits(&command)?;
         self.backoff.reset();
-        let deadline = Instant::now() + self.options.deadline;
-        let mut asked = Vec::new();
+        let began = Instant::now();
+        let deadline = began + self.options.deadline;
+        let mut course = Course::new(self.options.attempts_max, self.options.deadline);
         let mut node = first;
-        let mut attempts = 0;
         loop {
-            attempts += 1;
-            asked.push(node);
-            let (error, next) = match self.attempt(node, &command, deadline).await {
-                Attempt::Answered(Reply::Failed(failure)) => {
-                    let next = self.after_failure(&asked, &failure, &command);
-                    (ClientError::Failed { node, failure, attempts }, next)
-                }
-                Attempt::Answered(reply) => {
+            let attempts = course.begin(node);
+            let setback = match self.attempt(node, &command, deadline).await {
+                Ok(reply) => {
                     self.answered = Some(node);
                     return Ok(Answer { node, reply, attempts });
                 }
-                Attempt::Unsent(reason) => {
-                    let next = self.after_silence(&asked, &command, true);
-                    (ClientError::Unreachable { node, reason, attempts }, next)
-                }
-                Attempt::NoAnswer(reason) => {
-                    let next = self.after_silence(&asked, &command, false);
-                    (ClientError::NoAnswer { node, reason, attempts }, next)
-                }
+                Err(setback) => setback,
             };
-            if attempts >= self.options.attempts_max {
-                return Err(error);
+            let known = self.known();
+            match course.turn(&command, setback, began.elapsed(), &mut self.backoff, &known) {
+                Turn::Stop(error) => return Err(error),
+                Turn::Ask(next, wait) => {
+                    tokio::time::sleep(wait).await;
+                    node = next;
+                }
             }
-            let (next, wait) = match next {
-                Next::Stop => return Err(error),
-                Next::Follow(next) if !asked.contains(&next) => (next, Duration::ZERO),
-                Next::Follow(next) | Next::Retry(next) => (next, self.backoff.wait()),
-            };
-            if Instant::now() + wait >= deadline {
-                return Err(error);
-            }
-            tokio::time::sleep(wait).await;
-            node = next;
         }
     }
 
@@ -196,42 +164,49 @@ impl Client {
         check_limits(&command)?;
         let deadline = Instant::now() + self.options.connect_timeout;
         let attempts = 1;
-        match self.attempt(node, &command, deadline).await {
-            Attempt::Answered(Reply::Failed(failure)) => Err(ClientError::Failed { node, failure, attempts }),
-            Attempt::Answered(reply) => Ok(Answer { node, reply, attempts }),
-            Attempt::Unsent(reason) => Err(ClientError::Unreachable { node, reason, attempts }),
-            Attempt::NoAnswer(reason) => Err(ClientError::NoAnswer { node, reason, attempts }),
-        }
+        self.attempt(node, &command, deadline)
+            .await
+            .map(|reply| Answer { node, reply, attempts })
+            .map_err(|setback| setback.error(node, attempts))
     }
 
-    async fn attempt(&mut self, node: NodeId, command: &Command, deadline: Instant) -> Attempt {
+    /// One attempt. `Ok` is never [`Reply::Failed`].
+    async fn attempt(
+        &mut self,
+        node: NodeId,
+        command: &Command,
+        deadline: Instant,
+    ) -> Result<Reply, Setback> {
         let connection = match self.connection(node, deadline).await {
             Ok(connection) => connection,
-            Err(reason) => return Attempt::Unsent(reason),
+            Err(reason) => return Err(Setback::Unsent(reason)),
         };
         let patience = self.options.request_timeout;
         match tokio::time::timeout(patience, connection.ask(Request::Do(command.clone()))).await {
             Ok(Ok(Response::Reply { reply, primary })) => {
                 self.learn(&reply, primary);
-                Attempt::Answered(reply)
+                match reply {
+                    Reply::Failed(failure) => Err(Setback::Failed(failure)),
+                    reply => Ok(reply),
+                }
             }
             Ok(Ok(Response::Report(_) | Response::Topology(_) | Response::Cleanup(_))) => {
                 self.connections.remove(&node);
-                Attempt::NoAnswer("it answered something else".to_owned())
+                Err(Setback::NoAnswer("it answered something else".to_owned()))
             }
             Ok(Err(AskError::Unsent(reason))) => {
                 self.connections.remove(&node);
-                Attempt::Unsent(reason)
+                Err(Setback::Unsent(reason))
             }
             Ok(Err(AskError::Lost(reason))) => {
                 self.connections.remove(&node);
-                Attempt::NoAnswer(reason)
+                Err(Setback::NoAnswer(reason))
             }
             Err(_) => {
                 // What swallowed one request would swallow the next: on a new connection the handshake finds
                 // out whether anybody is there, before anything is sent whose outcome would be unknown.
                 self.connections.remove(&node);
-                Attempt::NoAnswer(format!("nothing came within {} ms", patience.as_millis()))
+                Err(Setback::NoAnswer(format!("nothing came within {} ms", patience.as_millis())))
             }
         }
     }
@@ -279,45 +254,5 @@ impl Client {
         {
             self.learned.insert(primary, addr);
         }
-    }
-
-    fn after_failure(&self, asked: &[NodeId], failure: &Failure, command: &Command) -> Next {
-        let node = asked.last().copied().unwrap_or_default();
-        if matches!(command, Command::Promote { .. } | Command::Follow { .. }) {
-            return Next::Stop;
-        }
-        match failure {
-            Failure::ReadOnly { primary } | Failure::TooStale { primary, .. } => match primary {
-                Some(primary) if *primary != node => Next::Follow(*primary),
-                // It may be waiting for a primary, or be cut off from one: somebody else may know more.
-                _ => Next::Retry(self.someone_else(asked)),
-            },
-            Failure::Busy(_) => Next::Retry(node),
-            Failure::Stopping => Next::Retry(self.someone_else(asked)),
-            Failure::WriteTimeout { .. }
-            | Failure::Deposed { .. }
-            | Failure::NoQuorum { .. }
-            | Failure::PromotionRefused { .. }
-            | Failure::FollowRefused { .. }
-            | Failure::Invalid(_)
-            // No other member takes writes, and room does not come within a deadline of seconds.
-            | Failure::DiskFull => Next::Stop,
-        }
-    }
-
-    fn after_silence(&self, asked: &[NodeId], command: &Command, definite: bool) -> Next {
-        match command {
-            Command::Promote { .. } | Command::Follow { .. } => Next::Stop,
-            Command::Write { .. } if !definite => Next::Stop,
-            Command::Write { .. } | Command::Read { .. } => Next::Retry(self.someone_else(asked)),
-        }
-    }
-
-    /// Another member than the one asked last: first whoever has not been asked, then whoever was asked longest ago,
-    /// of equals the next in order. So a replica that goes on naming a dead primary does not hide the third member.
-    fn someone_else(&self, asked: &[NodeId]) -> NodeId {
-        let node = asked.last().copied().unwrap_or_default();
-        let key = |other: &NodeId| (asked.iter().rposition(|it| it == other), *other < node, *other);
-        self.known().into_iter().filter(|other| *other != node).min_by_key(key).unwrap_or(node)
     }
 }

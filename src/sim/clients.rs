@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, OpKind, Phase, Report, Violation};
-use crate::replication::{Command, NodeId, Op, ReadLevel, Reply, Time, WriteLevel};
+use crate::replication::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
 
 use super::dice::Dice;
 use super::options::Counts;
@@ -61,8 +61,10 @@ impl Clients {
         let kind = dice.weighted(&[(0, 70), (1, 15), (2, 15)]);
         let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, keys)));
         let node = dice.pick(nodes);
-        let timeout = Duration::from_millis(dice.pick(&[50, 500, 500, 2000]));
-        let reads = dice.chance(500);
+        let reads = dice.chance(400);
+        // A read that finds no quorum asks again and again until its end: long ones are many messages and few faults.
+        let timeout =
+            Duration::from_millis(dice.pick(if reads { &[30, 100, 300] } else { &[50, 500, 1500] }));
         let command = if reads {
             let level = if kind == 2 { ReadLevel::Eventual } else { ReadLevel::Quorum };
             Command::Read { key: key.clone(), level, timeout }
@@ -90,11 +92,14 @@ impl Clients {
 
     /// An answer arrives.
     pub(super) fn answered(&mut self, now: Time, client: u64, reply: &Reply, counts: &mut Counts) {
-        let (phase, seen) = match reply {
-            Reply::Written { .. } => (Phase::Ok, None),
-            Reply::Value { found, .. } => (Phase::Ok, found.value.as_ref().map(text)),
-            Reply::Failed(failure) if failure.is_definite() => (Phase::Fail, None),
-            Reply::Failed(_) | Reply::Promoted { .. } | Reply::Following { .. } => (Phase::Info, None),
+        let (phase, seen, at) = match reply {
+            Reply::Written { at, .. } => (Phase::Ok, None, Some(*at)),
+            Reply::Value { found, .. } => {
+                let at = found.value.is_some().then_some(found.version);
+                (Phase::Ok, found.value.as_ref().map(text), at)
+            }
+            Reply::Failed(failure) if failure.is_definite() => (Phase::Fail, None, None),
+            Reply::Failed(_) | Reply::Promoted { .. } | Reply::Following { .. } => (Phase::Info, None, None),
         };
         let Some(op) = self.open.get(&client).map(|invoked| invoked.op) else { return };
         match (phase, op) {
@@ -106,18 +111,18 @@ impl Clients {
         if phase == Phase::Ok {
             self.served.insert(client);
         }
-        self.end(now, client, phase, seen);
+        self.end(now, client, phase, seen, at);
     }
 
     /// The client stops waiting, or its connection breaks.
     pub(super) fn gave_up(&mut self, now: Time, client: u64, counts: &mut Counts) {
         counts.unknown += u64::from(self.open.contains_key(&client));
-        self.end(now, client, Phase::Info, None);
+        self.end(now, client, Phase::Info, None, None);
     }
 
     /// Nobody listens where the client asks.
     pub(super) fn refused(&mut self, now: Time, client: u64) {
-        self.end(now, client, Phase::Fail, None);
+        self.end(now, client, Phase::Fail, None, None);
     }
 
     /// Whether nobody waits for an answer.
@@ -183,9 +188,10 @@ impl Clients {
         self.began
     }
 
-    fn end(&mut self, now: Time, client: u64, phase: Phase, seen: Option<String>) {
+    fn end(&mut self, now: Time, client: u64, phase: Phase, seen: Option<String>, at: Option<Position>) {
         let Some(mut event) = self.open.remove(&client) else { return };
         event.phase = phase;
+        (event.epoch, event.seq) = (at.map(|at| at.epoch), at.map(|at| at.seq));
         if event.op == OpKind::Get {
             event.value = seen;
         }

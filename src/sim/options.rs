@@ -1,7 +1,12 @@
 //! What a simulation is told, and what it tells.
 
 use std::fmt;
+use std::ops::AddAssign;
 use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::storage::Durability;
 
 /// What may happen in a simulation. Everything else is drawn from the seed.
 #[derive(Clone, Debug)]
@@ -14,13 +19,28 @@ pub struct Options {
     pub force: bool,
     /// Disks are also wiped, never those of more than a minority at a time.
     pub wipes: bool,
+    /// When a write counts as durable. In the modes that do not sync each batch, processes are killed but the power
+    /// does not go: what is promised then is what is promised of `always`.
+    pub durability: Durability,
     /// Record every happening.
     pub trace: bool,
+    /// Compare storage with a model of it, at every job and after every crash.
+    #[cfg(test)]
+    pub(super) mirror: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, chaos: Duration::from_secs(10), force: false, wipes: true, trace: false }
+        Self {
+            nodes: None,
+            chaos: Duration::from_secs(6),
+            force: false,
+            wipes: true,
+            durability: Durability::Always,
+            trace: false,
+            #[cfg(test)]
+            mirror: false,
+        }
     }
 }
 
@@ -44,10 +64,12 @@ pub struct Violation {
     pub at: Duration,
     /// What was broken, in words.
     pub what: String,
+    /// What the judge has to show for it, if it was the judge who found it: at most four operations.
+    pub proof: Option<String>,
 }
 
 /// How much went on in a simulation: one in which nothing happens proves nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
     /// Steps of cores that something came of.
     pub steps: u64,
@@ -73,16 +95,54 @@ pub struct Counts {
     pub harm: u64,
     /// Keys of which the judge could not say whether they are linearizable.
     pub undecided: u64,
+    /// Torn ends of logs that a start has cut.
+    pub tears: u64,
     /// Disks wiped.
     pub wipes: u64,
     /// Wiped members that earned their voice back.
     pub graduations: u64,
 }
 
-impl Outcome {
-    /// The last lines of the trace, for a report.
-    pub fn tail(&self, lines: usize) -> &[String] {
-        &self.trace[self.trace.len().saturating_sub(lines)..]
+impl AddAssign for Counts {
+    /// What went on in both.
+    fn add_assign(&mut self, other: Self) {
+        let mine = [
+            &mut self.steps,
+            &mut self.messages,
+            &mut self.faults,
+            &mut self.epochs,
+            &mut self.writes,
+            &mut self.reads,
+            &mut self.unknown,
+            &mut self.committed,
+            &mut self.installs,
+            &mut self.rollbacks,
+            &mut self.harm,
+            &mut self.undecided,
+            &mut self.tears,
+            &mut self.wipes,
+            &mut self.graduations,
+        ];
+        let Self { steps, messages, faults, epochs, writes, reads, unknown, committed, .. } = other;
+        let Self { installs, rollbacks, harm, undecided, tears, wipes, graduations, .. } = other;
+        let more = [
+            steps,
+            messages,
+            faults,
+            epochs,
+            writes,
+            reads,
+            unknown,
+            committed,
+            installs,
+            rollbacks,
+            harm,
+            undecided,
+            tears,
+            wipes,
+            graduations,
+        ];
+        mine.into_iter().zip(more).for_each(|(mine, more)| *mine += more);
     }
 }
 

@@ -10,7 +10,7 @@ use super::segment::Piece;
 use crate::replication::{Entry, Lineage, LogId, Position, Promise, Rollback, SnapshotId};
 
 /// Something for the [`Writer`](super::Writer); the effects of the same names, word for word.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Job {
     /// Append to the log.
     Append {
@@ -59,10 +59,10 @@ pub enum Job {
 }
 
 /// See [`Job::Tidy`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tidy(pub(super) TidyJob);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum TidyJob {
     /// Close the last segment, so that a cleanup can take it too.
     CloseSegment,

@@ -164,7 +164,7 @@ pub(super) enum Verdict {
 }
 
 /// A group that is ready to be swapped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Swap {
     pub(super) generation: u64,
     /// Consecutive segments.

@@ -1,0 +1,291 @@
+//! `kvlab sim`: random schedules of faults on simulated clusters, each judged. `docs/simulator.md` tells of it.
+
+use std::fmt::Write as _;
+use std::ops::{ControlFlow, Range};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use kvlab::sim::{Counts, Options, Outcome, Violation, simulate};
+use serde::Serialize;
+
+use super::exit::{Ended, Exit};
+use super::signals::Signals;
+use super::{node, output, seeds};
+use crate::cli::SimArgs;
+
+/// Violations that are told one by one; of more, the first ones.
+const VIOLATIONS_MAX: usize = 20;
+
+pub async fn run(args: SimArgs) -> Result<Exit, Ended> {
+    let options = options(&args)?;
+    let seeds = args.seed.map_or(args.seeds.clone(), |seed| seed..seed.saturating_add(1));
+    let mut signals = Signals::listen()?;
+    seeds::quiet_panics();
+    let mut tally = Tally::default();
+    let counts = std::cell::Cell::new(Counts::default());
+    let play = {
+        let options = options.clone();
+        move |seed| play(seed, &options)
+    };
+    let each = |_, outcome| {
+        let broken = tally.take(outcome, &args);
+        counts.set(tally.counts);
+        if broken && !args.all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let line = || {
+        let counts = counts.get();
+        format!("{} faults  {} operations", counts.faults, operations(&counts))
+    };
+    let played = seeds::play(seeds.clone(), play, &mut signals, each, line).await?;
+    if args.json {
+        output::print(format!("{}\n", tally.json(&seeds, &played)?));
+    } else if !args.trace {
+        output::print(tally.text(&played));
+    }
+    Ok(match tally.violations_total {
+        0 if played.signal.is_some() && played.count == 0 => Exit::Unknown,
+        0 => Exit::Done,
+        _ => Exit::Refused,
+    })
+}
+
+fn options(args: &SimArgs) -> Result<Options, Ended> {
+    Ok(Options {
+        nodes: args.nodes,
+        chaos: args.chaos,
+        force: args.force,
+        wipes: !args.no_wipes,
+        durability: node::parse_durability(&args.durability)?,
+        trace: args.trace,
+    })
+}
+
+/// One seed, on its own thread; a panic is told with its place.
+fn play(seed: u64, options: &Options) -> Outcome {
+    let mut outcome = simulate(seed, options);
+    if let (Some(place), Some(violation)) = (seeds::panicked_at(), &mut outcome.violation) {
+        let _ = write!(violation.what, " (at {place})");
+    }
+    outcome
+}
+
+/// What all seeds so far amount to.
+#[derive(Debug, Default)]
+struct Tally {
+    counts: Counts,
+    violations: Vec<Broken>,
+    violations_total: u64,
+}
+
+/// A seed that broke a promise.
+#[derive(Debug, Serialize)]
+struct Broken {
+    seed: u64,
+    /// Simulated time.
+    at_s: f64,
+    what: String,
+    /// The judge's, if it was the judge who found it.
+    proof: Option<String>,
+    /// The command that shows it again.
+    replay: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    from: u64,
+    to: u64,
+    played: u64,
+    stopped_by: Option<&'a str>,
+    violations_total: u64,
+    violations: &'a [Broken],
+    elapsed_s: f64,
+    seeds_per_s: f64,
+    counts: &'a Counts,
+}
+
+impl Tally {
+    /// Takes an outcome in, and prints what is to be printed of it at once. Returns whether a promise was broken.
+    fn take(&mut self, outcome: Outcome, args: &SimArgs) -> bool {
+        let Outcome { seed, violation, counts, trace } = outcome;
+        self.counts += counts;
+        if args.trace {
+            output::print(story(seed, &trace, violation.as_ref()));
+        }
+        let Some(Violation { at, what, proof }) = violation else { return false };
+        self.violations_total += 1;
+        if self.violations.len() < VIOLATIONS_MAX {
+            let at_s = at.as_secs_f64();
+            self.violations.push(Broken { seed, at_s, what, proof, replay: replay(seed, args) });
+        }
+        true
+    }
+
+    fn text(&self, played: &seeds::Played) -> String {
+        let mut out = String::new();
+        for broken in &self.violations {
+            let Broken { seed, at_s, what, proof, replay } = broken;
+            let _ = writeln!(out, "seed {seed} BROKE A PROMISE at {at_s:.6} s: {what}");
+            if let Some(proof) = proof {
+                let _ = writeln!(out, "\n{}", proof.trim_end());
+            }
+            let _ = writeln!(out, "\nreplay: {replay}\n");
+        }
+        let more = self.violations_total - self.violations.len() as u64;
+        if more > 0 {
+            let _ = writeln!(out, "and {more} more seeds that broke a promise\n");
+        }
+        let Counts { faults, epochs, writes, reads, unknown, installs, rollbacks, tears, wipes, .. } =
+            self.counts;
+        let (count, rate) = (played.count, played.per_second());
+        let verdict = match self.violations_total {
+            0 => "clean".to_owned(),
+            broken => format!("{broken} BROKEN"),
+        };
+        let _ = writeln!(out, "{count} seeds, {verdict}, {rate:.0} seeds/s");
+        let _ = writeln!(
+            out,
+            "  {faults} faults, {epochs} epochs; {writes} writes and {reads} reads answered, {unknown} of unknown \
+             outcome;\n  {installs} full resyncs, {rollbacks} with a rollback; {tears} torn logs, {wipes} disks wiped"
+        );
+        if self.counts.undecided > 0 {
+            let _ = writeln!(out, "  {} keys that the judge could not decide", self.counts.undecided);
+        }
+        if self.counts.harm > 0 && self.violations_total == 0 {
+            let _ =
+                writeln!(out, "  {} reads after a forced promotion that no order explains", self.counts.harm);
+        }
+        if let Some(signal) = played.signal {
+            let _ = writeln!(out, "  stopped by {signal}");
+        }
+        out
+    }
+
+    fn json(&self, seeds: &Range<u64>, played: &seeds::Played) -> anyhow::Result<String> {
+        serde_json::to_string(&Object {
+            from: seeds.start,
+            to: seeds.end,
+            played: played.count,
+            stopped_by: played.signal,
+            violations_total: self.violations_total,
+            violations: &self.violations,
+            elapsed_s: tenths(played.took),
+            seeds_per_s: played.per_second().round(),
+            counts: &self.counts,
+        })
+        .context("the tally does not become JSON")
+    }
+}
+
+fn operations(counts: &Counts) -> u64 {
+    counts.writes + counts.reads + counts.unknown
+}
+
+fn tenths(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+/// The whole story of a seed. Nothing in it depends on when or where it is told.
+fn story(seed: u64, trace: &[String], violation: Option<&Violation>) -> String {
+    let mut out = format!("seed {seed}\n");
+    for line in trace {
+        out += line;
+        out.push('\n');
+    }
+    match violation {
+        None => out += "clean\n",
+        Some(Violation { proof: Some(proof), .. }) => {
+            let _ = writeln!(out, "\n{}", proof.trim_end());
+        }
+        Some(_) => {}
+    }
+    out
+}
+
+/// The command that plays a seed again, with everything that it depends on.
+fn replay(seed: u64, args: &SimArgs) -> String {
+    let mut line = format!("kvlab sim --seed {seed} --trace");
+    if let Some(nodes) = args.nodes {
+        let _ = write!(line, " --nodes {nodes}");
+    }
+    if args.chaos != Options::default().chaos {
+        let _ = write!(line, " --chaos {}ms", args.chaos.as_millis());
+    }
+    if args.durability != "always" {
+        let _ = write!(line, " --durability {}", args.durability);
+    }
+    for (flag, on) in [("--force", args.force), ("--no-wipes", args.no_wipes)] {
+        if on {
+            let _ = write!(line, " {flag}");
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn args(line: &str) -> SimArgs {
+        match Cli::try_parse_from(line.split_whitespace()).expect(line).command {
+            Command::Sim(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn broken(seed: u64) -> Outcome {
+        let proof = Some("two lines\nof operations".to_owned());
+        let violation = Violation { at: Duration::from_millis(1500), what: "it is broken".to_owned(), proof };
+        let counts = Counts { faults: 7, ..Counts::default() };
+        Outcome { seed, violation: Some(violation), counts, trace: vec!["a line".to_owned()] }
+    }
+
+    #[test]
+    fn a_broken_seed_is_told_with_its_proof_and_the_command_that_replays_it() {
+        let args = args("kvlab sim --force --nodes 5 --chaos 2s");
+        let mut tally = Tally::default();
+        assert!(tally.take(broken(77), &args));
+        let played = seeds::Played { count: 78, took: Duration::from_secs(1), signal: None };
+        let text = tally.text(&played);
+        for expected in [
+            "seed 77 BROKE A PROMISE at 1.500000 s: it is broken",
+            "two lines\nof operations",
+            "replay: kvlab sim --seed 77 --trace --nodes 5 --chaos 2000ms --force",
+            "78 seeds, 1 BROKEN, 78 seeds/s",
+            "7 faults",
+        ] {
+            assert!(text.contains(expected), "{expected:?} in {text}");
+        }
+        let json = tally.json(&(0..100), &played).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["violations"][0]["seed"], 77);
+        assert_eq!(json["counts"]["faults"], 7);
+    }
+
+    #[test]
+    fn violations_told_are_bounded_and_counted() {
+        let args = args("kvlab sim");
+        let mut tally = Tally::default();
+        (0..30).for_each(|seed| assert!(tally.take(broken(seed), &args)));
+        assert_eq!((tally.violations.len(), tally.violations_total), (VIOLATIONS_MAX, 30));
+        let played = seeds::Played { count: 30, took: Duration::from_secs(1), signal: Some("SIGINT") };
+        assert!(tally.text(&played).contains("and 10 more seeds"));
+        assert!(tally.text(&played).contains("stopped by SIGINT"));
+    }
+
+    #[test]
+    fn what_is_played_again_is_the_same() {
+        for line in
+            ["kvlab sim", "kvlab sim --no-wipes --durability os", "kvlab sim --nodes 2 --chaos 1s --force"]
+        {
+            let asked = args(line);
+            let again = args(&replay(3, &asked));
+            assert_eq!(again.seed, Some(3));
+            let options =
+                |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args).expect("fine") });
+            assert_eq!(options(&again), options(&asked), "{line}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `kvlab run --simulated`: a scenario on simulated clusters, once or on many seeds.
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::exit::{Ended, Exit};
+use super::progress::Narrator;
+use super::run::{exit, workload};
+use super::signals::Signals;
+use super::{output, seeds, start};
+use crate::cli::RunArgs;
+use crate::event::{RunOutcome, Stamped, Verdict};
+use crate::scenario::{self, Outcome, Scenario, Simulated, cannot_simulate, report};
+
+/// Seeds not as expected that are told one by one; of more, the first ones.
+const SEEDS_TOLD_MAX: usize = 20;
+
+pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, Ended> {
+    cannot_simulate(&scenario).map_err(|why| Exit::Usage.because(why))?;
+    workload(&scenario, 0).check()?;
+    match args.seeds {
+        None => once(args, &scenario),
+        Some(count) => many(args, scenario, count).await,
+    }
+}
+
+/// One seed, told like a live run.
+fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, Ended> {
+    let seed = args.run.seed.unwrap_or_else(start::fresh_seed);
+    let (outcome, told) = play(scenario, seed);
+    let run = report::Run { scenario, called: &args.scenario, seed, run_dir: None };
+    if args.json {
+        let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
+        output::print(format!("{json}\n"));
+        outcome.reasons.iter().for_each(output::tell);
+    } else {
+        let mut narrator = Narrator::new(scenario);
+        let opening = narrator.opening();
+        let lines = opening.into_iter().chain(told.iter().flat_map(|event| narrator.lines(event)));
+        output::print(lines.map(|line| line + "\n").collect::<String>());
+        output::print(report::text(&run, &outcome));
+    }
+    Ok(exit(outcome.outcome))
+}
+
+/// Plays one seed. A panic is a broken promise like any other.
+fn play(scenario: &Scenario, seed: u64) -> (Outcome, Vec<Stamped>) {
+    let load = workload(scenario, seed);
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let mut stage = Simulated::new(scenario, load, seed)?;
+        let mut outcome = at_once(scenario::play(&mut stage, scenario));
+        if let Some(broken) = stage.broken() {
+            outcome.outcome = RunOutcome::Violated;
+            outcome.reasons.insert(0, format!("seen from inside: {broken}"));
+        }
+        Ok::<_, String>((outcome, stage.take_told()))
+    }));
+    let why = match played {
+        Ok(Ok(played)) => return played,
+        Ok(Err(why)) => why,
+        Err(_) => {
+            let place = seeds::panicked_at().map(|place| format!(" at {place}")).unwrap_or_default();
+            format!("it panicked{place}")
+        }
+    };
+    let undecided = Outcome::undecided(Verdict::default(), std::time::Duration::ZERO, why);
+    (Outcome { outcome: RunOutcome::Violated, ..undecided }, Vec::new())
+}
+
+/// A future that never waits: nothing on a simulated stage does.
+fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("simulated time does not wait"),
+    }
+}
+
+async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, Ended> {
+    let from = args.run.seed.unwrap_or(0);
+    let mut signals = Signals::listen()?;
+    seeds::quiet_panics();
+    let tally = std::cell::RefCell::new(Tally::default());
+    let name = scenario.name.clone();
+    let played = seeds::play(
+        from..from.saturating_add(count),
+        move |seed| play(&scenario, seed).0,
+        &mut signals,
+        |seed, outcome| {
+            tally.borrow_mut().take(seed, outcome);
+            ControlFlow::Continue(())
+        },
+        || format!("{} as expected", tally.borrow().as_expected),
+    )
+    .await?;
+    let tally = tally.into_inner();
+    if args.json {
+        let object = Object {
+            scenario: &name,
+            from,
+            to: from.saturating_add(count),
+            played: played.count,
+            stopped_by: played.signal,
+            tally: &tally,
+        };
+        let json = serde_json::to_string(&object).context("the tally does not become JSON")?;
+        output::print(format!("{json}\n"));
+    } else {
+        output::print(tally.text(&name, &args.scenario, &played));
+    }
+    Ok(match (&tally, played.signal) {
+        (Tally { violated: 1.., .. }, _) => Exit::Refused,
+        (Tally { undecided: 1.., .. }, _) => Exit::Unknown,
+        (Tally { as_expected: 0, .. }, Some(_)) => Exit::Unknown,
+        _ => Exit::Done,
+    })
+}
+
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    scenario: &'a str,
+    from: u64,
+    to: u64,
+    played: u64,
+    stopped_by: Option<&'a str>,
+    #[serde(flatten)]
+    tally: &'a Tally,
+}
+
+/// What all seeds so far amount to.
+#[derive(Debug, Default, Serialize)]
+struct Tally {
+    as_expected: u64,
+    violated: u64,
+    undecided: u64,
+    /// The first ones.
+    not_as_expected: Vec<Unexpected>,
+}
+
+#[derive(Debug, Serialize)]
+struct Unexpected {
+    seed: u64,
+    outcome: RunOutcome,
+    reasons: Vec<String>,
+}
+
+impl Tally {
+    fn take(&mut self, seed: u64, Outcome { outcome, reasons, .. }: Outcome) {
+        match outcome {
+            RunOutcome::AsExpected => self.as_expected += 1,
+            RunOutcome::Violated => self.violated += 1,
+            RunOutcome::Undecided => self.undecided += 1,
+        }
+        if outcome != RunOutcome::AsExpected && self.not_as_expected.len() < SEEDS_TOLD_MAX {
+            self.not_as_expected.push(Unexpected { seed, outcome, reasons });
+        }
+    }
+
+    fn text(&self, name: &str, called: &str, played: &seeds::Played) -> String {
+        let mut lines = Vec::new();
+        for Unexpected { seed, outcome, reasons } in &self.not_as_expected {
+            lines.push(format!("seed {seed}: {}", report::verdict_words(*outcome)));
+            lines.extend(reasons.iter().map(|reason| format!("  {reason}")));
+            lines.push(format!("  again: kvlab run {called} --simulated --seed {seed}"));
+        }
+        let told = self.not_as_expected.len() as u64;
+        let more = (self.violated + self.undecided).saturating_sub(told);
+        if more > 0 {
+            lines.push(format!("and {more} more seeds not as expected"));
+        }
+        let (count, rate) = (played.count, played.per_second());
+        lines.push(format!(
+            "{name}: {count} seeds, {} as expected, {} violated, {} undecided, {rate:.0} seeds/s",
+            self.as_expected, self.violated, self.undecided
+        ));
+        lines.extend(played.signal.map(|signal| format!("stopped by {signal}")));
+        lines.join("\n") + "\n"
+    }
+}

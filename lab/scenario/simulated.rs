@@ -1,0 +1,574 @@
+//! The stage of a simulated cluster on simulated time: the same core and storage, the same clients' routine, the same
+//! judge, all from one seed. Nothing waits: a run of fifteen seconds takes some tens of milliseconds.
+//!
+//! Beside the judge, the simulator's oracle looks at every step, as no lab of real processes can. What it finds ends
+//! the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use kvlab::node::NodeStatus;
+use kvlab::replication::{Command, Config, NodeId, ReadLevel, Reply};
+use kvlab::sim::{Ask, Climate, Death, Weather, World};
+use kvlab::storage::{self, Durability};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::model::{Act, ClusterPlan, Deed, Scenario};
+use super::stage::Stage;
+use crate::action::Action;
+use crate::cluster::View;
+use crate::event::{
+    Actor, LabEvent, Level, LinkState, Operation, Outcome as Ended, ProcessState, ScenarioEvent, Stamped,
+    Verdict,
+};
+use crate::history::Intent;
+use crate::session::recovery::{Recovery, converged, ends, led_by_one};
+use crate::session::{Performed, Settled, WorkloadOptions, links_between, verdict};
+use crate::workload::{Crowd, Meaning, OPERATOR, Task, Way};
+
+#[cfg(test)]
+mod tests;
+
+/// How often a member reports.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// How long a member may take to answer a promotion.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long the last operations of a load may take to end; they are bounded themselves.
+const QUIET_WITHIN: Duration = Duration::from_secs(10);
+/// Clients that read back at once.
+const READERS: usize = 16;
+/// How often one key is asked for before it counts as unread.
+const TRIES: usize = 3;
+/// How long all reading back may take.
+const READ_BACK_WITHIN: Duration = Duration::from_secs(30);
+/// A segment of the log is closed soon, so that there are some.
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Simulated {
+    world: World<Task>,
+    crowd: Crowd,
+    view: View,
+    recovery: Recovery,
+    operator: Option<Reply>,
+    /// The clients of steps, by their home.
+    guests: BTreeMap<NodeId, usize>,
+    /// Keys that steps have touched.
+    touched: BTreeSet<String>,
+    read_back: bool,
+    members_equal: Option<bool>,
+    /// The promise that the oracle has seen broken. The world stands still from then on.
+    broken: Option<String>,
+    /// Time let pass since.
+    past: Duration,
+    told: Vec<Stamped>,
+}
+
+/// What became of going on.
+enum Moved {
+    /// Something happened.
+    On,
+    /// Somebody reported: the view has changed.
+    Reported,
+    /// It is as late as it may be.
+    Arrived,
+}
+
+impl Simulated {
+    /// A cluster as the scenario wants it, under its load. The seed decides everything, also how good the disks and
+    /// the network are.
+    pub fn new(scenario: &Scenario, mut load: WorkloadOptions, seed: u64) -> Result<Self, String> {
+        load.seed = seed;
+        let plan = &scenario.cluster;
+        let mut chance = SmallRng::seed_from_u64(seed);
+        let disks = storage::Options {
+            durability: durability(plan)?,
+            segment_bytes: SEGMENT_BYTES,
+            ..storage::Options::new(NodeId(1))
+        };
+        let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());
+        let members = world.members();
+        let mut view = View { links: every_link(&members), ..View::default() };
+        let mut broken = None;
+        for &node in &members {
+            broken = broken.or(world.start(node).err());
+            view.processes.insert(node, running(&world, node));
+            world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
+        }
+        let crowd = Crowd::new(load, &mut world);
+        Ok(Self {
+            world,
+            crowd,
+            view,
+            recovery: Recovery::default(),
+            operator: None,
+            guests: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            read_back: false,
+            members_equal: None,
+            broken,
+            past: Duration::ZERO,
+            told: Vec::new(),
+        })
+    }
+
+    /// The promise that the oracle has seen broken, if it has.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// What was told since this was last asked.
+    pub fn take_told(&mut self) -> Vec<Stamped> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Does the next thing that is due by `until`.
+    fn go_on(&mut self, until: Duration) -> Moved {
+        if self.broken.is_none() {
+            match self.world.step(until) {
+                Ok(None) => return Moved::Arrived,
+                Ok(Some(happened)) => {
+                    return match self.crowd.take(&mut self.world, happened) {
+                        Meaning::Nothing => Moved::On,
+                        Meaning::Operator(reply) => {
+                            self.operator = Some(reply);
+                            Moved::On
+                        }
+                        Meaning::Report(node) => self.report(node),
+                    };
+                }
+                Err(broken) => self.breaks(broken),
+            }
+        }
+        self.past += until.saturating_sub(self.now());
+        Moved::Arrived
+    }
+
+    /// Goes on until `enough` is true, or it is `until`. Returns whether it was.
+    fn until(&mut self, until: Duration, mut enough: impl FnMut(&mut Self) -> bool) -> bool {
+        loop {
+            if enough(self) {
+                return true;
+            }
+            if matches!(self.go_on(until), Moved::Arrived) {
+                return enough(self);
+            }
+        }
+    }
+
+    fn report(&mut self, node: NodeId) -> Moved {
+        self.world.later(REPORT_EVERY, Task::Report(node));
+        let now = self.now();
+        let status = self.world.status(node).filter(|_| !self.world.is_paused(node));
+        let Some(replication) = status else { return Moved::On };
+        let pid = pid(&self.world, node);
+        // What else a real node tells is about its process, and there is none.
+        let status = NodeStatus {
+            replication,
+            applied_per_s: 0,
+            connections: 0,
+            keys: 0,
+            log_bytes: 0,
+            disk: Box::default(),
+            uptime_ms: 0,
+            pid,
+        };
+        self.view.statuses.insert(node, (now, status));
+        self.recovery.observe(now, &self.view);
+        Moved::Reported
+    }
+
+    /// What the oracle says is the end of the world.
+    fn breaks(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    fn carry_out(&mut self, action: &Action) -> anyhow::Result<Performed> {
+        match action {
+            Action::Cut { from, to } => self.link(*from, *to, LinkState::Cut),
+            Action::HealLink { from, to } => self.link(*from, *to, LinkState::Up),
+            Action::Slow { from, to, delay, jitter } => {
+                self.link(*from, *to, LinkState::Slow { delay: *delay, jitter: *jitter });
+            }
+            Action::Partition { groups } => {
+                let links = links_between(groups, &self.members())?;
+                links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Cut));
+            }
+            Action::Isolate { node } => self.links_of(*node, LinkState::Cut),
+            Action::Heal { node } => self.links_of(*node, LinkState::Up),
+            Action::HealAll => self.heal_all(),
+            Action::Pause { node } => self.pause(*node)?,
+            Action::Resume { node } => self.resume(*node)?,
+            Action::Kill { node } => {
+                ensure!(self.world.is_running(*node), "{node} is down");
+                let died = self.world.kill(*node, Death::Kill);
+                self.stopped(*node, "SIGKILL", died);
+            }
+            Action::Terminate { node } => {
+                ensure!(self.world.is_running(*node), "{node} is down");
+                if self.world.is_paused(*node) {
+                    self.resume(*node)?;
+                }
+                let ended = self.world.stop(*node);
+                self.stopped(*node, "SIGTERM", ended);
+            }
+            Action::Restart { node } => self.restart(*node)?,
+            Action::Promote { node, force } => return self.promote(*node, *force).map(Performed::Promotion),
+            Action::Put { node, key, value, level } => {
+                let (key, value, level) = (key.clone(), value.clone(), *level);
+                return self.operate(*node, Way::From(*node), |fresh| {
+                    Intent::put(key, value.unwrap_or_else(fresh), level)
+                });
+            }
+            Action::Del { node, key, level } => {
+                return self.operate(*node, Way::From(*node), |_| Intent::del(key.clone(), *level));
+            }
+            // A read is about what this node says, a quorum read about what it can find out.
+            Action::Get { node, key, level } => {
+                return self.operate(*node, Way::Only(*node), |_| Intent::get(key.clone(), *level));
+            }
+            Action::Load { on } => self.crowd.set_on(&mut self.world, *on)?,
+            Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, *per_second)?,
+            #[allow(
+                unreachable_patterns,
+                reason = "what the lab learns to do, this stage may have to learn yet"
+            )]
+            other => bail!("this cannot be simulated yet: {other:?}"),
+        }
+        Ok(Performed::Done)
+    }
+
+    fn link(&mut self, from: NodeId, to: NodeId, state: LinkState) {
+        match state {
+            LinkState::Up => self.world.heal(from, to),
+            LinkState::Cut => self.world.cut(from, to),
+            LinkState::Slow { delay, jitter } => self.world.slow(from, to, delay, jitter),
+        }
+        self.view.links.insert((from, to), state);
+    }
+
+    /// All links of a member, both ways.
+    fn links_of(&mut self, node: NodeId, state: LinkState) {
+        for other in self.members().into_iter().filter(|other| *other != node) {
+            self.link(node, other, state);
+            self.link(other, node, state);
+        }
+    }
+
+    fn heal_all(&mut self) {
+        let broken = |state: &LinkState| *state != LinkState::Up;
+        let links: Vec<_> =
+            self.view.links.iter().filter(|(_, state)| broken(state)).map(|(l, _)| *l).collect();
+        links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Up));
+    }
+
+    fn pause(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(self.world.is_running(node) && !self.world.is_paused(node), "{node} does not run");
+        self.world.pause(node);
+        self.view.processes.insert(node, ProcessState::Paused { pid: pid(&self.world, node) });
+        Ok(())
+    }
+
+    fn resume(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(self.world.is_paused(node), "{node} is not paused");
+        self.world.resume(node);
+        self.view.processes.insert(node, running(&self.world, node));
+        Ok(())
+    }
+
+    fn restart(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(!self.world.is_running(node), "{node} is not down");
+        if let Err(broken) = self.world.start(node) {
+            self.breaks(broken);
+        }
+        self.view.processes.insert(node, running(&self.world, node));
+        Ok(())
+    }
+
+    fn stopped(&mut self, node: NodeId, how: &str, ended: Result<(), String>) {
+        if let Err(broken) = ended {
+            self.breaks(broken);
+        }
+        self.view.processes.insert(node, ProcessState::Stopped { how: how.to_owned() });
+    }
+
+    fn promote(&mut self, node: NodeId, force: bool) -> anyhow::Result<Reply> {
+        ensure!(self.world.is_running(node), "cannot promote {node}: it is down");
+        self.operator = None;
+        self.world.ask(Ask { client: OPERATOR, home: None, node, command: Command::Promote { force } });
+        self.until(self.now() + ANSWER_WITHIN, |stage| stage.operator.is_some());
+        self.operator.take().with_context(|| {
+            format!("cannot promote {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
+        })
+    }
+
+    /// A client's operation, in the zone of the node.
+    fn operate(
+        &mut self,
+        home: NodeId,
+        way: Way,
+        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
+    ) -> anyhow::Result<Performed> {
+        let crowd = &mut self.crowd;
+        let guest = *self.guests.entry(home).or_insert_with(|| crowd.guest(Some(home)));
+        let touched = &mut self.touched;
+        crowd.begin(&mut self.world, guest, way, |fresh| {
+            let intent = intent(fresh);
+            touched.insert(intent.key.clone());
+            intent
+        });
+        let mut ended = None;
+        self.until(self.now() + QUIET_WITHIN, |stage| {
+            ended = stage.crowd.take_ended(guest);
+            ended.is_some()
+        });
+        let operation = ended.context("it did not end")?;
+        Ok(Performed::Operation(Box::new(operation)))
+    }
+
+    /// Undoes whatever is broken.
+    fn make_whole(&mut self) -> anyhow::Result<()> {
+        self.heal_all();
+        for node in self.members() {
+            if self.world.is_paused(node) {
+                self.resume(node)?;
+            } else if !self.world.is_running(node) {
+                self.restart(node)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads every key with a quorum, as the lab's readers do. Returns how many could not be read.
+    fn read_back(&mut self, keys: &[String]) -> usize {
+        let (members, deadline) = (self.members(), self.now() + READ_BACK_WITHIN);
+        let mut waiting: Vec<(&String, usize)> = keys.iter().rev().map(|key| (key, 0)).collect();
+        let mut readers: Vec<(usize, Option<(&String, usize)>)> =
+            (0..READERS).map(|_| (self.crowd.guest(None), None)).collect();
+        let mut unread = 0;
+        loop {
+            for (index, (guest, reading)) in readers.iter_mut().enumerate() {
+                if let Some((key, tries)) = *reading {
+                    let Some(Operation { outcome, .. }) = self.crowd.take_ended(*guest) else { continue };
+                    *reading = None;
+                    match outcome {
+                        Ended::Ok => {}
+                        _ if tries < TRIES && self.world.now() < deadline => waiting.push((key, tries)),
+                        _ => unread += 1,
+                    }
+                }
+                if let Some((key, tries)) = waiting.pop() {
+                    // Readers begin at different members, and go to another when one fails them.
+                    let first = members[(index + tries) % members.len()];
+                    let read = |_: &mut dyn FnMut() -> String| Intent::get(key.clone(), ReadLevel::Quorum);
+                    self.crowd.begin(&mut self.world, *guest, Way::From(first), read);
+                    *reading = Some((key, tries + 1));
+                }
+            }
+            let busy = readers.iter().filter(|(_, reading)| reading.is_some()).count();
+            if busy == 0 {
+                return unread;
+            }
+            if matches!(self.go_on(deadline + QUIET_WITHIN), Moved::Arrived) {
+                return unread + busy + waiting.len();
+            }
+        }
+    }
+
+    /// Members that do not even say that they agree are not compared; that they differ breaks a promise only where
+    /// one primary leads them all.
+    fn compare_members(&mut self, agreed: bool) {
+        let members = self.members();
+        self.members_equal = if agreed {
+            let first = self.world.contents(members[0]);
+            Some(members.iter().all(|node| self.world.contents(*node) == first))
+        } else {
+            let ends = ends(&self.view);
+            let differ = ends.values().any(|end| Some(end) != ends.values().next());
+            let should_not = led_by_one(&self.view).is_ok() && ends.len() == members.len();
+            (differ && should_not).then_some(false)
+        };
+    }
+
+    fn emit(&mut self, event: LabEvent) {
+        let t_us = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
+        self.told.push(Stamped { t_us, event });
+    }
+
+    fn warn(&mut self, text: String) {
+        self.emit(LabEvent::Notice { level: Level::Warn, text });
+    }
+}
+
+impl Stage for Simulated {
+    fn members(&self) -> Vec<NodeId> {
+        self.world.members()
+    }
+
+    fn now(&self) -> Duration {
+        self.world.now() + self.past
+    }
+
+    fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    fn verdict(&self) -> Verdict {
+        let order = self.crowd.order();
+        verdict(order.findings(), order.refused_stale(), self.read_back, self.members_equal)
+    }
+
+    fn tell(&mut self, event: ScenarioEvent) {
+        self.emit(LabEvent::Scenario(event));
+    }
+
+    async fn next(&mut self, until: Duration) {
+        while let Moved::On = self.go_on(until) {}
+    }
+
+    async fn perform(&mut self, step: usize, action: Action) -> anyhow::Result<Performed> {
+        if let Some(broken) = &self.broken {
+            bail!("the cluster has broken a promise before: {broken}");
+        }
+        let performed = self.carry_out(&action);
+        let error = match &performed {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(Performed::Promotion(Reply::Failed(failure))) => Some(failure.to_string()),
+            Ok(_) => None,
+        };
+        let by = Actor::Step(step);
+        self.emit(LabEvent::Action { by, action, error });
+        match performed? {
+            Performed::Operation(operation) => {
+                let operation = Operation { by: Some(by), ..*operation };
+                self.emit(LabEvent::Operation(operation.clone()));
+                Ok(Performed::Operation(Box::new(operation)))
+            }
+            performed => Ok(performed),
+        }
+    }
+
+    async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled> {
+        let until = self.now() + within;
+        let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
+        self.tell(ScenarioEvent::Settling { until_us });
+        (self.read_back, self.members_equal) = (false, None);
+        self.make_whole()?;
+        self.crowd.set_on(&mut self.world, false)?;
+        self.until(self.now() + QUIET_WITHIN, |stage| stage.crowd.is_quiet());
+
+        let at_rest = self.now();
+        let mut reason = String::new();
+        let agreed = self.until(until, |stage| match converged(&stage.view, at_rest) {
+            Ok(()) => true,
+            Err(why) => {
+                reason = why;
+                false
+            }
+        });
+        if !agreed {
+            self.warn(format!("the members do not agree after {} ms: {reason}", within.as_millis()));
+        }
+        let keys: BTreeSet<String> = self.crowd.keys().into_iter().chain(self.touched.clone()).collect();
+        let keys: Vec<String> = keys.into_iter().collect();
+        let unread = self.read_back(&keys);
+        self.read_back = true;
+        if unread > 0 {
+            self.warn(format!("{unread} keys could not be read back: nobody knows whether they are lost"));
+        }
+        self.compare_members(agreed);
+        if agreed
+            && self.broken.is_none()
+            && let Err(broken) = self.world.settled()
+        {
+            self.breaks(broken);
+        }
+        if let Some(broken) = &self.broken {
+            bail!("the cluster has broken a promise: {broken}");
+        }
+        let (now, view) = (self.now(), self.view.clone());
+        self.recovery.observe(now, &view);
+        let converged_after = if agreed { self.recovery.took() } else { None };
+        Ok(Settled { converged_after, verdict: self.verdict() })
+    }
+}
+
+/// What of a scenario cannot be simulated, in words: found before anything starts.
+pub fn cannot_simulate(scenario: &Scenario) -> Result<(), String> {
+    durability(&scenario.cluster)?;
+    for (index, step) in (1..).zip(&scenario.steps) {
+        let Some(act) = &step.act else { continue };
+        let can = matches!(
+            act,
+            Act::Partition(_)
+                | Act::Shape(_)
+                | Act::Isolate(_)
+                | Act::Cut(_)
+                | Act::Slow { .. }
+                | Act::HealLinks(_)
+                | Act::Heal(_)
+                | Act::HealAll
+                | Act::Process(Deed::Kill | Deed::Term | Deed::Restart | Deed::Pause | Deed::Resume, _)
+                | Act::Promote { .. }
+                | Act::Operation { .. }
+                | Act::Load { .. }
+                | Act::Wait { .. }
+                | Act::Expect(_)
+        );
+        if !can {
+            return Err(format!("step {index} cannot be simulated yet: {act}; run it without --simulated"));
+        }
+    }
+    Ok(())
+}
+
+fn durability(plan: &ClusterPlan) -> Result<Durability, String> {
+    match plan.durability.as_deref() {
+        None | Some("always") => Ok(Durability::Always),
+        Some("os") => Ok(Durability::Os),
+        Some(other) => match other.strip_prefix("interval=").map(super::duration) {
+            Some(Ok(every)) => Ok(Durability::Interval(every)),
+            _ => Err(format!("durability {other:?} cannot be simulated")),
+        },
+    }
+}
+
+fn configs(plan: &ClusterPlan) -> Vec<Config> {
+    let members: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
+    let config = |&id| {
+        let default = Config::new(id, members.clone());
+        Config {
+            stale_after: plan.stale_after.unwrap_or(default.stale_after),
+            stale_lag: plan.stale_lag.unwrap_or(default.stale_lag),
+            backlog_bytes: plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize),
+            ..default
+        }
+    };
+    members.iter().map(config).collect()
+}
+
+/// One machine is not like another: a local network, and disks from good to poor.
+fn climate(chance: &mut SmallRng) -> Climate {
+    let pick = |from: &[u64], chance: &mut SmallRng| *from.choose(chance).expect("there are some");
+    let delay_max = Duration::from_micros(pick(&[300, 1000, 5000], chance));
+    let disk_max = Duration::from_micros(pick(&[500, 2000, 10_000], chance));
+    Climate { weather: Weather { delay_max, ..Weather::CALM }, disk_max, ..Climate::CALM }
+}
+
+fn every_link(members: &[NodeId]) -> BTreeMap<(NodeId, NodeId), LinkState> {
+    let pairs = members.iter().flat_map(|&a| members.iter().map(move |&b| (a, b)));
+    pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
+}
+
+fn running(world: &World<Task>, node: NodeId) -> ProcessState {
+    ProcessState::Running { pid: pid(world, node), client: String::new(), peer: String::new() }
+}
+
+/// Names a process as the system would.
+fn pid(world: &World<Task>, node: NodeId) -> u32 {
+    u32::from(node.0) * 1000 + world.starts(node) as u32
+}

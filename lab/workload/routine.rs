@@ -1,0 +1,133 @@
+//! What a background client asks next, and what it makes of how that ended. Pure: the seed and the outcomes decide.
+
+use kvlab::judge::OpKind;
+use kvlab::replication::NodeId;
+
+use super::hand::Way;
+use super::load::WorkloadOptions;
+use super::mix::{Choice, Family, Mix};
+use crate::event::{Operation, Outcome};
+use crate::history::Intent;
+
+/// One client's.
+#[derive(Debug)]
+pub(super) struct Routine {
+    /// The client's number in the history.
+    number: u32,
+    home: NodeId,
+    mix: Mix,
+    registers: u32,
+    /// The primary as it is known at home: whoever took the last write.
+    primary: Option<NodeId>,
+    /// The family of the last operation, if it was a write that did not succeed.
+    disappointed: Option<Family>,
+    ledger_entries: u64,
+}
+
+impl Routine {
+    /// The `n`th client's, from 0; `None` if there is nothing for it to do. `numbered` gives its number in the
+    /// history, once it is known that there is.
+    pub(super) fn new(
+        n: u32,
+        options: &WorkloadOptions,
+        members: &[NodeId],
+        numbered: impl FnOnce(NodeId, u64) -> u32,
+    ) -> Option<Self> {
+        let home = *members.get(n as usize % members.len().max(1))?;
+        // Neighbouring seeds must not give neighbouring clients the same choices.
+        let seed = options.seed.wrapping_add(u64::from(n).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let all = options.families();
+        let families = families_of(n, options.clients, members.len(), &all);
+        let mix = Mix::new(families, options.registers, options.ledger, seed)?;
+        Some(Self {
+            number: numbered(home, seed),
+            home,
+            mix,
+            registers: options.registers,
+            primary: None,
+            disappointed: None,
+            ledger_entries: 0,
+        })
+    }
+
+    /// Whom to ask what, and whether it goes into the ledger.
+    pub(super) fn next(
+        &mut self,
+        ledger_has_room: impl FnOnce(Family) -> bool,
+        fresh_value: impl FnOnce() -> String,
+    ) -> (Way, Intent, bool) {
+        // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
+        // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
+        let look = self.disappointed.take().and_then(|family| self.mix.look(family));
+        let choice = match look.unwrap_or_else(|| self.mix.next()) {
+            Choice::WriteLedger(family) if !ledger_has_room(family) => self.instead_of_ledger(family),
+            choice => choice,
+        };
+        let to_primary = Way::From(self.primary.unwrap_or(self.home));
+        match choice {
+            Choice::ReadRegister(family, register) => {
+                // An eventual read is about what this node holds: to ask elsewhere would be another question.
+                let way = if family == Family::Async { Way::Only(self.home) } else { Way::From(self.home) };
+                (way, Intent::get(family.register_key(register), family.read_level()), false)
+            }
+            Choice::WriteRegister(family, register) => {
+                let key = family.register_key(register);
+                (to_primary, Intent::put(key, fresh_value(), family.write_level()), false)
+            }
+            Choice::WriteLedger(family) => {
+                self.ledger_entries += 1;
+                let key = family.ledger_key(self.number, self.ledger_entries);
+                (to_primary, Intent::put(key, fresh_value(), family.write_level()), true)
+            }
+        }
+    }
+
+    /// How what it asked has ended.
+    pub(super) fn ended(&mut self, operation: &Operation) {
+        if operation.op != OpKind::Get {
+            // Whoever took it is the primary on this side; if nobody did, home is asked next.
+            let ok = operation.outcome == Outcome::Ok;
+            self.primary = operation.node.filter(|_| ok);
+            self.disappointed = (!ok).then(|| Family::of_write(operation.consistency));
+        }
+    }
+
+    /// Without registers there is always one: the client's own.
+    fn instead_of_ledger(&self, family: Family) -> Choice {
+        Choice::WriteRegister(family, self.number % self.registers.max(1))
+    }
+}
+
+/// What the `n`th client does. If there are enough clients each zone has some for each family, so that quorum
+/// operations which wait do not hold up async ones, as they would not in the world. If not, each does all.
+fn families_of(n: u32, clients: u32, zones: usize, all: &[Family]) -> &[Family] {
+    if zones == 0 || (clients as usize) < zones * all.len() {
+        return all;
+    }
+    let nth = (n as usize / zones) % all.len().max(1);
+    all.get(nth..=nth).unwrap_or(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: [Family; 2] = [Family::Quorum, Family::Async];
+
+    #[test]
+    fn with_enough_clients_each_zone_has_some_for_each_family() {
+        for zone in 0..3 {
+            let families: Vec<_> = [zone, zone + 3].map(|n| families_of(n, 6, 3, &BOTH)).to_vec();
+            assert_eq!(families, [&BOTH[..1], &BOTH[1..]]);
+        }
+        assert_eq!(families_of(6, 7, 3, &BOTH), &BOTH[..1], "one more goes round again");
+        assert_eq!(families_of(0, 3, 3, &BOTH[..1]), &BOTH[..1]);
+    }
+
+    #[test]
+    fn with_fewer_each_does_all() {
+        assert_eq!(families_of(0, 5, 3, &BOTH), &BOTH);
+        assert_eq!(families_of(0, 1, 1, &BOTH), &BOTH);
+        assert!(families_of(0, 1, 1, &[]).is_empty());
+    }
+}
