@@ -141,7 +141,10 @@ impl Progress {
         let full = (count * BAR / total.max(1)) as usize;
         let (full, rest) = ("━".repeat(full), "╌".repeat(BAR as usize - full));
         // A line that wraps could not be drawn over.
-        let columns = crossterm::terminal::size().map_or(80, |(columns, _)| usize::from(columns));
+        let columns = match crossterm::terminal::size() {
+            Ok((columns @ 1.., _)) => usize::from(columns),
+            _ => 80,
+        };
         let text = format!("{full}{rest} {count}/{total} seeds  {rate:.0}/s  {line}");
         let text: String = text.chars().take(columns.saturating_sub(1)).collect();
         let _ = write!(io::stderr().lock(), "\r\x1b[K{text}");

@@ -85,7 +85,8 @@ impl<T> World<T> {
     /// If that breaks a promise.
     pub fn wipe(&mut self, node: NodeId) -> Result<(), String> {
         if self.is_running(node) {
-            self.cluster.crash(node, Crash::CLEAN);
+            // What it had written counts as its own until the disk is gone: an acknowledgement may be under way.
+            self.cluster.crash(node, Crash { loss: Loss::Nothing, ..Crash::CLEAN });
             self.look()?;
         }
         self.note(|| format!("wipe {node}"));

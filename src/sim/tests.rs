@@ -75,7 +75,7 @@ fn promises_hold_whatever_happens() {
             ("graduations", sum(|c| c.graduations)),
         ];
         for (what, count) in happened {
-            assert!(count >= outcomes.len() as u64 / 10, "{count} {what}: these seeds prove little");
+            assert!(count >= outcomes.len() as u64 / 40, "{count} {what}: these seeds prove little");
         }
     }
 }
