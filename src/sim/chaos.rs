@@ -267,11 +267,12 @@ impl Simulation {
         states.len() == ids.len() && equal && settled
     }
 
-    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead.
+    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead. (By force, a
+    /// primary may stand that nobody with a voice may follow: one has promised more, the other is a learner.)
     fn promote_someone(&mut self) -> Result<(), Broken> {
         let members = self.world.members();
         let states: Vec<_> = members.iter().filter_map(|&id| self.world.status(id)).collect();
-        if states.iter().any(|s| s.role == Role::Primary) {
+        if states.iter().any(|s| s.role == Role::Primary && s.commit == s.last.seq) {
             return Ok(());
         }
         let voices = states.iter().filter(|s| s.role != Role::Learner);

@@ -7,7 +7,7 @@ use super::{Counts, Options, Outcome, simulate};
 use crate::storage::Durability;
 
 /// Seeds of an ordinary test run: some seconds, unoptimised.
-const SEEDS: Range<u64> = 0..40;
+const SEEDS: Range<u64> = 0..80;
 
 fn seeds() -> Range<u64> {
     let Ok(text) = std::env::var("KVLAB_SEEDS") else { return SEEDS };
@@ -64,7 +64,7 @@ fn promises_hold_whatever_happens() {
         sum(|c| c.graduations),
         sum(|c| c.undecided),
     );
-    if outcomes.len() >= 40 {
+    if outcomes.len() >= 80 {
         let happened = [
             ("epochs", sum(|c| c.epochs)),
             ("writes", sum(|c| c.writes)),
@@ -84,7 +84,7 @@ fn promises_hold_whatever_happens() {
 fn storage_amounts_to_what_it_should() {
     let outcomes = hold(&Options { mirror: true, ..Options::default() });
     let installs = total(&outcomes, |counts| counts.installs);
-    assert!(installs > 0 || outcomes.len() < 40, "nothing was installed: these seeds prove little");
+    assert!(installs > 0 || outcomes.len() < 80, "nothing was installed: these seeds prove little");
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn what_force_may_not_break() {
     let outcomes = hold(&Options { force: true, wipes: false, ..Options::default() });
     let harm = total(&outcomes, |counts| counts.harm);
     println!("{} seeds: {harm} reads that no order explains", outcomes.len());
-    if outcomes.len() >= 40 {
+    if outcomes.len() >= 80 {
         assert!(harm > 0, "force harms linearizability, or the judge sees nothing");
     }
 }
