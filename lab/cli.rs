@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirk};
 
 use crate::commands::node::NodeArgs;
 use crate::scenario;
@@ -87,6 +87,9 @@ pub struct UpArgs {
     /// Keep this many bytes of the log's end in memory for replicas that come back
     #[arg(long, value_name = "BYTES")]
     pub backlog_bytes: Option<u64>,
+    /// Have every node make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
+    #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
+    pub quirks: Vec<Quirk>,
 }
 
 #[derive(Args, Debug)]
@@ -238,6 +241,8 @@ mod tests {
             ("kvlab up --load maybe", "[possible values: on, off]"),
             ("kvlab up --durability sometimes", "expected always, os or interval=10ms"),
             ("kvlab up --stale-after 5", "it has no unit"),
+            ("kvlab up --quirk no-fense", "there is no quirk `no-fense`; did you mean `no-fence`?"),
+            ("kvlab up --quirk sloth", "there are dynamic-quorum, highest-seq-read"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab put k", "VALUE"),
             ("kvlab explode", "unrecognized subcommand"),

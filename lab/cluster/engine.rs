@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
-use kvlab::replication::{self, NodeId, Reply};
+use kvlab::replication::{self, NodeId, Quirks, Reply};
 use kvlab::wire::{Request, Response};
 use tokio::time::timeout;
 
@@ -65,6 +65,8 @@ pub(crate) struct Settings {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// The mistakes that each node makes on purpose.
+    pub(crate) quirks: Quirks,
 }
 
 /// An engine under test.
@@ -129,7 +131,7 @@ impl Engine for KvlabNode {
         if launch.bootstrap {
             command.arg("--bootstrap");
         }
-        let Settings { stale_after, stale_lag, durability, backlog_bytes } = &launch.settings;
+        let Settings { stale_after, stale_lag, durability, backlog_bytes, quirks } = &launch.settings;
         let stale_after = stale_after.map(|bound| format!("{}ms", bound.as_millis()));
         let settings = [
             ("--stale-after", stale_after),
@@ -141,6 +143,9 @@ impl Engine for KvlabNode {
             if let Some(value) = value {
                 command.args([flag, &value]);
             }
+        }
+        for quirk in quirks.iter() {
+            command.args(["--quirk", quirk.name()]);
         }
         command
     }
@@ -188,6 +193,8 @@ impl Engine for KvlabNode {
 
 #[cfg(test)]
 mod tests {
+    use kvlab::replication::Quirk;
+
     use super::*;
 
     #[test]
@@ -219,8 +226,10 @@ mod tests {
             stale_lag: Some(10),
             durability: Some("interval=10ms".into()),
             backlog_bytes: Some(4096),
+            quirks: [Quirk::VoteAmnesia, Quirk::NoFence].into_iter().collect(),
         };
-        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096";
+        let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
+                        --quirk no-fence --quirk vote-amnesia";
         assert_eq!(line(&launch), format!("{base} {settings}"));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
-use kvlab::replication::{Command, NodeId, Reply};
+use kvlab::replication::{Command, NodeId, Quirks, Reply};
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
@@ -48,6 +48,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) durability: Option<String>,
     /// The bound of the backlog.
     pub(crate) backlog_bytes: Option<u64>,
+    /// The mistakes that each node makes on purpose.
+    pub(crate) quirks: Quirks,
 }
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
@@ -292,6 +294,7 @@ impl ClusterOptions {
             stale_lag: self.stale_lag,
             durability: self.durability.clone(),
             backlog_bytes: self.backlog_bytes,
+            quirks: self.quirks,
         }
     }
 }

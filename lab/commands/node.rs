@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use kvlab::node::{Limits, NodeOptions, Ready, Stop, Token, serve};
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirk};
 use kvlab::storage::Durability;
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,6 +24,8 @@ use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
+
+use crate::scenario;
 
 /// The cluster token, for those who would rather not write it to a file.
 const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
@@ -75,6 +77,9 @@ pub(crate) struct NodeArgs {
     /// Keep this many bytes of the log's end in memory for replicas that come back
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     backlog_bytes: usize,
+    /// Make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
+    #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
+    quirks: Vec<Quirk>,
     /// A file with the token that everyone who connects must show. The variable KVLAB_TOKEN does as well
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -207,6 +212,7 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
         stale_after: args.stale_after,
         stale_lag: args.stale_lag,
         backlog_bytes: args.backlog_bytes,
+        quirks: args.quirks.into_iter().collect(),
         token,
         limits,
         ..NodeOptions::new(args.id, args.members, args.data)

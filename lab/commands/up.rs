@@ -41,7 +41,8 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
         ));
     }
     let mut signals = Signals::listen()?;
-    let mut prepared = start::prepare("up", &args.run, args.nodes, None)?;
+    let mut prepared =
+        start::prepare("up", &args.run, args.nodes, args.quirks.iter().copied().collect(), None)?;
     if screen {
         logging::to_file(prepared.dir.path())?;
     } else {
@@ -72,6 +73,7 @@ fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptio
         stale_lag: args.stale_lag,
         durability: args.durability.clone(),
         backlog_bytes: args.backlog_bytes,
+        quirks: args.quirks.iter().copied().collect(),
     };
     let workload = WorkloadOptions {
         clients: CLIENTS,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{ReadLevel, WriteLevel};
+use kvlab::replication::{Quirks, ReadLevel, WriteLevel};
 
 use super::measure::Expect;
 use super::words::{Comparison, Target};
@@ -52,6 +52,8 @@ pub struct ClusterPlan {
     pub stale_lag: Option<u64>,
     /// The bound of the backlog.
     pub backlog_bytes: Option<u64>,
+    /// The mistakes that every member makes on purpose.
+    pub quirks: Quirks,
 }
 
 /// `[workload]`.

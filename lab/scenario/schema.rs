@@ -37,6 +37,7 @@ pub(super) struct ClusterTable {
     pub(super) stale_after: Option<Spanned<Form>>,
     pub(super) stale_lag: Option<Spanned<i64>>,
     pub(super) backlog_bytes: Option<Spanned<i64>>,
+    pub(super) quirks: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// `[workload]`.

@@ -144,7 +144,7 @@ pub(super) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::Status;
+    use kvlab::replication::{Quirks, Status};
 
     use super::*;
 
@@ -172,6 +172,7 @@ mod tests {
             stale: false,
             resync: None,
             peers: Vec::new(),
+            quirks: Quirks::NONE,
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
         NodeStatus { replication, applied_per_s, connections, keys, log_bytes, uptime_ms, pid }

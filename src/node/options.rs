@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::replication::{Config, NodeId};
+use crate::replication::{Config, NodeId, Quirk, Quirks};
 use crate::storage::Durability;
 
 /// At most this many members: what a dashboard can show and a person can follow.
@@ -42,6 +42,8 @@ pub struct NodeOptions {
     pub stale_lag: u64,
     /// The backlog's bound in bytes.
     pub backlog_bytes: usize,
+    /// The mistakes that this node makes on purpose; none unless asked for.
+    pub quirks: Quirks,
     /// What everyone who connects must show, if set. Required for any address that is not loopback.
     pub token: Option<Token>,
     /// Bounds on connections and deadlines.
@@ -160,6 +162,7 @@ impl NodeOptions {
             stale_after: Duration::from_secs(5),
             stale_lag: 1000,
             backlog_bytes: 16 << 20,
+            quirks: Quirks::NONE,
             token: None,
             limits: Limits::default(),
         }
@@ -247,6 +250,12 @@ impl NodeOptions {
         members
     }
 
+    /// When the disk says that an entry is durable.
+    pub(super) fn durability(&self) -> Durability {
+        // [`Quirk::AckBeforeSync`]: nobody waits for a sync, so none is asked for.
+        if self.quirks.has(Quirk::AckBeforeSync) { Durability::Os } else { self.durability }
+    }
+
     /// What the core is told. `incarnation` and `seed` are fresh random numbers.
     pub(super) fn core_config(&self, incarnation: u64, seed: u64) -> Config {
         Config {
@@ -255,6 +264,7 @@ impl NodeOptions {
             backlog_bytes: self.backlog_bytes,
             incarnation,
             seed,
+            quirks: self.quirks,
             ..Config::new(self.id, self.members.clone())
         }
     }

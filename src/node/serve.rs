@@ -351,13 +351,14 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
         client: addr(clients, options.client_addr),
         peer: addr(peers, options.peer_addr),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        quirks: options.quirks,
     }
 }
 
 /// Opens the store. A member that should have a history and has none is a learner from here on, and says so on disk
 /// before anybody can hear from it.
 fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
-    let settings = storage::Options { durability: options.durability, ..storage::Options::new(options.id) };
+    let settings = storage::Options { durability: options.durability(), ..storage::Options::new(options.id) };
     let (mut store, mut writer, mut opened) =
         storage::open(storage::real_disk(), &options.data_dir, settings).map_err(NodeError::Open)?;
     if opened.fresh && !options.bootstrap && options.members.len() > 1 {
@@ -384,6 +385,9 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         warn!("{text}");
         hub.watchers.tell_notice(hub.clock.now(), text);
     };
+    for quirk in options.quirks.iter() {
+        notice(format!("quirk {quirk}: {}, on purpose", quirk.mistake()));
+    }
     if let Some((file, offset, bytes)) = &opened.torn {
         let file = file.display();
         notice(format!(

@@ -55,6 +55,11 @@
 //! or is too many operations behind. A *quorum* read is linearizable with quorum writes, from any node
 //! (`quorum_read.rs` has the rule and the reason).
 //!
+//! # Quirks
+//!
+//! A member can be told to make one of eight famous mistakes ([`Quirk`]); it is not told to unless a person wants to
+//! see what comes of it. Each is a branch marked by its name, and without it the code is as if it were not there.
+//!
 //! # Not handled
 //!
 //! * Membership does not change. A member that is gone for good still counts.
@@ -74,6 +79,7 @@ mod log;
 mod message;
 mod primary;
 mod progress;
+mod quirks;
 mod quorum;
 mod quorum_read;
 mod replica;
@@ -88,5 +94,6 @@ pub use self::core::Core;
 pub use self::event::{Event, ResyncReason};
 pub use self::io::*;
 pub use self::message::{Ballot, Found, Message, RoundId, SnapshotId};
+pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
 pub use self::status::{PeerStatus, Role, Status};
 pub use self::types::{Entry, Epoch, Lineage, NodeId, Op, ParseError, Position, Time};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::core::{Core, RoleState};
 use super::primary::Primary;
 use super::progress::{Progress, Stream};
+use super::quirks::Quirks;
 use super::types::{Epoch, NodeId, Position, Time};
 
 /// A node's part in the cluster.
@@ -50,6 +51,9 @@ pub struct Status {
     pub resync: Option<(u64, u64)>,
     /// At a primary: each other member.
     pub peers: Vec<PeerStatus>,
+    /// The mistakes that it makes on purpose.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub quirks: Quirks,
 }
 
 /// What a primary knows of another member.
@@ -94,6 +98,7 @@ impl Core {
             stale: replica.is_some_and(|replica| replica.stale),
             resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
             peers,
+            quirks: self.config.quirks,
         }
     }
 

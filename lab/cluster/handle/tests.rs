@@ -17,6 +17,7 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         stale_lag: None,
         durability: None,
         backlog_bytes: None,
+        quirks: Quirks::NONE,
     }
 }
 

@@ -10,6 +10,9 @@ use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
 use crate::screen::words;
 
+/// Cells of the header that tell of quirks at most.
+const QUIRKS_CELLS: usize = 40;
+
 /// Draws the header.
 pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let (view, theme) = (scene.view, scene.theme);
@@ -29,6 +32,10 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     row.skip(1).put("kvlab", Tone::Strong);
     if let Some(scenario) = &view.scenario {
         row.skip(2).put(&words::clip(&scenario.name, 24), Tone::Strong);
+    }
+    let quirks = view.quirks();
+    if !quirks.is_empty() {
+        row.skip(2).put(&words::clip(&format!(" QUIRK {quirks} "), QUIRKS_CELLS), Tone::Alarm);
     }
     let members = view.members();
     let nodes = if members.len() == 1 { "node" } else { "nodes" };
