@@ -84,6 +84,7 @@ fn the_json_is_the_one_of_the_reference() {
         outcome: RunOutcome::AsExpected,
         reasons: Vec::new(),
         verdict,
+        broken: Vec::new(),
         expectations: vec![Expectation {
             name: "promise.linearizable".to_owned(),
             expected: "true".to_owned(),

@@ -8,57 +8,40 @@ use crate::replication::Time;
 /// Things to come, earliest first; of two at the same time, the one noted first.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {
-    heap: BinaryHeap<Reverse<Item<T>>>,
+    /// When, in which order noted, and where in `things`: what is moved about is small, whatever `T` is.
+    heap: BinaryHeap<Reverse<(Time, u64, usize)>>,
+    things: Vec<Option<T>>,
+    free: Vec<usize>,
     noted: u64,
-}
-
-#[derive(Debug)]
-struct Item<T> {
-    due: Time,
-    order: u64,
-    what: T,
 }
 
 impl<T> Agenda<T> {
     /// Nothing to come.
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), noted: 0 }
+        Self { heap: BinaryHeap::new(), things: Vec::new(), free: Vec::new(), noted: 0 }
     }
 
     /// Notes something.
     pub(crate) fn note(&mut self, due: Time, what: T) {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.things.push(None);
+            self.things.len() - 1
+        });
+        self.things[place] = Some(what);
         self.noted += 1;
-        self.heap.push(Reverse(Item { due, order: self.noted, what }));
+        self.heap.push(Reverse((due, self.noted, place)));
     }
 
     /// When the next thing is due.
     pub(crate) fn next_due(&self) -> Option<Time> {
-        self.heap.peek().map(|Reverse(item)| item.due)
+        self.heap.peek().map(|&Reverse((due, ..))| due)
     }
 
     /// Takes the next thing.
     pub(crate) fn take(&mut self) -> Option<(Time, T)> {
-        self.heap.pop().map(|Reverse(item)| (item.due, item.what))
-    }
-}
-
-impl<T> PartialEq for Item<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl<T> Eq for Item<T> {}
-
-impl<T> PartialOrd for Item<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Item<T> {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.due, self.order).cmp(&(other.due, other.order))
+        let Reverse((due, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        Some((due, self.things[place].take().expect("a place is taken once")))
     }
 }
 
@@ -76,5 +59,7 @@ mod tests {
         assert_eq!(agenda.next_due(), Some(ms(1)));
         let order: Vec<_> = std::iter::from_fn(|| agenda.take()).map(|(_, what)| what).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
+        agenda.note(ms(3), "e");
+        assert_eq!(agenda.take(), Some((ms(3), "e")), "places are used again");
     }
 }

@@ -6,13 +6,14 @@
 //! smallest form.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use crate::replication::{
     CHUNK_BYTES, Command, Config, Effect, Event, Input, Message, NodeId, Reply, RequestId, Status, Time,
 };
-use crate::storage::Job;
+use crate::storage::{Job, Loss};
 
-use super::disk::SimDisk;
+use super::disk::{Crash, SimDisk};
 use super::network::{EnvelopeId, Link, SimNetwork};
 use super::node::SimNode;
 
@@ -26,13 +27,13 @@ pub(crate) enum Happening {
     /// A timer fired.
     Ticked { node: NodeId },
     /// A message was sent; without an envelope it met a cut link and is gone.
-    Sent { link: Link, envelope: Option<EnvelopeId>, message: Message },
+    Sent { link: Link, envelope: Option<EnvelopeId>, message: Rc<Message> },
     /// A message arrived.
-    Received { link: Link, message: Message },
+    Received { link: Link, message: Rc<Message> },
     /// The core gave its disk a job; it is the last of the node's queue.
-    Submitted { node: NodeId, text: String, entries: Vec<crate::replication::Entry> },
+    Submitted { node: NodeId, job: Rc<Job> },
     /// The disk finished a job.
-    Durable { node: NodeId, job: Job },
+    Durable { node: NodeId, job: Rc<Job> },
     /// A client's request reached a core.
     Requested { node: NodeId, request: RequestId, command: Command },
     /// A client was answered.
@@ -69,8 +70,9 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Members that have not started yet.
-    pub(crate) fn new(configs: Vec<Config>, disk: impl Fn() -> Box<dyn SimDisk>) -> Self {
-        let nodes = configs.into_iter().map(|config| (config.id, SimNode::new(config, disk()))).collect();
+    pub(crate) fn new(configs: Vec<Config>, mut disk: impl FnMut(NodeId) -> Box<dyn SimDisk>) -> Self {
+        let node = |config: Config| (config.id, SimNode::new(config.clone(), disk(config.id)));
+        let nodes = configs.into_iter().map(node).collect();
         Self {
             now: Time::ZERO,
             nodes,
@@ -99,8 +101,8 @@ impl Cluster {
     }
 
     /// A member's process dies; see [`SimNode::crash`] for what its disk keeps.
-    pub(crate) fn crash(&mut self, id: NodeId, survivors: usize, torn: usize) {
-        let jobs_lost = self.node_mut(id).crash(survivors, torn);
+    pub(crate) fn crash(&mut self, id: NodeId, crash: Crash) {
+        let jobs_lost = self.node_mut(id).crash(crash);
         self.happenings.push(Happening::Crashed { node: id, jobs_lost });
         let lost: Vec<_> = self.waiting.iter().filter(|&(_, node)| *node == id).map(|(r, _)| *r).collect();
         for request in lost {
@@ -112,6 +114,15 @@ impl Cluster {
                 self.feed(other, Input::Link { to: id, up: false });
             }
         }
+    }
+
+    /// A member's process ends in order: says what it has to say, and finishes what its disk was given.
+    pub(crate) fn stop(&mut self, id: NodeId) {
+        let now = self.now;
+        let effects = self.node_mut(id).stop(now);
+        self.feed_after(id, effects);
+        let survivors = self.nodes[&id].jobs().len();
+        self.crash(id, Crash { survivors, loss: Loss::Nothing, ..Crash::CLEAN });
     }
 
     /// A client's request reaches a running member. The answer is a [`Happening::Replied`], now or later.
@@ -131,8 +142,8 @@ impl Cluster {
         if self.nodes[&to].is_running() {
             assert!(!self.nodes[&to].is_paused(), "a delivery to {to}, which is paused");
             let message = envelope.message;
-            self.happenings.push(Happening::Received { link, message: message.clone() });
-            self.feed(to, Input::Peer { from, message });
+            self.happenings.push(Happening::Received { link, message: Rc::clone(&message) });
+            self.feed(to, Input::Peer { from, message: Message::clone(&message) });
         }
     }
 
@@ -176,7 +187,14 @@ impl Cluster {
         self.now
     }
 
+    /// What happened since this was last asked, into an empty list.
+    pub(crate) fn swap_happenings(&mut self, list: &mut Vec<Happening>) {
+        debug_assert!(list.is_empty(), "what was taken before has been dealt with");
+        std::mem::swap(&mut self.happenings, list);
+    }
+
     /// What happened since this was last asked.
+    #[cfg(test)]
     pub(crate) fn take_happenings(&mut self) -> Vec<Happening> {
         std::mem::take(&mut self.happenings)
     }
@@ -270,7 +288,8 @@ impl Cluster {
             return;
         }
         let link = (from, to);
-        let envelope = self.network.send(link, message.clone());
+        let message = Rc::new(message);
+        let envelope = self.network.send(link, Rc::clone(&message));
         self.happenings.push(Happening::Sent { link, envelope, message });
     }
 
@@ -284,10 +303,9 @@ impl Cluster {
     }
 
     fn submit(&mut self, id: NodeId, job: Job) {
-        let (text, entries) = (super::text::job(&job), super::node::entries_of(&job).to_vec());
-        let entries = if matches!(job, Job::Append { .. }) { entries } else { Vec::new() };
-        self.node_mut(id).submit(job);
-        self.happenings.push(Happening::Submitted { node: id, text, entries });
+        let job = Rc::new(job);
+        self.node_mut(id).submit(Rc::clone(&job));
+        self.happenings.push(Happening::Submitted { node: id, job });
     }
 }
 

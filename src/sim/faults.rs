@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use crate::replication::{Command, NodeId, Role};
+use crate::replication::{NodeId, Role};
+use crate::storage::Durability;
 
+use super::actions::Death;
+use super::chaos::{Simulation, Task};
 use super::network::{Link, Weather};
+use super::options::Mix;
 use super::oracle::Broken;
-use super::run::{Simulation, Task};
 
 /// What may be done to a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +22,19 @@ enum Fault {
     HealOne,
     Weather,
     Crash,
+    /// All processes die at once.
+    Blackout,
+    Stop,
     Restart,
     Pause,
     Resume,
     Promote,
+    /// A promotion that the primary does not hear of.
+    Usurp,
+    /// The newest primary is heard no more, but still hears.
+    Silence,
+    /// A replica's process dies and comes back at once.
+    Bounce,
     Force,
     Wipe,
     Cleanup,
@@ -30,7 +42,7 @@ enum Fault {
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 16] = [
+const WEIGHTS: [(Fault, u32); 18] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
@@ -38,7 +50,9 @@ const WEIGHTS: [(Fault, u32); 16] = [
     (Fault::HealAll, 12),
     (Fault::HealOne, 6),
     (Fault::Weather, 4),
-    (Fault::Crash, 9),
+    (Fault::Crash, 10),
+    (Fault::Blackout, 1),
+    (Fault::Stop, 1),
     (Fault::Restart, 20),
     (Fault::Pause, 4),
     (Fault::Resume, 10),
@@ -49,6 +63,18 @@ const WEIGHTS: [(Fault, u32); 16] = [
     (Fault::Mend, 4),
 ];
 
+/// See [`Mix::Contest`].
+const CONTEST: [(Fault, u32); 8] = [
+    (Fault::Usurp, 20),
+    (Fault::Silence, 30),
+    (Fault::Bounce, 30),
+    (Fault::Promote, 5),
+    (Fault::Cut, 5),
+    (Fault::HealOne, 5),
+    (Fault::HealAll, 10),
+    (Fault::Restart, 5),
+];
+
 impl Simulation {
     /// One fault, and another one later.
     pub(super) fn fault(&mut self) -> Result<(), Broken> {
@@ -56,30 +82,35 @@ impl Simulation {
             return Ok(());
         }
         let every = self.temper.fault_every.as_micros() as u64;
-        let pause = Duration::from_micros(self.dice.between(every / 10, every * 2));
-        self.later(pause, Task::Fault);
-        let fault = self.dice.weighted(&WEIGHTS);
+        let pause = Duration::from_micros(self.world.dice.between(every / 10, every * 2));
+        self.world.later(pause, Task::Fault);
+        let weights: &[(Fault, u32)] = match self.options.mix {
+            Mix::Everything => &WEIGHTS,
+            Mix::Contest => &CONTEST,
+        };
+        let fault = self.world.dice.weighted(weights);
         if self.inject(fault)? {
-            self.counts.faults += 1;
+            self.world.counts.faults += 1;
         }
-        self.look()
+        Ok(())
     }
 
     fn inject(&mut self, fault: Fault) -> Result<bool, Broken> {
-        let ids = self.cluster.ids();
-        let id = self.dice.pick(&ids);
-        let (running, paused) = (self.cluster.node(id).is_running(), self.cluster.node(id).is_paused());
+        let ids = self.world.members();
+        let id = self.world.dice.pick(&ids);
+        let (running, paused) = (self.world.is_running(id), self.world.is_paused(id));
         match fault {
             Fault::Cut => {
-                let link = self.random_link(&ids);
-                return Ok(self.cut(&[link]));
+                let links: Vec<Link> = self.random_link(&ids).into_iter().collect();
+                return Ok(self.cut(&links));
             }
             Fault::CutBothWays => {
-                let (a, b) = self.random_link(&ids);
-                return Ok(self.cut(&[(a, b), (b, a)]));
+                let links: Vec<Link> =
+                    self.random_link(&ids).into_iter().flat_map(|(a, b)| [(a, b), (b, a)]).collect();
+                return Ok(self.cut(&links));
             }
             Fault::Partition => {
-                let side = self.dice.some(&ids);
+                let side = self.world.dice.some(&ids);
                 let across: Vec<Link> =
                     pairs(&ids).into_iter().filter(|(a, b)| side.contains(a) != side.contains(b)).collect();
                 return Ok(self.cut(&across));
@@ -89,124 +120,144 @@ impl Simulation {
                     pairs(&ids).into_iter().filter(|&(a, b)| a == id || b == id).collect();
                 return Ok(self.cut(&around));
             }
-            Fault::HealAll => {
-                self.note(|| "heal all".to_owned());
-                self.cluster.network_mut().heal_all();
-            }
+            Fault::HealAll => self.world.heal_all(),
             Fault::HealOne => {
-                let link = self.random_link(&ids);
-                self.cluster.network_mut().heal(link);
-                self.note(|| format!("heal {} → {}", link.0, link.1));
+                let Some((from, to)) = self.random_link(&ids) else { return Ok(false) };
+                self.world.heal(from, to);
             }
             Fault::Weather => {
-                self.weather = Weather::random(&mut self.dice);
-                let weather = self.weather;
-                self.note(|| format!("{weather:?}"));
+                let weather = Weather::random(&mut self.world.dice);
+                self.world.climate.weather = weather;
+                self.world.note(|| format!("{weather:?}"));
             }
-            Fault::Crash if running => self.crash(id),
+            Fault::Crash if running => self.crash(id)?,
+            Fault::Blackout => {
+                for id in ids.into_iter().filter(|&id| self.world.is_running(id)).collect::<Vec<_>>() {
+                    self.crash(id)?;
+                }
+            }
+            Fault::Stop if running && !paused => self.world.stop(id)?,
             Fault::Restart => return self.restart_someone(),
-            Fault::Pause if running && !paused => {
-                self.note(|| format!("pause {id}"));
-                self.cluster.node_mut(id).set_paused(true);
+            Fault::Pause if running && !paused => self.world.pause(id),
+            Fault::Resume if paused => self.world.resume(id),
+            Fault::Promote if running && !paused => self.promote(id, false)?,
+            Fault::Usurp => return self.usurp(),
+            Fault::Silence => return Ok(self.silence()),
+            Fault::Bounce => return self.bounce(),
+            Fault::Force if self.options.force && running && !paused => self.promote(id, true)?,
+            // What a wiped member's former process has sent must not arrive after it has come back.
+            Fault::Wipe if self.options.wipes && self.world.climate.ordered && running => {
+                if !self.world.may_wipe() {
+                    return Ok(false);
+                }
+                self.world.wipe(id)?;
             }
-            Fault::Resume if paused => self.resume(id),
-            Fault::Promote if running && !paused => self.promote(id, false),
-            Fault::Force if self.options.force && running && !paused => self.promote(id, true),
-            Fault::Wipe if self.options.wipes && self.temper.ordered && running => return self.wipe(id),
             Fault::Mend => self.mend()?,
-            Fault::Cleanup => {
-                self.note(|| format!("{id} drops tombstones"));
-                self.cluster.node_mut(id).disk_mut().cleanup();
-            }
+            Fault::Cleanup => return Ok(self.world.cleanup(id)),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn cut(&mut self, links: &[Link]) -> bool {
-        for &link in links {
-            self.cluster.network_mut().cut(link);
-            self.note(|| format!("cut {} → {}", link.0, link.1));
+    fn usurp(&mut self) -> Result<bool, Broken> {
+        let (unheard, others) = (self.primaries(), self.replicas());
+        if unheard.is_empty() || others.is_empty() {
+            return Ok(false);
         }
+        let usurper = self.world.dice.pick(&others);
+        let unheard: Vec<Link> = unheard.into_iter().map(|primary| (usurper, primary)).collect();
+        self.cut(&unheard);
+        self.promote(usurper, false)?;
+        Ok(true)
+    }
+
+    fn silence(&mut self) -> bool {
+        let Some(&newest) = self.primaries().last() else { return false };
+        let others = self.world.members().into_iter().filter(|&other| other != newest);
+        let links: Vec<Link> = others.map(|other| (newest, other)).collect();
+        self.cut(&links)
+    }
+
+    fn bounce(&mut self) -> Result<bool, Broken> {
+        let replicas = self.replicas();
+        if replicas.is_empty() {
+            return Ok(false);
+        }
+        let id = self.world.dice.pick(&replicas);
+        self.crash(id)?;
+        self.world.start(id)?;
+        Ok(true)
+    }
+
+    /// Those whose processes are at work and do not say that they are primary.
+    fn replicas(&self) -> Vec<NodeId> {
+        let mut replicas = self.world.members();
+        replicas.retain(|&id| self.world.status(id).is_some_and(|s| s.role != Role::Primary));
+        replicas.retain(|&id| !self.world.is_paused(id));
+        replicas
+    }
+
+    /// Those who say that they are primary, by epoch.
+    fn primaries(&self) -> Vec<NodeId> {
+        let members = self.world.members();
+        let states = members.iter().filter_map(|&id| self.world.status(id));
+        let mut primaries: Vec<_> =
+            states.filter(|s| s.role == Role::Primary).map(|s| (s.epoch, s.id)).collect();
+        primaries.sort_unstable();
+        primaries.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn cut(&mut self, links: &[Link]) -> bool {
+        links.iter().for_each(|&(from, to)| self.world.cut(from, to));
         !links.is_empty()
     }
 
-    /// A process dies; of what its disk was at, some survives.
-    fn crash(&mut self, id: NodeId) {
-        let jobs = self.cluster.node(id).jobs().len() as u64;
-        let survivors = if self.dice.chance(500) { 0 } else { self.dice.between(0, jobs) };
-        let torn = self.dice.between(0, 2);
-        self.cluster.crash(id, survivors as usize, torn as usize);
+    /// A process dies. Where writing counts as durable, the machine does not die with it: that may take what was
+    /// acknowledged, as `docs/guarantees.md` says.
+    fn crash(&mut self, id: NodeId) -> Result<(), Broken> {
+        let death = match self.options.durability {
+            Durability::Always => {
+                self.world.dice.pick(&[Death::Kill, Death::Power, Death::Torn, Death::Torn])
+            }
+            Durability::Interval(_) | Durability::Os => Death::Kill,
+        };
+        self.world.kill(id, death)
     }
 
     fn restart_someone(&mut self) -> Result<bool, Broken> {
-        let down: Vec<NodeId> =
-            self.cluster.nodes().filter(|n| !n.is_running()).map(super::node::SimNode::id).collect();
+        let mut down = self.world.members();
+        down.retain(|&id| !self.world.is_running(id));
         if down.is_empty() {
             return Ok(false);
         }
-        let id = self.dice.pick(&down);
-        self.start(id)?;
+        let id = self.world.dice.pick(&down);
+        self.world.start(id)?;
         Ok(true)
     }
 
-    /// A stopped process goes on: what waited in its sockets arrives now.
-    fn resume(&mut self, id: NodeId) {
-        self.note(|| format!("resume {id}"));
-        self.cluster.node_mut(id).set_paused(false);
-        for (i, task) in self.held.remove(&id).unwrap_or_default().into_iter().enumerate() {
-            let delay = if self.temper.ordered { i as u64 } else { self.dice.between(0, 2000) };
-            self.later(Duration::from_micros(delay), task);
-        }
-    }
-
-    fn promote(&mut self, id: NodeId, force: bool) {
-        let request = self.cluster.request(id, Command::Promote { force });
-        self.operator.insert(request);
-    }
-
-    /// A process dies and its disk is lost with it, unless that would be more than a minority.
-    fn wipe(&mut self, id: NodeId) -> Result<bool, Broken> {
-        let lost = |node: &&super::node::SimNode| {
-            let learner = self.cluster.status(node.id()).is_some_and(|s| s.role == Role::Learner);
-            (node.is_wiped() && !node.is_running()) || learner || node.disk().promise().learner
-        };
-        let (lost, minority) =
-            (self.cluster.nodes().filter(lost).count(), (self.cluster.ids().len() - 1) / 2);
-        if lost >= minority {
-            return Ok(false);
-        }
-        self.cluster.crash(id, 0, 0);
-        self.look()?;
-        self.note(|| format!("wipe {id}"));
-        self.oracle.wiped(self.cluster.node(id));
-        self.cluster.node_mut(id).wipe();
-        self.counts.wipes += 1;
-        Ok(true)
-    }
-
-    fn random_link(&mut self, ids: &[NodeId]) -> Link {
-        self.dice.pick(&pairs(ids))
+    /// `None`: a single member has no links.
+    fn random_link(&mut self, ids: &[NodeId]) -> Option<Link> {
+        let links = pairs(ids);
+        (!links.is_empty()).then(|| self.world.dice.pick(&links))
     }
 
     /// The end of all faults: calm weather, no cuts, every process running.
     pub(super) fn heal_everything(&mut self) -> Result<(), Broken> {
-        self.note(|| "everything is healed".to_owned());
+        self.world.note(|| "everything is healed".to_owned());
         self.healed = true;
-        self.weather = Weather::CALM;
-        self.temper.disk_max = Duration::from_millis(1);
+        self.world.climate.weather = Weather::CALM;
+        self.world.climate.disk_max = Duration::from_millis(1);
         self.mend()
     }
 
     /// No cuts, every process running.
     fn mend(&mut self) -> Result<(), Broken> {
-        self.note(|| "heal all".to_owned());
-        self.cluster.network_mut().heal_all();
-        for id in self.cluster.ids() {
-            if self.cluster.node(id).is_paused() {
-                self.resume(id);
-            } else if !self.cluster.node(id).is_running() {
-                self.start(id)?;
+        self.world.heal_all();
+        for id in self.world.members() {
+            if self.world.is_paused(id) {
+                self.world.resume(id);
+            } else if !self.world.is_running(id) {
+                self.world.start(id)?;
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! A simulated network: for each ordered pair of members a queue of messages, and whether the link is cut.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::replication::{Message, NodeId, Time};
@@ -20,7 +21,7 @@ pub(crate) struct Envelope {
     /// Its name.
     pub(crate) id: EnvelopeId,
     /// What it says.
-    pub(crate) message: Message,
+    pub(crate) message: Rc<Message>,
 }
 
 /// The messages under way and the links that are cut. Nothing is delivered by itself.
@@ -33,7 +34,7 @@ pub(crate) struct SimNetwork {
 
 impl SimNetwork {
     /// Puts a message on its way. `None`: the link is cut, and the message is gone.
-    pub(crate) fn send(&mut self, link: Link, message: Message) -> Option<EnvelopeId> {
+    pub(crate) fn send(&mut self, link: Link, message: Rc<Message>) -> Option<EnvelopeId> {
         self.sent += 1;
         if self.cut.contains(&link) {
             return None;
@@ -99,22 +100,22 @@ impl SimNetwork {
 
 /// How messages fare when nobody delivers them by hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Weather {
+pub struct Weather {
     /// The shortest delay.
-    pub(crate) delay_min: Duration,
+    pub delay_min: Duration,
     /// The longest delay of most messages.
-    pub(crate) delay_max: Duration,
+    pub delay_max: Duration,
     /// Of a thousand messages, how many take up to twenty times as long.
-    pub(crate) straggle: u32,
+    pub straggle: u32,
     /// Of a thousand messages, how many are lost.
-    pub(crate) drop: u32,
+    pub drop: u32,
     /// Of a thousand messages, how many arrive twice.
-    pub(crate) duplicate: u32,
+    pub duplicate: u32,
 }
 
 impl Weather {
     /// Fast and without loss.
-    pub(crate) const CALM: Self = Self {
+    pub const CALM: Self = Self {
         delay_min: Duration::from_micros(200),
         delay_max: Duration::from_millis(1),
         straggle: 0,

@@ -1,22 +1,25 @@
 //! One simulated member: a core, its disk, and the jobs between them.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-use crate::replication::{
-    Config, Core, Effect, Entry, Input, Lineage, NodeId, Position, Promise, Status, Time,
-};
+use crate::replication::{Config, Core, Effect, Input, Lineage, NodeId, Position, Promise, Status, Time};
 use crate::storage::Job;
 
-use super::disk::SimDisk;
+use super::disk::{Crash, SimDisk};
 
 /// One simulated member. Lives on while its process is down: the disk does.
 #[derive(Debug)]
 pub(crate) struct SimNode {
     config: Config,
     core: Option<Core>,
+    /// When the core wants to be ticked, by its own clock; it changes only when the core is stepped.
+    deadline: Time,
     disk: Box<dyn SimDisk>,
-    /// Jobs given to the disk and not yet carried out, oldest first.
-    jobs: VecDeque<Job>,
+    /// Jobs given to the disk and not yet applied, oldest first.
+    jobs: VecDeque<Rc<Job>>,
+    /// So many of them are written.
+    written: usize,
     paused: bool,
     starts: u64,
     wiped: bool,
@@ -30,8 +33,10 @@ impl SimNode {
         Self {
             config,
             core: None,
+            deadline: Time::ZERO,
             disk,
             jobs: VecDeque::new(),
+            written: 0,
             paused: false,
             starts: 0,
             wiped: false,
@@ -56,24 +61,26 @@ impl SimNode {
         self.wiped &= recovered.last == Position::ZERO && recovered.promise == Promise::default();
         recovered.wiped = self.wiped;
         let (core, effects) = Core::new(config, recovered, now + clock_offset);
+        self.deadline = core.deadline();
         self.core = Some(core);
         effects
     }
 
-    /// The process dies. Of the jobs under way the first `survivors` reach the disk whole, and of the next one
-    /// the first `torn` entries. Returns how many jobs were lost.
-    pub(crate) fn crash(&mut self, survivors: usize, torn: usize) -> usize {
+    /// The process dies; what its disk keeps of the jobs under way, `crash` says. Returns how many jobs were lost.
+    pub(crate) fn crash(&mut self, crash: Crash) -> usize {
         assert!(self.core.take().is_some(), "{} is not running", self.config.id);
+        assert_eq!(self.written, 0, "what is written is applied before anything else happens");
         self.paused = false;
-        let mut jobs = std::mem::take(&mut self.jobs);
-        for job in jobs.drain(..survivors.min(jobs.len())) {
-            self.disk.execute(job);
-        }
-        let lost = jobs.len();
-        if let Some(job) = jobs.pop_front() {
-            self.disk.tear(job, torn);
-        }
+        let jobs: VecDeque<Job> = self.jobs.drain(..).map(Rc::unwrap_or_clone).collect();
+        let lost = jobs.len() - crash.survivors.min(jobs.len());
+        self.disk.crash(jobs, crash);
         lost
+    }
+
+    /// The process is told to end: nothing new is begun. Returns what it still has to say.
+    pub(crate) fn stop(&mut self, now: Time) -> Vec<Effect> {
+        let now = now + self.clock_offset;
+        self.core.as_mut().expect("only a running node is stopped").stop(now)
     }
 
     /// Replaces the disk of a process that is down by an empty one.
@@ -86,13 +93,16 @@ impl SimNode {
     /// One step of the core.
     pub(crate) fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
         let now = now + self.clock_offset;
-        self.core.as_mut().expect("only a running node takes inputs").step(now, input)
+        let core = self.core.as_mut().expect("only a running node takes inputs");
+        let effects = core.step(now, input);
+        self.deadline = core.deadline();
+        effects
     }
 
     /// When the core wants to be ticked, in the simulation's time. `None`: its process is down or stopped.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        let core = self.core.as_ref().filter(|_| !self.paused)?;
-        Some(core.deadline().saturating_sub(self.clock_offset))
+        let ticks = self.core.is_some() && !self.paused;
+        ticks.then(|| self.deadline.saturating_sub(self.clock_offset))
     }
 
     /// What a watcher sees. `None`: the process is down.
@@ -101,15 +111,25 @@ impl SimNode {
     }
 
     /// Gives the disk a job.
-    pub(crate) fn submit(&mut self, job: Job) {
+    pub(crate) fn submit(&mut self, job: Rc<Job>) {
         self.jobs.push_back(job);
     }
 
-    /// The disk finishes its oldest job.
-    pub(crate) fn persist(&mut self) -> Option<(Job, Option<Input>)> {
+    /// The disk makes the oldest `count` jobs durable, as one batch.
+    pub(crate) fn write(&mut self, count: usize) {
+        assert_eq!(self.written, 0, "one batch after the other");
+        self.disk.write(self.jobs.iter().take(count).map(|job| Job::clone(job)).collect());
+        self.written = count;
+    }
+
+    /// The disk finishes its oldest job; writes it first, if that has not been done.
+    pub(crate) fn persist(&mut self) -> Option<(Rc<Job>, Option<Input>)> {
+        if self.written == 0 && !self.jobs.is_empty() {
+            self.write(1);
+        }
         let job = self.jobs.pop_front()?;
-        let input = self.disk.execute(copy(&job));
-        Some((job, input))
+        self.written -= 1;
+        Some((job, self.disk.apply()))
     }
 
     /// The member.
@@ -158,14 +178,14 @@ impl SimNode {
     }
 
     /// Jobs that the disk has not finished, oldest first.
-    pub(crate) fn jobs(&self) -> &VecDeque<Job> {
+    pub(crate) fn jobs(&self) -> &VecDeque<Rc<Job>> {
         &self.jobs
     }
 
     /// Where the log ends as the core sees it: the durable log and what is under way to it. An installation counts
     /// when it stands.
     pub(crate) fn last(&self) -> Position {
-        let appended = self.jobs.iter().rev().find_map(|job| match job {
+        let appended = self.jobs.iter().rev().find_map(|job| match &**job {
             Job::Append { entries, .. } => entries.last().map(|entry| entry.at),
             _ => None,
         });
@@ -176,32 +196,10 @@ impl SimNode {
     pub(crate) fn lineage(&self) -> Lineage {
         let mut lineage = self.disk.lineage().clone();
         for job in &self.jobs {
-            if let Job::Append { entries, .. } = job {
+            if let Job::Append { entries, .. } = &**job {
                 entries.iter().for_each(|entry| lineage.extend(entry.at));
             }
         }
         lineage
-    }
-}
-
-/// A job again: the queue keeps one to tell of, the disk takes one.
-fn copy(job: &Job) -> Job {
-    match job {
-        Job::Append { log, entries } => Job::Append { log: *log, entries: entries.clone() },
-        Job::Save { promise } => Job::Save { promise: *promise },
-        Job::InstallBegin { id } => Job::InstallBegin { id: *id },
-        Job::InstallChunk { id, entries } => Job::InstallChunk { id: *id, entries: entries.clone() },
-        Job::InstallCommit { id, log, at, lineage, fork } => {
-            Job::InstallCommit { id: *id, log: *log, at: *at, lineage: lineage.clone(), fork: *fork }
-        }
-        Job::InstallAbort { id } => Job::InstallAbort { id: *id },
-    }
-}
-
-/// Entries that a job brings, for whoever tells of it.
-pub(crate) fn entries_of(job: &Job) -> &[Entry] {
-    match job {
-        Job::Append { entries, .. } | Job::InstallChunk { entries, .. } => entries,
-        _ => &[],
     }
 }

@@ -3,6 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::replication::Quirks;
+use crate::storage::Durability;
+
+/// Which faults there are, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mix {
+    /// All of them, at a rate drawn from the seed.
+    #[default]
+    Everything,
+    /// Who leads is always in question: promotions that the primary does not hear of, links cut one way, and processes
+    /// that die and come back at once. Clients are slow, so that a log can be as long as the primary's for a while.
+    Contest,
+}
+
 /// What may happen in a simulation. Everything else is drawn from the seed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -12,15 +26,40 @@ pub struct Options {
     pub chaos: Duration,
     /// Operators also promote by force. Committed writes may then be lost, and their checks rest.
     pub force: bool,
+    /// Which faults there are.
+    pub mix: Mix,
     /// Disks are also wiped, never those of more than a minority at a time.
     pub wipes: bool,
+    /// When a write counts as durable. In the modes that do not sync each batch, processes are killed but the power
+    /// does not go: what is promised then is what is promised of `always`.
+    pub durability: Durability,
+    /// The mistakes that every member makes on purpose.
+    pub quirks: Quirks,
+    /// What is seen from inside does not count: only the judge decides, by what the clients saw. Then a cluster that
+    /// does not come to rest breaks nothing either.
+    pub judge_only: bool,
     /// Record every happening.
     pub trace: bool,
+    /// Compare storage with a model of it, at every job and after every crash.
+    #[cfg(test)]
+    pub(super) mirror: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, chaos: Duration::from_secs(10), force: false, wipes: true, trace: false }
+        Self {
+            nodes: None,
+            chaos: Duration::from_secs(6),
+            force: false,
+            mix: Mix::Everything,
+            wipes: true,
+            durability: Durability::Always,
+            quirks: Quirks::NONE,
+            judge_only: false,
+            trace: false,
+            #[cfg(test)]
+            mirror: false,
+        }
     }
 }
 
@@ -44,6 +83,8 @@ pub struct Violation {
     pub at: Duration,
     /// What was broken, in words.
     pub what: String,
+    /// What the judge has to show for it, if it was the judge who found it: at most four operations.
+    pub proof: Option<String>,
 }
 
 /// How much went on in a simulation: one in which nothing happens proves nothing.
@@ -73,6 +114,8 @@ pub struct Counts {
     pub harm: u64,
     /// Keys of which the judge could not say whether they are linearizable.
     pub undecided: u64,
+    /// Torn ends of logs that a start has cut.
+    pub tears: u64,
     /// Disks wiped.
     pub wipes: u64,
     /// Wiped members that earned their voice back.

@@ -12,6 +12,8 @@ use crate::replication::{
     RequestId, Role, Status, Time, Vote, WriteLevel,
 };
 
+use crate::storage::Job;
+
 use super::cluster::{Cluster, Happening};
 use super::network::Link;
 use super::node::SimNode;
@@ -107,13 +109,12 @@ impl Oracle {
     /// Takes in what one step made happen.
     pub(crate) fn observe(&mut self, cluster: &Cluster, happenings: &[Happening]) -> Result<(), Broken> {
         // What was appended first: an epoch is told of before its no-op is written.
-        let (appends, rest): (Vec<_>, Vec<_>) =
-            happenings.iter().partition(|happening| matches!(happening, Happening::Submitted { .. }));
-        appends.into_iter().chain(rest).try_for_each(|happening| self.one(cluster, happening))?;
-        let mut touched: Vec<NodeId> = happenings.iter().filter_map(stepped).collect();
-        touched.sort_unstable();
-        touched.dedup();
-        touched.into_iter().try_for_each(|id| self.state(cluster, id))
+        let appends = |happening: &&Happening| matches!(happening, Happening::Submitted { .. });
+        happenings.iter().filter(appends).try_for_each(|happening| self.one(cluster, happening))?;
+        let rest = happenings.iter().filter(|happening| !appends(happening));
+        rest.into_iter().try_for_each(|happening| self.one(cluster, happening))?;
+        let touched = happenings.iter().filter_map(stepped).fold(0_u16, |all, id| all | 1 << id.0);
+        (1..=9).map(NodeId).filter(|id| touched >> id.0 & 1 == 1).try_for_each(|id| self.state(cluster, id))
     }
 
     fn one(&mut self, cluster: &Cluster, happening: &Happening) -> Result<(), Broken> {
@@ -130,9 +131,12 @@ impl Oracle {
                 self.received(cluster, *link, message);
                 Ok(())
             }
-            Happening::Submitted { node, entries, .. } => self.appended(cluster.node(*node), entries),
-            Happening::Durable { node, job } => match job {
-                crate::storage::Job::InstallCommit { .. } => self.installed(cluster.node(*node)),
+            Happening::Submitted { node, job } => match &**job {
+                Job::Append { entries, .. } => self.appended(cluster.node(*node), entries),
+                _ => Ok(()),
+            },
+            Happening::Durable { node, job } => match &**job {
+                Job::InstallCommit { .. } => self.installed(cluster.node(*node)),
                 _ => Ok(()),
             },
             Happening::Requested { request, command, .. } => {
@@ -256,7 +260,7 @@ impl Oracle {
         for record in node.disk().records() {
             let known = self.entries.get(&record.at);
             ensure(known.is_some_and(|(op, _)| *op == record.op), || {
-                format!("{} installs {}, but there is {known:?}", node.id(), text::entry(record))
+                format!("{} installs {}, but there is {known:?}", node.id(), text::entry(&record))
             })?;
         }
         Ok(())
@@ -447,22 +451,24 @@ impl Oracle {
             })?;
             ensure(disk.contents() == first.contents(), || format!("{id} holds other contents"))?;
         }
+        let kept: Vec<Entry> = cluster.nodes().flat_map(|node| node.disk().rollbacks()).collect();
         for Acknowledged { at, level, key } in &self.acknowledged {
             let there = first.lineage().contains(*at, first.last().seq);
-            // A log that came by a full resync holds only the newest version of each key.
-            let kept = || {
-                let mut kept = cluster.nodes().flat_map(|node| node.disk().rollbacks()).flat_map(|(_, e)| e);
-                kept.any(|entry| entry.at >= *at && entry.op.key() == Some(key))
-            };
+            // A log that came by a full resync may hold only the newest version of each key.
+            let kept = || kept.iter().any(|entry| entry.at >= *at && entry.op.key() == Some(key));
             let may_go = self.forced || *level == WriteLevel::Async;
             ensure(there || (may_go && (self.wiped || kept())), || {
                 format!("the {level:?} write {at} was acknowledged and is gone without a trace")
             })?;
         }
+        let written = self.entries.iter().filter_map(|(at, (op, _))| match op {
+            Op::Put { value, .. } => Some((value, at)),
+            Op::Noop | Op::Del { .. } => None,
+        });
+        let written: BTreeMap<&Bytes, &Position> = written.collect();
         for (value, request) in &self.refused {
-            let is = |op: &Op| matches!(op, Op::Put { value: written, .. } if written == value);
-            let stands = self.entries.iter().find(|(_, (op, _))| is(op));
-            ensure(stands.is_none(), || format!("{request:?} was refused, but is {stands:?}"))?;
+            let stands = written.get(value);
+            ensure(stands.is_none(), || format!("{request:?} was refused, but its value is at {stands:?}"))?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 //! Thousands of seeds. `KVLAB_SEEDS=0..5000` chooses which; `KVLAB_TRACE=1` prints how a failing one went.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use super::{Counts, Options, Outcome, Violation, simulate};
+use super::{Counts, Options, Outcome, simulate};
+use crate::storage::Durability;
 
 /// Seeds of an ordinary test run: some seconds, unoptimised.
 const SEEDS: Range<u64> = 0..40;
@@ -14,22 +15,11 @@ fn seeds() -> Range<u64> {
     from.parse().expect("a seed")..to.parse().expect("a seed")
 }
 
-/// Plays a seed; a panic of the core is a violation like any other.
-fn play(seed: u64, options: &Options) -> Outcome {
-    catch_unwind(AssertUnwindSafe(|| simulate(seed, options))).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
-        let what = format!("panicked: {}", text.unwrap_or_default());
-        let violation = Some(Violation { at: std::time::Duration::ZERO, what });
-        Outcome { seed, violation, counts: Counts::default(), trace: Vec::new() }
-    })
-}
-
 /// Plays all seeds and fails with those that broke a promise. Returns what went on in all of them.
 fn hold(options: &Options) -> Vec<Outcome> {
     let trace = std::env::var_os("KVLAB_TRACE").is_some();
     let options = Options { trace, ..options.clone() };
-    let outcomes: Vec<_> = seeds().map(|seed| play(seed, &options)).collect();
+    let outcomes: Vec<_> = seeds().map(|seed| simulate(seed, &options)).collect();
     let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
     let report = |outcome: &&Outcome| {
         let violation = outcome.violation.as_ref().expect("a broken seed");
@@ -57,7 +47,7 @@ fn promises_hold_whatever_happens() {
     let sum = |of: fn(&Counts) -> u64| total(&outcomes, of);
     println!(
         "{} seeds: {} steps, {} faults, {} epochs, {} writes, {} reads, {} unknown, {} committed, {} installs, {} \
-         rollbacks, {} wipes, {} graduations, {} undecided keys",
+         rollbacks, {} torn ends, {} wipes, {} graduations, {} undecided keys",
         outcomes.len(),
         sum(|c| c.steps),
         sum(|c| c.faults),
@@ -68,6 +58,7 @@ fn promises_hold_whatever_happens() {
         sum(|c| c.committed),
         sum(|c| c.installs),
         sum(|c| c.rollbacks),
+        sum(|c| c.tears),
         sum(|c| c.wipes),
         sum(|c| c.graduations),
         sum(|c| c.undecided),
@@ -79,11 +70,26 @@ fn promises_hold_whatever_happens() {
             ("reads", sum(|c| c.reads)),
             ("unknown outcomes", sum(|c| c.unknown)),
             ("rollbacks", sum(|c| c.rollbacks)),
+            ("torn ends of logs", sum(|c| c.tears)),
             ("graduations", sum(|c| c.graduations)),
         ];
         for (what, count) in happened {
             assert!(count >= outcomes.len() as u64 / 10, "{count} {what}: these seeds prove little");
         }
+    }
+}
+
+#[test]
+fn storage_amounts_to_what_it_should() {
+    let outcomes = hold(&Options { mirror: true, ..Options::default() });
+    let installs = total(&outcomes, |counts| counts.installs);
+    assert!(installs > 0 || outcomes.len() < 40, "nothing was installed: these seeds prove little");
+}
+
+#[test]
+fn processes_may_be_killed_whenever_they_do_not_sync() {
+    for durability in [Durability::Os, Durability::Interval(Duration::from_millis(10))] {
+        hold(&Options { durability, ..Options::default() });
     }
 }
 

@@ -344,7 +344,7 @@ pub(crate) fn happening(
             format!("{} → {} {}{fate}", link.0, link.1, message(m))
         }
         Happening::Received { link, message: m } => format!("{} ← {} {}", link.1, link.0, message_name(m)),
-        Happening::Submitted { node, text, .. } => format!("{node} disk: {text}"),
+        Happening::Submitted { node, job: j } => format!("{node} disk: {}", job(j)),
         Happening::Durable { node, job } => format!("{node} durable: {}", job_done(job)),
         Happening::Requested { node, request, command: c } => {
             format!("{} at {node}: {}", label(*request), command(c))

@@ -8,7 +8,7 @@ use super::segment::Piece;
 use crate::replication::{Entry, Lineage, LogId, Position, Promise, Rollback, SnapshotId};
 
 /// Something for the [`Writer`](super::Writer); the effects of the same names, word for word.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Job {
     /// Append to the log.
     Append {

@@ -12,7 +12,7 @@ use super::record::{self, Place};
 use super::recovery::Contents;
 use super::segment::HEADER_BYTES;
 use super::snapshot::SnapshotReader;
-use crate::replication::{Entry, Found, Input, LogId, Op, Position};
+use crate::replication::{Entry, Found, Input, Lineage, LogId, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
 /// log, each with its checksum.
@@ -77,6 +77,11 @@ impl Store {
     /// Where the durable log ends.
     pub fn last(&self) -> Position {
         self.contents.last
+    }
+
+    /// The durable log's history of primaries.
+    pub fn lineage(&self) -> &Lineage {
+        &self.contents.lineage
     }
 
     /// Keys that have a value; tombstones do not count.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::replication::{Command, Config, NodeId, Op, Quirk, ReadLevel, WriteLevel};
+use crate::sim::disk::Crash;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
+use crate::storage::Job;
 
 use super::parse;
 use super::runner::Runner;
@@ -241,10 +243,14 @@ fn process(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
             runner.cluster_mut()?.node_mut(id).wipe();
         }
         "crash" => {
-            runner.cluster_mut()?.crash(id, number(1)?, number(2)?);
+            let crash = Crash { survivors: number(1)?, torn: number(2)?, ..Crash::CLEAN };
+            runner.cluster_mut()?.crash(id, crash);
             return runner.flush();
         }
-        "cleanup" => runner.cluster_mut()?.node_mut(id).disk_mut().cleanup(),
+        "cleanup" => {
+            let cleaned = runner.cluster_mut()?.node_mut(id).disk_mut().cleanup();
+            assert!(cleaned, "the model cleans up");
+        }
         "pause" => {
             runner.running(id)?;
             runner.cluster_mut()?.node_mut(id).set_paused(true);
@@ -284,7 +290,10 @@ fn log(runner: &mut Runner, id: NodeId) -> Result<(), String> {
     if gaps {
         lines.push(format!("(the state as of a full resync; the log ends at {})", node.disk().last()));
     }
-    let under_way = node.jobs().iter().flat_map(crate::sim::node::entries_of);
+    let under_way = node.jobs().iter().flat_map(|job| match &**job {
+        Job::Append { entries, .. } | Job::InstallChunk { entries, .. } => entries.as_slice(),
+        _ => &[],
+    });
     lines.extend(under_way.map(|entry| format!("{} (not durable)", text::entry(entry))));
     if lines.is_empty() {
         lines.push("(empty)".to_owned());

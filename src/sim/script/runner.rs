@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::replication::{Command, Config, NodeId, Reply, RequestId, Role, Time};
 use crate::sim::cluster::{Cluster, Happening, StartDraw};
-use crate::sim::disk::MemoryDisk;
+use crate::sim::disk::ModelDisk;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
 
@@ -64,7 +64,7 @@ impl Runner {
 
     /// Starts the members; unless `raw`, lets the first primary win and everything settle.
     pub(super) fn begin(&mut self, configs: Vec<Config>, raw: bool) -> Result<(), String> {
-        let cluster = Cluster::new(configs, || Box::new(MemoryDisk::new()));
+        let cluster = Cluster::new(configs, |_| Box::new(ModelDisk::new()));
         let ids = cluster.ids();
         self.cluster = Some(cluster);
         let quiet = std::mem::replace(&mut self.quiet, true);

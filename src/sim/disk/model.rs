@@ -1,11 +1,6 @@
-//! A simulated disk: what of a member survives a crash.
-//!
-//! The queue of jobs that are still on their way lives with the node ([`SimNode`](super::node::SimNode)); a disk
-//! is told to carry out one job at a time and what it has carried out is durable. That is the whole seam: a disk
-//! made of the real storage code over its in-memory file system needs nothing else.
+//! What a disk should do, in plain collections. Golden scripts are told on it; the real one is compared with it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 
 use bytes::Bytes;
 
@@ -14,58 +9,13 @@ use crate::replication::{
 };
 use crate::storage::Job;
 
-/// One member's disk.
-pub(crate) trait SimDisk: fmt::Debug {
-    /// Carries out a job durably and takes it into the state that reads are answered from. Returns what the
-    /// core is to hear, if anything.
-    fn execute(&mut self, job: Job) -> Option<Input>;
-
-    /// A crash in the middle of `job`: its first `entries` entries, if it has any, reach the disk.
-    fn tear(&mut self, job: Job, entries: usize);
-
-    /// What the durable state holds for a key.
-    fn get(&self, key: &[u8]) -> Found;
-
-    /// Opens a frozen view of the durable state. Returns its position and how many bytes will come.
-    fn open_view(&mut self, id: SnapshotId) -> (Position, u64);
-
-    /// The view's next records, at most `bytes_max` of weight or one record, and whether none follow.
-    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool);
-
-    /// Forgets a view.
-    fn close_view(&mut self, id: SnapshotId);
-
-    /// What a member starts with: forgets what a process held in memory, and reads the rest.
-    fn recover(&mut self) -> Recovered;
-
-    /// Loses everything.
-    fn wipe(&mut self);
-
-    /// Drops the tombstones of the durable state, leaving their floor behind.
-    fn cleanup(&mut self);
-
-    /// Where the durable log ends.
-    fn last(&self) -> Position;
-
-    /// The durable log's lineage.
-    fn lineage(&self) -> &Lineage;
-
-    /// The durable promise.
-    fn promise(&self) -> Promise;
-
-    /// The records of the durable log, ascending; there may be gaps where a full resync left things out.
-    fn records(&self) -> &[Entry];
-
-    /// Every live key and its value.
-    fn contents(&self) -> BTreeMap<Bytes, Bytes>;
-
-    /// Entries that installations have discarded, with the file that keeps each lot.
-    fn rollbacks(&self) -> &[(String, Vec<Entry>)];
-}
+use super::{Crash, SimDisk};
 
 /// A disk of plain collections: each job is carried out whole, and only when asked for.
-#[derive(Debug, Default)]
-pub(crate) struct MemoryDisk {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ModelDisk {
+    /// Jobs that are durable and not yet applied. Nobody looks between the two.
+    written: VecDeque<Job>,
     /// The log as the running process names it; `None` until it has appended.
     log: Option<LogId>,
     records: Vec<Entry>,
@@ -78,10 +28,10 @@ pub(crate) struct MemoryDisk {
     floor: Position,
     installing: Option<(SnapshotId, Vec<Entry>)>,
     views: BTreeMap<SnapshotId, VecDeque<Entry>>,
-    rollbacks: Vec<(String, Vec<Entry>)>,
+    rollbacks: Vec<Entry>,
 }
 
-impl MemoryDisk {
+impl ModelDisk {
     /// An empty disk.
     pub(crate) fn new() -> Self {
         Self::default()
@@ -124,9 +74,7 @@ impl MemoryDisk {
             entries: discarded.len() as u64,
             file: format!("rollback/{}-{}.jsonl", first.at.epoch, first.at.seq),
         });
-        if let Some(rollback) = &rollback {
-            self.rollbacks.push((rollback.file.clone(), discarded));
-        }
+        self.rollbacks.extend(discarded);
         self.records.clear();
         self.index.clear();
         for record in records {
@@ -141,8 +89,9 @@ impl MemoryDisk {
     }
 }
 
-impl SimDisk for MemoryDisk {
-    fn execute(&mut self, job: Job) -> Option<Input> {
+impl ModelDisk {
+    /// Carries out a job. Returns what the core is to hear of it, if anything.
+    pub(super) fn execute(&mut self, job: Job) -> Option<Input> {
         match job {
             Job::Append { log, entries } => {
                 assert_eq!(*self.log.get_or_insert(log), log, "an append to a log that has been replaced");
@@ -179,10 +128,37 @@ impl SimDisk for MemoryDisk {
         }
     }
 
-    fn tear(&mut self, job: Job, entries: usize) {
+    /// A start takes what the log says for promised.
+    pub(super) fn raise_promise(&mut self, promise: Promise) {
+        self.promise = promise;
+    }
+
+    /// A crash in the middle of `job`: its first `entries` entries, if it has any, reach the disk.
+    pub(super) fn tear(&mut self, job: Job, entries: usize) {
         if let Job::Append { entries: mut whole, .. } = job {
             whole.truncate(entries);
             self.append(whole);
+        }
+    }
+}
+
+impl SimDisk for ModelDisk {
+    fn write(&mut self, jobs: Vec<Job>) {
+        self.written.extend(jobs);
+    }
+
+    fn apply(&mut self) -> Option<Input> {
+        let job = self.written.pop_front().expect("nothing is applied that was not written");
+        self.execute(job)
+    }
+
+    fn crash(&mut self, mut jobs: VecDeque<Job>, crash: Crash) {
+        self.written.clear();
+        for job in jobs.drain(..crash.survivors.min(jobs.len())) {
+            self.execute(job);
+        }
+        if let Some(job) = jobs.pop_front() {
+            self.tear(job, crash.torn);
         }
     }
 
@@ -242,9 +218,10 @@ impl SimDisk for MemoryDisk {
         *self = Self { rollbacks: std::mem::take(&mut self.rollbacks), ..Self::default() };
     }
 
-    fn cleanup(&mut self) {
+    fn cleanup(&mut self) -> bool {
         self.index.retain(|_, (value, _)| value.is_some());
         self.floor = self.last;
+        true
     }
 
     fn last(&self) -> Position {
@@ -259,16 +236,21 @@ impl SimDisk for MemoryDisk {
         self.promise
     }
 
-    fn records(&self) -> &[Entry] {
-        &self.records
+    fn records(&self) -> Vec<Entry> {
+        self.records.clone()
     }
 
     fn contents(&self) -> BTreeMap<Bytes, Bytes> {
         self.index.iter().filter_map(|(key, (value, _))| Some((key.clone(), value.clone()?))).collect()
     }
 
-    fn rollbacks(&self) -> &[(String, Vec<Entry>)] {
-        &self.rollbacks
+    fn rollbacks(&self) -> Vec<Entry> {
+        self.rollbacks.clone()
+    }
+
+    /// It tears between entries only, which leaves nothing to cut.
+    fn tears(&self) -> u64 {
+        0
     }
 }
 
@@ -290,7 +272,7 @@ mod tests {
 
     #[test]
     fn a_torn_append_leaves_a_prefix() {
-        let mut disk = MemoryDisk::new();
+        let mut disk = ModelDisk::new();
         disk.tear(append(vec![put(ONE, 1, "a", "1"), put(ONE, 2, "a", "2")]), 1);
         let recovered = disk.recover();
         assert_eq!(recovered.last, Position::new(ONE, 1));
@@ -299,7 +281,7 @@ mod tests {
 
     #[test]
     fn an_installation_replaces_everything_and_keeps_what_it_discards() {
-        let mut disk = MemoryDisk::new();
+        let mut disk = ModelDisk::new();
         disk.execute(append(vec![put(ONE, 1, "a", "1"), put(ONE, 2, "b", "2")]));
         let id = SnapshotId(1);
         disk.execute(Job::InstallBegin { id });
@@ -316,12 +298,12 @@ mod tests {
         let rollback = Rollback { entries: 1, file: "rollback/1@n1-2.jsonl".to_owned() };
         assert_eq!(done, Some(Input::Installed { id, log: LogId(1), rollback: Some(rollback) }));
         assert_eq!(disk.get(b"b"), Found { value: None, version: Position::new(TWO, 3) });
-        assert_eq!(disk.rollbacks()[0].1, vec![put(ONE, 2, "b", "2")]);
+        assert_eq!(disk.rollbacks(), vec![put(ONE, 2, "b", "2")]);
     }
 
     #[test]
     fn an_interrupted_installation_is_forgotten() {
-        let mut disk = MemoryDisk::new();
+        let mut disk = ModelDisk::new();
         disk.execute(append(vec![put(ONE, 1, "a", "1")]));
         disk.execute(Job::InstallBegin { id: SnapshotId(1) });
         let recovered = disk.recover();
@@ -331,7 +313,7 @@ mod tests {
 
     #[test]
     fn cleanup_leaves_a_floor() {
-        let mut disk = MemoryDisk::new();
+        let mut disk = ModelDisk::new();
         let del = Entry { at: Position::new(ONE, 2), op: Op::Del { key: "a".into() } };
         disk.execute(append(vec![put(ONE, 1, "a", "1"), del]));
         disk.execute(append(vec![put(ONE, 3, "b", "2")]));

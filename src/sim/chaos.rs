@@ -1,0 +1,294 @@
+//! A world that seeds break: weather, faults and clients by chance, then healing and a verdict.
+//!
+//! First anything may happen, and after every step the [`Oracle`](super::oracle::Oracle) looks. Then everything is
+//! healed, and the cluster must come to rest: one primary, all members equal, every acknowledged write accounted
+//! for, every key readable from every member, and the whole history linearizable.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use crate::replication::{Command, Config, NodeId, Role, Time};
+use crate::storage;
+
+use super::clients::{Client, Clients};
+use super::dice::Dice;
+use super::disk::StoredDisk;
+use super::network::Weather;
+use super::options::{Mix, Options, Outcome, Violation};
+use super::oracle::Broken;
+use super::text;
+use super::world::{Ask, Climate, Happened, World};
+
+/// Mean times between faults, and between a client's operations, of [`Mix::Contest`].
+const CONTEST_EVERY: Duration = Duration::from_millis(80);
+const CONTEST_THINK: Duration = Duration::from_millis(100);
+/// Once healed, a cluster must have come to rest within this.
+const REST_WITHIN: Duration = Duration::from_secs(60);
+/// How often an operator looks at a healed cluster that has no primary.
+const OPERATOR_EVERY: Duration = Duration::from_millis(700);
+/// A simulation that takes more steps than this runs in circles.
+const STEPS_MAX: u64 = 3_000_000;
+/// Clients at once.
+const CLIENTS: usize = 5;
+/// The operator asks as this client; nobody waits for what it is told.
+const OPERATOR: u64 = 0;
+
+/// Something that the simulation has planned.
+#[derive(Debug)]
+pub(super) enum Task {
+    /// A client's patience ends.
+    GiveUp { client: u64 },
+    /// A client does something new.
+    Think,
+    /// Something breaks, or is mended.
+    Fault,
+}
+
+/// Everything that one seed decides.
+#[derive(Debug)]
+pub(super) struct Simulation {
+    pub(super) options: Options,
+    pub(super) world: World<Task>,
+    pub(super) temper: Temper,
+    pub(super) healed: bool,
+    clients: Clients,
+    /// What the judge has to show for a violation.
+    proof: Option<String>,
+}
+
+/// What a seed's world is like, beside its climate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Temper {
+    /// Mean time between faults.
+    pub(super) fault_every: Duration,
+    /// Mean time between a client's operations.
+    pub(super) think: Duration,
+    /// Contended keys of each kind.
+    pub(super) keys: u64,
+}
+
+/// Runs one seed. A panic of the core or of storage is a violation like any other.
+pub fn simulate(seed: u64, options: &Options) -> Outcome {
+    let mut simulation = Simulation::new(seed, options.clone());
+    let played = catch_unwind(AssertUnwindSafe(|| simulation.play()));
+    let broken = played.unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic)))).err();
+    simulation.outcome(seed, broken)
+}
+
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+impl Simulation {
+    fn new(seed: u64, options: Options) -> Self {
+        let mut dice = Dice::new(seed);
+        let count = options.nodes.unwrap_or_else(|| dice.weighted(&[(3, 60), (5, 30), (2, 5), (4, 5)]));
+        let members: Vec<NodeId> = (1..=count).map(NodeId).collect();
+        let temper = Temper {
+            fault_every: Duration::from_millis(dice.pick(&[40, 100, 250, 700])),
+            think: Duration::from_millis(dice.pick(&[10, 50, 200])),
+            keys: dice.between(1, 3),
+        };
+        let temper = match options.mix {
+            Mix::Everything => temper,
+            Mix::Contest => Temper { fault_every: CONTEST_EVERY, think: CONTEST_THINK, ..temper },
+        };
+        let climate = Climate {
+            disk_max: Duration::from_micros(dice.pick(&[500, 5_000, 50_000, 200_000])),
+            ordered: dice.chance(500),
+            client_delay_max: Duration::from_millis(20),
+            weather: Weather::random(&mut dice),
+        };
+        let (backlog, window) = (dice.pick(&[200, 1000, 1 << 20]), dice.pick(&[100, 500, 1 << 20]));
+        let stale_after = Duration::from_millis(dice.pick(&[300, 1500, 5000]));
+        let stale_lag = dice.pick(&[3, 1000]);
+        let configs: Vec<Config> = members
+            .iter()
+            .map(|&id| Config {
+                backlog_bytes: backlog,
+                window_bytes: window,
+                stale_after,
+                stale_lag,
+                quirks: options.quirks,
+                ..Config::new(id, members.clone())
+            })
+            .collect();
+        let segment_bytes = dice.pick(&[500, 5000, 1 << 20]);
+        let disks = |node| storage::Options {
+            durability: options.durability,
+            segment_bytes,
+            ..storage::Options::new(node)
+        };
+        let mut world = World::on_disks(configs, climate, dice, |id, dice| {
+            let (disks, seed) = (disks(id), dice.number());
+            #[cfg(test)]
+            if options.mirror {
+                return Box::new(super::disk::MirrorDisk::new(disks, seed));
+            }
+            Box::new(StoredDisk::new(disks, seed))
+        });
+        world.oracle_rests = options.judge_only;
+        if options.trace {
+            world.begin_trace();
+        }
+        Self { options, world, temper, healed: false, clients: Clients::new(), proof: None }
+    }
+
+    fn outcome(mut self, seed: u64, broken: Option<Broken>) -> Outcome {
+        let at = self.world.now();
+        let proof = self.proof.take();
+        let violation = broken.map(|what| Violation { at, what, proof });
+        if let Some(violation) = &violation {
+            self.world.note(|| format!("BROKEN: {}", violation.what));
+        }
+        let mut counts = self.world.counts;
+        counts.epochs = self.world.oracle.epochs_opened() as u64;
+        counts.committed = self.world.oracle.committed().seq;
+        counts.tears = self.world.cluster.nodes().map(|node| node.disk().tears()).sum();
+        Outcome { seed, violation, counts, trace: self.world.take_trace() }
+    }
+
+    fn play(&mut self) -> Result<(), Broken> {
+        let (temper, climate, nodes) = (self.temper, self.world.climate, self.world.members().len());
+        self.world.note(|| format!("{nodes} members, {temper:?} {climate:?}"));
+        for id in self.world.members() {
+            self.world.start(id)?;
+        }
+        (0..CLIENTS).for_each(|_| self.world.later(Duration::from_millis(300), Task::Think));
+        self.world.later(Duration::from_millis(500), Task::Fault);
+        self.until(self.options.chaos, |_| false)?;
+        self.heal_everything()?;
+        self.rest()?;
+        self.read_back()?;
+        // A campaign that was still under way may have opened one more epoch.
+        self.rest()?;
+        let settled = self.world.oracle.settled(&self.world.cluster);
+        settled.or_else(|what| self.world.unless_it_rests(what))?;
+        let report = self.clients.finish();
+        self.world.counts.undecided = report.keys.undecided;
+        self.judged()
+    }
+
+    /// Lets everything take its course until `end`, or until `enough`. Returns whether it was enough.
+    fn until(&mut self, end: Time, enough: impl Fn(&Self) -> bool) -> Result<bool, Broken> {
+        loop {
+            if enough(self) {
+                return Ok(true);
+            }
+            let Some(happened) = self.world.step(end)? else { return Ok(false) };
+            let (now, counts) = (self.world.now(), &mut self.world.counts);
+            match happened {
+                Happened::Nothing => continue,
+                Happened::Answered { client, reply } => self.clients.answered(now, client, &reply, counts),
+                Happened::Lost { client } => self.clients.gave_up(now, client, counts),
+                Happened::Refused { client } => self.clients.refused(now, client),
+                Happened::Own(Task::GiveUp { client }) => self.clients.gave_up(now, client, counts),
+                Happened::Own(Task::Think) => self.think(),
+                Happened::Own(Task::Fault) => self.fault()?,
+            }
+            self.judged()?;
+            if self.world.counts.steps > STEPS_MAX {
+                return Err(format!("no end in sight after {STEPS_MAX} steps"));
+            }
+        }
+    }
+
+    /// What the clients saw must be explicable. By force, linearizability may break; values from nowhere may not.
+    fn judged(&mut self) -> Result<(), Broken> {
+        let forced = self.world.oracle.is_forced();
+        let found = self.clients.take_violations();
+        self.world.counts.harm += found.len() as u64;
+        match found.into_iter().find(|violation| !(forced && violation.linearizability)) {
+            Some(violation) => {
+                self.proof = Some(violation.to_string());
+                Err(format!("{:?}: {}", violation.key, violation.explanation()))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// A client begins an operation, and another one later.
+    fn think(&mut self) {
+        if self.healed {
+            return;
+        }
+        let nodes = self.world.members();
+        let Client { client, node, command, patience } =
+            self.clients.begin(self.world.now(), &nodes, self.temper.keys, &mut self.world.dice);
+        self.world.ask(Ask { client, home: None, node, command });
+        self.world.later(patience, Task::GiveUp { client });
+        let think = self.temper.think.as_micros() as u64;
+        let pause = Duration::from_micros(self.world.dice.between(think / 2, think * 3 / 2));
+        self.world.later(pause, Task::Think);
+    }
+
+    /// An operator asks a member to become primary.
+    pub(super) fn promote(&mut self, node: NodeId, force: bool) -> Result<(), Broken> {
+        let command = Command::Promote { force };
+        self.world.ask_on_the_spot(Ask { client: OPERATOR, home: None, node, command })
+    }
+
+    /// Waits until a healed cluster has come to rest. Where nobody is primary, an operator promotes.
+    fn rest(&mut self) -> Result<(), Broken> {
+        let deadline = self.world.now() + REST_WITHIN;
+        while self.world.now() < deadline {
+            let look_again = self.world.now() + OPERATOR_EVERY;
+            if self.until(look_again, Self::is_at_rest)? {
+                return Ok(());
+            }
+            self.promote_someone()?;
+        }
+        let members = self.world.members().into_iter();
+        let states: Vec<_> =
+            members.filter_map(|id| self.world.status(id)).map(|s| text::status(&s)).collect();
+        let what = format!("not at rest {REST_WITHIN:?} after everything was healed: {}", states.join("; "));
+        self.world.unless_it_rests(what)
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let mut nodes = self.world.cluster.nodes();
+        if !self.clients.all_done() || !nodes.all(|node| node.jobs().is_empty()) {
+            return false;
+        }
+        let ids = self.world.members();
+        let states: Vec<_> = ids.iter().filter_map(|&id| self.world.status(id)).collect();
+        let Some(primary) = states.iter().find(|s| s.role == Role::Primary) else { return false };
+        let equal = states.iter().all(|s| {
+            s.last == primary.last && s.commit == primary.last.seq && s.epoch == primary.epoch && !s.stale
+        });
+        let settled = states.iter().all(|s| matches!(s.role, Role::Primary | Role::Replica));
+        states.len() == ids.len() && equal && settled
+    }
+
+    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead.
+    fn promote_someone(&mut self) -> Result<(), Broken> {
+        let members = self.world.members();
+        let states: Vec<_> = members.iter().filter_map(|&id| self.world.status(id)).collect();
+        if states.iter().any(|s| s.role == Role::Primary) {
+            return Ok(());
+        }
+        let voices = states.iter().filter(|s| s.role != Role::Learner);
+        match voices.max_by_key(|s| (s.last, s.id)) {
+            Some(ahead) => self.promote(ahead.id, false),
+            None => Ok(()),
+        }
+    }
+
+    /// Every key must be readable from every member.
+    fn read_back(&mut self) -> Result<(), Broken> {
+        let within = Duration::from_secs(5);
+        for node in self.world.members() {
+            for key in self.clients.keys() {
+                let (client, command) = self.clients.read_back(self.world.now(), node, &key);
+                self.world.ask_on_the_spot(Ask { client, home: None, node, command })?;
+                let end = self.world.now() + within;
+                self.until(end, |simulation| simulation.clients.all_done())?;
+                let served = self.clients.must_have_been_served(client);
+                served.or_else(|what| self.world.unless_it_rests(what))?;
+            }
+        }
+        Ok(())
+    }
+}

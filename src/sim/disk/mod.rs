@@ -1,0 +1,105 @@
+//! A simulated disk: what of a member survives a crash.
+//!
+//! The queue of jobs that are still on their way lives with the node ([`SimNode`](super::node::SimNode)). A disk
+//! makes a batch of them durable at once ([`SimDisk::write`]), as the disk thread does, and then takes them into the
+//! state that reads are answered from, one after the other ([`SimDisk::apply`]), as a node's driver does.
+//!
+//! * [`StoredDisk`] is the storage of a node, on a file system in memory that loses what was not synced. A crash cuts
+//!   it off at any of its operations on the disk. Simulations run on it.
+//! * `ModelDisk` is what storage should amount to, in plain collections. Golden scripts run on it: they say how
+//!   many jobs, and how many entries of the next, survive a crash.
+//! * `MirrorDisk` is both, and panics where they differ. Tests run on it.
+
+#[cfg(test)]
+mod mirror;
+#[cfg(test)]
+mod model;
+mod stored;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::replication::{Entry, Found, Input, Lineage, Position, Promise, Recovered, SnapshotId};
+use crate::storage::{Job, Loss};
+
+#[cfg(test)]
+pub(crate) use self::mirror::MirrorDisk;
+#[cfg(test)]
+pub(crate) use self::model::ModelDisk;
+pub(crate) use self::stored::StoredDisk;
+
+/// One member's disk.
+pub(crate) trait SimDisk: fmt::Debug {
+    /// Makes jobs durable, as one batch. Nothing of it shows before [`apply`](Self::apply).
+    fn write(&mut self, jobs: Vec<Job>);
+
+    /// Takes the oldest job that was written and not applied into the state that reads are answered from. Returns
+    /// what the core is to hear, if anything.
+    fn apply(&mut self) -> Option<Input>;
+
+    /// The process dies while these jobs wait, none of them written. Afterwards the disk holds what is found when it
+    /// is next opened.
+    fn crash(&mut self, jobs: VecDeque<Job>, crash: Crash);
+
+    /// What the applied state holds for a key.
+    fn get(&self, key: &[u8]) -> Found;
+
+    /// Opens a frozen view of the applied state. Returns its position and how many bytes will come.
+    fn open_view(&mut self, id: SnapshotId) -> (Position, u64);
+
+    /// The view's next records, at most `bytes_max` of weight or one record, and whether none follow.
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool);
+
+    /// Forgets a view.
+    fn close_view(&mut self, id: SnapshotId);
+
+    /// What a member starts with: forgets what a process held in memory, and reads the rest.
+    fn recover(&mut self) -> Recovered;
+
+    /// Loses everything; what its rollback files held is still told by [`rollbacks`](Self::rollbacks).
+    fn wipe(&mut self);
+
+    /// Drops the tombstones of the applied state, leaving their floor behind. Returns whether this disk can do that.
+    fn cleanup(&mut self) -> bool;
+
+    /// Where the applied log ends.
+    fn last(&self) -> Position;
+
+    /// The applied log's lineage.
+    fn lineage(&self) -> &Lineage;
+
+    /// The applied promise.
+    fn promise(&self) -> Promise;
+
+    /// The records of the applied log, ascending; there may be gaps where a full resync left things out.
+    fn records(&self) -> Vec<Entry>;
+
+    /// Every live key and its value.
+    fn contents(&self) -> BTreeMap<Bytes, Bytes>;
+
+    /// Entries that installations have discarded.
+    fn rollbacks(&self) -> Vec<Entry>;
+
+    /// How often a torn end of the log has been cut.
+    fn tears(&self) -> u64;
+}
+
+/// How a process dies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Crash {
+    /// So many of the jobs under way had been written, as one batch, and nobody has heard of it.
+    pub(crate) survivors: usize,
+    /// How far the batch after that has come: so many operations on the disk; on the model, so many entries.
+    pub(crate) torn: usize,
+    /// What becomes of bytes and names that were not synced.
+    pub(crate) loss: Loss,
+    /// It dies again while it recovers, after so many operations on the disk.
+    pub(crate) again: Option<usize>,
+}
+
+impl Crash {
+    /// Nothing of what was under way survives, and nothing else happens.
+    pub(crate) const CLEAN: Self = Self { survivors: 0, torn: 0, loss: Loss::Whole, again: None };
+}

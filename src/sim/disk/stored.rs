@@ -1,0 +1,234 @@
+//! The storage of a node on a file system in memory: the same code, cut off at any of its operations.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use crate::replication::{
+    Entry, Epoch, Found, Input, Lineage, NodeId, Op, Position, Promise, Recovered, SnapshotId,
+};
+use crate::storage::{
+    Disk, Done, Job, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer, open,
+};
+
+use super::{Crash, SimDisk};
+
+/// Where the store lies on its disk.
+const DIR: &str = "/data";
+
+/// See the module. Storage's errors are panics here: the disk fails only when it is told to, and what storage then
+/// says of it is checked where it is told.
+#[derive(Debug)]
+pub(crate) struct StoredDisk {
+    options: Options,
+    seed: u64,
+    disk: MemoryDisk,
+    store: Store,
+    writer: Writer,
+    recovered: Recovered,
+    promise: Promise,
+    /// Outcomes of what is written and not applied.
+    written: VecDeque<Done>,
+    views: BTreeMap<SnapshotId, SnapshotReader>,
+    /// What the rollback files of wiped disks held.
+    kept: Vec<Entry>,
+    tears: u64,
+}
+
+impl StoredDisk {
+    /// An empty store. The seed decides what crashes leave of unsynced bytes.
+    pub(crate) fn new(options: Options, seed: u64) -> Self {
+        let disk = MemoryDisk::new(seed);
+        let (store, writer, opened) = must(options.node, "open its store", open_on(&disk, options));
+        Self {
+            options,
+            seed,
+            disk,
+            store,
+            writer,
+            promise: opened.recovered.promise,
+            recovered: opened.recovered,
+            written: VecDeque::new(),
+            views: BTreeMap::new(),
+            kept: Vec::new(),
+            tears: 0,
+        }
+    }
+
+    /// The process has ended: forgets what it held in memory, and reads what there is.
+    fn reopen(&mut self) {
+        self.written.clear();
+        self.views.clear();
+        let opened = open_on(&self.disk, self.options);
+        let (store, writer, opened) = must(self.options.node, "open its store after a crash", opened);
+        (self.store, self.writer) = (store, writer);
+        self.tears += u64::from(opened.torn.is_some());
+        self.promise = opened.recovered.promise;
+        self.recovered = opened.recovered;
+    }
+
+    /// Lets the power fail in the midst of what storage does. Whatever storage says, nobody hears; but it must not
+    /// take the failure for something else.
+    fn cut_off<T>(&mut self, operations: usize, work: impl FnOnce(&mut Self) -> Result<T, StorageError>) {
+        self.disk.fail_power_after(operations as u64);
+        match work(self) {
+            Ok(_) | Err(StorageError::Io { .. }) => {}
+            Err(error) => panic!("{}: storage takes a power failure for: {error}", self.options.node),
+        }
+    }
+}
+
+impl SimDisk for StoredDisk {
+    fn write(&mut self, jobs: Vec<Job>) {
+        assert!(self.written.is_empty(), "a batch is applied before the next is written");
+        let count = jobs.len();
+        let done = must(self.options.node, "write", self.writer.execute(jobs));
+        assert_eq!(done.len(), count, "storage answers each job once");
+        self.written.extend(done);
+    }
+
+    fn apply(&mut self) -> Option<Input> {
+        let done = self.written.pop_front().expect("nothing is applied that was not written");
+        let input = must(self.options.node, "apply", self.store.apply(done));
+        if let Some(Input::Saved { promise }) = &input {
+            self.promise = *promise;
+        }
+        input
+    }
+
+    fn crash(&mut self, mut jobs: VecDeque<Job>, crash: Crash) {
+        let cut_off = jobs.split_off(crash.survivors.min(jobs.len()));
+        if !jobs.is_empty() {
+            must(self.options.node, "write", self.writer.execute(jobs.into()));
+        }
+        if !cut_off.is_empty() {
+            self.cut_off(crash.torn, |disk| disk.writer.execute(cut_off.into()));
+        }
+        self.disk.crash(crash.loss);
+        if let Some(operations) = crash.again {
+            self.cut_off(operations, |disk| open_on(&disk.disk, disk.options));
+            self.disk.crash(crash.loss);
+        }
+        self.reopen();
+    }
+
+    fn get(&self, key: &[u8]) -> Found {
+        must(self.options.node, "read", self.store.get(key))
+    }
+
+    fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {
+        let (reader, at, bytes) = must(self.options.node, "open a snapshot", self.store.snapshot());
+        self.views.insert(id, reader);
+        (at, bytes)
+    }
+
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool) {
+        let view = self.views.get_mut(&id).expect("a read of a view that is not open");
+        must(self.options.node, "read a snapshot", view.next_chunk(bytes_max))
+    }
+
+    fn close_view(&mut self, id: SnapshotId) {
+        self.views.remove(&id);
+    }
+
+    /// It was opened when its process died, or when it was made.
+    fn recover(&mut self) -> Recovered {
+        self.recovered.clone()
+    }
+
+    fn wipe(&mut self) {
+        let kept = self.rollbacks();
+        self.seed = self.seed.wrapping_add(1);
+        *self = Self { kept, tears: self.tears, ..Self::new(self.options, self.seed) };
+    }
+
+    /// The place for storage's cleanup, which there is none of yet.
+    fn cleanup(&mut self) -> bool {
+        false
+    }
+
+    fn last(&self) -> Position {
+        self.store.last()
+    }
+
+    fn lineage(&self) -> &Lineage {
+        self.store.lineage()
+    }
+
+    fn promise(&self) -> Promise {
+        self.promise
+    }
+
+    fn records(&self) -> Vec<Entry> {
+        let (mut reader, ..) = must(self.options.node, "open a snapshot", self.store.snapshot());
+        must(self.options.node, "read a snapshot", reader.next_chunk(usize::MAX)).0
+    }
+
+    fn contents(&self) -> BTreeMap<Bytes, Bytes> {
+        let mut contents = BTreeMap::new();
+        for record in self.records() {
+            match record.op {
+                Op::Noop => None,
+                Op::Put { key, value } => contents.insert(key, value),
+                Op::Del { key } => contents.remove(&key),
+            };
+        }
+        contents
+    }
+
+    fn rollbacks(&self) -> Vec<Entry> {
+        let dir = Path::new(DIR).join("rollback");
+        let mut entries = self.kept.clone();
+        // There is no directory before the first rollback.
+        for name in self.disk.list(&dir).unwrap_or_default() {
+            let text = read(&self.disk, &dir.join(&name));
+            entries.extend(text.lines().map(rolled_back));
+        }
+        entries
+    }
+
+    fn tears(&self) -> u64 {
+        self.tears
+    }
+}
+
+/// A line of a rollback file, as `docs/storage-format.md` has it. The simulator's keys and values are text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    epoch: Epoch,
+    seq: u64,
+    op: String,
+    key: Option<String>,
+    value: Option<String>,
+}
+
+fn rolled_back(line: &str) -> Entry {
+    let Line { epoch, seq, op, key, value } = serde_json::from_str(line).expect("a line of a rollback file");
+    let op = match (op.as_str(), key, value) {
+        ("noop", None, None) => Op::Noop,
+        ("put", Some(key), Some(value)) => Op::Put { key: key.into(), value: value.into() },
+        ("del", Some(key), None) => Op::Del { key: key.into() },
+        _ => panic!("a rollback file has the line {line}"),
+    };
+    Entry { at: Position::new(epoch, seq), op }
+}
+
+fn read(disk: &MemoryDisk, path: &Path) -> String {
+    let file = disk.open(path).expect("a file that was listed");
+    let mut bytes = vec![0; file.size().expect("a file in memory") as usize];
+    file.read_at(&mut bytes, 0).expect("a file in memory");
+    String::from_utf8(bytes).expect("a rollback file is text")
+}
+
+fn open_on(disk: &MemoryDisk, options: Options) -> Result<(Store, Writer, Opened), StorageError> {
+    let shared: Arc<dyn Disk> = Arc::new(disk.clone());
+    open(shared, Path::new(DIR), options)
+}
+
+fn must<T>(node: NodeId, what: &str, outcome: Result<T, StorageError>) -> T {
+    outcome.unwrap_or_else(|error| panic!("{node} cannot {what}: {error}"))
+}

@@ -1,0 +1,113 @@
+//! The bug museum in the simulator: each quirk must be found, within a stated number of seeds, by what the clients saw
+//! alone; and from inside as well. Without the quirk the same seeds are clean. `docs/museum.md` states the numbers.
+
+use super::{Mix, Options, Outcome, simulate};
+use crate::replication::{Quirk, Quirks};
+
+/// The judge must find a quirk within so many seeds.
+const fn seeds(quirk: Quirk) -> u64 {
+    match quirk {
+        Quirk::DynamicQuorum => 10,
+        Quirk::HighestSeqRead => 10,
+        Quirk::LocalQuorumRead => 10,
+        Quirk::NoFence => 1000,
+        Quirk::VoteAmnesia => 1000,
+        Quirk::AckBeforeSync => 10,
+        Quirk::NoLineageCheck => 10,
+        Quirk::CountOldEpochs => 1000,
+    }
+}
+
+/// What may happen: three members whose disks are not wiped, and the faults that a quirk is most at home with.
+/// Everything else is drawn, as ever.
+fn options(mix: Mix, quirks: Quirks) -> Options {
+    Options { nodes: Some(3), wipes: false, mix, quirks, ..Options::default() }
+}
+
+/// The mistakes around votes show in the moments between two primaries, so those are made many.
+const fn mix(quirk: Quirk) -> Mix {
+    match quirk {
+        Quirk::NoFence | Quirk::VoteAmnesia | Quirk::CountOldEpochs => Mix::Contest,
+        _ => Mix::Everything,
+    }
+}
+
+/// The first of these seeds in which something is broken.
+fn first_broken(options: &Options, seeds: u64) -> Option<Outcome> {
+    (0..seeds).map(|seed| simulate(seed, options)).find(|outcome| outcome.violation.is_some())
+}
+
+fn find(quirk: Quirk) {
+    let (with, without) = (options(mix(quirk), quirk.into()), options(mix(quirk), Quirks::NONE));
+    let judged = Options { judge_only: true, ..with.clone() };
+    let outcome = first_broken(&judged, seeds(quirk));
+    let outcome = outcome.unwrap_or_else(|| panic!("{quirk}: nothing was broken in {} seeds", seeds(quirk)));
+    let violation = outcome.violation.expect("a broken seed");
+    println!("{quirk}: seed {}, {violation}", outcome.seed);
+    assert!(violation.proof.is_some(), "{quirk}: not by what the clients saw, but: {violation}");
+
+    let inside = first_broken(&with, outcome.seed + 1).expect("from inside it is seen at least as early");
+    println!("{quirk}: from inside seed {}, {}", inside.seed, inside.violation.expect("a broken seed"));
+
+    for seed in 0..=outcome.seed {
+        let clean = simulate(seed, &without);
+        assert_eq!(clean.violation, None, "seed {seed} is not clean without {quirk}");
+    }
+}
+
+macro_rules! rooms {
+    ($($name:ident: $quirk:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $name() {
+                find(Quirk::$quirk);
+            }
+        )*
+
+        #[test]
+        fn every_quirk_has_a_room() {
+            assert_eq!([$(Quirk::$quirk),*], Quirk::ALL);
+        }
+    };
+}
+
+rooms! {
+    a_quorum_that_shrinks_is_found: DynamicQuorum,
+    the_highest_seq_is_found: HighestSeqRead,
+    a_forgotten_fan_out_is_found: LocalQuorumRead,
+    a_vote_that_does_not_bind_is_found: NoFence,
+    a_forgotten_vote_is_found: VoteAmnesia,
+    an_acknowledgement_before_the_sync_is_found: AckBeforeSync,
+    logs_joined_by_seq_alone_are_found: NoLineageCheck,
+    counting_old_epochs_is_found: CountOldEpochs,
+}
+
+#[test]
+fn explore() {
+    let until: u64 = std::env::var("EXPLORE").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for quirk in [
+        Quirk::NoFence,
+        Quirk::VoteAmnesia,
+        Quirk::AckBeforeSync,
+        Quirk::NoLineageCheck,
+        Quirk::CountOldEpochs,
+    ] {
+        for mix in [Mix::Contest, Mix::Everything] {
+            let judged = Options { judge_only: true, ..options(mix, quirk.into()) };
+            let mut found = Vec::new();
+            for seed in 0..until {
+                let outcome = simulate(seed, &judged);
+                if let Some(violation) = outcome.violation {
+                    found.push((seed, violation.proof.is_some()));
+                    if !violation.proof.is_some() || found.len() == 1 {
+                        println!("   {violation}");
+                    }
+                }
+                if found.len() > 4 {
+                    break;
+                }
+            }
+            println!("EXPLORE {quirk} {mix:?} {found:?}");
+        }
+    }
+}
