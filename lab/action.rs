@@ -29,6 +29,12 @@ pub enum Action {
     Resume { node: NodeId },
     /// SIGKILL.
     Kill { node: NodeId },
+    /// SIGKILL if it runs, and then the power goes: its log loses what was not synced.
+    PowerLoss { node: NodeId },
+    /// SIGKILL if it runs, and its last write is torn: its log is cut within the last record.
+    TearTail { node: NodeId },
+    /// SIGKILL if it runs, and its data is replaced by an empty directory.
+    Wipe { node: NodeId },
     /// SIGTERM.
     Terminate { node: NodeId },
     /// Start a stopped node again on its data.

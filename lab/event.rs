@@ -1,5 +1,6 @@
 //! The lab's one stream of events: the primary record of a run (`events.jsonl`), and all that the screen knows.
 
+use std::fmt;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
@@ -43,6 +44,8 @@ pub enum LabEvent {
     Watch { node: NodeId, up: bool },
     /// A directed link changed.
     Link { from: NodeId, to: NodeId, state: LinkState },
+    /// The lab did this to the data of a node whose process it had killed.
+    Damage { node: NodeId, damage: Damage },
     /// Somebody did something; `error` says why it could not be done.
     Action { by: Actor, action: Action, error: Option<String> },
     /// A client operation ended. Background operations are sampled for the screen (all are in the history).
@@ -123,6 +126,50 @@ pub enum LinkState {
     Cut,
     /// Passes everything later.
     Slow { delay: Duration, jitter: Duration },
+}
+
+/// What was done to the data of a dead node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "damage", rename_all = "kebab-case")]
+pub enum Damage {
+    /// The power went. `cut`: what had not been synced; `None`: everything had been.
+    PowerLost { cut: Option<Cut> },
+    /// The last write was torn. `cut`: the torn part; `None`: there was nothing to tear.
+    TailTorn { cut: Option<Cut> },
+    /// Everything is gone, promises included.
+    Wiped,
+}
+
+/// What was cut off a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// The file, relative to the node's data.
+    pub file: String,
+    /// How many bytes it had.
+    pub from: u64,
+    /// How many it has now.
+    pub to: u64,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::PowerLost { cut: Some(cut) } => {
+                let lost = cut.from.saturating_sub(cut.to);
+                write!(f, "the power took the {lost} bytes that were not synced: {cut}")
+            }
+            Self::PowerLost { cut: None } => f.write_str("the power took nothing: everything was synced"),
+            Self::TailTorn { cut: Some(cut) } => write!(f, "the last write is torn: {cut}"),
+            Self::TailTorn { cut: None } => f.write_str("nothing was written that could be torn"),
+            Self::Wiped => f.write_str("the disk is empty, all promises forgotten: one member failed"),
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} cut from {} to {} bytes", self.file, self.from, self.to)
+    }
 }
 
 /// Who did something.

@@ -96,7 +96,11 @@ fn an_address_where_nobody_listens() {
 #[test]
 fn scenarios_that_are_not_there() {
     refused(&["run", "splitbrain"], 2, &["there is no scenario `splitbrain`", "did you mean `split-brain`?"]);
-    refused(&["run", "x"], 2, &["there is no scenario `x`", "primary-crash, split-brain, stale-replica"]);
+    refused(
+        &["run", "x"],
+        2,
+        &["there is no scenario `x`", "torn-tail, power-loss, primary-crash, split-brain, stale-replica"],
+    );
     refused(&["run", "nowhere/x.toml"], 2, &["cannot read nowhere/x.toml", "No such file"]);
     refused(&["run", "/"], 2, &["cannot read /", "it is not a file"]);
     refused(&["scenarios", "--show", "x"], 2, &["there is no scenario `x`"]);
@@ -150,7 +154,13 @@ fn the_scenarios_of_the_program() {
     let list = kvlab(state.path(), &["scenarios"]);
     assert_eq!(list.status.code(), Some(0));
     let list = text(&list.stdout);
-    for (name, episode) in [("primary-crash", "013"), ("split-brain", "015"), ("stale-replica", "022")] {
+    for (name, episode) in [
+        ("torn-tail", "004"),
+        ("power-loss", "004"),
+        ("primary-crash", "013"),
+        ("split-brain", "015"),
+        ("stale-replica", "022"),
+    ] {
         let line =
             list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {list}"));
         assert!(line.contains(episode) && line.contains("about"), "{line}");

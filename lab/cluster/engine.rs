@@ -7,7 +7,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,10 +17,12 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
 use kvlab::replication::{self, NodeId, Quirks, Reply};
+use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::wire::{Request, Response};
 use tokio::time::timeout;
 
 use super::frame::Framing;
+use crate::event::Cut;
 
 /// How long a node may take to accept a connection and greet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -69,6 +71,18 @@ pub(crate) struct Settings {
     pub(crate) quirks: Quirks,
 }
 
+/// A fault of a disk, done to the data that a dead node has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Harm {
+    /// The power goes: exactly what was not synced is lost.
+    PowerLoss,
+    /// The last write is torn, at a place that follows from the seed.
+    TornTail {
+        /// Of this tear.
+        seed: u64,
+    },
+}
+
 /// An engine under test.
 pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     /// The process of a node. It prints one line on standard output when it is ready, logs to standard error,
@@ -86,6 +100,12 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
 
     /// Reports of the node at `address`, the first at once, until the connection ends.
     fn watch(&self, address: String) -> BoxFuture<'static, anyhow::Result<BoxStream<'static, Report>>>;
+
+    /// Does to the data of a node whose process is dead what a fault does. What was cut off, if anything was.
+    ///
+    /// # Errors
+    /// If it cannot be done, or this engine does not say how.
+    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>>;
 
     /// Asks the node at `address`: a write, a read or a promotion.
     fn perform(
@@ -173,6 +193,14 @@ impl Engine for KvlabNode {
         })
     }
 
+    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>> {
+        let cut = match harm {
+            Harm::PowerLoss => cut_to_synced(real_disk(), data)?,
+            Harm::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
+        };
+        Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
+    }
+
     fn perform(
         &self,
         address: String,
@@ -193,7 +221,8 @@ impl Engine for KvlabNode {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::Quirk;
+    use kvlab::replication::{Entry, Epoch, LogId, Op, Position, Quirk};
+    use kvlab::storage::{self, Durability, Job};
 
     use super::*;
 
@@ -231,6 +260,29 @@ mod tests {
         let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
                         --quirk no-fence --quirk vote-amnesia";
         assert_eq!(line(&launch), format!("{base} {settings}"));
+    }
+
+    #[test]
+    fn faults_of_the_disk_reach_the_data_of_a_node() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let engine = KvlabNode { program: "/bin/kvlab".into() };
+        let file = "log-00000001/00000001.log".to_owned();
+        let options = storage::Options { durability: Durability::Os, ..storage::Options::new(NodeId(1)) };
+        let write = |seq| {
+            let (_store, mut writer, opened) =
+                storage::open(real_disk(), dir.path(), options).expect("opened");
+            assert_eq!(opened.recovered.last.seq + 1, seq);
+            let at = Position::new(Epoch::new(1, NodeId(1)), seq);
+            let entries = vec![Entry { at, op: Op::Noop }];
+            writer.execute(vec![Job::Append { log: LogId(0), entries }]).expect("written");
+        };
+        write(1);
+        let cut = engine.harm(dir.path(), Harm::PowerLoss).expect("done");
+        assert_eq!(cut, Some(Cut { file: file.clone(), from: 62, to: 28 }));
+        write(1);
+        let cut = engine.harm(dir.path(), Harm::TornTail { seed: 5 }).expect("done").expect("torn");
+        assert!(cut.file == file && cut.from == 62 && (29..62).contains(&cut.to), "{cut:?}");
+        write(1);
     }
 
     #[test]

@@ -3,22 +3,24 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
 use kvlab::replication::{Command, NodeId, Quirks, Reply};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use super::engine::{Engine, KvlabNode, Launch, Settings};
+use super::engine::{Engine, Harm, KvlabNode, Launch, Settings};
 use super::limits::raise_open_files;
 use super::link::Link;
 use super::ports::{Reserved, WELL_KNOWN_BASE};
 use super::process::Spawner;
 use super::proxy::{self, Route};
-use super::supervisor::{Context, Deadlines, Supervisor};
+use super::supervisor::{Context, Deadlines, Ruin, Supervisor};
 use super::tasks::Tasks;
 use super::view::{Shared, View};
 use super::watch::watch;
@@ -38,7 +40,7 @@ pub(crate) struct ClusterOptions {
     pub(crate) dir: PathBuf,
     /// Use client ports 7001, 7002, ... where free; else any.
     pub(crate) well_known_ports: bool,
-    /// Seeds the links' jitter.
+    /// Seeds the links' jitter and where tails are torn.
     pub(crate) seed: u64,
     /// Settings of `kvlab node`, passed on: eventual reads are refused when the last heartbeat is older.
     pub(crate) stale_after: Option<Duration>,
@@ -63,6 +65,8 @@ struct Inner {
     links: BTreeMap<(NodeId, NodeId), Link>,
     /// Where clients of the first's zone reach the second.
     zones: NearEnds,
+    /// Where tails are torn.
+    tears: Mutex<SmallRng>,
     context: Context,
     _ends_tasks: DropGuard,
 }
@@ -144,7 +148,8 @@ impl Cluster {
             (id, Node { supervisor, _client: client, _peer: peer })
         };
         let nodes = ports.into_iter().map(node).collect();
-        Ok(Self(Arc::new(Inner { members, nodes, links, zones, context, _ends_tasks: guard })))
+        let tears = Mutex::new(SmallRng::seed_from_u64(options.seed));
+        Ok(Self(Arc::new(Inner { members, nodes, links, zones, tears, context, _ends_tasks: guard })))
     }
 
     /// All members, ascending.
@@ -215,6 +220,37 @@ impl Cluster {
     /// If the node is down.
     pub(crate) async fn kill(&self, node: NodeId) -> anyhow::Result<()> {
         self.supervisor(node)?.kill().await
+    }
+
+    /// SIGKILL if it runs; then its log loses exactly what was not synced.
+    ///
+    /// # Errors
+    /// If the process survives, or the data cannot be cut.
+    pub(crate) async fn power_loss(&self, node: NodeId) -> anyhow::Result<()> {
+        self.damage(node, Ruin::Harm(Harm::PowerLoss)).await
+    }
+
+    /// SIGKILL if it runs; then its log is cut within the last record, at a byte that follows from the run's seed.
+    ///
+    /// # Errors
+    /// As [`Cluster::power_loss`].
+    pub(crate) async fn tear_tail(&self, node: NodeId) -> anyhow::Result<()> {
+        let seed = self.0.tears.lock().unwrap_or_else(PoisonError::into_inner).random();
+        self.damage(node, Ruin::Harm(Harm::TornTail { seed })).await
+    }
+
+    /// SIGKILL if it runs; then an empty directory takes the place of its data.
+    ///
+    /// # Errors
+    /// As [`Cluster::power_loss`].
+    pub(crate) async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
+        self.damage(node, Ruin::Wipe).await
+    }
+
+    async fn damage(&self, node: NodeId, ruin: Ruin) -> anyhow::Result<()> {
+        let damage = self.supervisor(node)?.damage(ruin).await?;
+        self.0.context.shared.damaged(node, damage);
+        Ok(())
     }
 
     /// SIGTERM; waits (bounded) for the exit. A paused node is resumed first.

@@ -1,6 +1,6 @@
 //! An engine for tests: a shell that behaves as a node's process should, or as it should not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::node::{Ready, Report};
 use kvlab::replication::{self, Reply};
 
-use super::engine::{Engine, Launch};
+use super::engine::{Engine, Harm, Launch};
 use super::frame::Framing;
-use crate::event::{LabEvent, Stamped};
+use crate::event::{Cut, LabEvent, Stamped};
 use crate::journal::Journal;
 
 /// Lives until its standard input ends; drains on SIGTERM.
@@ -24,11 +24,13 @@ pub(super) struct StandIn {
     script: Mutex<String>,
     /// Every launch so far.
     pub(super) launches: Mutex<Vec<Launch>>,
+    /// What was done to its data so far.
+    pub(super) harms: Mutex<Vec<Harm>>,
 }
 
 impl StandIn {
     pub(super) fn new(script: &str) -> Self {
-        Self { script: Mutex::new(script.to_owned()), launches: Mutex::default() }
+        Self { script: Mutex::new(script.to_owned()), launches: Mutex::default(), harms: Mutex::default() }
     }
 
     /// What the next start runs.
@@ -61,6 +63,12 @@ impl Engine for StandIn {
         let hello = Report::Notice { uptime_ms: 0, text: format!("hello from {address}") };
         // Never ends by itself, like the connection to a stopped process.
         Box::pin(async { Ok(stream::iter([hello]).chain(stream::pending()).boxed()) })
+    }
+
+    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>> {
+        anyhow::ensure!(data.is_dir(), "{} has no data", data.display());
+        self.harms.lock().expect("no panic").push(harm);
+        Ok(Some(Cut { file: "log".to_owned(), from: 9, to: 5 }))
     }
 
     fn perform(

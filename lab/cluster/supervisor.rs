@@ -13,7 +13,8 @@
 #![expect(clippy::disallowed_methods, reason = "deadlines for processes, and their logs")]
 
 use std::fs::{self, OpenOptions};
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,11 +28,11 @@ use tokio::process::ChildStdout;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::engine::{Engine, Launch};
+use super::engine::{Engine, Harm, Launch};
 use super::process::{Process, Spawned, Spawner, describe, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
-use crate::event::ProcessState;
+use crate::event::{Damage, ProcessState};
 
 /// How long a process that has closed its output, or said nonsense, may take to end by itself.
 const GRACE: Duration = Duration::from_millis(100);
@@ -76,7 +77,7 @@ pub(super) struct Supervisor {
     deadlines: Deadlines,
     context: Context,
     cell: Mutex<Cell>,
-    /// Held while the state is Spawning.
+    /// Held while the state is Spawning, and while something is done to the data of a dead process.
     spawning: tokio::sync::Mutex<()>,
     /// Which start of the process can be talked to; `None` while none can.
     up: watch::Sender<Option<u64>>,
@@ -95,6 +96,15 @@ struct Cell {
     has_run: bool,
     /// The cluster is being stopped: no more starts.
     closing: bool,
+}
+
+/// What is done to the data of a dead process.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ruin {
+    /// A fault of its disk, as the engine knows it.
+    Harm(Harm),
+    /// Nothing of it is left.
+    Wipe,
 }
 
 #[derive(Debug)]
@@ -205,6 +215,37 @@ impl Supervisor {
         let within = self.deadlines.terminate;
         let ended = self.end_of(start, within).await;
         ended.with_context(|| format!("{} has not ended {within:?} after SIGTERM; kill it", self.node()))
+    }
+
+    /// SIGKILL if there is a process; then `ruin` is done to its data. It cannot be started before that is over.
+    ///
+    /// # Errors
+    /// If the process survives, or it cannot be done.
+    pub(super) async fn damage(&self, ruin: Ruin) -> anyhow::Result<Damage> {
+        let _nobody_starts_it = self.spawning.lock().await;
+        let down = matches!(self.lock().state, State::Down);
+        if !down && let Err(error) = self.kill().await {
+            // It may have ended by itself just now: then there is nothing to kill.
+            if !matches!(self.lock().state, State::Down) {
+                return Err(error);
+            }
+        }
+        let (node, data, engine) = (self.node(), self.launch.data.clone(), Arc::clone(&self.context.engine));
+        let work = tokio::task::spawn_blocking(move || match ruin {
+            Ruin::Harm(harm @ Harm::PowerLoss) => {
+                engine.harm(&data, harm).map(|cut| Damage::PowerLost { cut })
+            }
+            Ruin::Harm(harm @ Harm::TornTail { .. }) => {
+                engine.harm(&data, harm).map(|cut| Damage::TailTorn { cut })
+            }
+            Ruin::Wipe => wipe(&data).map(|()| Damage::Wiped),
+        });
+        let damage = work.await?.with_context(|| format!("cannot do that to the data of {node}"))?;
+        if damage == Damage::Wiped {
+            // An empty directory is a loss from now on, even if the node was never ready before.
+            self.lock().has_run = true;
+        }
+        Ok(damage)
     }
 
     /// Ends the process if there is one, SIGTERM, then SIGKILL, and starts none any more.
@@ -473,6 +514,17 @@ impl Supervisor {
         self.context.shared.process(self.node(), state);
         self.ended.send_replace(start);
     }
+}
+
+/// Puts an empty directory in the place of this one.
+fn wipe(data: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(data) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot remove {}", data.display()));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(data).with_context(|| format!("cannot create {}", data.display()))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use kvlab::replication::NodeId;
 use tokio::sync::watch;
 
 use super::link::Link;
-use crate::event::{LabEvent, LinkState, ProcessState};
+use crate::event::{Damage, LabEvent, LinkState, ProcessState};
 use crate::journal::Journal;
 
 /// What is known of everything at one moment.
@@ -70,6 +70,11 @@ impl Shared {
     /// The watcher of a node has lost it, or has it back.
     pub(super) fn watched(&self, node: NodeId, up: bool) {
         self.tell(self.lock(), LabEvent::Watch { node, up });
+    }
+
+    /// Something was done to the data of a node whose process is dead.
+    pub(super) fn damaged(&self, node: NodeId, damage: Damage) {
+        self.tell(self.lock(), LabEvent::Damage { node, damage });
     }
 
     /// Changes a link, if that is a change.

@@ -68,6 +68,9 @@ pub(crate) struct NodeArgs {
     /// When a write counts as durable: always (synced), interval=10ms, os
     #[arg(long, value_name = "MODE", default_value = "always", value_parser = parse_durability)]
     durability: Durability,
+    /// Let the data directory grow to this many bytes; beyond that, refuse writes as on a full disk, until there is room
+    #[arg(long, value_name = "BYTES")]
+    disk_max: Option<u64>,
     /// Refuse eventual reads when the last heartbeat is older than this
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_duration)]
     stale_after: Duration,
@@ -209,6 +212,7 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
         links,
         bootstrap: args.bootstrap,
         durability: args.durability,
+        disk_max: args.disk_max,
         stale_after: args.stale_after,
         stale_lag: args.stale_lag,
         backlog_bytes: args.backlog_bytes,

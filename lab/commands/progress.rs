@@ -45,6 +45,9 @@ impl<'a> Narrator<'a> {
             LabEvent::Process { node, state: ProcessState::Died { how } } => {
                 lines.push(format!("       {node} died by itself: {how}"));
             }
+            LabEvent::Damage { node, damage } => {
+                lines.push(format!("       {node}: {damage}"));
+            }
             LabEvent::Notice { level: Level::Warn | Level::Error, text } => {
                 lines.push(format!("       {text}"));
             }
@@ -132,6 +135,7 @@ mod tests {
     use kvlab::replication::{Epoch, NodeId};
 
     use super::*;
+    use crate::event::{Cut, Damage};
 
     fn told(scenario: &Scenario, events: Vec<(u64, LabEvent)>) -> Vec<String> {
         let mut narrator = Narrator::new(scenario);
@@ -182,6 +186,31 @@ mod tests {
                 "   2.5s        FAILED: no",
             ]
         );
+    }
+
+    #[test]
+    fn what_was_cut_off_a_log_is_told_with_file_and_bytes() {
+        let text = "title = \"T\"\n[[step]]\npower_loss = \"n1\"\n";
+        let scenario = Scenario::parse("t", "t.toml", text).unwrap_or_else(|e| panic!("{e}"));
+        let cut = || Some(Cut { file: "log-00000001/00000001.log".to_owned(), from: 900, to: 28 });
+        let damages = [
+            Damage::PowerLost { cut: cut() },
+            Damage::PowerLost { cut: None },
+            Damage::TailTorn { cut: cut() },
+            Damage::TailTorn { cut: None },
+            Damage::Wiped,
+        ];
+        let damage = |damage| (500, LabEvent::Damage { node: NodeId(1), damage });
+        let lines = told(&scenario, damages.into_iter().map(damage).collect());
+        let file = "log-00000001/00000001.log cut from 900 to 28 bytes";
+        let said = [
+            &format!("the power took the 872 bytes that were not synced: {file}"),
+            "the power took nothing: everything was synced",
+            &format!("the last write is torn: {file}"),
+            "nothing was written that could be torn",
+            "the disk is empty, all promises forgotten: one member failed",
+        ];
+        assert_eq!(lines, said.map(|said| format!("   0.5s        n1: {said}")));
     }
 
     #[test]

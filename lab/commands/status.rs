@@ -78,7 +78,8 @@ async fn ask(address: &str) -> Result<NodeStatus, String> {
 
 fn table(nodes: &[Asked]) -> String {
     let mut out = String::new();
-    let titles = ["node", "role", "epoch", "last", "commit", "lag", "reads", "keys", "applied/s", "address"];
+    let titles =
+        ["node", "role", "epoch", "last", "commit", "lag", "reads", "disk", "keys", "applied/s", "address"];
     row(&mut out, &titles.map(str::to_owned));
     for asked in nodes {
         let address = asked.address.clone().unwrap_or_default();
@@ -97,7 +98,7 @@ fn table(nodes: &[Asked]) -> String {
     out
 }
 
-fn cells(status: &NodeStatus, address: String) -> [String; 10] {
+fn cells(status: &NodeStatus, address: String) -> [String; 11] {
     let s = &status.replication;
     let role = match s.role {
         Role::Primary => "primary",
@@ -113,14 +114,15 @@ fn cells(status: &NodeStatus, address: String) -> [String; 10] {
         s.commit.to_string(),
         s.lag.map_or("-".to_owned(), |lag| lag.to_string()),
         if s.stale { "refused" } else { "served" }.to_owned(),
+        if s.disk_full { "FULL" } else { "ok" }.to_owned(),
         status.keys.to_string(),
         status.applied_per_s.to_string(),
         address,
     ]
 }
 
-fn row(out: &mut String, cells: &[String; 10]) {
-    const WIDTHS: [usize; 10] = [5, 10, 7, 14, 9, 7, 8, 8, 10, 0];
+fn row(out: &mut String, cells: &[String; 11]) {
+    const WIDTHS: [usize; 11] = [5, 10, 7, 14, 9, 7, 8, 5, 8, 10, 0];
     let padded = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
     let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end());
 }

@@ -222,7 +222,11 @@ impl Stage for Fake {
             Action::Slow { from, to, delay, jitter } => {
                 self.set_links(LinkState::Slow { delay, jitter }, |a, b| (a, b) == (from, to));
             }
-            Action::Kill { node } | Action::Terminate { node } => {
+            Action::Kill { node }
+            | Action::Terminate { node }
+            | Action::PowerLoss { node }
+            | Action::TearTail { node }
+            | Action::Wipe { node } => {
                 self.view.processes.insert(node, fixture::stopped());
             }
             Action::Restart { node } => self.restart(node),

@@ -55,6 +55,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
             lag: (!primary).then_some(0),
             heard_ms: (!primary).then_some(20),
             stale: false,
+            disk_full: false,
             resync: None,
             peers: Vec::new(),
             quirks: Quirks::NONE,

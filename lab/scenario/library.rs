@@ -19,7 +19,9 @@ macro_rules! embedded {
 }
 
 /// All of them: first the episodes, in the order of the store's story, then the museum, in the order of its rooms.
-pub const EMBEDDED: [Embedded; 10] = embedded![
+pub const EMBEDDED: [Embedded; 13] = embedded![
+    "torn-tail",
+    "power-loss",
     "primary-crash",
     "split-brain",
     "stale-replica",
@@ -28,6 +30,7 @@ pub const EMBEDDED: [Embedded; 10] = embedded![
     "museum/local-quorum-read",
     "museum/no-fence",
     "museum/vote-amnesia",
+    "museum/ack-before-sync",
     "museum/no-lineage-check",
     "museum/count-old-epochs",
 ];

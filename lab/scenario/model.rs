@@ -199,6 +199,12 @@ pub enum Deed {
     Kill,
     /// SIGTERM.
     Term,
+    /// SIGKILL, and its log loses what was not synced.
+    PowerLoss,
+    /// SIGKILL, and its last write is torn.
+    TearTail,
+    /// SIGKILL, and its data is gone.
+    Wipe,
     /// Start it again.
     Restart,
     /// SIGSTOP.

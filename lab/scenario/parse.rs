@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::schema::FileTable;
 
 /// Keys that a later version will know.
-const LATER: [&str; 6] = ["reset", "power_loss", "tear_tail", "wipe", "follow", "cleanup"];
+const LATER: [&str; 3] = ["reset", "follow", "cleanup"];
 
 /// Reads the tables. Syntax, keys and forms are right after this; meanings are not checked yet.
 pub(super) fn tables(text: &str) -> Result<FileTable, Problem> {

@@ -117,6 +117,9 @@ fn process(deed: Deed, node: NodeId) -> Action {
     match deed {
         Deed::Kill => Action::Kill { node },
         Deed::Term => Action::Terminate { node },
+        Deed::PowerLoss => Action::PowerLoss { node },
+        Deed::TearTail => Action::TearTail { node },
+        Deed::Wipe => Action::Wipe { node },
         Deed::Restart => Action::Restart { node },
         Deed::Pause => Action::Pause { node },
         Deed::Resume => Action::Resume { node },

@@ -72,7 +72,7 @@ fn unknown_keys() {
 
 #[test]
 fn what_a_later_version_will_know_is_said_to_be_so() {
-    for later in ["reset", "power_loss", "tear_tail", "wipe", "follow", "cleanup"] {
+    for later in ["reset", "follow", "cleanup"] {
         step_refused(&format!("{later} = \"n1\""), "5:1", &[&format!("`{later}` is not supported yet")]);
     }
     let text = |line: &str| format!("title = \"t\"\n[cluster]\n{line}\n[[step]]\nsay = \"x\"\n");
@@ -186,6 +186,11 @@ fn targets() {
     step_refused("kill = \"replica-3\"", "5:8", &["no replica-3 in a cluster of 3", "2 replicas at most"]);
     step_refused("kill = 3", "5:8", &["the number 3 is not a target"]);
     step_refused("kill = []", "5:8", &["names nobody"]);
+    step_refused("power_loss = \"n4\"", "5:14", &["there is no n4 in a cluster of 3"]);
+    step_refused("tear_tail = \"majorty\"", "5:13", &["did you mean `majority`?"]);
+    step_refused("wipe = { node = \"n1\" }", "5:8", &["a table or a date makes no sense here"]);
+    step_refused("wipe = \"n1\"\ntear_tail = \"n1\"", "6:13", &["`wipe` and `tear_tail`"]);
+    step_refused("powerloss = \"n1\"", "5:1", &["did you mean `power_loss`?"]);
     step_refused("kill = [\"n1\", \"n1\"]", "5:15", &["n1 is listed twice"]);
     step_refused("kill = { node = \"n1\" }", "5:8", &["a table or a date makes no sense here"]);
     step_refused("promote = \"replicas\"", "5:11", &["may name several members"]);

@@ -85,6 +85,9 @@ impl fmt::Display for Deed {
         f.write_str(match self {
             Self::Kill => "kill",
             Self::Term => "term",
+            Self::PowerLoss => "power loss at",
+            Self::TearTail => "tear the tail of",
+            Self::Wipe => "wipe",
             Self::Restart => "restart",
             Self::Pause => "pause",
             Self::Resume => "resume",

@@ -13,13 +13,16 @@ use super::validate::{Checked, Surroundings, per_second, time};
 use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
-pub(super) const ACTIONS: [&str; 16] = [
+pub(super) const ACTIONS: [&str; 19] = [
     "partition",
     "cut",
     "slow",
     "heal",
     "kill",
     "term",
+    "power_loss",
+    "tear_tail",
+    "wipe",
     "restart",
     "pause",
     "resume",
@@ -54,6 +57,9 @@ pub(super) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| step.heal.as_ref().map(|form| check.heal(form)))
         .or_else(|| process(Deed::Kill, &step.kill))
         .or_else(|| process(Deed::Term, &step.term))
+        .or_else(|| process(Deed::PowerLoss, &step.power_loss))
+        .or_else(|| process(Deed::TearTail, &step.tear_tail))
+        .or_else(|| process(Deed::Wipe, &step.wipe))
         .or_else(|| process(Deed::Restart, &step.restart))
         .or_else(|| process(Deed::Pause, &step.pause))
         .or_else(|| process(Deed::Resume, &step.resume))
@@ -77,6 +83,9 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
         span(&step.heal),
         span(&step.kill),
         span(&step.term),
+        span(&step.power_loss),
+        span(&step.tear_tail),
+        span(&step.wipe),
         span(&step.restart),
         span(&step.pause),
         span(&step.resume),

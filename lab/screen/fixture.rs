@@ -208,6 +208,7 @@ impl Tale {
                 lag: if leads { None } else { leader.map(|l| l.seq.saturating_sub(node.seq)) },
                 heard_ms: heard,
                 stale: heard.is_some_and(|ms| ms > 5_000),
+                disk_full: false,
                 resync: None,
                 peers: if leads {
                     self.nodes.iter().filter(|o| o.id != node.id).map(peer).collect()

@@ -76,6 +76,8 @@ pub enum LinkKey {
 pub enum Question {
     /// Promote without votes?
     Force(NodeId),
+    /// Throw its data away?
+    Wipe(NodeId),
     /// Leave while a scenario runs?
     Quit,
 }
@@ -233,6 +235,10 @@ fn process(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCom
             return None;
         }
         Command::Restart => return perform(Action::Restart { node }),
+        Command::Wipe => {
+            ui.question = Some(Question::Wipe(node));
+            return None;
+        }
         _ if down => {
             let state = if seen.is_some() { Condition::Stopped } else { Condition::Awaited };
             flash(ui, &format!("{node} is {}; r restarts it", state.word()));
@@ -315,6 +321,9 @@ fn answer(command: Command, ui: &mut UiState) -> Option<UiCommand> {
     match (command, question) {
         (Command::Yes, Question::Quit) => Some(UiCommand::Quit),
         (Command::Yes, Question::Force(node)) => perform(Action::Promote { node, force: true }),
+        (Command::Yes, Question::Wipe(node)) => {
+            Some(UiCommand::Perform(vec![Action::Wipe { node }, Action::Restart { node }]))
+        }
         _ => None,
     }
 }

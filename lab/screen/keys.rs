@@ -42,6 +42,8 @@ pub enum Command {
     Terminate,
     /// Start it again.
     Restart,
+    /// SIGKILL, an empty directory in place of its data, and start it again.
+    Wipe,
     /// Make it primary, by vote.
     Promote,
     /// Make it primary, without votes.
@@ -191,6 +193,7 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('K')], "K", C::Kill, S::Node, Always("kill"), "kill -9", Fault),
     row(&[Char('t')], "t", C::Terminate, S::Node, Never, "terminate (SIGTERM)", Fault),
     row(&[Char('r')], "r", C::Restart, S::Node, Always("restart"), "start it again on its data", Safe),
+    row(&[Char('W')], "W", C::Wipe, S::Node, Never, "wipe its data and restart it: a learner", Loss),
     row(&[Char('P')], "P", C::Promote, S::Node, Always("promote"), "promote by vote: safe, or not at all", Safe),
     row(&[Char('F')], "F", C::PromoteForce, S::Node, Wide("force"), "promote without votes; may lose writes", Loss),
     row(&[Char('w')], "w", C::WriteQuorum, S::Client, Always("write"), "write, acknowledged by a quorum", Safe),

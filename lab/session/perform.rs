@@ -52,6 +52,9 @@ impl Session {
             Action::Pause { node } => cluster.pause(self.member(*node)?).await?,
             Action::Resume { node } => cluster.resume(self.member(*node)?).await?,
             Action::Kill { node } => cluster.kill(self.member(*node)?).await?,
+            Action::PowerLoss { node } => cluster.power_loss(self.member(*node)?).await?,
+            Action::TearTail { node } => cluster.tear_tail(self.member(*node)?).await?,
+            Action::Wipe { node } => cluster.wipe(self.member(*node)?).await?,
             Action::Terminate { node } => cluster.terminate(self.member(*node)?).await?,
             Action::Restart { node } => cluster.restart(self.member(*node)?).await?,
             Action::Promote { node, force } => {

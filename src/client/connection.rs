@@ -385,6 +385,7 @@ mod tests {
             lag: None,
             heard_ms: None,
             stale: false,
+            disk_full: false,
             resync: None,
             peers: Vec::new(),
             quirks: Quirks::NONE,

@@ -251,7 +251,9 @@ impl Client {
             | Failure::Deposed { .. }
             | Failure::NoQuorum { .. }
             | Failure::PromotionRefused { .. }
-            | Failure::Invalid(_) => Next::Stop,
+            | Failure::Invalid(_)
+            // No other member takes writes, and room does not come within a deadline of seconds.
+            | Failure::DiskFull => Next::Stop,
         }
     }
 

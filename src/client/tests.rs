@@ -307,6 +307,16 @@ async fn time_outs_and_depositions_of_a_write_are_unknown_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_full_disk_is_definite_and_nobody_else_is_asked() {
+    let n1 = FakeNode::start(1, |_| failed(Failure::DiskFull, None)).await;
+    let n2 = FakeNode::start(2, |_| Act::Answer(written(3))).await;
+    let error = in_time(client(&[&n1, &n2]).perform(N1, put())).await.expect_err("there is no room");
+    assert_eq!(error.failure(), Some(&Failure::DiskFull));
+    assert!(error.is_definite(), "{error}");
+    assert_eq!((n1.requests().len(), n2.requests().len()), (1, 0));
+}
+
+#[tokio::test]
 async fn a_node_that_is_gone_before_anything_is_sent_is_definite() {
     let mut gone = options(&[]);
     gone.members.insert(N1, nobody().await);

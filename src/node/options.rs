@@ -36,6 +36,9 @@ pub struct NodeOptions {
     pub bootstrap: bool,
     /// When a write counts as durable.
     pub durability: Durability,
+    /// The files in the data directory may have this many bytes in all; beyond it, the disk counts as full. `None`: as
+    /// much as the disk has.
+    pub disk_max: Option<u64>,
     /// An eventual read is refused when the last heartbeat is older than this.
     pub stale_after: Duration,
     /// An eventual read is refused when the replica is more operations behind than this.
@@ -159,6 +162,7 @@ impl NodeOptions {
             links: BTreeMap::new(),
             bootstrap: false,
             durability: Durability::Always,
+            disk_max: None,
             stale_after: Duration::from_secs(5),
             stale_lag: 1000,
             backlog_bytes: 16 << 20,
@@ -179,6 +183,7 @@ impl NodeOptions {
         let limits = &self.limits;
         let must_be_more = [
             ("--backlog-bytes", self.backlog_bytes == 0),
+            ("--disk-max", self.disk_max == Some(0)),
             ("--stale-after", self.stale_after.is_zero()),
             ("--durability interval", self.durability == Durability::Interval(Duration::ZERO)),
             ("--connections-max", limits.connections_max == 0),

@@ -31,7 +31,7 @@ use super::routes::{Route, Routes};
 use super::server::{Ask, FromClient, Server};
 use super::watch::{Watchers, json};
 use crate::replication::{Failure, Input, NodeId, Reply, Time};
-use crate::storage::{self, DiskThread, Done, Job, Opened, StorageError, Store, Writer};
+use crate::storage::{self, DiskNews, DiskThread, Job, Opened, StorageError, Store, Writer};
 use crate::wire::{PROTOCOL_VERSION, PeerFrame, Response};
 
 /// Requests that wait for the loop; connections that have more wait with them.
@@ -82,7 +82,7 @@ pub async fn serve(
 
 /// What the loop waits for.
 struct Inbox {
-    disk: mpsc::UnboundedReceiver<Result<Vec<Done>, StorageError>>,
+    disk: mpsc::UnboundedReceiver<Result<DiskNews, StorageError>>,
     peers: mpsc::Receiver<FromPeer>,
     clients: mpsc::Receiver<FromClient>,
     stop: watch::Receiver<Stop>,
@@ -120,7 +120,8 @@ impl Node {
 
         let (to_peers, peers_in) = mpsc::channel(MESSAGES_QUEUED_MAX);
         let (to_clients, clients_in) = mpsc::channel(REQUESTS_QUEUED_MAX);
-        // Not bounded itself: there is at most one answer for each batch that was submitted, and the core bounds those.
+        // Not bounded itself: there is at most one answer for each batch that was submitted, and the core bounds those;
+        // and a few words a second on a full disk.
         let (from_disk, disk_in) = mpsc::unbounded_channel();
         let disk = DiskThread::spawn(writer, move |outcome| {
             // Nobody listens any more once the node has ended; nothing is acknowledged then.
@@ -194,7 +195,7 @@ impl Node {
             tokio::select! {
                 biased;
                 Ok(()) = inbox.stop.changed() => {}
-                outcome = inbox.disk.recv() => self.take_done(outcome.ok_or(NodeError::DiskThread)?)?,
+                news = inbox.disk.recv() => self.take_news(news.ok_or(NodeError::DiskThread)?)?,
                 Some(heard) = inbox.peers.recv() => self.take_heard(heard)?,
                 Some(asked) = inbox.clients.recv() => self.take_asked(asked)?,
                 () = &mut timer => {
@@ -210,13 +211,13 @@ impl Node {
     /// Takes what else is there, without waiting.
     fn burst(&mut self, inbox: &mut Inbox) -> Result<(), NodeError> {
         for _ in 0..BURST_MAX {
-            let outcome = inbox.disk.try_recv().ok();
+            let news = inbox.disk.try_recv().ok();
             let heard = inbox.peers.try_recv().ok();
             let asked = inbox.clients.try_recv().ok();
-            if outcome.is_none() && heard.is_none() && asked.is_none() {
+            if news.is_none() && heard.is_none() && asked.is_none() {
                 break;
             }
-            outcome.map_or(Ok(()), |outcome| self.take_done(outcome))?;
+            news.map_or(Ok(()), |news| self.take_news(news))?;
             heard.map_or(Ok(()), |heard| self.take_heard(heard))?;
             asked.map_or(Ok(()), |asked| self.take_asked(asked))?;
         }
@@ -249,9 +250,23 @@ impl Node {
         Ok(())
     }
 
-    fn take_done(&mut self, outcome: Result<Vec<Done>, StorageError>) -> Result<(), NodeError> {
-        let dones = outcome.map_err(NodeError::Disk)?;
-        self.driver.complete(self.clock.now(), dones, &mut self.hub).map_err(NodeError::Disk)
+    fn take_news(&mut self, news: Result<DiskNews, StorageError>) -> Result<(), NodeError> {
+        let now = self.clock.now();
+        let full = match news.map_err(NodeError::Disk)? {
+            DiskNews::Done(dones) => {
+                return self.driver.complete(now, dones, &mut self.hub).map_err(NodeError::Disk);
+            }
+            DiskNews::Full(path) => {
+                let path = path.display();
+                warn!(%path, "disk full: writes wait and new ones are refused until there is room; reads go on");
+                true
+            }
+            DiskNews::RoomAgain => {
+                info!("there is room on the disk again");
+                false
+            }
+        };
+        self.driver.handle(now, Input::Disk { full }, &mut self.hub).map_err(NodeError::Disk)
     }
 
     fn take_heard(&mut self, heard: FromPeer) -> Result<(), NodeError> {
@@ -359,8 +374,12 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
 /// before anybody can hear from it.
 fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
     let settings = storage::Options { durability: options.durability(), ..storage::Options::new(options.id) };
+    let disk = match options.disk_max {
+        Some(bytes_max) => storage::with_quota(storage::real_disk(), &options.data_dir, bytes_max),
+        None => storage::real_disk(),
+    };
     let (mut store, mut writer, mut opened) =
-        storage::open(storage::real_disk(), &options.data_dir, settings).map_err(NodeError::Open)?;
+        storage::open(disk, &options.data_dir, settings).map_err(NodeError::Open)?;
     if opened.fresh && !options.bootstrap && options.members.len() > 1 {
         opened.recovered.wiped = true;
         opened.recovered.promise.learner = true;
@@ -391,7 +410,7 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
     if let Some((file, offset, bytes)) = &opened.torn {
         let file = file.display();
         notice(format!(
-            "a torn tail was cut: {bytes} bytes at offset {offset} of {file}, never acknowledged"
+            "a torn tail was cut: {bytes} bytes at offset {offset} of {file}; nothing shows that they were synced"
         ));
     }
     if opened.fresh && recovered.promise.learner {

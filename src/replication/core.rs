@@ -37,6 +37,8 @@ pub struct Core {
     pub(super) saved: Promise,
     pub(super) log: Log,
     pub(super) commit: u64,
+    /// The disk has no room: what it was given waits, and nothing that could be left undone is given to it.
+    pub(super) disk_full: bool,
     pub(super) role: RoleState,
     pub(super) install: Option<Install>,
     pub(super) campaign: Option<Campaign>,
@@ -80,6 +82,7 @@ impl Core {
             promise,
             saved: recovered.promise,
             commit: 0,
+            disk_full: false,
             role: RoleState::Replica(Replica { stale: true, ..Replica::default() }),
             install: None,
             campaign: None,
@@ -119,6 +122,7 @@ impl Core {
             Input::SnapshotOpened { id, at, bytes_total } => self.on_snapshot_opened(id, at, bytes_total),
             Input::SnapshotRead { id, entries, done } => self.on_snapshot_read(id, entries, done),
             Input::ChunkStored { id } => self.on_chunk_stored(id),
+            Input::Disk { full } => self.on_disk(full),
             Input::Installed { id, log, rollback } => self.on_installed(id, log, rollback),
         }
         self.on_time();
@@ -240,6 +244,16 @@ impl Core {
         self.answer_vote();
         self.campaign_on_saved();
         self.synchronise();
+    }
+
+    fn on_disk(&mut self, full: bool) {
+        if std::mem::replace(&mut self.disk_full, full) == full {
+            return;
+        }
+        self.tell(Event::DiskFull { full });
+        if !full {
+            self.ask_for_entries(); // a replica left aside what it was sent meanwhile
+        }
     }
 
     // --- shared by all parts

@@ -97,6 +97,11 @@ pub enum Event {
         /// Which.
         stale: bool,
     },
+    /// The disk has no room: nothing more is written, until there is room again (`full: false`).
+    DiskFull {
+        /// Which.
+        full: bool,
+    },
     /// This learner has earned its voice back.
     LearnerGraduated,
 }

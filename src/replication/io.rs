@@ -10,7 +10,8 @@
 //!    order. Each is answered when it is durable (in the sense of the durability mode), never before.
 //! 4. [`Effect::Send`] may lose, delay or reorder; it must not corrupt or invent.
 //! 5. A disk that fails to write or to sync ends the process. There is no input for it: whatever was not yet
-//!    acknowledged stays so.
+//!    acknowledged stays so. A disk without room is not such a failure: what it was given waits, in order, and
+//!    [`Input::Disk`] says when that begins and ends.
 
 use std::time::Duration;
 
@@ -88,6 +89,11 @@ pub enum Input {
     ChunkStored {
         /// From the effect.
         id: SnapshotId,
+    },
+    /// The disk has no room (`full`), or has room again. Everything that it was given waits meanwhile.
+    Disk {
+        /// Which.
+        full: bool,
     },
     /// Answers [`Effect::InstallCommit`]: the new state stands, atomically and durably.
     Installed {
@@ -357,6 +363,9 @@ pub enum Failure {
     /// The node is shutting down and had not begun.
     #[error("the node is stopping")]
     Stopping,
+    /// The primary's disk has no room. Nothing of the write was begun. Reads go on.
+    #[error("the primary's disk is full: it takes no writes until there is room")]
+    DiskFull,
 }
 
 /// What one member had to say about one quorum operation when it was answered.

@@ -143,6 +143,10 @@ impl Core {
         if op == Op::Noop {
             return self.fail(request, Failure::Invalid("a client writes or deletes a key".into()));
         }
+        if self.disk_full {
+            // What waits for the disk already is bounded by the requests that wait; more must not come to it.
+            return self.fail(request, Failure::DiskFull);
+        }
         let entry = self.log.write(self.promise.epoch, op);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let seq = entry.at.seq;
@@ -203,7 +207,7 @@ impl Core {
         }
         self.advance_commit();
         self.stream_to(from);
-        if learner && durable == last && self.commit == last {
+        if learner && durable == last && self.commit == last && !self.disk_full {
             self.write_noop_for_learner();
         }
     }

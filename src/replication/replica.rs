@@ -151,6 +151,8 @@ impl Core {
         let new: Vec<_> = entries.into_iter().filter(|entry| entry.at.seq > last.seq).collect();
         if new.is_empty() {
             self.acknowledge(); // the acknowledgement may have been lost
+        } else if self.disk_full {
+            return; // as if they had been lost: nothing may pile up before a disk without room
         } else {
             new.iter().cloned().for_each(|entry| self.log.append(entry));
             self.append_to_disk(new);
@@ -202,7 +204,7 @@ impl Core {
     /// Names the end of its log to the primary, which sends what follows.
     pub(super) fn ask_for_entries(&mut self) {
         let (now, last) = (self.now, self.log.last);
-        let ready = self.promise_is_saved() && self.install.is_none();
+        let ready = self.promise_is_saved() && self.install.is_none() && !self.disk_full;
         let Some(following) = self.following_mut().filter(|_| ready) else { return };
         if following.asked.is_some_and(|asked| now.saturating_sub(asked) < ASK_EVERY) {
             return;

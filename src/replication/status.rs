@@ -47,6 +47,9 @@ pub struct Status {
     pub heard_ms: Option<u64>,
     /// Whether eventual reads are refused here.
     pub stale: bool,
+    /// Whether the disk has no room: a primary refuses writes, a replica takes no more entries.
+    #[serde(default)]
+    pub disk_full: bool,
     /// Progress of a full resync being received: bytes so far and in all.
     pub resync: Option<(u64, u64)>,
     /// At a primary: each other member.
@@ -96,6 +99,7 @@ impl Core {
             lag: self.lag(),
             heard_ms: heard_at.map(|at| millis(now.saturating_sub(at))),
             stale: replica.is_some_and(|replica| replica.stale),
+            disk_full: self.disk_full,
             resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
             peers,
             quirks: self.config.quirks,

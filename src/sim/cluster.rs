@@ -168,6 +168,13 @@ impl Cluster {
         }
     }
 
+    /// A member's disk has no room from now on, or has room again.
+    #[cfg(test)]
+    pub(crate) fn disk(&mut self, id: NodeId, full: bool) {
+        self.node_mut(id).set_disk_full(full);
+        self.feed(id, Input::Disk { full });
+    }
+
     /// Moves time on.
     ///
     /// # Panics

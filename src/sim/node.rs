@@ -21,6 +21,8 @@ pub(crate) struct SimNode {
     /// So many of them are written.
     written: usize,
     paused: bool,
+    /// Its disk has no room: jobs wait.
+    disk_full: bool,
     starts: u64,
     wiped: bool,
     /// Added to the simulation's time, so that no two members' clocks agree.
@@ -38,6 +40,7 @@ impl SimNode {
             jobs: VecDeque::new(),
             written: 0,
             paused: false,
+            disk_full: false,
             starts: 0,
             wiped: false,
             clock_offset: Time::ZERO,
@@ -70,7 +73,7 @@ impl SimNode {
     pub(crate) fn crash(&mut self, crash: Crash) -> usize {
         assert!(self.core.take().is_some(), "{} is not running", self.config.id);
         assert_eq!(self.written, 0, "what is written is applied before anything else happens");
-        self.paused = false;
+        (self.paused, self.disk_full) = (false, false);
         let jobs: VecDeque<Job> = self.jobs.drain(..).map(Rc::unwrap_or_clone).collect();
         let lost = jobs.len() - crash.survivors.min(jobs.len());
         self.disk.crash(jobs, crash);
@@ -120,6 +123,18 @@ impl SimNode {
         assert_eq!(self.written, 0, "one batch after the other");
         self.disk.write(self.jobs.iter().take(count).map(|job| Job::clone(job)).collect());
         self.written = count;
+    }
+
+    /// Its disk has no room from now on, or has room again.
+    #[cfg(test)]
+    pub(crate) fn set_disk_full(&mut self, full: bool) {
+        self.disk_full = full;
+    }
+
+    /// Whether its disk could finish a job now.
+    #[cfg(test)]
+    pub(crate) fn can_persist(&self) -> bool {
+        !self.disk_full && !self.jobs.is_empty()
     }
 
     /// The disk finishes its oldest job; writes it first, if that has not been done.

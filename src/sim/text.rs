@@ -215,6 +215,7 @@ pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
             Failure::Busy(_) => "busy",
             Failure::Invalid(_) => "invalid",
             Failure::Stopping => "stopping",
+            Failure::DiskFull => "disk-full",
         },
     }
 }
@@ -295,6 +296,8 @@ pub(crate) fn event(event: &Event) -> String {
         },
         Event::Stale { stale: true } => "is too stale for eventual reads".to_owned(),
         Event::Stale { stale: false } => "is fresh again".to_owned(),
+        Event::DiskFull { full: true } => "has no room on its disk".to_owned(),
+        Event::DiskFull { full: false } => "has room on its disk again".to_owned(),
         Event::LearnerGraduated => "is a full member again".to_owned(),
     }
 }
@@ -322,6 +325,9 @@ pub(crate) fn status(status: &Status) -> String {
     }
     if status.stale {
         line += " stale";
+    }
+    if status.disk_full {
+        line += " disk-full";
     }
     if let Some((have, of)) = status.resync {
         line += &format!(" resync={have}/{of}");

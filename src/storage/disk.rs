@@ -2,9 +2,12 @@
 //!
 //! [`real_disk`] is the file system; [`MemoryDisk`] lives in memory, loses on [`MemoryDisk::crash`] what was not
 //! synced, and fails when told to. Both keep the same contract, which is POSIX's and no more: a write is durable
-//! after a sync of its file, a name after a sync of its directory.
+//! after a sync of its file, a name after a sync of its directory. Two stand in front of another disk: one bounds the
+//! bytes of a directory ([`with_quota`]), one waits where there is no room (`patient.rs`).
 
 mod memory;
+mod patient;
+mod quota;
 mod real;
 
 use std::any::Any;
@@ -14,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::memory::{Loss, MemoryDisk};
+pub(super) use self::patient::{Patience, PatientDisk, Room, is_full};
+pub use self::quota::with_quota;
 pub use self::real::real_disk;
 
 /// A file system, or something that behaves like one.

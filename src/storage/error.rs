@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::disk::is_full;
 use crate::replication::NodeId;
 
 /// Why the store cannot be opened, read or written. Each message says what, where, and the way out.
@@ -111,7 +112,8 @@ impl StorageError {
     /// An error of the system, with what was tried on what.
     pub(super) fn io(op: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        // A sync that fails leaves more in doubt than a write that found no room, whatever its reason.
+        if is_full(&source) && op != "sync" {
             Self::Full { path, source }
         } else {
             Self::Io { op, path, source }

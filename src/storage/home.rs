@@ -3,6 +3,7 @@
 //! ```text
 //! lock                      held by the process that has the store open
 //! meta                      promise, lineage, which log counts (see meta.rs)
+//! synced                    up to where the log is synced (see synced.rs); nothing depends on it
 //! log-00000001/             the log of generation 1: a full resync starts the next generation beside it
 //!   00000001.log            its segments
 //! rollback/1@n1-412.jsonl   entries that a full resync discarded

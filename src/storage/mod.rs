@@ -8,7 +8,7 @@
 //!
 //! In the order in which an entry travels: `job` → `queue` → `thread` → `writer` → `log` → `record`, `segment` →
 //! `disk`; back through `store` and `index`. After a crash: `open` → `meta` → `recovery` → `tail`. A full resync
-//! leaves by `snapshot` and arrives by `install` and `rollback`.
+//! leaves by `snapshot` and arrives by `install` and `rollback`. What faults do to a dead node's data is in `damage`.
 //!
 //! # What holds
 //!
@@ -18,12 +18,15 @@
 //! * A promise is on disk before the jobs after it and after the jobs before it.
 //! * A full resync replaces the state at one instant, the renaming of the meta file; entries that it discards are
 //!   in `rollback/` before.
-//! * After a failed write or sync nothing more is written. The next start reads what is there.
+//! * Where there is no room, the disk thread waits for it, keeps what it was given, and says so. Reads go on.
+//! * After a failed sync, or a write that failed for any other reason, nothing more is written. The next start reads
+//!   what is there.
 //!
 //! # What does not hold yet
 //!
 //! Segments are never rewritten: overwritten values and tombstones stay. Start-up reads the whole log.
 
+mod damage;
 mod disk;
 mod dump;
 mod error;
@@ -41,18 +44,20 @@ mod rollback;
 mod segment;
 mod snapshot;
 mod store;
+mod synced;
 mod tail;
 #[cfg(test)]
 mod tests;
 mod thread;
 mod writer;
 
-pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk};
+pub use self::damage::{Cut, cut_to_synced, tear_tail};
+pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};
 pub use self::dump::dump;
 pub use self::error::StorageError;
 pub use self::job::{Done, Job};
 pub use self::open::{Durability, Opened, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX, open};
 pub use self::snapshot::SnapshotReader;
 pub use self::store::Store;
-pub use self::thread::{DiskThread, JOBS_WAITING_MAX};
+pub use self::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writer::{SyncedEnd, Writer};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::Disk;
+use super::disk::{Disk, Patience, PatientDisk};
 use super::error::StorageError;
 use super::home::{Home, META, ROLLBACK};
 use super::log::Log;
@@ -12,6 +12,7 @@ use super::meta::Meta;
 use super::recovery::{self, Tail};
 use super::segment::HEADER_BYTES;
 use super::store::Store;
+use super::synced::Mark;
 use super::writer::Writer;
 use crate::replication::{Lineage, NodeId, Position, Promise, Recovered};
 
@@ -75,6 +76,8 @@ pub fn open(
     options: Options,
 ) -> Result<(Store, Writer, Opened), StorageError> {
     let options = Options { segment_bytes: options.segment_bytes.min(SEGMENT_BYTES_MAX), ..options };
+    let patience = Arc::new(Patience::default());
+    let disk = Arc::new(PatientDisk::new(disk, patience.clone()));
     let (home, lock) = Home::enter(disk, dir)?;
     let (meta, fresh) = match Meta::load(&home)? {
         Some(meta) => (meta, false),
@@ -94,7 +97,8 @@ pub fn open(
     let (last, lineage) = (contents.last, contents.lineage.clone());
     // Whether an empty directory is a wiped disk is for the node to know.
     let recovered = Recovered { last, lineage, promise, wiped: false };
-    let writer = Writer::new(home, options, meta, &contents, lock.clone());
+    let mark = Mark::open(&home)?;
+    let writer = Writer::new(home, options, meta, &contents, mark, patience, lock.clone())?;
     let store = Store::new(contents, lock);
     let opened = Opened {
         recovered,

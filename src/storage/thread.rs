@@ -5,10 +5,12 @@
 
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
+use super::disk::{Patience, Room};
 use super::error::StorageError;
 use super::job::{Done, Job};
 use super::queue::{Queue, Taken};
@@ -22,10 +24,23 @@ pub const JOBS_WAITING_MAX: usize = 128 << 10;
 /// A batch is closed at this many bytes, so that the first of a flood does not wait for the last.
 const BATCH_BYTES_MAX: usize = 8 << 20;
 
+/// What the thread tells, in the order in which it happens.
+#[derive(Debug)]
+pub enum DiskNews {
+    /// A batch is done: one for each of its jobs.
+    Done(Vec<Done>),
+    /// There is no room for what is to be written here. It is kept, and tried again (after 100 ms, then less often, at
+    /// least once a second); everything after it waits.
+    Full(PathBuf),
+    /// There was room again.
+    RoomAgain,
+}
+
 /// Runs a [`Writer`] on a thread of its own until it is dropped or [finished](Self::finish), or the writer fails.
 #[derive(Debug)]
 pub struct DiskThread {
     shared: Arc<Shared>,
+    patience: Arc<Patience>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -36,12 +51,13 @@ struct Shared {
 }
 
 impl DiskThread {
-    /// Starts the thread. `deliver` is called on it with each batch's outcome, in order, and must not block; an
-    /// `Err` comes at most once, last. It must be taken as the end of the process: see [`Writer::execute`].
+    /// Starts the thread. `deliver` is called on it with its news, in order, and must not block; an `Err` comes at
+    /// most once, last. It must be taken as the end of the process: see [`Writer::execute`]. A disk without room is
+    /// no error: the thread waits for room.
     ///
     /// # Panics
     /// If the system has no thread to give.
-    pub fn spawn(writer: Writer, deliver: impl Fn(Result<Vec<Done>, StorageError>) + Send + 'static) -> Self {
+    pub fn spawn(writer: Writer, deliver: impl Fn(Result<DiskNews, StorageError>) + Send + 'static) -> Self {
         Self::with_queue(writer, JOBS_WAITING_MAX, deliver)
     }
 
@@ -61,8 +77,10 @@ impl DiskThread {
         *self.shared.synced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until everything submitted is done and synced (in every durability mode), and the thread has ended.
+    /// Waits until everything submitted is done and synced (in every durability mode), and the thread has ended. It no
+    /// longer waits for room: if there is none, it ends with that error.
     pub fn finish(mut self) {
+        self.patience.give_up();
         self.shared.queue.close();
         if let Some(thread) = self.thread.take() {
             // A panic in `deliver` is all that could be reported here, and the driver's own business.
@@ -73,15 +91,19 @@ impl DiskThread {
     fn with_queue(
         writer: Writer,
         jobs_max: usize,
-        deliver: impl Fn(Result<Vec<Done>, StorageError>) + Send + 'static,
+        deliver: impl Fn(Result<DiskNews, StorageError>) + Send + 'static,
     ) -> Self {
+        let patience = writer.patience().clone();
         let synced = Mutex::new(writer.synced());
         let shared = Arc::new(Shared { queue: Queue::new(jobs_max), synced });
         let runner = Runner { shared: shared.clone(), writer, dirty_since: None };
         let run = move || {
             let mut runner = runner;
+            let patience = runner.writer.patience().clone();
+            let deliver = tell_of_room(&patience, deliver);
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| runner.run(&deliver)));
             runner.shared.queue.abandon();
+            patience.give_up();
             match outcome {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => deliver(Err(error)),
@@ -89,15 +111,34 @@ impl DiskThread {
             }
         };
         let thread = Builder::new().name("kvlab-disk".to_owned()).spawn(run).expect("a thread for the disk");
-        Self { shared, thread: Some(thread) }
+        Self { shared, patience, thread: Some(thread) }
     }
 }
 
 impl Drop for DiskThread {
-    /// Lets the thread end by itself, after what it was given.
+    /// Lets the thread end by itself, after what it was given. It no longer waits for room.
     fn drop(&mut self) {
+        self.patience.give_up();
         self.shared.queue.close();
     }
+}
+
+/// Has the calling thread wait where there is no room, and tell of it by `deliver`. Returns `deliver`.
+fn tell_of_room<F: Fn(Result<DiskNews, StorageError>) + Send + 'static>(
+    patience: &Patience,
+    deliver: F,
+) -> impl Fn(Result<DiskNews, StorageError>) + use<F> {
+    // Only this thread ever calls it; the lock is for the compiler.
+    let deliver = Arc::new(Mutex::new(deliver));
+    let tell = deliver.clone();
+    patience.wait_here(move |room| {
+        let news = match room {
+            Room::None(path) => DiskNews::Full(path.to_owned()),
+            Room::Again => DiskNews::RoomAgain,
+        };
+        tell.lock().unwrap_or_else(PoisonError::into_inner)(Ok(news));
+    });
+    move |news| deliver.lock().unwrap_or_else(PoisonError::into_inner)(news)
 }
 
 struct Runner {
@@ -108,12 +149,12 @@ struct Runner {
 }
 
 impl Runner {
-    fn run(&mut self, deliver: &impl Fn(Result<Vec<Done>, StorageError>)) -> Result<(), StorageError> {
+    fn run(&mut self, deliver: &impl Fn(Result<DiskNews, StorageError>)) -> Result<(), StorageError> {
         loop {
             let sync_at = self.writer.sync_every().zip(self.dirty_since).map(|(every, since)| since + every);
             let patience = sync_at.map(|at| at.saturating_duration_since(Instant::now()));
             match self.shared.queue.take(BATCH_BYTES_MAX, patience) {
-                Taken::Batch(jobs) => deliver(Ok(self.writer.execute(jobs)?)),
+                Taken::Batch(jobs) => deliver(Ok(DiskNews::Done(self.writer.execute(jobs)?))),
                 Taken::Nothing => {}
                 Taken::Closed => return self.writer.sync(),
                 Taken::Overrun => {
@@ -154,7 +195,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    type Outcome = Result<Vec<Done>, StorageError>;
+    type Outcome = Result<DiskNews, StorageError>;
 
     fn at(seq: u64) -> Position {
         Position::new(Epoch::new(1, NodeId(1)), seq)
@@ -192,8 +233,23 @@ mod tests {
         (deliver, go)
     }
 
-    fn next(outcomes: &Receiver<Outcome>) -> Outcome {
+    fn news(outcomes: &Receiver<Outcome>) -> Outcome {
         outcomes.recv_timeout(PATIENCE).expect("an outcome in time")
+    }
+
+    fn next(outcomes: &Receiver<Outcome>) -> Result<Vec<Done>, StorageError> {
+        news(outcomes).map(done)
+    }
+
+    fn len(disk: &MemoryDisk, path: &Path) -> usize {
+        usize::try_from(disk.open(path).unwrap().size().unwrap()).unwrap()
+    }
+
+    fn done(news: DiskNews) -> Vec<Done> {
+        match news {
+            DiskNews::Done(done) => done,
+            other => panic!("expected a batch, not {other:?}"),
+        }
     }
 
     #[test]
@@ -211,7 +267,8 @@ mod tests {
         let before = disk.operations();
         go.send(()).unwrap();
         let done = next(&outcomes).unwrap();
-        assert_eq!((done.len(), disk.operations() - before), (99, 2));
+        // One write, one sync, and one mark of how far that was.
+        assert_eq!((done.len(), disk.operations() - before), (99, 3));
         drop(go);
         thread.finish();
     }
@@ -228,7 +285,7 @@ mod tests {
                 thread.submit(append(seq));
             }
             thread.finish();
-            let done: usize = outcomes.iter().map(|outcome| outcome.unwrap().len()).sum();
+            let done: usize = outcomes.iter().map(|outcome| done(outcome.unwrap()).len()).sum();
             assert_eq!(done, 50);
             assert_eq!(last_after_crash(&disk), at(50));
         }
@@ -282,6 +339,75 @@ mod tests {
         thread.finish();
         assert!(outcomes.recv().is_err(), "nothing more comes");
         assert_eq!(last_after_crash(&disk), at(1));
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_and_nothing_is_lost_or_torn() {
+        for durability in
+            [Durability::Always, Durability::Interval(Duration::from_secs(3600)), Durability::Os]
+        {
+            for room in [0, 1, 20, 33] {
+                let (disk, mut store, writer) = start(durability);
+                let (send, outcomes) = channel();
+                let thread = DiskThread::spawn(writer, forward(send));
+                thread.submit(append(1));
+                let mut heard = next(&outcomes).unwrap();
+                disk.set_room(Some(room));
+                thread.submit(append(2));
+                let Ok(DiskNews::Full(path)) = news(&outcomes) else { panic!("it has no room") };
+                assert_eq!(path, Path::new("/d/log-00000001/00000001.log"));
+                thread.submit(append(3));
+                thread.submit(Job::Save { promise: Promise::default() });
+                assert!(store.get(b"x").unwrap().value.is_none(), "reads go on");
+                // What was acknowledged before is synced in every mode, and what was half written is gone.
+                assert_eq!((len(&disk, &path), disk.durable_len(&path)), (28 + 34, 28 + 34));
+                assert!(outcomes.try_recv().is_err(), "nothing is acknowledged meanwhile");
+
+                disk.set_room(None);
+                assert!(matches!(news(&outcomes), Ok(DiskNews::RoomAgain)));
+                heard.extend(next(&outcomes).unwrap());
+                heard.extend(next(&outcomes).unwrap());
+                heard.into_iter().for_each(|done| drop(store.apply(done).unwrap()));
+                assert_eq!(store.last(), at(3));
+                thread.finish();
+                assert_eq!(last_after_crash(&disk), at(3));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sync_that_fails_is_final_even_for_lack_of_room() {
+        let (disk, _store, writer) = start(Durability::Always);
+        let (send, outcomes) = channel();
+        let thread = DiskThread::spawn(writer, forward(send));
+        disk.set_room(Some(0));
+        // The sync before the wait.
+        disk.fail_sync_after(0);
+        thread.submit(append(1));
+        let mut outcome = news(&outcomes);
+        if matches!(outcome, Ok(DiskNews::Full(_))) {
+            outcome = news(&outcomes);
+        }
+        let error = outcome.unwrap_err();
+        assert!(error.to_string().contains("sync before waiting for room"), "{error}");
+        thread.finish();
+    }
+
+    #[test]
+    fn a_thread_that_is_finished_does_not_wait_for_room() {
+        for early in [true, false] {
+            let (disk, _store, writer) = start(Durability::Always);
+            let (send, outcomes) = channel();
+            let thread = DiskThread::spawn(writer, forward(send));
+            disk.set_room(Some(0));
+            thread.submit(append(1));
+            if !early {
+                assert!(matches!(news(&outcomes), Ok(DiskNews::Full(_))));
+            }
+            thread.finish();
+            let last = outcomes.iter().last().expect("how it ended");
+            assert!(matches!(last, Err(StorageError::Full { .. })), "{last:?}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::disk::Lock;
+use super::disk::{Lock, Patience};
 use super::error::StorageError;
 use super::home::{Home, log_name};
 use super::install::Incoming;
@@ -14,13 +14,15 @@ use super::open::{Durability, Options};
 use super::recovery::Contents;
 use super::rollback;
 use super::segment;
+use super::synced::Mark;
 use crate::replication::{Entry, Lineage, LogId, Position, SnapshotId};
 
 /// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
 ///
 /// * What is on disk is always what a prefix of the jobs leaves, whenever the power goes. In the modes that do
 ///   not sync each batch, the end of the log may be missing from it, but nothing before a save.
-/// * After any error it does nothing any more: what it wrote since the last sync may or may not be there.
+/// * On the disk thread it waits where there is no room. After any error it does nothing any more: what it wrote since
+///   the last sync may or may not be there.
 #[derive(Debug)]
 pub struct Writer {
     home: Home,
@@ -36,6 +38,10 @@ pub struct Writer {
     next_generation: u64,
     /// The position that was last when everything was last synced.
     synced_last: Position,
+    /// Says up to where the log is synced, for whoever finds the directory after a kill.
+    mark: Mark,
+    /// Whether, and on which thread, it waits for room.
+    patience: Arc<Patience>,
     failed: Option<String>,
     _lock: Arc<Lock>,
 }
@@ -66,10 +72,12 @@ impl Writer {
         options: Options,
         meta: Meta,
         contents: &Contents,
+        mark: Mark,
+        patience: Arc<Patience>,
         lock: Arc<Lock>,
-    ) -> Self {
+    ) -> Result<Self, StorageError> {
         let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.pieces.clone());
-        Self {
+        let mut writer = Self {
             next_generation: meta.generation + 1,
             home,
             options,
@@ -80,9 +88,13 @@ impl Writer {
             lineage: contents.lineage.clone(),
             incoming: None,
             synced_last: contents.last,
+            mark,
+            patience,
             failed: None,
             _lock: lock,
-        }
+        };
+        writer.mark_synced()?;
+        Ok(writer)
     }
 
     /// Carries out a batch in order: consecutive appends share their writes and one sync. Returns one [`Done`] for
@@ -98,6 +110,7 @@ impl Writer {
                 done.push(Done(writer.carry_out(job)?));
             }
             writer.settle()?;
+            writer.mark_synced()?;
             Ok(done)
         })
     }
@@ -107,7 +120,15 @@ impl Writer {
     /// # Errors
     /// As [`execute`](Self::execute).
     pub fn sync(&mut self) -> Result<(), StorageError> {
-        self.guarded(Self::sync_log)
+        self.guarded(|writer| {
+            writer.sync_log()?;
+            writer.mark_synced()
+        })
+    }
+
+    /// For the thread that it runs on: whether to wait for room, and when to stop that.
+    pub(super) fn patience(&self) -> &Arc<Patience> {
+        &self.patience
     }
 
     /// Whether something counts as durable that a loss of power would take.
@@ -202,7 +223,11 @@ impl Writer {
                 let what = format!("entry {} cannot be appended after {}", entry.at, self.last);
                 return Err(StorageError::misuse(what));
             }
+            let segments = self.log.pieces().len();
             let slot = self.log.append(entry)?;
+            if self.log.pieces().len() > segments {
+                self.synced_last = self.last; // the segment before was synced when it was closed
+            }
             if entry.at.epoch != self.last.epoch {
                 self.lineage.extend(entry.at);
                 opened.push(entry.at);
@@ -249,6 +274,12 @@ impl Writer {
             Durability::Always => self.sync_log(),
             Durability::Interval(_) | Durability::Os => self.log.write(),
         }
+    }
+
+    /// Before anything is acknowledged that a sync has made durable: a mark that is behind what was acknowledged
+    /// would make a loss of power look worse than it is.
+    fn mark_synced(&mut self) -> Result<(), StorageError> {
+        self.mark.say(&self.synced())
     }
 
     fn sync_log(&mut self) -> Result<(), StorageError> {

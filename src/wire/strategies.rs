@@ -158,6 +158,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         ".{0,40}".prop_map(Failure::Busy),
         ".{0,40}".prop_map(Failure::Invalid),
         Just(Failure::Stopping),
+        Just(Failure::DiskFull),
     ]
 }
 

@@ -1,4 +1,5 @@
 //! Three real nodes, linked directly.
+#![expect(clippy::disallowed_methods, reason = "files in the directories of real nodes")]
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -187,4 +188,92 @@ fn without_a_quorum_there_is_no_quorum_read_and_no_lie() {
     assert!(matches!(reply, Reply::Failed(Failure::NoQuorum { .. })), "{reply:?}");
     trio.node(2).signal(Signal::CONT);
     assert_eq!(client.get_patiently("warm-up", ReadLevel::Quorum).value, Some(bytes("v")));
+}
+
+/// Three members, of which one has `room` bytes of room left, and the ballast whose removal makes more.
+fn trio_with_little_room(n: u8, room: u64) -> (Trio, PathBuf) {
+    const BALLAST: u64 = 1 << 20;
+    let mut trio = Trio::start();
+    trio.converges_on(1);
+    trio.take(n).stop();
+    let ballast = trio.data(n).join("ballast");
+    std::fs::write(&ballast, vec![0; usize::try_from(BALLAST).expect("small")]).expect("written");
+    trio.start_node(n, &["--disk-max", &(BALLAST + room).to_string()]);
+    (trio, ballast)
+}
+
+/// Writes until this member says that its disk is full. What was acknowledged.
+fn fill(trio: &Trio, at: u8, full: u8) -> Vec<String> {
+    let (mut client, mut watcher) = (trio.client(at), trio.client(full));
+    let value = "v".repeat(4096);
+    let mut acknowledged = Vec::new();
+    for i in 0.. {
+        let key = format!("fill{i}");
+        client.send(Request::Do(write(&key, &value, WriteLevel::Quorum)));
+        let is_full = until("an answer, or a full disk", || {
+            if client.is_readable() {
+                let (_, reply) = client.reply();
+                match reply {
+                    Reply::Written { .. } => acknowledged.push(key.clone()),
+                    // The two others had acknowledged the write before, which found no room.
+                    Reply::Failed(Failure::DiskFull) => return Some(true),
+                    other => panic!("unexpected {other:?}"),
+                }
+                return Some(false);
+            }
+            watcher.status().replication.disk_full.then_some(true)
+        });
+        if is_full || watcher.status().replication.disk_full {
+            return acknowledged;
+        }
+        assert!(i < 1000, "it never fills");
+    }
+    unreachable!("returns")
+}
+
+#[test]
+fn a_replica_with_a_full_disk_holds_nobody_up_and_catches_up() {
+    let (trio, ballast) = trio_with_little_room(3, 40 << 10);
+    until("n3 follows", || (trio.client(3).status().replication.primary == Some(NodeId(1))).then_some(()));
+    let mut acknowledged = fill(&trio, 1, 3);
+    let mut client = trio.client(1);
+    for i in 0..50 {
+        let key = format!("more{i}");
+        client.put_patiently(&key, &"v".repeat(4096), WriteLevel::Quorum);
+        acknowledged.push(key);
+    }
+    let status = trio.client(3).status().replication;
+    assert!(status.disk_full && status.durable < client.status().replication.commit, "{status:?}");
+    assert!(status.last.seq - status.durable < 50, "it takes no more than it must: {status:?}");
+    std::fs::remove_file(ballast).expect("removed");
+    trio.converges_on(1);
+    for key in acknowledged {
+        let found = trio.client(3).get_patiently(&key, ReadLevel::Eventual).value;
+        assert_eq!(found, Some(bytes(&"v".repeat(4096))), "{key}");
+    }
+}
+
+#[test]
+fn a_primary_with_a_full_disk_can_be_deposed_and_comes_back() {
+    let (trio, ballast) = trio_with_little_room(1, 40 << 10);
+    trio.client(1).put_patiently("again", "v", WriteLevel::Quorum);
+    let acknowledged = fill(&trio, 1, 1);
+    let reply = trio.client(1).put("refused", "v", WriteLevel::Quorum);
+    assert_eq!(reply, Reply::Failed(Failure::DiskFull));
+    // Its own promise waits for room; two others are a majority.
+    until("n2's promotion", || match trio.client(2).ask(Ask::Promote { force: false }).0 {
+        Reply::Promoted { epoch, .. } => Some(epoch),
+        Reply::Failed(_) => None,
+        other => panic!("unexpected {other:?}"),
+    });
+    trio.client(2).put_patiently("after", "v", WriteLevel::Quorum);
+    let (reply, _) = trio.client(1).ask(write("refused", "v", WriteLevel::Async));
+    assert_eq!(reply, Reply::Failed(Failure::ReadOnly { primary: Some(NodeId(2)) }));
+    std::fs::remove_file(ballast).expect("removed");
+    trio.converges_on(2);
+    for key in acknowledged {
+        let found = trio.client(1).get_patiently(&key, ReadLevel::Quorum).value;
+        assert_eq!(found, Some(bytes(&"v".repeat(4096))), "{key}");
+    }
+    assert_eq!(trio.client(1).get_patiently("refused", ReadLevel::Quorum).value, None);
 }

@@ -225,6 +225,26 @@ impl Client {
         self.next_id
     }
 
+    /// Whether something has come that was not heard yet.
+    pub(crate) fn is_readable(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("set");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("set");
+        match peeked {
+            Ok(_) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The next answer, whichever request it is to.
+    pub(crate) fn reply(&mut self) -> (u64, Reply) {
+        match self.hear() {
+            Some(NodeFrame::Response { id, response: Response::Reply { reply, .. } }) => (id, reply),
+            other => panic!("expected an answer, not {other:?}"),
+        }
+    }
+
     /// Asks and waits.
     pub(crate) fn ask(&mut self, command: Ask) -> (Reply, Option<String>) {
         let asked = self.send(Request::Do(command));

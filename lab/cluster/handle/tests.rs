@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::super::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
 use super::*;
-use crate::event::ProcessState;
+use crate::event::{Cut, Damage, ProcessState};
 
 fn options(nodes: u8, dir: &Path) -> ClusterOptions {
     ClusterOptions {
@@ -177,4 +177,74 @@ async fn a_cluster_has_one_to_nine_nodes() {
             Cluster::start_engine(options(nodes, dir.path()), journal, engine).await.expect_err("refused");
         assert_eq!(error.to_string(), format!("a cluster has 1 to 9 nodes, not {nodes}"));
     }
+}
+
+#[tokio::test]
+async fn faults_of_a_disk_are_done_to_the_dead_and_told_with_what_they_cut() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, engine, mut record) = start(2, dir.path()).await;
+    let (n1, n2) = (NodeId(1), NodeId(2));
+    let pid = pids(&cluster)[0];
+    record.take();
+
+    cluster.power_loss(n1).await.expect("done");
+    assert!(!lives(pid));
+    let cut = Some(Cut { file: "log".to_owned(), from: 9, to: 5 });
+    let stopped =
+        |event: &LabEvent| matches!(event, LabEvent::Process { state: ProcessState::Stopped { .. }, .. });
+    let told = record.take();
+    let dead = told.iter().position(stopped).expect("it was killed");
+    let damaged = LabEvent::Damage { node: n1, damage: Damage::PowerLost { cut: cut.clone() } };
+    assert_eq!(told.last(), Some(&damaged));
+    assert!(dead < told.len() - 1, "killed before anything was done to its data");
+
+    // It stays down, and being down is no reason to spare it.
+    cluster.tear_tail(n1).await.expect("done");
+    cluster.tear_tail(n1).await.expect("done");
+    assert_eq!(record.take(), vec![LabEvent::Damage { node: n1, damage: Damage::TailTorn { cut } }; 2]);
+    cluster.restart(n1).await.expect("restarted");
+
+    // A paused one is no safer.
+    std::fs::write(dir.path().join("n2/promise"), "kept").expect("written");
+    cluster.pause(n2).await.expect("paused");
+    cluster.wipe(n2).await.expect("done");
+    assert!(record.take().contains(&LabEvent::Damage { node: n2, damage: Damage::Wiped }));
+    assert_eq!(std::fs::read_dir(dir.path().join("n2")).expect("a directory").count(), 0);
+    cluster.restart(n2).await.expect("restarted");
+    let bootstrap: Vec<_> =
+        engine.launches.lock().expect("no panic").iter().map(|launch| launch.bootstrap).collect();
+    assert_eq!(bootstrap, [true, true, false, false], "an empty directory is a loss now");
+
+    let error = cluster.wipe(NodeId(7)).await.expect_err("nobody").to_string();
+    assert_eq!(error, "n7 is not a member: the members are n1, n2");
+    cluster.stop().await;
+    let harms = engine.harms.lock().expect("no panic").clone();
+    let [Harm::PowerLoss, Harm::TornTail { seed: first }, Harm::TornTail { seed: second }] = harms[..] else {
+        panic!("{harms:?}")
+    };
+    assert_ne!(first, second, "each tear has a place of its own");
+    let mut drawn = SmallRng::seed_from_u64(1);
+    assert_eq!((first, second), (drawn.random(), drawn.random()), "drawn from the run's seed");
+}
+
+#[tokio::test]
+async fn nobody_starts_a_node_while_something_is_done_to_its_data() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (cluster, _engine, mut record) = start(1, dir.path()).await;
+    record.take();
+    let (wiped, restarted) = tokio::join!(cluster.wipe(NodeId(1)), async {
+        // As soon as it is down.
+        while cluster.restart(NodeId(1)).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    });
+    wiped.expect("done");
+    let () = restarted;
+    let told = record.take();
+    let place = |wanted: &dyn Fn(&LabEvent) -> bool| told.iter().rposition(wanted).expect("was told");
+    let starting = place(&|e| matches!(e, LabEvent::Process { state: ProcessState::Starting { .. }, .. }));
+    let stopped = place(&|e| matches!(e, LabEvent::Process { state: ProcessState::Stopped { .. }, .. }));
+    assert!(stopped < starting, "{told:?}");
+    assert_eq!(cluster.view().processes.len(), 1);
+    cluster.stop().await;
 }

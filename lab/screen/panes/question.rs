@@ -21,6 +21,13 @@ pub fn question(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             "make it primary",
             "leave it",
         ),
+        Question::Wipe(node) => (
+            format!("Wipe {node} and restart it?"),
+            "Its log and its promises are gone for good. It comes back as a learner, which neither votes nor counts \
+             until it has caught up. That is one member failed.",
+            "throw its data away",
+            "keep it",
+        ),
         Question::Quit => (
             "Quit?".to_owned(),
             "The scenario still runs. Without its end there is no verdict.",

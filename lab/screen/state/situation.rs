@@ -33,6 +33,8 @@ pub enum Condition {
     CutOff,
     /// Cannot talk to some other members that are not cut off themselves.
     PartCut,
+    /// Its disk has no room.
+    DiskFull,
     /// Its disk was wiped and it has not earned its voice back.
     Learner,
     /// Receives the whole state: so many percent of it.
@@ -161,6 +163,9 @@ impl ViewState {
 
     fn own_condition(&self, node: &NodeView) -> Condition {
         let replication = node.status.as_ref().map(|s| &s.replication);
+        if replication.is_some_and(|r| r.disk_full) {
+            return Condition::DiskFull;
+        }
         if let Some((done, total)) = replication.and_then(|r| r.resync) {
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(0).min(100);
             return Condition::Resync(u8::try_from(percent).unwrap_or(100));
@@ -312,8 +317,12 @@ impl ViewState {
 
     fn primary_unwell(&self) -> Option<Situation> {
         let leader = self.leader()?;
-        let Freshness::Old(age) = leader.fresh else { return None };
         let (node, epoch) = (leader.node, leader.epoch);
+        let Freshness::Old(age) = leader.fresh else {
+            let text = format!("{node} ({epoch}) refuses writes until there is room; reads go on");
+            let full = self.condition(node) == Condition::DiskFull;
+            return full.then(|| Situation::new(Severity::Alarm, "PRIMARY'S DISK IS FULL", text));
+        };
         if leader.paused {
             let text =
                 format!("{node} ({epoch}) is stopped in its tracks: it answers nobody, and does not know");
@@ -394,6 +403,7 @@ impl Condition {
             Self::Isolated => "isolated".to_owned(),
             Self::CutOff => "cut off".to_owned(),
             Self::PartCut => "part cut".to_owned(),
+            Self::DiskFull => "disk full".to_owned(),
             Self::Learner => "learner".to_owned(),
             Self::Resync(percent) => format!("sync {percent}%"),
             Self::Stale => "stale".to_owned(),
@@ -410,6 +420,7 @@ impl Condition {
             Self::Silent => "is silent".to_owned(),
             Self::Isolated | Self::CutOff | Self::Stopped | Self::Paused => format!("is {}", self.word()),
             Self::PartCut => "is cut from some members".to_owned(),
+            Self::DiskFull => "has no room on its disk".to_owned(),
             Self::Learner => "is a learner: its disk was wiped".to_owned(),
             Self::Resync(percent) => format!("receives the whole state, {percent}%"),
             Self::Stale => "refuses eventual reads: too stale".to_owned(),
@@ -426,7 +437,9 @@ impl Condition {
             Self::Awaited | Self::Starting | Self::Resync(_) | Self::Learner | Self::Campaigning => {
                 Severity::Busy
             }
-            Self::Slow | Self::Stale | Self::PartCut | Self::Paused | Self::Silent => Severity::Hurt,
+            Self::DiskFull | Self::Slow | Self::Stale | Self::PartCut | Self::Paused | Self::Silent => {
+                Severity::Hurt
+            }
             Self::Died | Self::Stopped | Self::Isolated | Self::CutOff => Severity::Alarm,
         }
     }

@@ -26,6 +26,7 @@ pub fn tell(event: &LabEvent) -> Option<(Level, String)> {
         LabEvent::Process { node, state } => process(*node, state),
         LabEvent::Node { node, report } => report_says(*node, report),
         LabEvent::Watch { .. } => None,
+        LabEvent::Damage { node, damage } => Some((Level::Warn, format!("{node}: {damage}"))),
         LabEvent::Action { by, action, error } => action_says(*by, action, error.as_deref()),
         LabEvent::Operation(operation) => operation_says(operation),
         LabEvent::Scenario(event) => scenario(event),
@@ -70,6 +71,11 @@ fn event_says(node: NodeId, event: &Event) -> (Level, String) {
             (Level::Warn, format!("{node} is too stale: it refuses eventual reads"))
         }
         Event::Stale { stale: false } => (Level::Info, format!("{node} serves eventual reads again")),
+        Event::DiskFull { full: true } => (
+            Level::Error,
+            format!("{node}: its disk is full; writes wait, new ones are refused, reads go on"),
+        ),
+        Event::DiskFull { full: false } => (Level::Info, format!("{node} has room on its disk again")),
         Event::LearnerGraduated => (Level::Info, format!("{node} has caught up: it votes and counts again")),
     }
 }
@@ -193,6 +199,9 @@ fn fault_level(action: &Action) -> Level {
         | Action::Slow { .. }
         | Action::Pause { .. }
         | Action::Kill { .. }
+        | Action::PowerLoss { .. }
+        | Action::TearTail { .. }
+        | Action::Wipe { .. }
         | Action::Terminate { .. }
         | Action::Promote { force: true, .. } => Level::Warn,
         _ => Level::Info,
@@ -215,6 +224,9 @@ pub fn deed(action: &Action) -> String {
         Action::Pause { node } => format!("pause {node}"),
         Action::Resume { node } => format!("resume {node}"),
         Action::Kill { node } => format!("kill -9 {node}"),
+        Action::PowerLoss { node } => format!("power loss at {node}"),
+        Action::TearTail { node } => format!("tear the tail of {node}"),
+        Action::Wipe { node } => format!("wipe {node}"),
         Action::Terminate { node } => format!("terminate {node}"),
         Action::Restart { node } => format!("restart {node}"),
         Action::Promote { node, force: false } => format!("promote {node} by vote"),

@@ -111,7 +111,7 @@ impl ViewState {
                 }
             }
             LabEvent::Action { action, error: None, .. } => self.blame(action),
-            LabEvent::Action { .. } | LabEvent::Notice { .. } => {}
+            LabEvent::Action { .. } | LabEvent::Damage { .. } | LabEvent::Notice { .. } => {}
             LabEvent::Operation(operation) => {
                 let ring = if operation.by.is_some() { &mut self.asked } else { &mut self.operations };
                 ring.push((self.now_us, operation.clone()));
@@ -181,6 +181,7 @@ impl ViewState {
             A::Cut { from, to } | A::Slow { from, to, .. } => vec![*from, *to],
             A::Partition { groups } => groups.iter().flatten().copied().collect(),
             A::Isolate { node } | A::Pause { node } | A::Kill { node } | A::Terminate { node } => vec![*node],
+            A::PowerLoss { node } | A::TearTail { node } | A::Wipe { node } => vec![*node],
             _ => vec![],
         };
         let text = story::deed(action);

@@ -101,6 +101,8 @@ fn what_lies_over_the_screen() {
     insta::assert_snapshot!("help-80x24", plain(&view, &help, (80, 24)));
     let force = UiState { question: Some(Question::Force(N2)), ..ui.clone() };
     insta::assert_snapshot!("question-80x24", plain(&view, &force, (80, 24)));
+    let wipe = UiState { question: Some(Question::Wipe(N2)), ..ui.clone() };
+    insta::assert_snapshot!("question-wipe-80x24", plain(&view, &wipe, (80, 24)));
     let target = UiState { target: Some(LinkKey::Cut), ..ui.clone() };
     insta::assert_snapshot!("which-key-80x24", plain(&view, &target, (80, 24)));
     let frozen = UiState { mode: Mode::Frozen, focus: Pane::Events, zoom: true, ..ui.clone() };
@@ -254,6 +256,7 @@ fn any_ui() -> impl Strategy<Value = UiState> {
         prop::option::of(prop_oneof![Just(LinkKey::Cut), Just(LinkKey::CutOneWay), Just(LinkKey::Slow)]);
     let question = prop::option::of(prop_oneof![
         super::strategies::node().prop_map(Question::Force),
+        super::strategies::node().prop_map(Question::Wipe),
         Just(Question::Quit)
     ]);
     (super::strategies::node(), pane, any::<(bool, bool, bool)>(), target, question, 0..60usize, 0..600usize)

@@ -63,6 +63,12 @@ fn keys_act_on_the_selected_member() {
     ] {
         assert_eq!(typed(keys, &view), one(action), "{keys}");
     }
+    assert_eq!(
+        typed("2Wy", &view),
+        Some(UiCommand::Perform(vec![Action::Wipe { node }, Action::Restart { node }]))
+    );
+    assert_eq!(typed("2Wn", &view), None, "a wipe asks, and takes no for an answer");
+    assert_eq!(typed("2W", &view), None);
     assert_eq!(typed("2Fn", &view), None, "force asks, and takes no for an answer");
     assert_eq!(typed("2F", &view), None);
 }
@@ -108,6 +114,8 @@ fn processes_are_asked_for_what_they_can_do() {
 
     let down = with(view(), &[process(ProcessState::Stopped { how: "kill -9".to_owned() })]);
     assert_eq!(typed("r", &down), one(Action::Restart { node: N1 }));
+    let anew = vec![Action::Wipe { node: N1 }, Action::Restart { node: N1 }];
+    assert_eq!(typed("Wy", &down), Some(UiCommand::Perform(anew)), "also of a member that is down");
     for key in ["K", "t", "p", "P", "F"] {
         let mut ui = UiState::default();
         assert_eq!(press(key, &mut ui, &down), None, "{key}");
@@ -189,7 +197,7 @@ fn every_row_does_something() {
         }
         seen.insert(binding.command);
     }
-    assert_eq!(seen.len(), 38, "a command without a key, or a new one: count it here");
+    assert_eq!(seen.len(), 39, "a command without a key, or a new one: count it here");
 }
 
 /// Selecting the selected member changes nothing.

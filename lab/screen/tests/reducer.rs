@@ -1,5 +1,7 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
+use kvlab::node::Report;
+use kvlab::replication::NodeId;
 use proptest::prelude::*;
 
 use super::strategies::stamped;
@@ -65,6 +67,25 @@ fn all_is_well_before_the_cut() {
 }
 
 #[test]
+fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
+    let calm = at(Player::Person, moment::CALM);
+    let full = |node: NodeId| {
+        let mut status = calm.nodes[&node].status.clone().expect("it has told");
+        status.replication.disk_full = true;
+        let mut view = calm.clone();
+        let event = LabEvent::Node { node, report: Report::Status(status) };
+        view.apply(&Stamped { t_us: view.now_us, event });
+        view
+    };
+    let view = full(N1);
+    assert_eq!((view.condition(N1), view.condition(N1).word().as_str()), (Condition::DiskFull, "disk full"));
+    let situation = view.situation();
+    assert_eq!((situation.severity, situation.title.as_str()), (Severity::Alarm, "PRIMARY'S DISK IS FULL"));
+    let situation = full(N2).situation();
+    assert_eq!((situation.severity, situation.text.as_str()), (Severity::Hurt, "n2 has no room on its disk"));
+}
+
+#[test]
 fn a_cut_off_primary_has_no_quorum() {
     let view = at(Player::Person, moment::ISOLATED);
     assert_eq!(view.condition(N1), Condition::Isolated);
@@ -98,9 +119,9 @@ fn a_promotion_is_no_split_until_the_old_primary_is_heard_again() {
     let view = ViewState::of(&events[..=opened]);
     assert_eq!(view.claims().len(), 2);
     assert!(!view.split_brain(), "n1 may have stepped down meanwhile");
-    let heard = events[opened..].iter().position(
-        |e| matches!(&e.event, LabEvent::Node { node, report: kvlab::node::Report::Status(_) } if *node == N1),
-    );
+    let heard = events[opened..]
+        .iter()
+        .position(|e| matches!(&e.event, LabEvent::Node { node, report: Report::Status(_) } if *node == N1));
     let view = ViewState::of(&events[..=opened + heard.expect("n1 reports again")]);
     assert!(view.split_brain(), "it has not");
 }
@@ -189,10 +210,7 @@ fn part_cuts_and_slow_links_have_their_words() {
     for part in ["n1 is cut from n3", "n2 is behind a slow link", "n4 is paused", "n5 died"] {
         assert!(text.contains(part), "{text}");
     }
-    assert!(
-        view.lag(kvlab::replication::NodeId(4)).is_some_and(|lag| lag > 1_000),
-        "a paused node falls behind"
-    );
+    assert!(view.lag(NodeId(4)).is_some_and(|lag| lag > 1_000), "a paused node falls behind");
 }
 
 #[test]

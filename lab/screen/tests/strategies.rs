@@ -90,6 +90,7 @@ fn core_event() -> impl Strategy<Value = Event> {
         (position(), number(), prop::option::of(text()))
             .prop_map(|(at, discarded, file)| Event::FullResyncInstalled { at, discarded, file }),
         any::<bool>().prop_map(|stale| Event::Stale { stale }),
+        any::<bool>().prop_map(|full| Event::DiskFull { full }),
         Just(Event::LearnerGraduated),
     ]
 }
@@ -115,13 +116,13 @@ fn status() -> impl Strategy<Value = NodeStatus> {
     let replication = (
         (node(), role(), epoch(), epoch(), prop::option::of(node()), position()),
         (number(), number(), prop::option::of(number()), prop::option::of(number()), any::<bool>()),
-        (prop::option::of((number(), number())), prop::collection::vec(peer(), 0..4)),
+        (any::<bool>(), prop::option::of((number(), number())), prop::collection::vec(peer(), 0..4)),
     )
         .prop_map(
             |(
                 (id, role, epoch, promised, primary, last),
                 (durable, commit, lag, heard_ms, stale),
-                (resync, peers),
+                (disk_full, resync, peers),
             )| {
                 Status {
                     id,
@@ -135,6 +136,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                     lag,
                     heard_ms,
                     stale,
+                    disk_full,
                     resync,
                     peers,
                     quirks: Quirks::NONE,
@@ -205,6 +207,9 @@ fn action() -> impl Strategy<Value = Action> {
         Just(Action::HealAll),
         node().prop_map(|node| Action::Heal { node }),
         node().prop_map(|node| Action::Kill { node }),
+        node().prop_map(|node| Action::PowerLoss { node }),
+        node().prop_map(|node| Action::TearTail { node }),
+        node().prop_map(|node| Action::Wipe { node }),
         node().prop_map(|node| Action::Restart { node }),
         (node(), any::<bool>()).prop_map(|(node, force)| Action::Promote { node, force }),
         (node(), text(), write).prop_map(|(node, key, level)| Action::Put { node, key, value: None, level }),
@@ -373,6 +378,16 @@ fn header() -> impl Strategy<Value = Header> {
     )
 }
 
+fn damage() -> impl Strategy<Value = Damage> {
+    let cut =
+        || prop::option::of((text(), number(), number()).prop_map(|(file, from, to)| Cut { file, from, to }));
+    prop_oneof![
+        cut().prop_map(|cut| Damage::PowerLost { cut }),
+        cut().prop_map(|cut| Damage::TailTorn { cut }),
+        Just(Damage::Wiped),
+    ]
+}
+
 /// Any event at any time.
 pub fn stamped() -> impl Strategy<Value = Stamped> {
     let level = prop_oneof![Just(Level::Debug), Just(Level::Info), Just(Level::Warn), Just(Level::Error)];
@@ -388,6 +403,7 @@ pub fn stamped() -> impl Strategy<Value = Stamped> {
         2 => sample().prop_map(LabEvent::Load),
         1 => verdict().prop_map(LabEvent::Verdict),
         2 => scenario().prop_map(LabEvent::Scenario),
+        1 => (node(), damage()).prop_map(|(node, damage)| LabEvent::Damage { node, damage }),
         1 => (level, text()).prop_map(|(level, text)| LabEvent::Notice { level, text }),
     ];
     let t_us = prop_oneof![8 => 0u64..20_000_000, 1 => any::<u64>()];

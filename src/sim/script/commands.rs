@@ -26,6 +26,7 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
         "crash" | "restart" | "wipe" | "pause" | "resume" | "cleanup" | "persist" => {
             process(runner, verb, rest)
         }
+        "disk" => disk(runner, rest),
         "tick" => runner.tick(parse::duration(one(rest)?)?),
         "run" => {
             runner.be_quiet();
@@ -260,11 +261,19 @@ fn process(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
     Ok(())
 }
 
+fn disk(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
+    let [id, state @ ("full" | "room")] = words else { return Err("disk N full, or disk N room".to_owned()) };
+    let id = parse::node(id)?;
+    runner.running(id)?;
+    runner.cluster_mut()?.disk(id, *state == "full");
+    runner.flush()
+}
+
 fn persist(runner: &mut Runner, id: NodeId, how_many: Option<&str>) -> Result<(), String> {
     runner.running(id)?;
     let pending = runner.cluster()?.node(id).jobs().len();
-    if pending == 0 {
-        return Err("its disk has nothing to do".to_owned());
+    if !runner.cluster()?.node(id).can_persist() {
+        return Err("its disk has nothing to do, or no room to do it".to_owned());
     }
     if how_many == Some("all") {
         while runner.persist(id)? {}

@@ -144,7 +144,7 @@ impl Runner {
     pub(super) fn stabilize(&mut self) -> Result<(), String> {
         for _ in 0..STEPS_MAX {
             let cluster = self.cluster()?;
-            let busy = cluster.nodes().find(|n| n.is_running() && !n.is_paused() && !n.jobs().is_empty());
+            let busy = cluster.nodes().find(|n| n.is_running() && !n.is_paused() && n.can_persist());
             if let Some(id) = busy.map(crate::sim::node::SimNode::id) {
                 self.persist(id)?;
                 continue;

@@ -123,9 +123,19 @@ impl MemoryDisk {
         inner.sync_fails_at = Some(inner.syncs + n);
     }
 
-    /// Files may grow by `bytes` more in all; the write that needs more is cut short and fails. `None`: no bound.
+    /// Files may grow by `bytes` more in all; the write that needs more is cut short and fails. Without any room no
+    /// file or directory can be created either. What is cut off gives its room back. `None`: no bound.
     pub fn set_room(&self, bytes: Option<u64>) {
         self.lock_inner().room = bytes;
+    }
+
+    /// How many bytes of a file a loss of power is sure to leave.
+    #[cfg(test)]
+    pub(in crate::storage) fn durable_len(&self, path: &Path) -> usize {
+        match self.lock_inner().find(path) {
+            Ok(Node::File(content)) => lock(&content).durable_len(),
+            other => panic!("{} is no file: {other:?}", path.display()),
+        }
     }
 
     fn lock_inner(&self) -> MutexGuard<'_, Inner> {
@@ -142,10 +152,13 @@ impl Disk for MemoryDisk {
         let content = match dir.names.get(&name) {
             Some(Node::Dir(_)) => return Err(io::ErrorKind::IsADirectory.into()),
             Some(Node::File(content)) => {
+                let freed = lock(content).bytes.len();
                 lock(content).truncate(0);
+                inner.give_room(freed);
                 content.clone()
             }
             None => {
+                inner.has_room()?;
                 let content = FileRef::default();
                 dir.change(Change::Set(name, Node::File(content.clone())));
                 content
@@ -174,6 +187,7 @@ impl Disk for MemoryDisk {
         if dir.names.contains_key(&name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        inner.has_room()?;
         dir.change(Change::Set(name, Node::Dir(DirRef::default())));
         fate.heard()
     }
@@ -296,7 +310,10 @@ impl DiskFile for MemoryFile {
         let mut inner = self.disk.lock_inner();
         inner.alive_since(self.incarnation)?;
         let fate = inner.begin()?;
-        lock(&self.content).truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        let mut content = lock(&self.content);
+        let before = content.bytes.len();
+        content.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        inner.give_room(before.saturating_sub(content.bytes.len()));
         fate.heard()
     }
 }
@@ -363,6 +380,17 @@ impl Inner {
         let taken = bytes.min(*room);
         *room -= taken;
         usize::try_from(bytes - taken).unwrap_or(usize::MAX)
+    }
+
+    fn give_room(&mut self, bytes: usize) {
+        if let Some(room) = &mut self.room {
+            *room += bytes as u64;
+        }
+    }
+
+    /// A new name needs some room too.
+    fn has_room(&self) -> io::Result<()> {
+        if self.room == Some(0) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     fn find(&self, path: &Path) -> io::Result<Node> {

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Lock, LockOutcome};
+use super::{Disk, DiskFile, Lock, LockOutcome, is_full};
 
 /// The machine's file system.
 pub fn real_disk() -> Arc<dyn Disk> {
@@ -69,10 +69,13 @@ impl Disk for RealDisk {
             Err(TryLockError::WouldBlock) => return Ok(LockOutcome::Held(holder(&file))),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // The process id is for the message that the next one gets; the lock itself is the system's.
-        file.set_len(0)?;
-        file.write_all_at(format!("{}\n", process::id()).as_bytes(), 0)?;
-        Ok(LockOutcome::Taken(Lock::new(file)))
+        // The process id is for the message that the next one gets; the lock itself is the system's, and a disk that
+        // is full may be read all the same.
+        let pid = format!("{}\n", process::id());
+        match file.set_len(0).and_then(|()| file.write_all_at(pid.as_bytes(), 0)) {
+            Err(error) if !is_full(&error) => Err(error),
+            _ => Ok(LockOutcome::Taken(Lock::new(file))),
+        }
     }
 }
 

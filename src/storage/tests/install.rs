@@ -81,7 +81,7 @@ fn the_new_state_stands_and_the_old_entries_are_kept() {
 }
 
 fn names(disk: &Arc<dyn Disk>, dir: &Path) -> Vec<String> {
-    disk.list(dir).unwrap().into_iter().filter(|name| name != "lock").collect()
+    disk.list(dir).unwrap().into_iter().filter(|name| name != "lock" && name != "synced").collect()
 }
 
 #[test]

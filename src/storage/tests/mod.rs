@@ -2,7 +2,9 @@
 
 mod basics;
 mod crash;
+mod damage;
 mod failures;
+mod full;
 mod install;
 mod tearing;
 

@@ -51,6 +51,76 @@ fn a_log_torn_at_any_byte_keeps_all_records_before_it() {
     });
 }
 
+/// All bits of a byte at once, and each by itself, in every byte of every record but the last, and of the header:
+/// refused with its place. In the last record it may be a tear: cut or refused, and no record before it is touched.
+#[test]
+fn every_flip_of_every_byte_is_refused_or_is_the_torn_last_record() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+    let dir = Path::new("/d");
+    let mut rig = Rig::open(&disk, dir);
+    write_batches(&mut rig);
+    let path = rig.last_segment();
+    let whole = read_file(&disk, &path);
+    let ends = record_ends(&entries());
+    drop(rig);
+    for at in 0..whole.len() {
+        let flips = (0..8).map(|bit| 1 << bit).chain([0xff]);
+        for flip in flips {
+            let mut bytes = whole.clone();
+            bytes[at] ^= flip;
+            write_file(&disk, &path, &bytes);
+            let start = ends.iter().rfind(|&&end| end <= at).copied();
+            match open(disk.clone(), dir, Options::new(NODE)) {
+                Err(StorageError::Corrupt { file, offset, .. }) => {
+                    assert_eq!(file, path);
+                    if let Some(start) = start {
+                        assert_eq!(offset, start as u64, "byte {at}");
+                    }
+                }
+                Err(StorageError::Version { .. }) if start.is_none() => {}
+                Err(other) => panic!("byte {at}: {other}"),
+                Ok((store, _, opened)) => {
+                    let last = ends[ends.len() - 2];
+                    assert_eq!(start, Some(last), "byte {at} is in an earlier record");
+                    let torn = Some((path.clone(), last as u64, (whole.len() - last) as u64));
+                    assert_eq!(opened.torn, torn, "byte {at}");
+                    assert_eq!(store.last(), entries()[entries().len() - 2].at, "byte {at}");
+                }
+            }
+        }
+    }
+}
+
+/// The last segment of several, torn at every byte of its records and of its header; the earlier ones are closed.
+#[test]
+fn the_last_of_several_segments_torn_at_any_byte_keeps_all_records_before_it() {
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+    let (dir, options) = (Path::new("/d"), Options { segment_bytes: 120, ..Options::new(NODE) });
+    let mut rig = Rig::open_with(&disk, dir, options).unwrap();
+    write_batches(&mut rig);
+    let path = rig.last_segment();
+    assert!(path.ends_with("00000003.log"), "{}", path.display());
+    let whole = read_file(&disk, &path);
+    drop(rig);
+    let mut kept = Vec::new();
+    for cut in 0..whole.len() {
+        write_file(&disk, &path, &whole[..cut]);
+        let rig = Rig::open_with(&disk, dir, options).unwrap();
+        let log = rig.log();
+        assert_eq!(log, entries()[..log.len()], "cut at {cut}");
+        let boundary = read_file(&disk, &path).len();
+        let torn = (cut != boundary).then_some((path.clone(), boundary.min(cut) as u64));
+        let said = rig.opened.torn.clone().map(|(file, offset, _)| (file, offset));
+        if cut >= 28 {
+            assert_eq!(said, torn, "cut at {cut}");
+        } else {
+            assert_eq!(said, Some((path.clone(), 0)), "cut at {cut}: the segment begins again");
+        }
+        kept.push(log.len());
+    }
+    assert!(kept.is_sorted() && kept[0] >= 4 && kept.last() == Some(&6), "{kept:?}");
+}
+
 #[test]
 fn a_tail_of_zeros_or_rubbish_is_cut() {
     each_disk(|disk, dir| {

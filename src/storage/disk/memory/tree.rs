@@ -91,6 +91,15 @@ impl Content {
         self.synced = Synced::Prefix(self.bytes.len());
     }
 
+    /// How many bytes of it a loss of power is sure to leave.
+    #[cfg(test)]
+    pub(super) fn durable_len(&self) -> usize {
+        match &self.synced {
+            Synced::Prefix(len) => *len,
+            Synced::Other(bytes) => bytes.len(),
+        }
+    }
+
     pub(super) fn write(&mut self, bytes: &[u8], offset: usize) {
         self.keep_synced_below(offset);
         if self.bytes.len() < offset + bytes.len() {

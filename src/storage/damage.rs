@@ -1,0 +1,125 @@
+//! What faults do to the data of a node whose process is dead. For a lab; a node never does this to itself.
+//!
+//! Each takes the directory's lock first, so a node that lives is left alone. What was cut off is cut durably: the
+//! next start finds what a loss of power, or a torn write, would have left.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use super::disk::Disk;
+use super::error::StorageError;
+use super::home::Home;
+use super::meta::Meta;
+use super::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::synced::{Marked, SYNCED};
+
+/// What was cut off a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The file, relative to the data directory.
+    pub file: PathBuf,
+    /// How many bytes it had.
+    pub from: u64,
+    /// How many it has now.
+    pub to: u64,
+}
+
+/// The power goes: the log loses exactly what was not synced, the most that a loss of power may take. `None`: it had
+/// nothing to lose.
+///
+/// What was synced is known from three sources. A later segment proves that those before it were synced whole. The
+/// meta file says how far each was when it was written, and the mark (`synced.rs`) how far the last one was since.
+///
+/// # Errors
+/// If the directory is in use, or there is no telling how far the log was synced, or the disk fails.
+pub fn cut_to_synced(disk: Arc<dyn Disk>, dir: &Path) -> Result<Option<Cut>, StorageError> {
+    let (home, _lock) = Home::enter(disk, dir)?;
+    let Some((meta, last)) = last_segment(&home)? else { return Ok(None) };
+    let by_meta = meta.segments.iter().find(|known| known.segment == last.piece.segment.number);
+    let known = by_meta.map_or(HEADER_BYTES, |known| known.bytes);
+    let here = (meta.generation, last.piece.segment.number);
+    let synced = match Marked::read(&home)? {
+        Some(marked) if (marked.generation, marked.segment) == here => known.max(marked.bytes),
+        // The log or its last segment was begun after the mark was written: nothing more was acknowledged as synced.
+        Some(marked) if (marked.generation, marked.segment) < here => known,
+        _ if last.piece.bytes <= known => known,
+        _ => {
+            let what = "the mark is missing or not whole: nobody can say up to where the log is synced";
+            return Err(StorageError::corrupt(&home.dir.join(SYNCED), 0, what));
+        }
+    };
+    last.cut(synced)
+}
+
+/// The last write is torn: cuts the log within its last record, at a byte that follows from `seed`. `None`: there is
+/// no record.
+///
+/// If that record was synced and acknowledged, this is more than a loss of power does: it is a disk that loses what
+/// it has promised to keep. If the meta file knows that it was synced, the next start says so and refuses.
+///
+/// # Errors
+/// If the directory is in use, or the disk fails.
+pub fn tear_tail(disk: Arc<dyn Disk>, dir: &Path, seed: u64) -> Result<Option<Cut>, StorageError> {
+    let (home, _lock) = Home::enter(disk, dir)?;
+    let Some((_, last)) = last_segment(&home)? else { return Ok(None) };
+    let start = last.last_record()?;
+    let bytes = last.piece.bytes.saturating_sub(start);
+    if bytes < 2 {
+        return Ok(None); // nothing, or a byte that is torn already
+    }
+    let kept = SmallRng::seed_from_u64(seed).random_range(1..bytes);
+    last.cut(start + kept)
+}
+
+/// The segment that was written to, and its file's name within the data directory.
+struct Last {
+    piece: Piece,
+    file: PathBuf,
+}
+
+/// The last segment of the log that counts. `None`: there is no store, or it has no segment.
+fn last_segment(home: &Home) -> Result<Option<(Meta, Last)>, StorageError> {
+    let Some(meta) = Meta::load(home)? else { return Ok(None) };
+    let dir = home.log_dir(meta.generation);
+    let Some(number) = home.list(&dir)?.iter().filter_map(|name| segment::number_of(name)).max() else {
+        return Ok(None);
+    };
+    let path = dir.join(segment::file_name(number));
+    let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
+    let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+    let name = path.strip_prefix(&home.dir).expect("a path within the directory").to_owned();
+    let segment = Arc::new(Segment { number, first: 0, path, file });
+    Ok(Some((meta, Last { piece: Piece { segment, bytes }, file: name })))
+}
+
+impl Last {
+    /// Where its last record begins, whole or torn; its end if it has none.
+    fn last_record(&self) -> Result<u64, StorageError> {
+        let mut start = self.piece.bytes;
+        if start <= HEADER_BYTES {
+            return Ok(start);
+        }
+        let mut scan = Scan::new(self.piece.clone());
+        loop {
+            match scan.next()? {
+                Step::Record(offset, _) => start = offset.into(),
+                Step::Bad(offset, _) => return Ok(offset),
+                Step::End => return Ok(start),
+            }
+        }
+    }
+
+    /// Cuts it to `bytes`, durably, if it is longer.
+    fn cut(self, bytes: u64) -> Result<Option<Cut>, StorageError> {
+        let Piece { segment, bytes: from } = self.piece;
+        if from <= bytes {
+            return Ok(None);
+        }
+        segment.file.truncate(bytes).map_err(|e| StorageError::io("truncate", &segment.path, e))?;
+        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+        Ok(Some(Cut { file: self.file, from, to: bytes }))
+    }
+}
