@@ -57,6 +57,9 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     keep(&prepared, "outcome.json", &format!("{json}\n"))?;
     if args.json {
         output::print(format!("{json}\n"));
+        for remark in report::remarks(&scenario, &outcome) {
+            output::tell(remark);
+        }
         for reason in &outcome.reasons {
             output::tell(reason);
         }

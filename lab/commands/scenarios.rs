@@ -24,7 +24,13 @@ pub(super) fn unknown(name: &str) -> Ended {
     let names = EMBEDDED.map(|embedded| embedded.name);
     let hint = match scenario::closest(name, names) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}; a file is named with its path, like ./my.toml", names.join(", ")),
+        None => {
+            let episodes = EMBEDDED.into_iter().filter(|embedded| !embedded.is_museum());
+            let episodes = episodes.map(|episode| episode.name).collect::<Vec<_>>().join(", ");
+            format!(
+                "there are {episodes} and the museum's (see `kvlab scenarios`); a file is named with its path, like ./my.toml"
+            )
+        }
     };
     Exit::Usage.because(format!("there is no scenario `{}`: {hint}", name.escape_debug()))
 }

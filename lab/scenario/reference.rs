@@ -61,7 +61,7 @@ fn every_word_is_in_the_reference() {
 #[test]
 fn every_key_is_in_an_example() {
     let examples = blocks("toml").join("\n");
-    let keys = "nodes failover durability stale_after stale_lag backlog_bytes on clients rate consistency registers \
+    let keys = "nodes failover durability stale_after stale_lag backlog_bytes quirks on clients rate consistency registers \
                 ledger settle title episode story within primaries primary converged caught_up fresh lag seq state \
                 both_ways jitter absent quorum force outcome";
     let actions = ACTIONS.iter().copied();

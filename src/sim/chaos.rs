@@ -8,7 +8,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use crate::replication::{Command, Config, NodeId, Role, Time};
+use crate::replication::{Command, Config, NodeId, Reply, Role, Time};
 use crate::storage;
 
 use super::clients::{Client, Clients};
@@ -181,6 +181,7 @@ impl Simulation {
             let (now, counts) = (self.world.now(), &mut self.world.counts);
             match happened {
                 Happened::Nothing => continue,
+                Happened::Answered { client: OPERATOR, reply: Reply::Promoted { .. } } => self.promoted(),
                 Happened::Answered { client, reply } => self.clients.answered(now, client, &reply, counts),
                 Happened::Lost { client } => self.clients.gave_up(now, client, counts),
                 Happened::Refused { client } => self.clients.refused(now, client),

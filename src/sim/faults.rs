@@ -31,8 +31,6 @@ enum Fault {
     Promote,
     /// A promotion that the primary does not hear of.
     Usurp,
-    /// The newest primary is heard no more, but still hears.
-    Silence,
     /// A replica's process dies and comes back at once.
     Bounce,
     Force,
@@ -64,11 +62,10 @@ const WEIGHTS: [(Fault, u32); 18] = [
 ];
 
 /// See [`Mix::Contest`].
-const CONTEST: [(Fault, u32); 8] = [
+const CONTEST: [(Fault, u32); 7] = [
     (Fault::Usurp, 20),
-    (Fault::Silence, 30),
-    (Fault::Bounce, 30),
     (Fault::Promote, 5),
+    (Fault::Bounce, 20),
     (Fault::Cut, 5),
     (Fault::HealOne, 5),
     (Fault::HealAll, 10),
@@ -142,7 +139,6 @@ impl Simulation {
             Fault::Resume if paused => self.world.resume(id),
             Fault::Promote if running && !paused => self.promote(id, false)?,
             Fault::Usurp => return self.usurp(),
-            Fault::Silence => return Ok(self.silence()),
             Fault::Bounce => return self.bounce(),
             Fault::Force if self.options.force && running && !paused => self.promote(id, true)?,
             // What a wiped member's former process has sent must not arrive after it has come back.
@@ -171,11 +167,15 @@ impl Simulation {
         Ok(true)
     }
 
-    fn silence(&mut self) -> bool {
-        let Some(&newest) = self.primaries().last() else { return false };
+    /// A promotion has succeeded. In a contest, every other time nobody hears of it.
+    pub(super) fn promoted(&mut self) {
+        if self.options.mix != Mix::Contest || self.world.dice.chance(500) {
+            return;
+        }
+        let Some(&newest) = self.primaries().last() else { return };
         let others = self.world.members().into_iter().filter(|&other| other != newest);
         let links: Vec<Link> = others.map(|other| (newest, other)).collect();
-        self.cut(&links)
+        self.cut(&links);
     }
 
     fn bounce(&mut self) -> Result<bool, Broken> {

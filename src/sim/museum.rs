@@ -92,7 +92,7 @@ fn explore() {
         Quirk::NoLineageCheck,
         Quirk::CountOldEpochs,
     ] {
-        for mix in [Mix::Contest, Mix::Everything] {
+        for mix in [Mix::Contest] {
             let judged = Options { judge_only: true, ..options(mix, quirk.into()) };
             let mut found = Vec::new();
             for seed in 0..until {

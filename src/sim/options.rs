@@ -12,8 +12,8 @@ pub enum Mix {
     /// All of them, at a rate drawn from the seed.
     #[default]
     Everything,
-    /// Who leads is always in question: promotions that the primary does not hear of, links cut one way, and processes
-    /// that die and come back at once. Clients are slow, so that a log can be as long as the primary's for a while.
+    /// Who leads is always in question: promotions that the primary, or nobody, hears of, and replicas whose
+    /// processes die and come back at once. Clients are slow, so that a log can be as long as the primary's for a while.
     Contest,
 }
 
