@@ -22,7 +22,8 @@ use super::world::{Ask, Climate, Happened, World};
 
 /// Mean times between faults, and between a client's operations, of [`Mix::Contest`].
 const CONTEST_EVERY: Duration = Duration::from_millis(80);
-const CONTEST_THINK: Duration = Duration::from_millis(100);
+const RELAPSE_EVERY: Duration = Duration::from_millis(200);
+const CONTEST_THINK: Duration = Duration::from_millis(250);
 /// Once healed, a cluster must have come to rest within this.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 /// How often an operator looks at a healed cluster that has no primary.
@@ -93,6 +94,7 @@ impl Simulation {
         };
         let temper = match options.mix {
             Mix::Everything => temper,
+            Mix::Relapse => Temper { fault_every: RELAPSE_EVERY, think: CONTEST_THINK, ..temper },
             Mix::Contest => Temper { fault_every: CONTEST_EVERY, think: CONTEST_THINK, ..temper },
         };
         let climate = Climate {

@@ -29,7 +29,7 @@ enum Fault {
     Pause,
     Resume,
     Promote,
-    /// A promotion that the primary does not hear of.
+    /// The member that is furthest ahead of the others is promoted, and reaches everyone but the primary.
     Usurp,
     /// A replica's process dies and comes back at once.
     Bounce,
@@ -72,6 +72,9 @@ const CONTEST: [(Fault, u32); 7] = [
     (Fault::Restart, 5),
 ];
 
+/// See [`Mix::Relapse`].
+const RELAPSE: [(Fault, u32); 3] = [(Fault::Usurp, 30), (Fault::HealAll, 4), (Fault::Restart, 1)];
+
 impl Simulation {
     /// One fault, and another one later.
     pub(super) fn fault(&mut self) -> Result<(), Broken> {
@@ -84,6 +87,7 @@ impl Simulation {
         let weights: &[(Fault, u32)] = match self.options.mix {
             Mix::Everything => &WEIGHTS,
             Mix::Contest => &CONTEST,
+            Mix::Relapse => &RELAPSE,
         };
         let fault = self.world.dice.weighted(weights);
         if self.inject(fault)? {
@@ -156,20 +160,36 @@ impl Simulation {
     }
 
     fn usurp(&mut self) -> Result<bool, Broken> {
-        let (unheard, others) = (self.primaries(), self.replicas());
-        if unheard.is_empty() || others.is_empty() {
-            return Ok(false);
+        let Some(&primary) = self.primaries().last() else { return Ok(false) };
+        let mut others = self.world.members();
+        others.retain(|&id| id != primary && self.world.is_running(id) && !self.world.is_paused(id));
+        let ahead = |id: &NodeId| (self.world.status(*id).map(|status| status.last), *id);
+        let Some(usurper) = others.into_iter().max_by_key(ahead) else { return Ok(false) };
+        let links = pairs(&self.world.members());
+        for &(from, to) in links.iter().filter(|link| link.0 == usurper || link.1 == usurper) {
+            self.world.heal(from, to);
         }
-        let usurper = self.world.dice.pick(&others);
-        let unheard: Vec<Link> = unheard.into_iter().map(|primary| (usurper, primary)).collect();
+        // The primary may still hear the others, or nobody.
+        let alone = self.options.mix == Mix::Relapse || self.world.dice.chance(500);
+        let mut unheard = links;
+        unheard.retain(|&(from, to)| match alone {
+            true => from == primary || to == primary,
+            false => (from, to) == (usurper, primary),
+        });
         self.cut(&unheard);
         self.promote(usurper, false)?;
         Ok(true)
     }
 
-    /// A promotion has succeeded. In a contest, every other time nobody hears of it.
+    /// A promotion has succeeded. In a contest, every other time nobody hears of it; in a relapse, never.
     pub(super) fn promoted(&mut self) {
-        if self.options.mix != Mix::Contest || self.world.dice.chance(500) {
+        let heard = match self.options.mix {
+            _ if self.healed => true,
+            Mix::Everything => true,
+            Mix::Contest => self.world.dice.chance(500),
+            Mix::Relapse => false,
+        };
+        if heard {
             return;
         }
         let Some(&newest) = self.primaries().last() else { return };

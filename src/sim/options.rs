@@ -15,6 +15,9 @@ pub enum Mix {
     /// Who leads is always in question: promotions that the primary, or nobody, hears of, and replicas whose
     /// processes die and come back at once. Clients are slow, so that a log can be as long as the primary's for a while.
     Contest,
+    /// Every new primary finds itself alone, with entries that nobody else has, while another is promoted; then it is
+    /// promoted again (Raft's figure 8).
+    Relapse,
 }
 
 /// What may happen in a simulation. Everything else is drawn from the seed.
