@@ -33,7 +33,8 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let quirks = view.quirks();
     // A room of the museum has the name of its quirk.
     let name = view.scenario.as_ref().map(|scenario| scenario.name.rsplit('/').next().unwrap_or_default());
-    if let Some(name) = name.filter(|name| *name != quirks.to_string()) {
+    let room = area.width >= 70 || quirks.is_empty();
+    if let Some(name) = name.filter(|name| room && *name != quirks.to_string()) {
         row.skip(2).put(&words::clip(name, 24), Tone::Strong);
     }
     if !quirks.is_empty() {
