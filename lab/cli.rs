@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirk};
 
 use crate::commands::node::NodeArgs;
 use crate::scenario;
@@ -106,6 +106,9 @@ pub struct UpArgs {
     /// Nodes clean up by themselves when half of their closed files is garbage, and at least so many bytes
     #[arg(long, value_name = "BYTES")]
     pub cleanup_bytes: Option<u64>,
+    /// Have every node make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
+    #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
+    pub quirks: Vec<Quirk>,
 }
 
 #[derive(Args, Debug)]
@@ -165,6 +168,10 @@ pub struct SimArgs {
     /// Operators also promote by force; then committed writes may be lost
     #[arg(long)]
     pub force: bool,
+    /// Have every member make a famous mistake on purpose, by name (see docs/museum.md), on three members whose disks
+    /// are not wiped, and let the judge alone find it, by what the clients saw; may be given more than once
+    #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
+    pub quirks: Vec<Quirk>,
     /// Disks are never wiped
     #[arg(long)]
     pub no_wipes: bool,
@@ -366,6 +373,8 @@ mod tests {
             ("kvlab sim --seeds 5..5", "expected two numbers like 0..1000"),
             ("kvlab sim --seeds 5", "expected two numbers like 0..1000"),
             ("kvlab sim --trace", "--seed <S>"),
+            ("kvlab up --quirk no-fense", "there is no quirk `no-fense`; did you mean `no-fence`?"),
+            ("kvlab up --quirk sloth", "there are dynamic-quorum, highest-seq-read"),
             ("kvlab promote two", "a node like n1"),
             ("kvlab follow n1", "PRIMARY"),
             ("kvlab cleanup two", "a node like n1"),

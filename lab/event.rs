@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::node::Report;
-use kvlab::replication::{Epoch, MemberVote, NodeId};
+use kvlab::replication::{Epoch, MemberVote, NodeId, Quirks};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
@@ -75,6 +75,9 @@ pub struct Header {
     pub started_unix_s: u64,
     /// The run's directory.
     pub run_dir: String,
+    /// The mistakes that every node makes on purpose.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub quirks: Quirks,
     /// The scenario, if one is run.
     pub scenario: Option<ScenarioHeader>,
 }

@@ -66,6 +66,7 @@ fn wrong_usage() {
     refused(&["up", "--headless", "--seed", "x"], 2, &["invalid digit"]);
     refused(&["run"], 2, &["<FILE|NAME>"]);
     refused(&["get"], 2, &["<KEY>"]);
+    refused(&["up", "--headless", "--quirk", "no-fense"], 2, &["no quirk", "did you mean `no-fence`?"]);
     refused(&["promote", "two"], 2, &["a node like n1"]);
 }
 
@@ -96,6 +97,7 @@ fn an_address_where_nobody_listens() {
 #[test]
 fn scenarios_that_are_not_there() {
     refused(&["run", "splitbrain"], 2, &["there is no scenario `splitbrain`", "did you mean `split-brain`?"]);
+    refused(&["run", "museum/no-fense"], 2, &["there is no scenario", "did you mean `museum/no-fence`?"]);
     refused(
         &["run", "x"],
         2,
@@ -164,6 +166,7 @@ fn the_scenarios_of_the_program() {
         ("repoint", "014"),
         ("split-brain", "015"),
         ("stale-replica", "022"),
+        ("museum/no-fence", "032"),
     ] {
         let line =
             list.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name}: {list}"));

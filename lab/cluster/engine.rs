@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
 use kvlab::node::{Ready, Report};
-use kvlab::replication::{self, NodeId, Reply};
+use kvlab::replication::{self, NodeId, Quirks, Reply};
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::wire::{CleanupReply, Request, Response};
 use tokio::time::timeout;
@@ -71,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) segment_bytes: Option<u64>,
     /// How much garbage there must be before a node cleans up by itself.
     pub(crate) cleanup_bytes: Option<u64>,
+    /// The mistakes that each node makes on purpose.
+    pub(crate) quirks: Quirks,
 }
 
 /// A fault of a disk, done to the data that a dead node has left.
@@ -157,8 +159,15 @@ impl Engine for KvlabNode {
         if launch.bootstrap {
             command.arg("--bootstrap");
         }
-        let Settings { stale_after, stale_lag, durability, backlog_bytes, segment_bytes, cleanup_bytes } =
-            &launch.settings;
+        let Settings {
+            stale_after,
+            stale_lag,
+            durability,
+            backlog_bytes,
+            segment_bytes,
+            cleanup_bytes,
+            quirks,
+        } = &launch.settings;
         let stale_after = stale_after.map(|bound| format!("{}ms", bound.as_millis()));
         let settings = [
             ("--stale-after", stale_after),
@@ -172,6 +181,9 @@ impl Engine for KvlabNode {
             if let Some(value) = value {
                 command.args([flag, &value]);
             }
+        }
+        for quirk in quirks.iter() {
+            command.args(["--quirk", quirk.name()]);
         }
         command
     }
@@ -245,7 +257,7 @@ impl Engine for KvlabNode {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Entry, Epoch, LogId, Op, Position};
+    use kvlab::replication::{Entry, Epoch, LogId, Op, Position, Quirk};
     use kvlab::storage::{self, Durability, Job};
 
     use super::*;
@@ -281,9 +293,10 @@ mod tests {
             backlog_bytes: Some(4096),
             segment_bytes: Some(8192),
             cleanup_bytes: Some(0),
+            quirks: [Quirk::VoteAmnesia, Quirk::NoFence].into_iter().collect(),
         };
         let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
-                        --segment-bytes 8192 --cleanup-bytes 0";
+                        --segment-bytes 8192 --cleanup-bytes 0 --quirk no-fence --quirk vote-amnesia";
         assert_eq!(line(&launch), format!("{base} {settings}"));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
-use kvlab::replication::{Command, NodeId, Reply};
+use kvlab::replication::{Command, NodeId, Quirks, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -54,6 +54,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) segment_bytes: Option<u64>,
     /// How much garbage there must be before a node cleans up by itself.
     pub(crate) cleanup_bytes: Option<u64>,
+    /// The mistakes that each node makes on purpose.
+    pub(crate) quirks: Quirks,
 }
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
@@ -354,6 +356,7 @@ impl ClusterOptions {
             backlog_bytes: self.backlog_bytes,
             segment_bytes: self.segment_bytes,
             cleanup_bytes: self.cleanup_bytes,
+            quirks: self.quirks,
         }
     }
 }

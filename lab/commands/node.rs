@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use kvlab::node::{Limits, NodeOptions, Ready, Stop, Token, serve};
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirk};
 use kvlab::storage::{CleanupPolicy, Durability, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,6 +24,8 @@ use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info};
 use tracing_subscriber::EnvFilter;
+
+use crate::scenario;
 
 /// The cluster token, for those who would rather not write it to a file.
 const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
@@ -88,6 +90,9 @@ pub(crate) struct NodeArgs {
     /// Clean up by itself only when there are at least this many bytes of garbage
     #[arg(long, value_name = "BYTES", default_value_t = CleanupPolicy::default().bytes)]
     cleanup_bytes: u64,
+    /// Make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
+    #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
+    quirks: Vec<Quirk>,
     /// A file with the token that everyone who connects must show. The variable KVLAB_TOKEN does as well
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -226,6 +231,7 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
         backlog_bytes: args.backlog_bytes,
         segment_bytes: args.segment_bytes,
         cleanup: CleanupPolicy { ratio: args.cleanup_ratio, bytes: args.cleanup_bytes },
+        quirks: args.quirks.into_iter().collect(),
         token,
         limits,
         ..NodeOptions::new(args.id, args.members, args.data)

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::OpKind;
+use kvlab::replication::Quirk;
 
 use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, ScenarioEvent, Stamped};
 use crate::scenario::{Scenario, Step};
@@ -27,7 +28,9 @@ impl<'a> Narrator<'a> {
         let Scenario { name, title, episode, story, .. } = self.scenario;
         let episode = episode.as_ref().map(|episode| format!(" (episode {episode})")).unwrap_or_default();
         let title = format!("{name}: {title}{episode}");
-        [Some(title), story.clone(), Some(String::new())].into_iter().flatten().collect()
+        let quirk = |quirk: Quirk| format!("QUIRK {quirk}: {}, on purpose", quirk.mistake());
+        let quirks = self.scenario.cluster.quirks.iter().map(quirk);
+        std::iter::once(title).chain(story.clone()).chain(quirks).chain([String::new()]).collect()
     }
 
     /// The lines for an event.

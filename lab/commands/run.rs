@@ -29,8 +29,9 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     }
     let screen = !args.headless && !args.json && output::has_terminal();
     let mut signals = Signals::listen()?;
-    let nodes = scenario.cluster.nodes;
-    let mut prepared = start::prepare(&scenario.name, &args.run, nodes, Some(header(&scenario)))?;
+    let plan = &scenario.cluster;
+    let mut prepared =
+        start::prepare(&scenario.name, &args.run, plan.nodes, plan.quirks, Some(header(&scenario)))?;
     if screen {
         logging::to_file(prepared.dir.path())?;
     } else {
@@ -63,6 +64,9 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     keep(&prepared, "outcome.json", &format!("{json}\n"))?;
     if args.json {
         output::print(format!("{json}\n"));
+        for remark in report::remarks(&scenario, &outcome) {
+            output::tell(remark);
+        }
         for reason in &outcome.reasons {
             output::tell(reason);
         }
@@ -88,11 +92,12 @@ pub(super) fn exit(outcome: RunOutcome) -> Exit {
 fn find(called: &str) -> Result<Scenario, Ended> {
     let bad = |e: scenario::BadScenario| Exit::Usage.because(e);
     let path = Path::new(called);
-    let is_path = called.contains('/') || path.extension().is_some_and(|e| e == "toml");
-    if !is_path && let Some(embedded) = Embedded::named(called) {
+    if let Some(embedded) = Embedded::named(called) {
         return Scenario::parse(embedded.name, &embedded.file(), embedded.source).map_err(bad);
     }
-    if !is_path && !path.exists() {
+    let is_path = called.contains('/') || path.extension().is_some_and(|e| e == "toml");
+    let is_museum = called.starts_with(scenario::MUSEUM) && path.extension().is_none();
+    if (!is_path || is_museum) && !path.exists() {
         return Err(super::scenarios::unknown(called));
     }
     let text = read(path)?;
@@ -146,6 +151,7 @@ fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, Workloa
         backlog_bytes: plan.backlog_bytes,
         segment_bytes: plan.segment_bytes,
         cleanup_bytes: plan.cleanup_bytes,
+        quirks: plan.quirks,
     };
     (cluster, workload(scenario, prepared.seed))
 }

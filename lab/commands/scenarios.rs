@@ -24,19 +24,29 @@ pub(super) fn unknown(name: &str) -> Ended {
     let names = EMBEDDED.map(|embedded| embedded.name);
     let hint = match scenario::closest(name, names) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}; a file is named with its path, like ./my.toml", names.join(", ")),
+        None => {
+            let episodes = EMBEDDED.into_iter().filter(|embedded| !embedded.is_museum());
+            let episodes = episodes.map(|episode| episode.name).collect::<Vec<_>>().join(", ");
+            format!(
+                "there are {episodes} and the museum's (see `kvlab scenarios`); a file is named with its path, like ./my.toml"
+            )
+        }
     };
     Exit::Usage.because(format!("there is no scenario `{}`: {hint}", name.escape_debug()))
 }
 
 fn list() -> Result<String, Ended> {
     let mut out = String::new();
+    let mut museum = false;
     for embedded in EMBEDDED {
+        if embedded.is_museum() && !std::mem::replace(&mut museum, true) {
+            let _ = writeln!(out, "\nThe bug museum: famous mistakes, made on purpose (docs/museum.md)");
+        }
         let scenario = Scenario::parse(embedded.name, &embedded.file(), embedded.source)
             .map_err(|e| Exit::Usage.because(e))?;
         let episode = scenario.episode.as_deref().unwrap_or("-");
         let lasts = format!("about {} s", scenario.estimate().as_secs());
-        let _ = writeln!(out, "{:<16} {episode:<14} {lasts:<11} {}", scenario.name, scenario.title);
+        let _ = writeln!(out, "{:<24} {episode:<14} {lasts:<11} {}", scenario.name, scenario.title);
     }
     let _ =
         writeln!(out, "\nPlay one: kvlab run {}    Read one: kvlab scenarios --show NAME", EMBEDDED[0].name);

@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kvlab::replication::Quirks;
 use kvlab::sim::{Counts, Options, Outcome, Violation, simulate};
 use serde::Serialize;
 
@@ -50,13 +51,16 @@ pub async fn run(args: SimArgs) -> Result<Exit, Ended> {
 }
 
 fn options(args: &SimArgs) -> Result<Options, Ended> {
+    let quirks: Quirks = args.quirks.iter().copied().collect();
+    let basis = if quirks.is_empty() { Options::default() } else { Options::for_quirks(quirks) };
     Ok(Options {
-        nodes: args.nodes,
+        nodes: args.nodes.or(basis.nodes),
         chaos: args.chaos,
         force: args.force,
-        wipes: !args.no_wipes,
+        wipes: basis.wipes && !args.no_wipes,
         durability: node::parse_durability(&args.durability)?,
         trace: args.trace,
+        ..basis
     })
 }
 
@@ -209,6 +213,9 @@ fn replay(seed: u64, args: &SimArgs) -> String {
     }
     if args.chaos != Options::default().chaos {
         let _ = write!(line, " --chaos {}ms", args.chaos.as_millis());
+    }
+    for quirk in &args.quirks {
+        let _ = write!(line, " --quirk {quirk}");
     }
     if args.durability != "always" {
         let _ = write!(line, " --durability {}", args.durability);

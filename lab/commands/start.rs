@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirks};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
@@ -36,6 +36,7 @@ pub fn prepare(
     name: &str,
     options: &RunOptions,
     nodes: u8,
+    quirks: Quirks,
     scenario: Option<ScenarioHeader>,
 ) -> Result<Prepared, Ended> {
     let seed = options.seed.unwrap_or_else(fresh_seed);
@@ -50,6 +51,7 @@ pub fn prepare(
         nodes: (1..=nodes).map(NodeId).collect(),
         started_unix_s: started.as_secs(),
         run_dir: dir.path().display().to_string(),
+        quirks,
         scenario,
     }));
     Ok(Prepared { dir, seed, journal, events })

@@ -107,6 +107,10 @@ fn table(nodes: &[Asked]) -> String {
             }
         }
     }
+    let statuses = nodes.iter().filter_map(|asked| asked.status.as_ref()).map(|status| &status.replication);
+    for (id, quirk) in statuses.flat_map(|s| s.quirks.iter().map(|quirk| (s.id, quirk))) {
+        let _ = writeln!(out, "QUIRK at {id}: {quirk}: {}", quirk.mistake());
+    }
     out
 }
 

@@ -42,7 +42,8 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
         ));
     }
     let mut signals = Signals::listen()?;
-    let mut prepared = start::prepare("up", &args.run, args.nodes, None)?;
+    let mut prepared =
+        start::prepare("up", &args.run, args.nodes, args.quirks.iter().copied().collect(), None)?;
     if screen {
         logging::to_file(prepared.dir.path())?;
     } else {
@@ -79,6 +80,7 @@ fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptio
         backlog_bytes: args.backlog_bytes,
         segment_bytes: args.segment_bytes,
         cleanup_bytes: args.cleanup_bytes,
+        quirks: args.quirks.iter().copied().collect(),
     };
     let workload = WorkloadOptions {
         clients: CLIENTS,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvlab::node::NodeStatus;
-use kvlab::replication::{Epoch, NodeId, Position, Role, Status};
+use kvlab::replication::{Epoch, NodeId, Position, Quirks, Role, Status};
 
 use crate::cluster::View;
 use crate::event::{LinkState, ProcessState};
@@ -59,6 +59,7 @@ pub(super) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStat
             resync: None,
             resyncs: Default::default(),
             peers: Vec::new(),
+            quirks: Quirks::NONE,
         },
         applied_per_s: 0,
         connections: 0,

@@ -121,6 +121,15 @@ impl Measure {
         self.name().starts_with("promise.")
     }
 
+    /// What is promised of it, if anything is: what a run must show unless its scenario says otherwise.
+    pub(super) fn demands(self) -> Option<Expected> {
+        match self {
+            Self::Linearizable | Self::MembersEqual => Some(Expected::Flag(true)),
+            Self::QuorumWritesLost => Some(Expected::Count(Comparison::exactly(0))),
+            _ => None,
+        }
+    }
+
     /// Whether it is known only after settling.
     pub fn needs_settling(self) -> bool {
         self.needs_ledger() || matches!(self, Self::MembersEqual | Self::Recovery)

@@ -41,11 +41,11 @@ mod validate;
 mod watch;
 mod words;
 
-pub use self::library::{EMBEDDED, Embedded};
+pub use self::library::{EMBEDDED, Embedded, MUSEUM};
 pub use self::live::Live;
 pub use self::model::{Scenario, Step, WorkloadPlan};
 pub use self::outcome::Outcome;
 pub use self::problem::{BadScenario, closest};
 pub use self::runner::play;
 pub use self::simulated::{Simulated, cannot_simulate};
-pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration};
+pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk};

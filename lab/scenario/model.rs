@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{ReadLevel, WriteLevel};
+use kvlab::replication::{Quirks, ReadLevel, WriteLevel};
 
 use super::measure::Expect;
 use super::words::{Comparison, Target};
@@ -56,6 +56,8 @@ pub struct ClusterPlan {
     pub segment_bytes: Option<u64>,
     /// How much garbage there must be before a node cleans up by itself.
     pub cleanup_bytes: Option<u64>,
+    /// The mistakes that every member makes on purpose.
+    pub quirks: Quirks,
 }
 
 /// `[workload]`.

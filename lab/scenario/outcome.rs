@@ -53,6 +53,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The scenario's expectations in the order of the file, then the promises that are always demanded.
     pub expectations: Vec<Expectation>,
+    /// Promises that did not hold, and that the scenario expects not to.
+    pub broken: Vec<String>,
     /// Promises that this scenario leaves unchecked, and why.
     pub unchecked: Vec<String>,
     /// From the start of the run to its end.
@@ -67,6 +69,7 @@ impl Outcome {
             reasons: vec![why],
             verdict,
             expectations: Vec::new(),
+            broken: Vec::new(),
             unchecked: Vec::new(),
             elapsed,
         }
@@ -82,6 +85,7 @@ impl Outcome {
 ///
 /// * A failed expectation or an unmet step is a violation. A promise that did not hold is one even if the
 ///   scenario could not be played to its end.
+/// * A promise that the scenario expects to be broken, and that was, is as expected: it is said all the same.
 /// * What cannot be said is undecided, never passed over.
 pub(super) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
     let (implied, unchecked) = implied(scenario, &ending.verdict);
@@ -120,6 +124,13 @@ pub(super) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
     if let Some(why) = ending.unsettled {
         doubts.insert(0, format!("settling failed: {why}"));
     }
+    let broken = |(expect, compared): &&(Expect, Expectation)| {
+        compared.held == Some(true)
+            && expect.measure.demands().is_some_and(|demand| {
+                expect.measure.read(&ending.verdict, None).is_some_and(|actual| !demand.holds(actual))
+            })
+    };
+    let broken = compared.iter().filter(broken).map(|(_, e)| format!("{} is {}", e.name, e.actual)).collect();
     let outcome = match (violations.is_empty(), doubts.is_empty()) {
         (false, _) => RunOutcome::Violated,
         (true, false) => RunOutcome::Undecided,
@@ -131,6 +142,7 @@ pub(super) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
         reasons: violations,
         verdict: ending.verdict,
         expectations: compared.into_iter().map(|(_, expectation)| expectation).collect(),
+        broken,
         unchecked,
         elapsed: ending.elapsed,
     }

@@ -4,7 +4,7 @@ use super::problem::Problem;
 use super::schema::FileTable;
 
 /// Keys that a later version will know.
-const LATER: [&str; 2] = ["reset", "quirks"];
+const LATER: [&str; 1] = ["reset"];
 
 /// Reads the tables. Syntax, keys and forms are right after this; meanings are not checked yet.
 pub(super) fn tables(text: &str) -> Result<FileTable, Problem> {

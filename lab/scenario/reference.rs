@@ -61,7 +61,7 @@ fn every_word_is_in_the_reference() {
 #[test]
 fn every_key_is_in_an_example() {
     let examples = blocks("toml").join("\n");
-    let keys = "nodes failover durability stale_after stale_lag backlog_bytes segment_bytes cleanup_bytes on clients rate consistency registers \
+    let keys = "nodes failover durability stale_after stale_lag backlog_bytes segment_bytes cleanup_bytes quirks on clients rate consistency registers \
                 ledger settle title episode story within primaries primary converged caught_up fresh lag seq state \
                 both_ways jitter absent quorum force outcome partial_resyncs full_resyncs";
     let actions = ACTIONS.iter().copied();
@@ -84,6 +84,7 @@ fn the_json_is_the_one_of_the_reference() {
         outcome: RunOutcome::AsExpected,
         reasons: Vec::new(),
         verdict,
+        broken: Vec::new(),
         expectations: vec![Expectation {
             name: "promise.linearizable".to_owned(),
             expected: "true".to_owned(),

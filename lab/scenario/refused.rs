@@ -81,7 +81,6 @@ fn what_a_later_version_will_know_is_said_to_be_so() {
         step_refused(&format!("{later} = \"n1\""), "5:1", &[&format!("`{later}` is not supported yet")]);
     }
     let text = |line: &str| format!("title = \"t\"\n[cluster]\n{line}\n[[step]]\nsay = \"x\"\n");
-    refused(&text("quirks = [\"no-fence\"]"), "3:1", &["`quirks` is not supported yet"]);
     refused(&text("failover = \"auto\""), "3:12", &["not supported yet", "manual"]);
 }
 
@@ -104,6 +103,13 @@ fn settings_of_the_cluster_and_the_load() {
     cluster("backlog_bytes = 1", 17, &["out of range"]);
     cluster("segment_bytes = 4095", 17, &["out of range"]);
     cluster("cleanup_bytes = -1", 17, &["out of range"]);
+    cluster(
+        "quirks = [\"no-fense\"]",
+        11,
+        &["no quirk `no-fense`", "did you mean `no-fence`?", "vote-amnesia"],
+    );
+    cluster("quirks = [\"no-fence\", \"no-fence\"]", 23, &["listed twice"]);
+    cluster("quirks = \"no-fence\"", 10, &["a list"]);
     let load = |line: &str, column: u32, says: &[&str]| {
         refused(&format!("title = \"t\"\n[workload]\n{line}\n"), &format!("3:{column}"), says);
     };

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use kvlab::replication::Quirks;
 use serde::Serialize;
 
 use super::model::Scenario;
@@ -26,6 +27,8 @@ pub struct Run<'a> {
 struct Object<'a> {
     scenario: &'a str,
     seed: u64,
+    /// The mistakes that the nodes made on purpose.
+    quirks: Quirks,
     outcome: RunOutcome,
     elapsed_s: f64,
     promise: PromiseObject,
@@ -57,6 +60,7 @@ pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
     serde_json::to_string(&Object {
         scenario: &run.scenario.name,
         seed: run.seed,
+        quirks: run.scenario.cluster.quirks,
         outcome: outcome.outcome,
         elapsed_s: (outcome.elapsed.as_secs_f64() * 10.0).round() / 10.0,
         promise: PromiseObject {
@@ -121,6 +125,9 @@ pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
         verdict_words(outcome.outcome),
         outcome.elapsed.as_secs_f64()
     );
+    for remark in remarks(run.scenario, outcome) {
+        let _ = writeln!(out, "  {remark}");
+    }
     for reason in &outcome.reasons {
         let _ = writeln!(out, "  {reason}");
     }
@@ -130,6 +137,19 @@ pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
     let simulated = if run.run_dir.is_none() { " --simulated" } else { "" };
     let _ = writeln!(out, "again: kvlab run {}{simulated} --seed {}", run.called, run.seed);
     out
+}
+
+/// What must not be read as the store's usual conduct: promises that were broken as expected, and mistakes that were
+/// made on purpose.
+pub fn remarks(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+    let broken: Vec<_> = outcome.broken.iter().map(String::as_str).collect();
+    let quirks = scenario.cluster.quirks;
+    let mut remarks = Vec::new();
+    if !broken.is_empty() {
+        remarks.push(format!("BROKEN, as expected: {}", broken.join(", ")));
+    }
+    remarks.extend(quirks.iter().map(|quirk| format!("QUIRK {quirk}: {}", quirk.mistake())));
+    remarks
 }
 
 /// How the outcome is said to a person.

@@ -39,6 +39,7 @@ pub(super) struct ClusterTable {
     pub(super) backlog_bytes: Option<Spanned<i64>>,
     pub(super) segment_bytes: Option<Spanned<i64>>,
     pub(super) cleanup_bytes: Option<Spanned<i64>>,
+    pub(super) quirks: Option<Spanned<Vec<Spanned<String>>>>,
 }
 
 /// `[workload]`.

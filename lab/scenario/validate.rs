@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use kvlab::replication::WriteLevel;
+use kvlab::replication::{Quirk, Quirks, UnknownQuirk, WriteLevel};
 use toml::Spanned;
 
 use super::measure::{Expect, Measure};
@@ -112,7 +112,26 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
         backlog_bytes: backlog,
         segment_bytes: segment,
         cleanup_bytes: cleanup,
+        quirks: table.quirks.as_ref().map_or(Ok(Quirks::NONE), quirks)?,
     })
+}
+
+fn quirks(list: &Spanned<Vec<Spanned<String>>>) -> Checked<Quirks> {
+    let mut quirks = Quirks::NONE;
+    for word in list.get_ref() {
+        let quirk: Quirk = word.get_ref().parse().map_err(|why: UnknownQuirk| {
+            let names = || Quirk::ALL.into_iter().map(Quirk::name);
+            let expected = names().collect::<Vec<_>>().join(", ");
+            Problem::new(word.span(), why.to_string())
+                .did_you_mean(word.get_ref(), names())
+                .help(format!("expected one of: {expected}"))
+        })?;
+        if quirks.has(quirk) {
+            return Err(Problem::new(word.span(), "this quirk is listed twice"));
+        }
+        quirks = quirks.union(quirk.into());
+    }
+    Ok(quirks)
 }
 
 fn durable(text: &Spanned<String>) -> Checked<String> {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirk, UnknownQuirk};
 
 use super::problem::closest;
 
@@ -140,6 +140,17 @@ pub fn durability(text: &str) -> Result<(), String> {
 
 /// What every message about a durability ends with.
 pub const DURABILITY_EXPECTED: &str = "expected always, os or interval=10ms";
+
+/// Reads the name of a quirk.
+pub fn quirk(text: &str) -> Result<Quirk, String> {
+    text.parse().map_err(|why: UnknownQuirk| {
+        let names = Quirk::ALL.map(Quirk::name);
+        match closest(text, names) {
+            Some(near) => format!("{why}; did you mean `{near}`?"),
+            None => format!("{why}; there are {}", names.join(", ")),
+        }
+    })
+}
 
 /// Reads `300/s`.
 pub fn rate(text: &str) -> Result<u32, String> {

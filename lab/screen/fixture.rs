@@ -7,7 +7,7 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::node::{NodeStatus, Report};
 use kvlab::replication::{
-    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ResyncReason, Role, Status, Vote,
+    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, Quirks, ResyncReason, Role, Status, Vote,
 };
 
 use crate::action::Action;
@@ -93,6 +93,7 @@ impl Tale {
             nodes: ids,
             started_unix_s: 1_790_000_000,
             run_dir: "runs/1".to_owned(),
+            quirks: Quirks::NONE,
             scenario,
         }));
         tale
@@ -215,6 +216,7 @@ impl Tale {
                 } else {
                     vec![]
                 },
+                quirks: Quirks::NONE,
             },
             applied_per_s: if self.load_on {
                 if node.alone { 120 } else { 300 - u64::from(node.id.0) }

@@ -161,7 +161,7 @@ pub(super) fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::Status;
+    use kvlab::replication::{Quirks, Status};
 
     use super::*;
 
@@ -191,6 +191,7 @@ mod tests {
             resync: None,
             resyncs: Default::default(),
             peers: Vec::new(),
+            quirks: Quirks::NONE,
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
         let disk = Box::default();

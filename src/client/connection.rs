@@ -363,7 +363,7 @@ impl Watcher {
 mod tests {
     use super::*;
     use crate::node::NodeStatus;
-    use crate::replication::{Epoch, Event, Position, Role, Status};
+    use crate::replication::{Epoch, Event, Position, Quirks, Role, Status};
 
     fn event(number: u64) -> Response {
         let event = Event::EpochEstablished { epoch: Epoch::new(number, NodeId(1)) };
@@ -387,6 +387,7 @@ mod tests {
             resync: None,
             resyncs: Default::default(),
             peers: Vec::new(),
+            quirks: Quirks::NONE,
         };
         let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 0, 0, 0, 1);
         told(&Report::Status(NodeStatus {

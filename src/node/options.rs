@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::replication::{Config, NodeId};
+use crate::replication::{Config, NodeId, Quirk, Quirks};
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
 
 /// At most this many members: what a dashboard can show and a person can follow.
@@ -49,6 +49,8 @@ pub struct NodeOptions {
     pub segment_bytes: u64,
     /// When a cleanup begins by itself.
     pub cleanup: CleanupPolicy,
+    /// The mistakes that this node makes on purpose; none unless asked for.
+    pub quirks: Quirks,
     /// What everyone who connects must show, if set. Required for any address that is not loopback.
     pub token: Option<Token>,
     /// Bounds on connections and deadlines.
@@ -170,6 +172,7 @@ impl NodeOptions {
             backlog_bytes: 16 << 20,
             segment_bytes: SEGMENT_BYTES,
             cleanup: CleanupPolicy::default(),
+            quirks: Quirks::NONE,
             token: None,
             limits: Limits::default(),
         }
@@ -259,6 +262,12 @@ impl NodeOptions {
         members
     }
 
+    /// When the disk says that an entry is durable.
+    pub(super) fn durability(&self) -> Durability {
+        // [`Quirk::AckBeforeSync`]: nobody waits for a sync, so none is asked for.
+        if self.quirks.has(Quirk::AckBeforeSync) { Durability::Os } else { self.durability }
+    }
+
     /// What the core is told. `incarnation` and `seed` are fresh random numbers.
     pub(super) fn core_config(&self, incarnation: u64, seed: u64) -> Config {
         let defaults = Config::new(self.id, self.members.clone());
@@ -270,6 +279,7 @@ impl NodeOptions {
             window_bytes: defaults.window_bytes.min(self.backlog_bytes),
             incarnation,
             seed,
+            quirks: self.quirks,
             ..defaults
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::replication::{Event, Status};
+use crate::replication::{Event, Quirks, Status};
 
 /// One thing that a watcher is told; travels as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,4 +94,7 @@ pub struct Ready {
     pub peer: String,
     /// The program's version.
     pub version: String,
+    /// The mistakes that it makes on purpose.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub quirks: Quirks,
 }

@@ -446,6 +446,7 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
         client: addr(clients, options.client_addr),
         peer: addr(peers, options.peer_addr),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        quirks: options.quirks,
     }
 }
 
@@ -454,7 +455,7 @@ fn ready_line(options: &NodeOptions, clients: &TcpListener, peers: &TcpListener)
 fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
     let wiped = !options.bootstrap && options.members.len() > 1;
     let settings = storage::Options {
-        durability: options.durability,
+        durability: options.durability(),
         segment_bytes: options.segment_bytes,
         first_promise: Promise { learner: wiped, ..Promise::default() },
         ..storage::Options::new(options.id)
@@ -483,6 +484,9 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         warn!("{text}");
         hub.watchers.tell_notice(hub.clock.now(), text);
     };
+    for quirk in options.quirks.iter() {
+        notice(format!("quirk {quirk}: {}, on purpose", quirk.mistake()));
+    }
     if let Some((file, offset, bytes)) = &opened.torn {
         let file = file.display();
         notice(format!(

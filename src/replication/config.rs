@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::io::Promise;
+use super::quirks::Quirks;
 use super::types::{Lineage, NodeId, Position};
 
 /// How often a primary says that it is there.
@@ -39,6 +40,8 @@ pub struct Config {
     pub incarnation: u64,
     /// Seeds the core's random choices (campaign jitter).
     pub seed: u64,
+    /// The mistakes that this member makes on purpose; none unless asked for.
+    pub quirks: Quirks,
 }
 
 /// What the disk held at start.
@@ -73,6 +76,7 @@ impl Config {
             window_bytes: 1 << 20,
             incarnation: 0,
             seed: 0,
+            quirks: Quirks::NONE,
         }
     }
 

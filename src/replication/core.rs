@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
 use super::campaign::{AutoCampaign, Campaign};
-use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered};
+use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered, UNREACHABLE_AFTER};
 use super::event::Event;
 use super::follow::FollowOrder;
 use super::install::Install;
@@ -14,10 +14,12 @@ use super::io::{Command, Effect, Failure, Input, LogId, Promise, ReadLevel, Read
 use super::log::Log;
 use super::message::Message;
 use super::primary::Primary;
+use super::quirks::Quirk;
+use super::quorum::majority;
 use super::quorum_read::{LocalRead, QuorumReads};
 use super::replica::Replica;
 use super::status::Resyncs;
-use super::types::{Epoch, NodeId, Time};
+use super::types::{Entry, Epoch, NodeId, Time};
 
 /// One member's replication state machine.
 ///
@@ -277,8 +279,10 @@ impl Core {
         );
         self.promise.epoch = epoch;
         self.number_seen = self.number_seen.max(epoch.number);
-        let promise = self.promise;
-        self.emit(Effect::Save { promise });
+        if !self.forgets_promise() {
+            let promise = self.promise;
+            self.emit(Effect::Save { promise });
+        }
         self.vote_to_answer = None;
         if self.campaign.as_ref().is_some_and(|campaign| campaign.epoch < epoch) {
             self.campaign_lost();
@@ -287,7 +291,31 @@ impl Core {
 
     /// Whether the disk has everything that has been promised.
     pub(super) fn promise_is_saved(&self) -> bool {
-        self.saved == self.promise
+        self.saved == self.promise || self.forgets_promise()
+    }
+
+    /// [`Quirk::VoteAmnesia`]: what is promised to another stays in memory, and passes for saved.
+    fn forgets_promise(&self) -> bool {
+        self.config.quirks.has(Quirk::VoteAmnesia) && self.promise.epoch.node != self.config.id
+    }
+
+    /// How many members' word it takes: a majority of those configured, however many are connected.
+    pub(super) fn quorum(&self) -> usize {
+        if self.config.quirks.has(Quirk::DynamicQuorum) {
+            // The mistake: of those that it hears.
+            let lately = |&&at: &&Time| self.now.saturating_sub(at) <= UNREACHABLE_AFTER;
+            return majority(1 + self.heard.values().filter(lately).count());
+        }
+        self.config.quorum()
+    }
+
+    /// Hands entries to the disk, which says when they are durable.
+    pub(super) fn append_to_disk(&mut self, entries: Vec<Entry>) {
+        let (log, through) = (self.log.id, self.log.last.seq);
+        self.emit(Effect::Append { log, entries });
+        if self.config.quirks.has(Quirk::AckBeforeSync) {
+            self.on_persisted(log, through); // the mistake: it has said nothing yet
+        }
     }
 
     /// The highest epoch number that anyone has mentioned.

@@ -56,6 +56,11 @@
 //! or is too many operations behind. A *quorum* read is linearizable with quorum writes, from any node
 //! (`quorum_read.rs` has the rule and the reason).
 //!
+//! # Quirks
+//!
+//! A member can be told to make one of eight famous mistakes ([`Quirk`]); it is not told to unless a person wants to
+//! see what comes of it. Each is a branch marked by its name, and without it the code is as if it were not there.
+//!
 //! # Not handled
 //!
 //! * Membership does not change. A member that is gone for good still counts.
@@ -76,6 +81,7 @@ mod log;
 mod message;
 mod primary;
 mod progress;
+mod quirks;
 mod quorum;
 mod quorum_read;
 mod replica;
@@ -90,5 +96,6 @@ pub use self::core::Core;
 pub use self::event::{Event, ResyncReason};
 pub use self::io::*;
 pub use self::message::{Ballot, Found, Message, RoundId, SnapshotId};
+pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
 pub use self::status::{MemberStatus, PeerStatus, Resyncs, Role, Status};
 pub use self::types::{Entry, Epoch, Lineage, NodeId, Op, ParseError, Position, Time};

@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, UNREACHABLE_AFTER};
 use super::core::{Core, RoleState};
 use super::event::Event;
-use super::io::{CHUNK_BYTES, Effect, Failure, MemberVote, Reply, RequestId, Vote, WriteLevel};
+use super::io::{CHUNK_BYTES, Failure, MemberVote, Reply, RequestId, Vote, WriteLevel};
 use super::message::Message;
 use super::progress::{Progress, Stream};
+use super::quirks::Quirk;
 use super::quorum::reached_by;
 use super::replica::Replica;
 use super::types::{Epoch, NodeId, Op, Time};
@@ -75,10 +76,10 @@ impl Core {
     pub(super) fn become_primary(&mut self, epoch: Epoch) {
         assert!(!matches!(self.role, RoleState::Primary(_)), "steps down before it opens another epoch");
         let peers = self.others().into_iter().map(|other| (other, Progress::default())).collect();
-        let entry = self.log.write(epoch, Op::Noop);
+        let opening = (!self.trusts_old_entries()).then(|| self.log.write(epoch, Op::Noop));
         self.role = RoleState::Primary(Primary {
             epoch,
-            opening: entry.at.seq,
+            opening: opening.as_ref().map_or(0, |entry| entry.at.seq),
             established: false,
             peers,
             next_heartbeat: self.now,
@@ -88,7 +89,15 @@ impl Core {
             next_learner_noop: self.now,
             refused_since: None,
         });
-        self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
+        if let Some(entry) = opening {
+            self.append_to_disk(vec![entry]);
+        }
+    }
+
+    /// [`Quirk::CountOldEpochs`]: what a quorum holds is committed whoever wrote it, so what is there needs no entry of
+    /// this epoch on top.
+    fn trusts_old_entries(&self) -> bool {
+        self.config.quirks.has(Quirk::CountOldEpochs) && self.log.last.seq > 0
     }
 
     /// Ends this node's primacy, if it is primary. What waits is unknown, never failed: it is in the log, and
@@ -155,7 +164,7 @@ impl Core {
                 });
             }
         }
-        self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
+        self.append_to_disk(vec![entry]);
         self.others().into_iter().for_each(|other| self.stream_to(other));
     }
 
@@ -212,14 +221,14 @@ impl Core {
         }
         primary.next_learner_noop = now + CAMPAIGN_TIMEOUT;
         let entry = self.log.write(self.promise.epoch, Op::Noop);
-        self.emit(Effect::Append { log: self.log.id, entries: vec![entry] });
+        self.append_to_disk(vec![entry]);
         self.others().into_iter().for_each(|other| self.stream_to(other));
     }
 
     /// Committed = durable on a quorum of the configured members, counted only for entries of this epoch;
     /// everything before them is committed with them (Raft §5.4.2).
     fn advance_commit(&mut self) {
-        let (quorum, durable) = (self.config.quorum(), self.log.durable);
+        let (quorum, durable) = (self.quorum(), self.log.durable);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let counted = primary.peers.values().filter(|peer| !peer.learner).map(|peer| peer.acked);
         let reached = reached_by(quorum, counted.chain([durable]).collect());

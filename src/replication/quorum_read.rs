@@ -16,6 +16,7 @@ use super::config::HEARTBEAT_EVERY;
 use super::core::Core;
 use super::io::{Effect, Failure, MemberVote, ReadToken, Reply, RequestId, Vote};
 use super::message::{Found, Message, RoundId};
+use super::quirks::{Quirk, Quirks};
 use super::types::{Epoch, NodeId, Position, Time};
 
 /// What a lookup in this node's durable state is for.
@@ -128,6 +129,9 @@ impl Core {
     // --- the coordinator's side
 
     pub(super) fn on_quorum_read(&mut self, request: RequestId, key: Bytes, timeout: Duration) {
+        if self.config.quirks.has(Quirk::LocalQuorumRead) {
+            return self.read_local(LocalRead::Eventual { request }, key); // the mistake: and nobody else is asked
+        }
         let now = self.now;
         let read = QuorumRead {
             key,
@@ -171,20 +175,20 @@ impl Core {
     }
 
     fn take_answer(&mut self, from: NodeId, round: RoundId, promised: Epoch, last: Position, found: Found) {
-        let (now, members) = (self.now, self.config.members.len());
+        let (now, members, quorum) = (self.now, self.config.members.len(), self.quorum());
         // A round never uses another round's answers: of rounds that are over, nothing is known here.
         let Some(&request) = self.reads.by_round.get(&round) else { return };
         let Some(read) = self.reads.reads.get_mut(&request) else { return };
         let after = now.saturating_sub(read.began);
         read.answers.entry(from).or_insert(Answer { promised, last, found, after });
-        if let Some(decision) = decide(&read.answers, self.config.quorum()) {
+        if let Some(decision) = decide(&read.answers, quorum, self.config.quirks) {
             return self.finish_read(request, Some(decision));
         }
         let answered = read.answers.len();
         if answered == members {
             read.next_round = now + read.pause;
             read.pause = (read.pause * 2).min(PAUSE_MAX);
-        } else if answered >= self.config.quorum() {
+        } else if answered >= quorum {
             // The others may decide it yet, but are not waited for long.
             read.next_round = read.next_round.min(now + read.pause.max(PAUSE_MAX / 4));
             read.pause = (read.pause * 2).min(PAUSE_MAX);
@@ -224,7 +228,9 @@ impl Core {
 
     fn read_votes(&self, read: &QuorumRead, decision: Option<&Decision>) -> Vec<MemberVote> {
         let agrees = |answer: &Answer| {
-            decision.is_some_and(|d| answer.in_epoch(d.epoch) && answer.last.seq >= d.found.version.seq)
+            decision.is_some_and(|d| {
+                answer.in_epoch(d.epoch, self.config.quirks) && answer.last.seq >= d.found.version.seq
+            })
         };
         let vote_of = |&node: &NodeId| match read.answers.get(&node) {
             Some(answer) => {
@@ -248,17 +254,22 @@ struct Decision {
 
 impl Answer {
     /// Whether this member has promised exactly `epoch` and its durable log ends in it.
-    fn in_epoch(&self, epoch: Epoch) -> bool {
-        self.promised == epoch && self.last.epoch == epoch
+    fn in_epoch(&self, epoch: Epoch, quirks: Quirks) -> bool {
+        // [`Quirk::CountOldEpochs`]: what it has promised since does not matter.
+        let promised = self.promised == epoch || quirks.has(Quirk::CountOldEpochs);
+        promised && self.last.epoch == epoch
     }
 }
 
 /// The rule (see the top of this file). At most one epoch can have a quorum of the answers; within it, any
 /// quorum will do, so a member that is ahead of the others does not stand in the way: the newest version is
 /// taken for which a quorum knows nothing newer, and which a quorum holds.
-fn decide(answers: &BTreeMap<NodeId, Answer>, quorum: usize) -> Option<Decision> {
-    let in_epoch = |epoch| answers.values().filter(move |answer| answer.in_epoch(epoch));
-    let epochs = answers.values().map(|answer| answer.promised);
+fn decide(answers: &BTreeMap<NodeId, Answer>, quorum: usize, quirks: Quirks) -> Option<Decision> {
+    if quirks.has(Quirk::HighestSeqRead) {
+        return highest_seq(answers, quorum);
+    }
+    let in_epoch = |epoch| answers.values().filter(move |answer| answer.in_epoch(epoch, quirks));
+    let epochs = answers.values().map(|answer| answer.last.epoch);
     let epoch = epochs.into_iter().find(|&epoch| in_epoch(epoch).count() >= quorum)?;
     let decides = |answer: &&Answer| {
         let version = answer.found.version;
@@ -268,6 +279,14 @@ fn decide(answers: &BTreeMap<NodeId, Answer>, quorum: usize) -> Option<Decision>
     };
     let newest = in_epoch(epoch).filter(decides).max_by_key(|answer| answer.found.version)?;
     Some(Decision { epoch, found: newest.found.clone() })
+}
+
+/// [`Quirk::HighestSeqRead`]: of a majority's answers, the one with the highest seq; its epoch, and whether anyone else
+/// has it, do not matter.
+fn highest_seq(answers: &BTreeMap<NodeId, Answer>, quorum: usize) -> Option<Decision> {
+    let highest = answers.values().max_by_key(|answer| answer.found.version.seq)?;
+    let Found { version, .. } = highest.found;
+    (answers.len() >= quorum).then(|| Decision { epoch: version.epoch, found: highest.found.clone() })
 }
 
 #[cfg(test)]
@@ -283,7 +302,7 @@ mod tests {
 
     fn decided(answers: Vec<Answer>) -> Option<Bytes> {
         let answers = (1..).map(NodeId).zip(answers).collect();
-        decide(&answers, 2).and_then(|decision| decision.found.value)
+        decide(&answers, 2, Quirks::NONE).and_then(|decision| decision.found.value)
     }
 
     #[test]

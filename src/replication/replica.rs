@@ -9,6 +9,7 @@ use super::core::{Core, RoleState};
 use super::event::Event;
 use super::io::{Effect, Failure, RequestId, Unfollowed};
 use super::message::Message;
+use super::quirks::Quirk;
 use super::quorum_read::LocalRead;
 use super::types::{Entry, Epoch, NodeId, Position, Time};
 
@@ -50,7 +51,7 @@ impl Core {
         if epoch.node != from || epoch.node == self.config.id {
             return false;
         }
-        if epoch < self.promise.epoch {
+        if epoch < self.fence() {
             // Following its primary, or holding an entry of it, is knowing that an epoch was opened.
             let promised = self.promise.epoch;
             let opened = self.primary().is_some() || self.log.last.epoch == promised;
@@ -68,6 +69,14 @@ impl Core {
         }
         self.follow_obeyed(epoch);
         true
+    }
+
+    /// Nothing of an epoch below this is accepted: the promise.
+    fn fence(&self) -> Epoch {
+        if self.config.quirks.has(Quirk::NoFence) {
+            return self.log.last.epoch; // the mistake: a vote leaves no mark in the log
+        }
+        self.promise.epoch
     }
 
     fn follow(&mut self, epoch: Epoch) {
@@ -134,11 +143,11 @@ impl Core {
         }
         let end = entries.last().map_or(prev.seq, |entry| entry.at.seq);
         self.note_heartbeat(end.max(self.heartbeat_seq()));
-        let last = self.log.last;
+        let (last, joins) = (self.log.last, self.joins(prev, entries.first().map_or(epoch, |e| e.at.epoch)));
         let installing = self.install.is_some();
         let Some(following) = self.following_mut().filter(|_| !installing) else { return };
         // `prev` lies on the primary's lineage: to end there is to be a prefix of the primary's log.
-        following.verified |= prev == last;
+        following.verified |= joins;
         if !following.verified || prev.seq > last.seq {
             return self.ask_for_entries();
         }
@@ -152,7 +161,7 @@ impl Core {
             return; // as if they had been lost: nothing may pile up before a disk without room
         } else {
             new.iter().cloned().for_each(|entry| self.log.append(entry));
-            self.emit(Effect::Append { log: self.log.id, entries: new });
+            self.append_to_disk(new);
         }
         self.learn_commit(commit);
     }

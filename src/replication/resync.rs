@@ -7,6 +7,7 @@ use super::event::{Event, ResyncReason};
 use super::io::Effect;
 use super::message::{Message, SnapshotId};
 use super::progress::{EntryStream, SnapshotStream, Stream};
+use super::quirks::Quirk;
 use super::types::{Entry, Epoch, NodeId, Position};
 
 /// A part of a full resync that has brought no acknowledgement for this long is sent again.
@@ -17,7 +18,7 @@ const BEGIN_AGAIN: Duration = Duration::from_secs(1);
 impl Core {
     /// A replica says where its log ends: what follows comes from the backlog if it can, else all of it.
     pub(super) fn on_sync(&mut self, from: NodeId, epoch: Epoch, last: Position) {
-        let on_lineage = self.log.contains(last);
+        let on_lineage = self.is_on_lineage(last);
         let (end, now) = (self.log.last.seq, self.now);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let primary_epoch = primary.epoch;
@@ -49,6 +50,22 @@ impl Core {
             return self.begin_snapshot(from, last, ResyncReason::BeyondBacklog);
         }
         self.stream_from(from, last);
+    }
+
+    /// Whether a log that ends at `last` is a prefix of this one.
+    fn is_on_lineage(&self, last: Position) -> bool {
+        if self.config.quirks.has(Quirk::NoLineageCheck) && last.seq <= self.log.last.seq {
+            // The mistake: whoever wrote it. (A log whose epochs went back would be refused by any disk.)
+            return last.epoch <= self.log.lineage.epoch_of(last.seq + 1);
+        }
+        self.log.contains(last)
+    }
+
+    /// Whether this log ends where a primary's entries begin: after `prev`, with one of epoch `next`.
+    pub(super) fn joins(&self, prev: Position, next: Epoch) -> bool {
+        let last = self.log.last;
+        let seems_to = self.config.quirks.has(Quirk::NoLineageCheck); // the mistake: by seq alone
+        prev == last || (seems_to && prev.seq == last.seq && last.epoch <= next)
     }
 
     fn stream_from(&mut self, to: NodeId, last: Position) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::core::{Core, RoleState};
 use super::primary::Primary;
 use super::progress::{Progress, Stream};
+use super::quirks::Quirks;
 use super::types::{Epoch, NodeId, Position, Time};
 
 /// A node's part in the cluster.
@@ -56,6 +57,9 @@ pub struct Status {
     pub resyncs: Resyncs,
     /// At a primary: each other member.
     pub peers: Vec<PeerStatus>,
+    /// The mistakes that it makes on purpose.
+    #[serde(default, skip_serializing_if = "Quirks::is_empty")]
+    pub quirks: Quirks,
 }
 
 /// How often replicas came back, and at what price. Counted since the process started.
@@ -151,6 +155,7 @@ impl Core {
             resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
             resyncs: self.resyncs,
             peers,
+            quirks: self.config.quirks,
         }
     }
 

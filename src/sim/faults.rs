@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use crate::replication::NodeId;
+use crate::replication::{NodeId, Role};
 use crate::storage::Durability;
 
 use super::actions::Death;
 use super::chaos::{Simulation, Task};
 use super::network::{Link, Weather};
+use super::options::Mix;
 use super::oracle::Broken;
 
 /// What may be done to a cluster.
@@ -28,6 +29,10 @@ enum Fault {
     Pause,
     Resume,
     Promote,
+    /// The member that is furthest ahead of the others is promoted, and reaches everyone but the primary.
+    Usurp,
+    /// A replica's process dies and comes back at once.
+    Bounce,
     Force,
     Follow,
     Wipe,
@@ -62,6 +67,20 @@ const WEIGHTS: [(Fault, u32); 21] = [
     (Fault::Mend, 4),
 ];
 
+/// See [`Mix::Contest`].
+const CONTEST: [(Fault, u32); 7] = [
+    (Fault::Usurp, 20),
+    (Fault::Promote, 5),
+    (Fault::Bounce, 20),
+    (Fault::Cut, 5),
+    (Fault::HealOne, 5),
+    (Fault::HealAll, 10),
+    (Fault::Restart, 5),
+];
+
+/// See [`Mix::Relapse`].
+const RELAPSE: [(Fault, u32); 3] = [(Fault::Usurp, 30), (Fault::HealAll, 4), (Fault::Restart, 1)];
+
 impl Simulation {
     /// One fault, and another one later.
     pub(super) fn fault(&mut self) -> Result<(), Broken> {
@@ -71,7 +90,12 @@ impl Simulation {
         let every = self.temper.fault_every.as_micros() as u64;
         let pause = Duration::from_micros(self.world.dice.between(every / 10, every * 2));
         self.world.later(pause, Task::Fault);
-        let fault = self.world.dice.weighted(&WEIGHTS);
+        let weights: &[(Fault, u32)] = match self.options.mix {
+            Mix::Everything => &WEIGHTS,
+            Mix::Contest => &CONTEST,
+            Mix::Relapse => &RELAPSE,
+        };
+        let fault = self.world.dice.weighted(weights);
         if self.inject(fault)? {
             self.world.counts.faults += 1;
         }
@@ -132,6 +156,8 @@ impl Simulation {
             Fault::Pause if running && !paused => self.world.pause(id),
             Fault::Resume if paused => self.world.resume(id),
             Fault::Promote if running && !paused => self.promote(id, false)?,
+            Fault::Usurp => return self.usurp(),
+            Fault::Bounce => return self.bounce(),
             Fault::Force if self.options.force && running && !paused => self.promote(id, true)?,
             // What a wiped member's former process has sent must not arrive after it has come back.
             Fault::Wipe if self.options.wipes && self.world.climate.ordered && running => {
@@ -153,6 +179,74 @@ impl Simulation {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    fn usurp(&mut self) -> Result<bool, Broken> {
+        let Some(&primary) = self.primaries().last() else { return Ok(false) };
+        let mut others = self.world.members();
+        others.retain(|&id| id != primary && self.world.is_running(id) && !self.world.is_paused(id));
+        let ahead = |id: &NodeId| (self.world.status(*id).map(|status| status.last), *id);
+        let Some(usurper) = others.into_iter().max_by_key(ahead) else { return Ok(false) };
+        let links = pairs(&self.world.members());
+        for &(from, to) in links.iter().filter(|link| link.0 == usurper || link.1 == usurper) {
+            self.world.heal(from, to);
+        }
+        // The primary may still hear the others, or nobody.
+        let alone = self.options.mix == Mix::Relapse || self.world.dice.chance(500);
+        let mut unheard = links;
+        unheard.retain(|&(from, to)| match alone {
+            true => from == primary || to == primary,
+            false => (from, to) == (usurper, primary),
+        });
+        self.cut(&unheard);
+        self.promote(usurper, false)?;
+        Ok(true)
+    }
+
+    /// A promotion has succeeded. In a contest, every other time nobody hears of it; in a relapse, never.
+    pub(super) fn promoted(&mut self) {
+        let heard = match self.options.mix {
+            _ if self.healed => true,
+            Mix::Everything => true,
+            Mix::Contest => self.world.dice.chance(500),
+            Mix::Relapse => false,
+        };
+        if heard {
+            return;
+        }
+        let Some(&newest) = self.primaries().last() else { return };
+        let others = self.world.members().into_iter().filter(|&other| other != newest);
+        let links: Vec<Link> = others.map(|other| (newest, other)).collect();
+        self.cut(&links);
+    }
+
+    fn bounce(&mut self) -> Result<bool, Broken> {
+        let replicas = self.replicas();
+        if replicas.is_empty() {
+            return Ok(false);
+        }
+        let id = self.world.dice.pick(&replicas);
+        self.crash(id)?;
+        self.world.start(id)?;
+        Ok(true)
+    }
+
+    /// Those whose processes are at work and do not say that they are primary.
+    fn replicas(&self) -> Vec<NodeId> {
+        let mut replicas = self.world.members();
+        replicas.retain(|&id| self.world.status(id).is_some_and(|s| s.role != Role::Primary));
+        replicas.retain(|&id| !self.world.is_paused(id));
+        replicas
+    }
+
+    /// Those who say that they are primary, by epoch.
+    fn primaries(&self) -> Vec<NodeId> {
+        let members = self.world.members();
+        let states = members.iter().filter_map(|&id| self.world.status(id));
+        let mut primaries: Vec<_> =
+            states.filter(|s| s.role == Role::Primary).map(|s| (s.epoch, s.id)).collect();
+        primaries.sort_unstable();
+        primaries.into_iter().map(|(_, id)| id).collect()
     }
 
     fn cut(&mut self, links: &[Link]) -> bool {

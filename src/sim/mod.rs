@@ -20,6 +20,8 @@ mod cluster;
 mod dice;
 mod disk;
 mod faults;
+#[cfg(test)]
+mod museum;
 mod network;
 mod node;
 mod options;
@@ -34,5 +36,5 @@ mod world;
 pub use self::actions::Death;
 pub use self::chaos::simulate;
 pub use self::network::Weather;
-pub use self::options::{Counts, Options, Outcome, Violation};
+pub use self::options::{Counts, Mix, Options, Outcome, Violation};
 pub use self::world::{Ask, Climate, Happened, World};

@@ -6,7 +6,22 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::replication::{Quirk, Quirks};
 use crate::storage::Durability;
+
+/// Which faults there are, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mix {
+    /// All of them, at a rate drawn from the seed.
+    #[default]
+    Everything,
+    /// Who leads is always in question: promotions that the primary, or nobody, hears of, and replicas whose
+    /// processes die and come back at once. Clients are slow, so that a log can be as long as the primary's for a while.
+    Contest,
+    /// Every new primary finds itself alone, with entries that nobody else has, while another is promoted; then it is
+    /// promoted again (Raft's figure 8).
+    Relapse,
+}
 
 /// What may happen in a simulation. Everything else is drawn from the seed.
 #[derive(Clone, Debug)]
@@ -17,11 +32,18 @@ pub struct Options {
     pub chaos: Duration,
     /// Operators also promote by force. Committed writes may then be lost, and their checks rest.
     pub force: bool,
+    /// Which faults there are.
+    pub mix: Mix,
     /// Disks are also wiped, never those of more than a minority at a time.
     pub wipes: bool,
     /// When a write counts as durable. In the modes that do not sync each batch, processes are killed but the power
     /// does not go: what is promised then is what is promised of `always`.
     pub durability: Durability,
+    /// The mistakes that every member makes on purpose.
+    pub quirks: Quirks,
+    /// What is seen from inside does not count: only the judge decides, by what the clients saw. Then a cluster that
+    /// does not come to rest breaks nothing either.
+    pub judge_only: bool,
     /// Record every happening.
     pub trace: bool,
     /// Compare storage with a model of it, at every job and after every crash.
@@ -35,12 +57,36 @@ impl Default for Options {
             nodes: None,
             chaos: Duration::from_secs(6),
             force: false,
+            mix: Mix::Everything,
             wipes: true,
             durability: Durability::Always,
+            quirks: Quirks::NONE,
+            judge_only: false,
             trace: false,
             #[cfg(test)]
             mirror: false,
         }
+    }
+}
+
+impl Mix {
+    /// The faults that a quirk is most at home with. The mistakes around votes and timelines show in the moments
+    /// between two primaries, so those are made many.
+    pub const fn of(quirk: Quirk) -> Self {
+        match quirk {
+            Quirk::NoFence | Quirk::VoteAmnesia | Quirk::NoLineageCheck => Self::Contest,
+            Quirk::CountOldEpochs => Self::Relapse,
+            _ => Self::Everything,
+        }
+    }
+}
+
+impl Options {
+    /// What shows these mistakes by what the clients see alone: three members whose disks are not wiped, and the faults
+    /// that the first of them is most at home with. Everything else is drawn, as ever.
+    pub fn for_quirks(quirks: Quirks) -> Self {
+        let mix = quirks.iter().next().map_or(Mix::Everything, Mix::of);
+        Self { nodes: Some(3), wipes: false, mix, quirks, judge_only: true, ..Self::default() }
     }
 }
 

@@ -19,6 +19,7 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         backlog_bytes: None,
         segment_bytes: None,
         cleanup_bytes: None,
+        quirks: Quirks::NONE,
     }
 }
 

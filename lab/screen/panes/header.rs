@@ -10,6 +10,9 @@ use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
 use crate::screen::words;
 
+/// Cells of the header that tell of quirks at most.
+const QUIRKS_CELLS: usize = 40;
+
 /// Draws the header.
 pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let (view, theme) = (scene.view, scene.theme);
@@ -27,14 +30,24 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let left = Rect { width: area.width - right_width, ..area };
     let mut row = Row::new(buf, theme, left, 0);
     row.skip(1).put("kvlab", Tone::Strong);
-    if let Some(scenario) = &view.scenario {
-        row.skip(2).put(&words::clip(&scenario.name, 24), Tone::Strong);
+    let quirks = view.quirks();
+    // A room of the museum has the name of its quirk.
+    let name = view.scenario.as_ref().map(|scenario| scenario.name.rsplit('/').next().unwrap_or_default());
+    let room = area.width >= 70 || quirks.is_empty();
+    if let Some(name) = name.filter(|name| room && *name != quirks.to_string()) {
+        row.skip(2).put(&words::clip(name, 24), Tone::Strong);
     }
-    let members = view.members();
-    let nodes = if members.len() == 1 { "node" } else { "nodes" };
-    row.skip(gap).put(&format!("{} {nodes}", members.len()), Tone::Text);
-    if area.width >= 70 {
-        row.put(&format!(", quorum {}", view.quorum()), Tone::Dim);
+    if !quirks.is_empty() {
+        row.skip(2).put(&words::clip(&format!(" QUIRK {quirks} "), QUIRKS_CELLS), Tone::Alarm);
+    }
+    // What is wrong on purpose comes before what can be counted.
+    if wide || quirks.is_empty() {
+        let members = view.members();
+        let nodes = if members.len() == 1 { "node" } else { "nodes" };
+        row.skip(gap).put(&format!("{} {nodes}", members.len()), Tone::Text);
+        if area.width >= 70 {
+            row.put(&format!(", quorum {}", view.quorum()), Tone::Dim);
+        }
     }
     row.skip(gap);
     primaries(&mut row, scene, wide);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::replication::NodeId;
+use kvlab::replication::{NodeId, Quirks};
 
 use super::Ring;
 use super::lesson::Lesson;
@@ -145,6 +145,13 @@ impl ViewState {
             Some(header) => header.nodes.iter().copied().filter(|&n| is_member(n)).collect(),
             None => self.nodes.keys().copied().collect(),
         }
+    }
+
+    /// The mistakes that nodes make on purpose, by the run's header and by their own word.
+    pub fn quirks(&self) -> Quirks {
+        let of_run = self.header.as_ref().map_or(Quirks::NONE, |header| header.quirks);
+        let statuses = self.nodes.values().filter_map(|node| node.status.as_ref());
+        statuses.fold(of_run, |all, status| all.union(status.replication.quirks))
     }
 
     /// A majority of the members.

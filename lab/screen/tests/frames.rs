@@ -1,12 +1,13 @@
 //! State → frame: whole screens, at every size, in every theme.
 
+use kvlab::replication::Quirk;
 use proptest::prelude::*;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
 use super::strategies::stamped;
-use crate::event::Stamped;
+use crate::event::{LabEvent, Stamped};
 use crate::record::{is_drawn, to_text};
 use crate::screen::fixture::{N2, Player, many_faults, moment, split_brain};
 use crate::screen::input::{LinkKey, Mode, Question, UiState};
@@ -108,6 +109,30 @@ fn what_lies_over_the_screen() {
     insta::assert_snapshot!("frozen-zoomed-events-80x24", plain(&view, &frozen, (80, 24)));
     let links = UiState { focus: Pane::Links, ..ui };
     insta::assert_snapshot!("links-in-focus-80x24", plain(&view, &links, (80, 24)));
+}
+
+/// A mistake that is made on purpose is said loudly, and stays in sight whatever else there is to say.
+#[test]
+fn quirks_are_in_the_header() {
+    let mut events = split_brain(Player::Scenario);
+    let quirks = |events: &mut Vec<Stamped>, quirks: &[Quirk]| {
+        let Some(LabEvent::Header(header)) = events.first_mut().map(|first| &mut first.event) else {
+            panic!("a run begins with its header");
+        };
+        header.quirks = quirks.iter().copied().collect();
+    };
+    quirks(&mut events, &[Quirk::NoFence]);
+    let view = view_at(&events, moment::SPLIT);
+    for size in [(120, 36), (80, 24)] {
+        let text = plain(&view, &UiState::default(), size);
+        insta::assert_snapshot!(format!("quirk-{}x{}", size.0, size.1), text);
+    }
+    quirks(&mut events, &Quirk::ALL);
+    let view = view_at(&events, moment::SPLIT);
+    for size in [(120, 36), (80, 24), (60, 16), (40, 10)] {
+        let text = plain(&view, &UiState::default(), size);
+        assert!(text.lines().next().is_some_and(|header| header.contains("QUIRK")), "{size:?}\n{text}");
+    }
 }
 
 /// The first seconds tell: who leads, who is cut off, what is at risk.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::node::{NodeStatus, Report};
 use kvlab::replication::{
-    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, ReadLevel, ResyncReason, Resyncs, Role,
-    Status, Vote, WriteLevel,
+    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, Quirk, Quirks, ReadLevel, ResyncReason,
+    Resyncs, Role, Status, Vote, WriteLevel,
 };
 use proptest::prelude::*;
 
@@ -150,6 +150,7 @@ fn status() -> impl Strategy<Value = NodeStatus> {
                     resync,
                     resyncs,
                     peers,
+                    quirks: Quirks::NONE,
                 }
             },
         );
@@ -376,14 +377,16 @@ fn header() -> impl Strategy<Value = Header> {
     let scenario = (text(), text(), prop::option::of(text()), prop::collection::vec(text(), 0..9)).prop_map(
         |(name, title, story, steps)| ScenarioHeader { name, title, episode: None, story, crc32: 0, steps },
     );
-    (prop::collection::vec(node(), 0..10), any::<u64>(), prop::option::of(scenario)).prop_map(
-        |(nodes, seed, scenario)| Header {
+    let quirks = prop::sample::subsequence(Quirk::ALL.to_vec(), 0..=Quirk::ALL.len());
+    (prop::collection::vec(node(), 0..10), any::<u64>(), quirks, prop::option::of(scenario)).prop_map(
+        |(nodes, seed, quirks, scenario)| Header {
             version: EVENTS_VERSION,
             kvlab: "0.1.0".to_owned(),
             seed,
             nodes,
             started_unix_s: 0,
             run_dir: String::new(),
+            quirks: quirks.into_iter().collect(),
             scenario,
         },
     )

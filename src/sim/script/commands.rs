@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::replication::{Command, Config, NodeId, Op, ReadLevel, WriteLevel};
+use crate::replication::{Command, Config, NodeId, Op, Quirk, ReadLevel, WriteLevel};
 use crate::sim::disk::Crash;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
@@ -49,7 +49,7 @@ fn begin(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
         Some(word) => word.parse::<usize>().map(Some).map_err(|_| format!("{word:?} is not a number")),
         None => Ok(None),
     };
-    let known = ["nodes", "first", "stale_after", "stale_lag", "backlog", "window"];
+    let known = ["nodes", "first", "stale_after", "stale_lag", "backlog", "window", "quirk"];
     let stray = words.iter().find(|w| **w != "raw" && !known.contains(&w.split('=').next().unwrap_or("")));
     if let Some(word) = stray {
         return Err(format!("{word:?} is none of the settings {known:?}"));
@@ -68,6 +68,9 @@ fn begin(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
         config.stale_lag = number("stale_lag")?.map_or(config.stale_lag, |lag| lag as u64);
         config.backlog_bytes = number("backlog")?.unwrap_or(config.backlog_bytes);
         config.window_bytes = number("window")?.unwrap_or(config.window_bytes);
+        if let Some(name) = setting("quirk") {
+            config.quirks = name.parse::<Quirk>().map_err(|error| error.to_string())?.into();
+        }
         configs.push(config);
     }
     runner.begin(configs, words.contains(&"raw"))

@@ -8,7 +8,7 @@
 //!
 //! | command | does |
 //! |---|---|
-//! | `cluster nodes=3 [first=n1] [stale_after=5s] [stale_lag=1000] [backlog=BYTES] [window=BYTES] [raw]` | starts members and lets the first primary win; `raw`: starts them only |
+//! | `cluster nodes=3 [first=n1] [stale_after=5s] [stale_lag=1000] [backlog=BYTES] [window=BYTES] [quirk=NAME] [raw]` | starts members and lets the first primary win; `raw`: starts them only |
 //! | `put N K=V [quorum] [timeout=500ms]`, `del N K …`, `get N K …` | a client's request; labelled `w1`, `w2`, … and `r1`, … |
 //! | `promote N [force]` | an operator's request; labelled `p1`, … |
 //! | `follow N PRIMARY` | an operator's request; labelled `f1`, … |
