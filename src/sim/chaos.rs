@@ -76,6 +76,8 @@ pub(super) struct Temper {
     pub(super) think: Duration,
     /// Contended keys of each kind.
     pub(super) keys: u64,
+    /// Whether reads look for a quorum for long.
+    pub(super) patient: bool,
 }
 
 /// Runs one seed. A panic of the core or of storage is a violation like any other.
@@ -100,11 +102,16 @@ impl Simulation {
             fault_every: Duration::from_millis(dice.pick(&[40, 100, 250, 700])),
             think: Duration::from_millis(dice.pick(&[20, 60, 200])),
             keys: dice.between(1, 3),
+            patient: false,
         };
         let temper = match options.mix {
             Mix::Everything => temper,
-            Mix::Relapse => Temper { fault_every: RELAPSE_EVERY, think: CONTEST_THINK, ..temper },
-            Mix::Contest => Temper { fault_every: CONTEST_EVERY, think: CONTEST_THINK, ..temper },
+            Mix::Relapse => {
+                Temper { fault_every: RELAPSE_EVERY, think: CONTEST_THINK, patient: true, ..temper }
+            }
+            Mix::Contest => {
+                Temper { fault_every: CONTEST_EVERY, think: CONTEST_THINK, patient: true, ..temper }
+            }
         };
         let climate = Climate {
             disk_max: Duration::from_micros(dice.pick(&[500, 5_000, 50_000, 200_000])),
@@ -228,7 +235,7 @@ impl Simulation {
         }
         let nodes = self.world.members();
         let Client { client, node, command, patience } =
-            self.clients.begin(self.world.now(), &nodes, self.temper.keys, &mut self.world.dice);
+            self.clients.begin(self.world.now(), &nodes, &self.temper, &mut self.world.dice);
         self.world.ask(Ask { client, home: None, node, command });
         self.world.later(patience, Task::GiveUp { client });
         let think = self.temper.think.as_micros() as u64;
@@ -280,12 +287,11 @@ impl Simulation {
         states.len() == ids.len() && equal && settled
     }
 
-    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead. (By force, a
-    /// primary may stand that nobody with a voice may follow: one has promised more, the other is a learner.)
+    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead.
     fn promote_someone(&mut self) -> Result<(), Broken> {
         let members = self.world.members();
         let states: Vec<_> = members.iter().filter_map(|&id| self.world.status(id)).collect();
-        if states.iter().any(|s| s.role == Role::Primary && s.commit == s.last.seq) {
+        if states.iter().any(|s| s.role == Role::Primary) {
             return Ok(());
         }
         let voices = states.iter().filter(|s| s.role != Role::Learner);
@@ -299,8 +305,7 @@ impl Simulation {
     fn read_back(&mut self) -> Result<(), Broken> {
         for node in self.world.members() {
             for key in self.clients.keys() {
-                let served = self.read_at(node, &key);
-                served.or_else(|what| self.world.unless_it_rests(what))?;
+                self.read_at(node, &key)?;
             }
         }
         Ok(())
@@ -315,7 +320,7 @@ impl Simulation {
             self.world.ask_on_the_spot(Ask { client, home: None, node, command })?;
             self.until(end, |simulation| simulation.clients.all_done())?;
             match self.clients.must_have_been_served(client) {
-                Err(broken) if self.world.now() >= end => return Err(broken),
+                Err(broken) if self.world.now() >= end => return self.world.unless_it_rests(broken),
                 Err(_) => self.until(end.min(self.world.now() + READ_AGAIN_AFTER), |_| false)?,
                 Ok(()) => return Ok(()),
             };

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, OpKind, Phase, Report, Violation};
 use crate::replication::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
 
+use super::chaos::Temper;
 use super::dice::Dice;
 use super::options::Counts;
 use super::oracle::Broken;
@@ -57,14 +58,14 @@ impl Clients {
     }
 
     /// Begins an operation at a random member on a random key.
-    pub(super) fn begin(&mut self, now: Time, nodes: &[NodeId], keys: u64, dice: &mut Dice) -> Client {
+    pub(super) fn begin(&mut self, now: Time, nodes: &[NodeId], temper: &Temper, dice: &mut Dice) -> Client {
         let kind = dice.weighted(&[(0, 70), (1, 15), (2, 15)]);
-        let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, keys)));
+        let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, temper.keys)));
         let node = dice.pick(nodes);
         let reads = dice.chance(400);
         // A read that finds no quorum asks again and again until its end: long ones are many messages and few faults.
-        let timeout =
-            Duration::from_millis(dice.pick(if reads { &[30, 100, 300] } else { &[50, 500, 1500] }));
+        let timeouts = if reads && !temper.patient { [30, 100, 300] } else { [50, 500, 1500] };
+        let timeout = Duration::from_millis(dice.pick(&timeouts));
         let command = if reads {
             let level = if kind == 2 { ReadLevel::Eventual } else { ReadLevel::Quorum };
             Command::Read { key: key.clone(), level, timeout }
