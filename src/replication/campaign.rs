@@ -157,6 +157,10 @@ impl Core {
         if let Ballot::Voted { promised } | Ballot::Promised { promised } = ballot {
             self.see(promised);
         }
+        // An entry of an epoch proves that it was opened, though nobody may lead it any more.
+        if let Ballot::Ahead { voter_last, .. } = ballot {
+            self.learns_of(voter_last.epoch);
+        }
         let stage = if pre { Stage::Pre } else { Stage::Binding };
         let now = self.now;
         let current =

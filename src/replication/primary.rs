@@ -257,14 +257,21 @@ impl Core {
             return;
         }
         if opened && promised.node != self.config.id {
-            // A higher epoch always wins.
-            self.yield_to(promised);
-            self.promise_to(promised);
+            self.learns_of(promised);
         } else {
             primary.refused_since.get_or_insert(now);
             if let Some(peer) = primary.peers.get_mut(&from) {
                 peer.refuses = true;
             }
+        }
+    }
+
+    /// An epoch has been opened: a higher epoch always wins.
+    pub(super) fn learns_of(&mut self, opened: Epoch) {
+        let RoleState::Primary(primary) = &self.role else { return };
+        if opened > primary.epoch && opened.node != self.config.id {
+            self.yield_to(opened);
+            self.promise_to(opened);
         }
     }
 
