@@ -162,9 +162,9 @@ pub struct SimArgs {
     /// How many members; drawn from the seed if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=9))]
     pub nodes: Option<u8>,
-    /// How long faults and clients go on, in simulated time
-    #[arg(long, value_name = "TIME", default_value = "6s", value_parser = duration)]
-    pub chaos: Duration,
+    /// How long faults and clients go on, in simulated time; 6s if not given (12s for some quirks)
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub chaos: Option<Duration>,
     /// Operators also promote by force; then committed writes may be lost
     #[arg(long)]
     pub force: bool,

@@ -55,7 +55,7 @@ fn options(args: &SimArgs) -> Result<Options, Ended> {
     let basis = if quirks.is_empty() { Options::default() } else { Options::for_quirks(quirks) };
     Ok(Options {
         nodes: args.nodes.or(basis.nodes),
-        chaos: args.chaos,
+        chaos: args.chaos.unwrap_or(basis.chaos),
         force: args.force,
         wipes: basis.wipes && !args.no_wipes,
         durability: node::parse_durability(&args.durability)?,
@@ -211,8 +211,8 @@ fn replay(seed: u64, args: &SimArgs) -> String {
     if let Some(nodes) = args.nodes {
         let _ = write!(line, " --nodes {nodes}");
     }
-    if args.chaos != Options::default().chaos {
-        let _ = write!(line, " --chaos {}ms", args.chaos.as_millis());
+    if let Some(chaos) = args.chaos {
+        let _ = write!(line, " --chaos {}ms", chaos.as_millis());
     }
     for quirk in &args.quirks {
         let _ = write!(line, " --quirk {quirk}");

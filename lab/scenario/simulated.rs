@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use kvlab::node::NodeStatus;
-use kvlab::replication::{Command, Config, NodeId, ReadLevel, Reply};
+use kvlab::replication::{Command, Config, NodeId, Quirk, ReadLevel, Reply};
 use kvlab::sim::{Ask, Climate, Death, Weather, World};
 use kvlab::storage::{self, Durability};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::model::{Act, ClusterPlan, Deed, Scenario};
+use super::model::{ClusterPlan, Scenario};
 use super::stage::Stage;
 use crate::action::Action;
 use crate::cluster::View;
@@ -57,6 +57,8 @@ pub struct Simulated {
     operator: Option<Reply>,
     /// The clients of steps, by their home.
     guests: BTreeMap<NodeId, usize>,
+    /// When its disks say that something is durable.
+    durability: Durability,
     /// Keys that steps have touched.
     touched: BTreeSet<String>,
     read_back: bool,
@@ -87,7 +89,7 @@ impl Simulated {
         let mut chance = SmallRng::seed_from_u64(seed);
         let disks = storage::Options {
             durability: durability(plan)?,
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: plan.segment_bytes.unwrap_or(SEGMENT_BYTES),
             ..storage::Options::new(NodeId(1))
         };
         let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());
@@ -101,6 +103,7 @@ impl Simulated {
         }
         let crowd = Crowd::new(load, &mut world);
         Ok(Self {
+            durability: disks.durability,
             world,
             crowd,
             view,
@@ -208,6 +211,26 @@ impl Simulated {
                 let died = self.world.kill(*node, Death::Kill);
                 self.stopped(*node, "SIGKILL", died);
             }
+            Action::PowerLoss { node } => {
+                let lost = self.world.lose_power(*node, self.durability);
+                self.stopped(*node, "SIGKILL, and the power went", lost);
+            }
+            Action::TearTail { node } => {
+                let torn = self.world.tear_tail(*node);
+                self.stopped(*node, "SIGKILL, and its log was torn", torn);
+            }
+            Action::Wipe { node } => {
+                let wiped = self.world.wipe(*node);
+                self.stopped(*node, "SIGKILL, and its disk was wiped", wiped);
+            }
+            Action::Cleanup { node } => {
+                ensure!(self.world.is_running(*node), "cannot clean up the disk of {node}: it is down");
+                self.world.cleanup(*node);
+            }
+            Action::Follow { node, primary } => {
+                let order = Command::Follow { primary: *primary };
+                return self.order(*node, "tell", order).map(Performed::Follow);
+            }
             Action::Terminate { node } => {
                 ensure!(self.world.is_running(*node), "{node} is down");
                 if self.world.is_paused(*node) {
@@ -217,7 +240,10 @@ impl Simulated {
                 self.stopped(*node, "SIGTERM", ended);
             }
             Action::Restart { node } => self.restart(*node)?,
-            Action::Promote { node, force } => return self.promote(*node, *force).map(Performed::Promotion),
+            Action::Promote { node, force } => {
+                let order = Command::Promote { force: *force };
+                return self.order(*node, "promote", order).map(Performed::Promotion);
+            }
             Action::Put { node, key, value, level } => {
                 let (key, value, level) = (key.clone(), value.clone(), *level);
                 return self.operate(*node, Way::From(*node), |fresh| {
@@ -233,11 +259,6 @@ impl Simulated {
             }
             Action::Load { on } => self.crowd.set_on(&mut self.world, *on)?,
             Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, *per_second)?,
-            #[allow(
-                unreachable_patterns,
-                reason = "what the lab learns to do, this stage may have to learn yet"
-            )]
-            other => bail!("this cannot be simulated yet: {other:?}"),
         }
         Ok(Performed::Done)
     }
@@ -296,13 +317,14 @@ impl Simulated {
         self.view.processes.insert(node, ProcessState::Stopped { how: how.to_owned() });
     }
 
-    fn promote(&mut self, node: NodeId, force: bool) -> anyhow::Result<Reply> {
-        ensure!(self.world.is_running(node), "cannot promote {node}: it is down");
+    /// An operator's order to a member, in a word.
+    fn order(&mut self, node: NodeId, word: &str, command: Command) -> anyhow::Result<Reply> {
+        ensure!(self.world.is_running(node), "cannot {word} {node}: it is down");
         self.operator = None;
-        self.world.ask(Ask { client: OPERATOR, home: None, node, command: Command::Promote { force } });
+        self.world.ask(Ask { client: OPERATOR, home: None, node, command });
         self.until(self.now() + ANSWER_WITHIN, |stage| stage.operator.is_some());
         self.operator.take().with_context(|| {
-            format!("cannot promote {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
+            format!("cannot {word} {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
         })
     }
 
@@ -497,36 +519,15 @@ impl Stage for Simulated {
     }
 }
 
-/// What of a scenario cannot be simulated, in words: found before anything starts.
+/// What of a scenario cannot be simulated, in words: found before anything starts. Every step can.
 pub fn cannot_simulate(scenario: &Scenario) -> Result<(), String> {
-    durability(&scenario.cluster)?;
-    for (index, step) in (1..).zip(&scenario.steps) {
-        let Some(act) = &step.act else { continue };
-        let can = matches!(
-            act,
-            Act::Partition(_)
-                | Act::Shape(_)
-                | Act::Isolate(_)
-                | Act::Cut(_)
-                | Act::Slow { .. }
-                | Act::HealLinks(_)
-                | Act::Heal(_)
-                | Act::HealAll
-                | Act::Process(Deed::Kill | Deed::Term | Deed::Restart | Deed::Pause | Deed::Resume, _)
-                | Act::Promote { .. }
-                | Act::Operation { .. }
-                | Act::Load { .. }
-                | Act::Wait { .. }
-                | Act::Expect(_)
-        );
-        if !can {
-            return Err(format!("step {index} cannot be simulated yet: {act}; run it without --simulated"));
-        }
-    }
-    Ok(())
+    durability(&scenario.cluster).map(drop)
 }
 
 fn durability(plan: &ClusterPlan) -> Result<Durability, String> {
+    if plan.quirks.has(Quirk::AckBeforeSync) {
+        return Ok(Durability::Os); // as a node does
+    }
     match plan.durability.as_deref() {
         None | Some("always") => Ok(Durability::Always),
         Some("os") => Ok(Durability::Os),
@@ -541,10 +542,14 @@ fn configs(plan: &ClusterPlan) -> Vec<Config> {
     let members: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
     let config = |&id| {
         let default = Config::new(id, members.clone());
+        let backlog_bytes = plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize);
         Config {
             stale_after: plan.stale_after.unwrap_or(default.stale_after),
             stale_lag: plan.stale_lag.unwrap_or(default.stale_lag),
-            backlog_bytes: plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize),
+            backlog_bytes,
+            // As a node has it.
+            window_bytes: default.window_bytes.min(backlog_bytes),
+            quirks: plan.quirks,
             ..default
         }
     };

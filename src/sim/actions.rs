@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::replication::{NodeId, Role};
-use crate::storage::Loss;
+use crate::storage::{Durability, Loss};
 
 use super::disk::Crash;
 use super::node::SimNode;
@@ -55,6 +55,37 @@ impl<T> World<T> {
         self.note(|| format!("{node} dies: {death:?}"));
         self.cluster.crash(node, crash);
         self.look()
+    }
+
+    /// The power of a member's machine goes, whether its process runs or not: exactly what was not synced is lost. In the modes that do not sync each batch
+    /// that takes what was acknowledged, as `docs/guarantees.md` says: then only what the clients see is judged.
+    ///
+    /// # Errors
+    /// If that breaks a promise.
+    pub fn lose_power(&mut self, node: NodeId, durability: Durability) -> Result<(), String> {
+        self.oracle_rests |= durability != Durability::Always;
+        if !self.is_running(node) {
+            return Ok(());
+        }
+        self.note(|| format!("the power of {node} goes"));
+        self.cluster.crash(node, Crash::CLEAN);
+        self.look()
+    }
+
+    /// A member's process dies, if it runs, and the last record of its log is torn, synced or not: its disk breaks its
+    /// word, so only what the clients see is judged from here on.
+    ///
+    /// # Errors
+    /// If the death breaks a promise.
+    pub fn tear_tail(&mut self, node: NodeId) -> Result<(), String> {
+        if self.is_running(node) {
+            self.kill(node, Death::Kill)?;
+        }
+        self.oracle_rests = true;
+        self.note(|| format!("the log of {node} is torn"));
+        let seed = self.dice.number();
+        self.cluster.node_mut(node).disk_mut().tear_tail(seed);
+        Ok(())
     }
 
     /// A member's process ends in order.

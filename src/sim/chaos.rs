@@ -182,8 +182,8 @@ impl Simulation {
         self.read_back()?;
         // A campaign that was still under way may have opened one more epoch.
         self.rest()?;
-        let settled = self.world.settled().and_then(|()| self.world.oracle.refused_is_nowhere());
-        settled.or_else(|what| self.world.unless_it_rests(what))?;
+        self.world.settled()?;
+        self.world.oracle.refused_is_nowhere().or_else(|what| self.world.unless_it_rests(what))?;
         let report = self.clients.finish();
         self.world.counts.undecided = report.keys.undecided;
         self.judged()

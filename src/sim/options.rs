@@ -9,6 +9,9 @@ use serde::Serialize;
 use crate::replication::{Quirk, Quirks};
 use crate::storage::Durability;
 
+/// What [`Mix::Relapse`] is to show takes five acts, one after the other.
+const RELAPSES_FOR: Duration = Duration::from_secs(12);
+
 /// Which faults there are, and how often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mix {
@@ -86,7 +89,8 @@ impl Options {
     /// that the first of them is most at home with. Everything else is drawn, as ever.
     pub fn for_quirks(quirks: Quirks) -> Self {
         let mix = quirks.iter().next().map_or(Mix::Everything, Mix::of);
-        Self { nodes: Some(3), wipes: false, mix, quirks, judge_only: true, ..Self::default() }
+        let chaos = if mix == Mix::Relapse { RELAPSES_FOR } else { Self::default().chaos };
+        Self { nodes: Some(3), chaos, wipes: false, mix, quirks, judge_only: true, ..Self::default() }
     }
 }
 

@@ -220,7 +220,7 @@ impl<T> World<T> {
     /// # Errors
     /// If members differ, or an acknowledged write is gone without a trace; in words.
     pub fn settled(&self) -> Result<(), String> {
-        self.oracle.settled(&self.cluster)
+        self.oracle.settled(&self.cluster).or_else(|what| self.unless_it_rests(what))
     }
 
     /// Plans something of the driver's own.

@@ -43,6 +43,9 @@ pub(crate) trait SimDisk: fmt::Debug {
     /// is next opened.
     fn crash(&mut self, jobs: VecDeque<Job>, crash: Crash);
 
+    /// Tears the last record of a process that is dead, at a byte that follows from the seed.
+    fn tear_tail(&mut self, seed: u64);
+
     /// What the applied state holds for a key.
     fn get(&self, key: &[u8]) -> Found;
 

@@ -11,8 +11,8 @@ use crate::replication::{
     Entry, Epoch, Found, Input, Lineage, NodeId, Op, Position, Promise, Recovered, SnapshotId,
 };
 use crate::storage::{
-    Disk, Done, Job, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer, clean_at_once,
-    open,
+    Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer,
+    clean_at_once, open, tear_tail,
 };
 
 use super::{Crash, SimDisk};
@@ -136,6 +136,14 @@ impl SimDisk for StoredDisk {
             self.cut_off(operations, |disk| open_on(&disk.disk, disk.options));
             self.disk.crash(crash.loss);
         }
+        self.reopen();
+    }
+
+    fn tear_tail(&mut self, seed: u64) {
+        self.disk.crash(Loss::Nothing); // whoever held the directory's lock is dead
+        let shared: Arc<dyn Disk> = Arc::new(self.disk.clone());
+        must(self.options.node, "be torn", tear_tail(shared, Path::new(DIR), seed));
+        self.disk.crash(Loss::Nothing);
         self.reopen();
     }
 
