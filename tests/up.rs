@@ -174,9 +174,21 @@ fn a_second_terminal_sees_who_is_who_and_says_whom_to_follow() {
     let ready = lab.json_line();
     let addr = ready["nodes"][2]["client"].as_str().expect("an address");
 
-    let (code, out, err) = lab.ask(&["topology", "--addr", addr]);
-    assert_eq!((code, err.as_str()), (0, ""));
+    // n2 and n3 are ready before they have heard of a primary.
+    let knows = |args: &[&str]| {
+        let deadline = Instant::now() + WITHIN;
+        loop {
+            let (code, out, err) = lab.ask(args);
+            assert_eq!((code, err.as_str()), (0, ""));
+            if out.contains("primary n1, epoch 1@n1") {
+                return out;
+            }
+            assert!(Instant::now() < deadline, "{out}");
+        }
+    };
+    let out = knows(&["topology", "--addr", addr]);
     assert!(out.starts_with("as n3 knows it: primary n1, epoch 1@n1\n"), "{out}");
+    knows(&["topology", "--node", "n2"]);
     let (code, out, err) = lab.ask(&["topology", "--json", "--node", "n2"]);
     assert_eq!((code, err.as_str()), (0, ""));
     let topology: Value = serde_json::from_str(&out).expect("JSON");
