@@ -9,28 +9,31 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use kvlab::node::NodeStatus;
-use kvlab::replication::{Command, Config, NodeId, Quirk, ReadLevel, Reply};
-use kvlab::sim::{Ask, Climate, Death, Weather, World};
+use kvlab::replication::{Command, NodeId, Reply};
+use kvlab::sim::{Ask, Death, World};
 use kvlab::storage::{self, Durability};
 use rand::rngs::SmallRng;
-use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::model::{ClusterPlan, Scenario};
+use super::model::Scenario;
 use super::stage::Stage;
 use crate::action::Action;
 use crate::cluster::View;
 use crate::event::{
-    Actor, LabEvent, Level, LinkState, Operation, Outcome as Ended, ProcessState, ScenarioEvent, Stamped,
-    Verdict,
+    Actor, LabEvent, Level, LinkState, Operation, ProcessState, ScenarioEvent, Stamped, Verdict,
 };
 use crate::history::Intent;
-use crate::session::recovery::{Recovery, converged, ends, led_by_one};
+use crate::session::recovery::Recovery;
 use crate::session::{Performed, Settled, WorkloadOptions, links_between, verdict};
 use crate::workload::{Crowd, Meaning, OPERATOR, Task, Way};
 
+mod plan;
+mod settle;
 #[cfg(test)]
 mod tests;
+
+pub use self::plan::cannot_simulate;
+use self::plan::{climate, configs, durability, every_link};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -38,12 +41,6 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long the last operations of a load may take to end; they are bounded themselves.
 const QUIET_WITHIN: Duration = Duration::from_secs(10);
-/// Clients that read back at once.
-const READERS: usize = 16;
-/// How often one key is asked for before it counts as unread.
-const TRIES: usize = 3;
-/// How long all reading back may take.
-const READ_BACK_WITHIN: Duration = Duration::from_secs(30);
 /// A segment of the log is closed soon, so that there are some.
 const SEGMENT_BYTES: u64 = 64 << 10;
 
@@ -188,6 +185,19 @@ impl Simulated {
     /// What the oracle says is the end of the world.
     fn breaks(&mut self, what: String) {
         self.broken.get_or_insert(what);
+    }
+
+    fn do_and_tell(&mut self, by: Actor, action: Action) -> anyhow::Result<Performed> {
+        let performed = self.carry_out(&action);
+        let error = match &performed {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(Performed::Promotion(Reply::Failed(failure)) | Performed::Follow(Reply::Failed(failure))) => {
+                Some(failure.to_string())
+            }
+            Ok(_) => None,
+        };
+        self.emit(LabEvent::Action { by, action, error });
+        performed
     }
 
     fn carry_out(&mut self, action: &Action) -> anyhow::Result<Performed> {
@@ -352,70 +362,6 @@ impl Simulated {
         Ok(Performed::Operation(Box::new(operation)))
     }
 
-    /// Undoes whatever is broken.
-    fn make_whole(&mut self) -> anyhow::Result<()> {
-        self.heal_all();
-        for node in self.members() {
-            if self.world.is_paused(node) {
-                self.resume(node)?;
-            } else if !self.world.is_running(node) {
-                self.restart(node)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads every key with a quorum, as the lab's readers do. Returns how many could not be read.
-    fn read_back(&mut self, keys: &[String]) -> usize {
-        let (members, deadline) = (self.members(), self.now() + READ_BACK_WITHIN);
-        let mut waiting: Vec<(&String, usize)> = keys.iter().rev().map(|key| (key, 0)).collect();
-        let mut readers: Vec<(usize, Option<(&String, usize)>)> =
-            (0..READERS).map(|_| (self.crowd.guest(None), None)).collect();
-        let mut unread = 0;
-        loop {
-            for (index, (guest, reading)) in readers.iter_mut().enumerate() {
-                if let Some((key, tries)) = *reading {
-                    let Some(Operation { outcome, .. }) = self.crowd.take_ended(*guest) else { continue };
-                    *reading = None;
-                    match outcome {
-                        Ended::Ok => {}
-                        _ if tries < TRIES && self.world.now() < deadline => waiting.push((key, tries)),
-                        _ => unread += 1,
-                    }
-                }
-                if let Some((key, tries)) = waiting.pop() {
-                    // Readers begin at different members, and go to another when one fails them.
-                    let first = members[(index + tries) % members.len()];
-                    let read = |_: &mut dyn FnMut() -> String| Intent::get(key.clone(), ReadLevel::Quorum);
-                    self.crowd.begin(&mut self.world, *guest, Way::From(first), read);
-                    *reading = Some((key, tries + 1));
-                }
-            }
-            let busy = readers.iter().filter(|(_, reading)| reading.is_some()).count();
-            if busy == 0 {
-                return unread;
-            }
-            if matches!(self.go_on(deadline + QUIET_WITHIN), Moved::Arrived) {
-                return unread + busy + waiting.len();
-            }
-        }
-    }
-
-    /// Members that do not even say that they agree are not compared; that they differ breaks a promise only where
-    /// one primary leads them all.
-    fn compare_members(&mut self, agreed: bool) {
-        let members = self.members();
-        self.members_equal = if agreed {
-            let first = self.world.contents(members[0]);
-            Some(members.iter().all(|node| self.world.contents(*node) == first))
-        } else {
-            let ends = ends(&self.view);
-            let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = led_by_one(&self.view).is_ok() && ends.len() == members.len();
-            (differ && should_not).then_some(false)
-        };
-    }
-
     fn emit(&mut self, event: LabEvent) {
         let t_us = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
         self.told.push(Stamped { t_us, event });
@@ -456,15 +402,8 @@ impl Stage for Simulated {
         if let Some(broken) = &self.broken {
             bail!("the cluster has broken a promise before: {broken}");
         }
-        let performed = self.carry_out(&action);
-        let error = match &performed {
-            Err(error) => Some(format!("{error:#}")),
-            Ok(Performed::Promotion(Reply::Failed(failure))) => Some(failure.to_string()),
-            Ok(_) => None,
-        };
         let by = Actor::Step(step);
-        self.emit(LabEvent::Action { by, action, error });
-        match performed? {
+        match self.do_and_tell(by, action)? {
             Performed::Operation(operation) => {
                 let operation = Operation { by: Some(by), ..*operation };
                 self.emit(LabEvent::Operation(operation.clone()));
@@ -475,98 +414,8 @@ impl Stage for Simulated {
     }
 
     async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled> {
-        let until = self.now() + within;
-        let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
-        self.tell(ScenarioEvent::Settling { until_us });
-        (self.read_back, self.members_equal) = (false, None);
-        self.make_whole()?;
-        self.crowd.set_on(&mut self.world, false)?;
-        self.until(self.now() + QUIET_WITHIN, |stage| stage.crowd.is_quiet());
-
-        let at_rest = self.now();
-        let mut reason = String::new();
-        let agreed = self.until(until, |stage| match converged(&stage.view, at_rest) {
-            Ok(()) => true,
-            Err(why) => {
-                reason = why;
-                false
-            }
-        });
-        if !agreed {
-            self.warn(format!("the members do not agree after {} ms: {reason}", within.as_millis()));
-        }
-        let keys: BTreeSet<String> = self.crowd.keys().into_iter().chain(self.touched.clone()).collect();
-        let keys: Vec<String> = keys.into_iter().collect();
-        let unread = self.read_back(&keys);
-        self.read_back = true;
-        if unread > 0 {
-            self.warn(format!("{unread} keys could not be read back: nobody knows whether they are lost"));
-        }
-        self.compare_members(agreed);
-        if agreed
-            && self.broken.is_none()
-            && let Err(broken) = self.world.settled()
-        {
-            self.breaks(broken);
-        }
-        if let Some(broken) = &self.broken {
-            bail!("the cluster has broken a promise: {broken}");
-        }
-        let (now, view) = (self.now(), self.view.clone());
-        self.recovery.observe(now, &view);
-        let converged_after = if agreed { self.recovery.took() } else { None };
-        Ok(Settled { converged_after, verdict: self.verdict() })
+        self.settled(within)
     }
-}
-
-/// What of a scenario cannot be simulated, in words: found before anything starts. Every step can.
-pub fn cannot_simulate(scenario: &Scenario) -> Result<(), String> {
-    durability(&scenario.cluster).map(drop)
-}
-
-fn durability(plan: &ClusterPlan) -> Result<Durability, String> {
-    if plan.quirks.has(Quirk::AckBeforeSync) {
-        return Ok(Durability::Os); // as a node does
-    }
-    match plan.durability.as_deref() {
-        None | Some("always") => Ok(Durability::Always),
-        Some("os") => Ok(Durability::Os),
-        Some(other) => match other.strip_prefix("interval=").map(super::duration) {
-            Some(Ok(every)) => Ok(Durability::Interval(every)),
-            _ => Err(format!("durability {other:?} cannot be simulated")),
-        },
-    }
-}
-
-fn configs(plan: &ClusterPlan) -> Vec<Config> {
-    let members: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
-    let config = |&id| {
-        let default = Config::new(id, members.clone());
-        let backlog_bytes = plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize);
-        Config {
-            stale_after: plan.stale_after.unwrap_or(default.stale_after),
-            stale_lag: plan.stale_lag.unwrap_or(default.stale_lag),
-            backlog_bytes,
-            // As a node has it.
-            window_bytes: default.window_bytes.min(backlog_bytes),
-            quirks: plan.quirks,
-            ..default
-        }
-    };
-    members.iter().map(config).collect()
-}
-
-/// One machine is not like another: a local network, and disks from good to poor.
-fn climate(chance: &mut SmallRng) -> Climate {
-    let pick = |from: &[u64], chance: &mut SmallRng| *from.choose(chance).expect("there are some");
-    let delay_max = Duration::from_micros(pick(&[300, 1000, 5000], chance));
-    let disk_max = Duration::from_micros(pick(&[500, 2000, 10_000], chance));
-    Climate { weather: Weather { delay_max, ..Weather::CALM }, disk_max, ..Climate::CALM }
-}
-
-fn every_link(members: &[NodeId]) -> BTreeMap<(NodeId, NodeId), LinkState> {
-    let pairs = members.iter().flat_map(|&a| members.iter().map(move |&b| (a, b)));
-    pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
 }
 
 fn running(world: &World<Task>, node: NodeId) -> ProcessState {

@@ -142,10 +142,41 @@ pub(crate) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
     Ok(primary)
 }
 
+/// A cluster that is whole and has had no primary for this long gets one, as an operator would give it: by vote, or
+/// not at all. A restarted primary asks for votes by itself, and has had the time to.
+const LEADERLESS_MAX: Duration = Duration::from_millis(1500);
+
+/// Watches a cluster that settles for being without a primary.
+#[derive(Debug, Default)]
+pub(crate) struct Vacancy {
+    since: Option<Duration>,
+}
+
+impl Vacancy {
+    /// Takes what is seen at `now`; what was said before `since` does not count. Returns whom to promote, and when: if
+    /// that is now or before, the promotion is taken for begun, and time is counted anew.
+    pub(crate) fn observe(
+        &mut self,
+        now: Duration,
+        view: &View,
+        since: Duration,
+    ) -> Option<(NodeId, Duration)> {
+        let Some(node) = next_in_line(view, since) else {
+            self.since = None;
+            return None;
+        };
+        let at = *self.since.get_or_insert(now) + LEADERLESS_MAX;
+        if at <= now {
+            self.since = None;
+        }
+        Some((node, at))
+    }
+}
+
 /// Who should lead a cluster in which everyone runs and nobody leads or asks to: the member whose log reaches
 /// furthest, of equals the first. `since`: older statuses do not count. `None`: somebody leads or may yet, or it cannot
 /// be said.
-pub(super) fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
+fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
     let running = |state: &ProcessState| matches!(state, ProcessState::Running { .. });
     let known = view
         .processes
@@ -295,6 +326,21 @@ mod tests {
             v.processes.insert(N2, ProcessState::Stopped { how: String::new() });
         };
         assert_eq!(view(&stopped), None);
+    }
+
+    #[test]
+    fn a_vacancy_is_filled_when_it_has_lasted_and_again_if_that_did_not_help() {
+        let mut vacancy = Vacancy::default();
+        let mut led = whole(ms(5), 9);
+        assert_eq!(vacancy.observe(ms(10), &led, ms(5)), None);
+        of(&mut led, N1).role = Role::Replica;
+        let vacant = led;
+        assert_eq!(vacancy.observe(ms(100), &vacant, ms(5)), Some((N1, ms(1600))));
+        assert_eq!(vacancy.observe(ms(900), &vacant, ms(5)), Some((N1, ms(1600))));
+        assert_eq!(vacancy.observe(ms(1700), &vacant, ms(5)), Some((N1, ms(1600))), "now");
+        assert_eq!(vacancy.observe(ms(1710), &vacant, ms(5)), Some((N1, ms(3210))), "once more");
+        assert_eq!(vacancy.observe(ms(1800), &whole(ms(1800), 9), ms(5)), None);
+        assert_eq!(vacancy.observe(ms(1900), &vacant, ms(5)), Some((N1, ms(3400))), "anew");
     }
 
     #[test]

@@ -9,14 +9,11 @@ use std::time::Duration;
 use kvlab::replication::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, converged, ends, led_by_one, next_in_line};
+use super::recovery::{End, Vacancy, converged, ends, led_by_one};
 use super::run::{Session, Settled};
 use crate::action::Action;
 use crate::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
 
-/// A cluster that is whole and has had no primary for this long gets one, as an operator would give it: by vote, or
-/// not at all. A restarted primary asks for votes by itself, and has had the time to.
-const LEADERLESS_MAX: Duration = Duration::from_millis(1500);
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;
 
@@ -75,22 +72,19 @@ impl Session {
     /// `since`: what was said before does not count. An error is the last reason why not.
     async fn wait_until_converged(&self, since: Duration, until: Duration) -> Result<(), String> {
         let mut changes = self.0.cluster.changes();
-        let mut leaderless_since = None;
+        let mut vacancy = Vacancy::default();
         loop {
             changes.mark_unchanged();
             let (now, view) = (self.0.journal.now(), self.0.cluster.view());
             let Err(reason) = converged(&view, since) else { return Ok(()) };
-            let next = next_in_line(&view, since);
-            leaderless_since = next.and(leaderless_since.or(Some(now)));
-            let promote_at = leaderless_since.map(|since| since + LEADERLESS_MAX);
-            if let (Some(node), Some(at)) = (next, promote_at)
-                && at <= now
-            {
-                self.try_to(Action::Promote { node, force: false }).await;
-                leaderless_since = None;
-                continue;
+            let mut wait_until = until;
+            if let Some((node, at)) = vacancy.observe(now, &view, since) {
+                if at <= now {
+                    self.try_to(Action::Promote { node, force: false }).await;
+                    continue;
+                }
+                wait_until = at.min(until);
             }
-            let wait_until = promote_at.map_or(until, |at| at.min(until));
             match tokio::time::timeout(wait_until.saturating_sub(now), changes.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) => return Err("the cluster has ended".to_owned()),

@@ -145,3 +145,16 @@ fn every_embedded_scenario_is_as_expected() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
+    let left = "title = \"t\"\n[workload]\nconsistency = [\"quorum\"]\n[[step]]\nafter = \"500ms\"\nwipe = \"primary\"\n";
+    for seed in 0..5 {
+        let (outcome, told) = played(&scenario(left), seed);
+        assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None), "seed {seed}");
+        let by_the_lab = |told: &&Stamped| {
+            matches!(&told.event, LabEvent::Action { by: Actor::Lab, action: Action::Promote { .. }, .. })
+        };
+        assert!(told.iter().any(|told| by_the_lab(&told)), "seed {seed}: nobody was promoted by the lab");
+    }
+}
