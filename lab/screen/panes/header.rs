@@ -10,8 +10,9 @@ use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
 use crate::screen::words;
 
-/// Cells of the header that tell of quirks at most.
-const QUIRKS_CELLS: usize = 40;
+/// Cells of the header that tell of quirks at most, in a wide window and in a narrow one: two primaries must still fit
+/// beside them.
+const QUIRKS_CELLS: (usize, usize) = (40, 28);
 
 /// Draws the header.
 pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
@@ -38,7 +39,10 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
         row.skip(2).put(&words::clip(name, 24), Tone::Strong);
     }
     if !quirks.is_empty() {
-        row.skip(2).put(&words::clip(&format!(" QUIRK {quirks} "), QUIRKS_CELLS), Tone::Alarm);
+        row.skip(2).put(
+            &words::clip(&format!(" QUIRK {quirks} "), if wide { QUIRKS_CELLS.0 } else { QUIRKS_CELLS.1 }),
+            Tone::Alarm,
+        );
     }
     // What is wrong on purpose comes before what can be counted.
     if wide || quirks.is_empty() {
@@ -52,15 +56,21 @@ pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     row.skip(gap);
     primaries(&mut row, scene, wide);
     if let Some((_, sample)) = view.load.samples.newest() {
-        row.skip(gap).put("load ", Tone::Dim);
         let rate = if sample.on { format!("{}/s", sample.rate) } else { "off".to_owned() };
-        row.put(&rate, Tone::Text);
+        if_it_fits(&mut row, gap, "load ", &rate);
     }
     if let (Some(header), true) = (&view.header, wide) {
-        row.skip(gap).put("seed ", Tone::Dim).put(&header.seed.to_string(), Tone::Text);
+        if_it_fits(&mut row, gap, "seed ", &header.seed.to_string());
     }
     if view.missed > 0 {
         row.skip(gap).put(&format!("missed {} events", view.missed), Tone::Bad);
+    }
+}
+
+/// Half a number says something else than the whole.
+fn if_it_fits(row: &mut Row<'_>, gap: usize, label: &str, value: &str) {
+    if row.left() >= gap + label.len() + value.len() {
+        row.skip(gap).put(label, Tone::Dim).put(value, Tone::Text);
     }
 }
 
