@@ -17,6 +17,8 @@ pub enum Action {
     Isolate { node: NodeId },
     /// Slow the directed link down.
     Slow { from: NodeId, to: NodeId, delay: Duration, jitter: Duration },
+    /// Break every connection over the directed link, once, with an error that both ends see at once.
+    Reset { from: NodeId, to: NodeId },
     /// Heal the directed link.
     HealLink { from: NodeId, to: NodeId },
     /// Heal all links of a node, both ways.

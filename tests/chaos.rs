@@ -84,10 +84,11 @@ impl Author {
             0..10 => self.step(&format!("cut = {{ from = \"n{one}\", to = \"n{other}\" }}")),
             10..20 => self.step(&format!("cut = \"n{one}\"")),
             20..25 => self.partition(),
-            25..32 => {
+            25..28 => self.step(&format!("reset = \"n{one}\"")),
+            28..33 => {
                 self.step(&format!("slow = {{ node = \"n{one}\", delay = \"30ms\", jitter = \"30ms\" }}"));
             }
-            32..48 => self.step("heal = \"all\""),
+            33..48 => self.step("heal = \"all\""),
             48..56 => {
                 if let Some(node) = self.any(Process::Running) {
                     let verb = if self.dice.random_bool(0.7) { "kill" } else { "term" };

@@ -196,7 +196,6 @@ impl Cluster {
     ///
     /// # Errors
     /// If there is no such link.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no action asks for it yet"))]
     pub(crate) fn reset_link(&self, from: NodeId, to: NodeId) -> anyhow::Result<()> {
         self.link(from, to)?.reset();
         Ok(())

@@ -245,7 +245,7 @@ impl Stage for Fake {
             Action::Put { node, key, .. } => return Ok(self.operation(OpKind::Put, node, &key)),
             Action::Get { node, key, .. } => return Ok(self.operation(OpKind::Get, node, &key)),
             Action::Del { node, key, .. } => return Ok(self.operation(OpKind::Del, node, &key)),
-            Action::Load { .. } | Action::Rate { .. } | Action::Cleanup { .. } => {}
+            Action::Load { .. } | Action::Rate { .. } | Action::Cleanup { .. } | Action::Reset { .. } => {}
         }
         Ok(Performed::Done)
     }

@@ -113,12 +113,14 @@ pub enum Act {
     /// Slow links down.
     Slow {
         /// Which.
-        links: SlowLinks,
+        links: WhichLinks,
         /// Added to everything sent.
         delay: Duration,
         /// At random, up to this much more.
         jitter: Duration,
     },
+    /// Break the connections over links, once.
+    Reset(WhichLinks),
     /// Heal links from each to each.
     HealLinks(Pairs),
     /// Heal all links of members.
@@ -196,9 +198,9 @@ pub struct Pairs {
     pub both_ways: bool,
 }
 
-/// Which links are slowed down.
+/// Which links are slowed down, or reset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SlowLinks {
+pub enum WhichLinks {
     /// All links of these, both ways.
     Of(Vec<Target>),
     /// Some directed ones.

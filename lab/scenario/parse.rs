@@ -3,9 +3,6 @@
 use super::problem::Problem;
 use super::schema::FileTable;
 
-/// Keys that a later version will know.
-const LATER: [&str; 1] = ["reset"];
-
 /// Reads the tables. Syntax, keys and forms are right after this; meanings are not checked yet.
 pub(super) fn tables(text: &str) -> Result<FileTable, Problem> {
     toml::from_str(text).map_err(|e| translate(e.message(), e.span().unwrap_or(0..0)))
@@ -49,10 +46,6 @@ fn unknown_key(rest: &str, span: std::ops::Range<usize>) -> Problem {
     let key = key.trim_matches('`');
     let words: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
     let shown = key.escape_debug();
-    if LATER.contains(&key) {
-        return Problem::new(span, format!("`{key}` is not supported yet by this version of kvlab"))
-            .help(expected_words(&words));
-    }
     let what = if words.contains(&"partition") { "step" } else { "key" };
     Problem::new(span, format!("there is no {what} `{shown}`"))
         .did_you_mean(key, words.iter().copied())

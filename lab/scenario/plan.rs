@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlab::replication::NodeId;
 
 use super::cast::Cast;
-use super::model::{Act, Deed, Op, Pairs, SlowLinks};
+use super::model::{Act, Deed, Op, Pairs, WhichLinks};
 use super::words::Target;
 use crate::action::Action;
 use crate::cluster::View;
@@ -19,8 +19,10 @@ pub(super) fn needs_roles(act: &Act) -> bool {
         Act::Shape(_) => true,
         Act::Isolate(targets) | Act::Heal(targets) | Act::Process(_, targets) => any(targets),
         Act::Cut(pairs) | Act::HealLinks(pairs) => pair(pairs),
-        Act::Slow { links: SlowLinks::Of(targets), .. } => any(targets),
-        Act::Slow { links: SlowLinks::Between(pairs), .. } => pair(pairs),
+        Act::Slow { links: which, .. } | Act::Reset(which) => match which {
+            WhichLinks::Of(targets) => any(targets),
+            WhichLinks::Between(pairs) => pair(pairs),
+        },
         Act::Promote { node, .. } | Act::Operation { node, .. } => node.is_role(),
         Act::Follow { node, primary, .. } => node.is_role() || primary.is_role(),
         Act::HealAll | Act::Load { .. } | Act::Wait { .. } | Act::Expect(_) => false,
@@ -44,6 +46,10 @@ pub(super) fn repairs(act: &Act) -> bool {
 pub(super) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>, String> {
     let who = |targets: &[Target]| cast.resolve_all(view, targets);
     let links = |pairs: &Pairs| links(cast, view, pairs);
+    let which = |which: &WhichLinks| match which {
+        WhichLinks::Between(pairs) => links(pairs),
+        WhichLinks::Of(targets) => Ok(all_links_of(cast, &who(targets)?)),
+    };
     Ok(match act {
         Act::Partition(groups) => vec![Action::Partition { groups: disjoint(cast, view, groups)? }],
         Act::Shape(shape) => {
@@ -51,13 +57,8 @@ pub(super) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>
         }
         Act::Isolate(targets) => who(targets)?.into_iter().map(|node| Action::Isolate { node }).collect(),
         Act::Cut(pairs) => links(pairs)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect(),
-        Act::Slow { links: which, delay, jitter } => {
-            let pairs = match which {
-                SlowLinks::Between(pairs) => links(pairs)?,
-                SlowLinks::Of(targets) => all_links_of(cast, &who(targets)?),
-            };
-            slow(&pairs, *delay, *jitter)
-        }
+        Act::Slow { links, delay, jitter } => slow(&which(links)?, *delay, *jitter),
+        Act::Reset(links) => which(links)?.into_iter().map(|(from, to)| Action::Reset { from, to }).collect(),
         Act::HealLinks(pairs) => {
             links(pairs)?.into_iter().map(|(from, to)| Action::HealLink { from, to }).collect()
         }

@@ -359,6 +359,16 @@ fn every_action_reaches_the_stage() {
                 r#"{"do":"cut","from":"n3","to":"n1"}"#,
             ],
         ),
+        (
+            "reset = \"n2\"",
+            vec![
+                r#"{"do":"reset","from":"n1","to":"n2"}"#,
+                r#"{"do":"reset","from":"n2","to":"n1"}"#,
+                r#"{"do":"reset","from":"n2","to":"n3"}"#,
+                r#"{"do":"reset","from":"n3","to":"n2"}"#,
+            ],
+        ),
+        ("reset = { from = \"n1\", to = \"n2\" }", vec![r#"{"do":"reset","from":"n1","to":"n2"}"#]),
         ("heal = \"all\"", vec![r#"{"do":"heal-all"}"#]),
         ("heal = \"n3\"", vec![r#"{"do":"heal","node":"n3"}"#]),
         ("heal = { from = \"n1\", to = \"n2\" }", vec![r#"{"do":"heal-link","from":"n1","to":"n2"}"#]),

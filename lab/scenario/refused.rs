@@ -77,7 +77,6 @@ fn unknown_keys() {
 
 #[test]
 fn what_a_later_version_will_know_is_said_to_be_so() {
-    step_refused("reset = \"n1\"", "5:1", &["`reset` is not supported yet"]);
     let text = |line: &str| format!("title = \"t\"\n[cluster]\n{line}\n[[step]]\nsay = \"x\"\n");
     refused(&text("failover = \"auto\""), "3:12", &["not supported yet", "manual"]);
 }
@@ -189,6 +188,8 @@ fn targets() {
     step_refused("kill = \"n4\"", "5:8", &["there is no n4 in a cluster of 3", "n1 to n3"]);
     step_refused("kill = [\"n1\", \"n4\"]", "5:15", &["there is no n4"]);
     step_refused("kill = \"primry\"", "5:8", &["did you mean `primary`?", "a target is n1, n2"]);
+    step_refused("reset = \"n4\"", "5:9", &["there is no n4 in a cluster of 3"]);
+    step_refused("reset = { from = \"n1\" }", "5:9", &["to"]);
     step_refused("kill = \"replica-3\"", "5:8", &["no replica-3 in a cluster of 3", "2 replicas at most"]);
     step_refused("kill = 3", "5:8", &["the number 3 is not a target"]);
     step_refused("kill = []", "5:8", &["names nobody"]);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::{Act, Condition, Deed, Op, Pairs, Shape, SlowLinks, StateWord};
+use super::model::{Act, Condition, Deed, Op, Pairs, Shape, StateWord, WhichLinks};
 use super::words::{Target, say_duration};
 
 /// The word for `meaning` in a table of words.
@@ -26,11 +26,13 @@ impl fmt::Display for Act {
             Self::Isolate(targets) => write!(f, "cut {} off", say_targets(targets)),
             Self::Cut(pairs) => write!(f, "cut {pairs}"),
             Self::Slow { links, delay, .. } => match links {
-                SlowLinks::Of(targets) => {
+                WhichLinks::Of(targets) => {
                     write!(f, "slow {} by {}", say_targets(targets), say_duration(*delay))
                 }
-                SlowLinks::Between(pairs) => write!(f, "slow {pairs} by {}", say_duration(*delay)),
+                WhichLinks::Between(pairs) => write!(f, "slow {pairs} by {}", say_duration(*delay)),
             },
+            Self::Reset(WhichLinks::Of(targets)) => write!(f, "reset {}", say_targets(targets)),
+            Self::Reset(WhichLinks::Between(pairs)) => write!(f, "reset {pairs}"),
             Self::HealLinks(pairs) => write!(f, "heal {pairs}"),
             Self::Heal(targets) => write!(f, "heal {}", say_targets(targets)),
             Self::HealAll => f.write_str("heal all"),

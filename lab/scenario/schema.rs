@@ -64,6 +64,7 @@ pub(super) struct StepTable {
     pub(super) partition: Option<Spanned<Form>>,
     pub(super) cut: Option<Spanned<Form<CutTable>>>,
     pub(super) slow: Option<Spanned<SlowTable>>,
+    pub(super) reset: Option<Spanned<Form<CutTable>>>,
     pub(super) heal: Option<Spanned<Form<CutTable>>>,
     pub(super) kill: Option<Spanned<Form>>,
     pub(super) term: Option<Spanned<Form>>,
@@ -84,7 +85,7 @@ pub(super) struct StepTable {
     pub(super) expect: Option<Spanned<WaitTable>>,
 }
 
-/// `cut = { from, to }`, `heal = { from, to }`.
+/// `cut = { from, to }`, `reset = { from, to }`, `heal = { from, to }`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a target, a list of targets or { from = …, to = … }")]
 pub(super) struct CutTable {

@@ -207,6 +207,7 @@ impl Simulated {
             Action::Slow { from, to, delay, jitter } => {
                 self.link(*from, *to, LinkState::Slow { delay: *delay, jitter: *jitter });
             }
+            Action::Reset { from, to } => self.world.reset(*from, *to),
             Action::Partition { groups } => {
                 let links = links_between(groups, &self.members())?;
                 links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Cut));

@@ -6,17 +6,18 @@ use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
 use kvlab::wire::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use toml::Spanned;
 
-use super::model::{Act, Deed, Finds, Op, Pairs, Shape, SlowLinks, Wanted};
+use super::model::{Act, Deed, Finds, Op, Pairs, Shape, Wanted, WhichLinks};
 use super::problem::Problem;
 use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
 use super::validate::{Checked, Surroundings, per_second, time};
 use super::words::{TARGETS_EXPECTED, Target};
 
 /// Every action that a step can have, in the order of the reference.
-pub(super) const ACTIONS: [&str; 21] = [
+pub(super) const ACTIONS: [&str; 22] = [
     "partition",
     "cut",
     "slow",
+    "reset",
     "heal",
     "kill",
     "term",
@@ -56,6 +57,7 @@ pub(super) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| step.partition.as_ref().map(|form| check.partition(form)))
         .or_else(|| step.cut.as_ref().map(|form| check.cut(form)))
         .or_else(|| step.slow.as_ref().map(|table| check.slow(table)))
+        .or_else(|| step.reset.as_ref().map(|form| check.reset(form)))
         .or_else(|| step.heal.as_ref().map(|form| check.heal(form)))
         .or_else(|| process(Deed::Kill, &step.kill))
         .or_else(|| process(Deed::Term, &step.term))
@@ -84,6 +86,7 @@ fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
         span(&step.partition),
         span(&step.cut),
         span(&step.slow),
+        span(&step.reset),
         span(&step.heal),
         span(&step.kill),
         span(&step.term),
@@ -249,6 +252,14 @@ impl Check {
         }
     }
 
+    fn reset(&self, form: &Spanned<Form<CutTable>>) -> Checked<Act> {
+        let links = match form.get_ref() {
+            Form::Table(table) => WhichLinks::Between(self.pairs(table)?),
+            _ => WhichLinks::Of(self.targets(form)?),
+        };
+        Ok(Act::Reset(links))
+    }
+
     fn heal(&self, form: &Spanned<Form<CutTable>>) -> Checked<Act> {
         match form.get_ref() {
             Form::Table(table) => self.pairs(table).map(Act::HealLinks),
@@ -266,9 +277,9 @@ impl Check {
                 if let Some(flag) = &table.both_ways {
                     return Err(Problem::new(flag.span(), "`node` already means both ways"));
                 }
-                SlowLinks::Of(self.targets(node)?)
+                WhichLinks::Of(self.targets(node)?)
             }
-            (None, Some(from), Some(to)) => SlowLinks::Between(Pairs {
+            (None, Some(from), Some(to)) => WhichLinks::Between(Pairs {
                 from: self.targets(from)?,
                 to: self.targets(to)?,
                 both_ways: table.both_ways.as_ref().is_some_and(|flag| *flag.get_ref()),

@@ -40,6 +40,10 @@ impl Session {
         let cluster = &self.0.cluster;
         match action {
             Action::Cut { from, to } => self.set_links(&[self.link(*from, *to)?], LinkState::Cut)?,
+            Action::Reset { from, to } => {
+                let (from, to) = self.link(*from, *to)?;
+                cluster.reset_link(from, to)?;
+            }
             Action::HealLink { from, to } => self.set_links(&[self.link(*from, *to)?], LinkState::Up)?,
             Action::Slow { from, to, delay, jitter } => {
                 let state = LinkState::Slow { delay: *delay, jitter: *jitter };

@@ -157,6 +157,12 @@ impl<T> World<T> {
         self.cluster.network_mut().cut((from, to));
     }
 
+    /// What is under way on a link is lost: its connections break, and are made anew.
+    pub fn reset(&mut self, from: NodeId, to: NodeId) {
+        let lost = self.cluster.network_mut().clear((from, to));
+        self.note(|| format!("reset {from} → {to}: {lost} messages lost"));
+    }
+
     /// Everything on a link takes longer, until it is healed.
     pub fn slow(&mut self, from: NodeId, to: NodeId, delay: Duration, jitter: Duration) {
         self.note(|| format!("slow {from} → {to} by {delay:?} to {:?}", delay + jitter));

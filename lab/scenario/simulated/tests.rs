@@ -23,6 +23,9 @@ consistency = ["async", "quorum"]
 registers = 2
 ledger = true
 [[step]]
+after = "200ms"
+reset = "n3"
+[[step]]
 after = "500ms"
 put = { node = "primary", key = "k", value = "v", quorum = true }
 [[step]]
@@ -128,7 +131,7 @@ fn what_cannot_be_carried_out_is_said() {
     let (outcome, _) = played(&scenario(EVERYTHING), 1);
     let why = outcome.why().expect("it went wrong");
     assert_eq!(outcome.outcome, RunOutcome::Undecided, "{why}");
-    assert!(why.contains("step 13 could not be done") && why.contains("n2: it is down"), "{why}");
+    assert!(why.contains("step 14 could not be done") && why.contains("n2: it is down"), "{why}");
 }
 
 #[test]

@@ -202,6 +202,7 @@ fn fault_level(action: &Action) -> Level {
         | Action::Partition { .. }
         | Action::Isolate { .. }
         | Action::Slow { .. }
+        | Action::Reset { .. }
         | Action::Pause { .. }
         | Action::Kill { .. }
         | Action::PowerLoss { .. }
@@ -222,6 +223,7 @@ pub fn deed(action: &Action) -> String {
             format!("cut {}", groups.join(" | "))
         }
         Action::Isolate { node } => format!("isolate {node}"),
+        Action::Reset { from, to } => format!("reset {from}→{to}"),
         Action::Slow { from, to, delay, .. } => format!("slow {from}→{to} by {}", words::age(*delay)),
         Action::HealLink { from, to } => format!("heal {from}→{to}"),
         Action::Heal { node } => format!("heal {node}"),

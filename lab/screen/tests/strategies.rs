@@ -207,6 +207,7 @@ fn action() -> impl Strategy<Value = Action> {
     let read = prop_oneof![Just(ReadLevel::Eventual), Just(ReadLevel::Quorum)];
     prop_oneof![
         (node(), node()).prop_map(|(from, to)| Action::Cut { from, to }),
+        (node(), node()).prop_map(|(from, to)| Action::Reset { from, to }),
         prop::collection::vec(prop::collection::vec(node(), 0..4), 0..4)
             .prop_map(|groups| Action::Partition { groups }),
         node().prop_map(|node| Action::Isolate { node }),
