@@ -225,11 +225,7 @@ impl Engine for KvlabNode {
         command: replication::Command,
     ) -> BoxFuture<'static, anyhow::Result<Reply>> {
         Box::pin(async move {
-            let connection = Connection::connect(&address, None, CONNECT_TIMEOUT).await?;
-            let answer = timeout(ANSWER_TIMEOUT, connection.request(Request::Do(command)))
-                .await
-                .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
-            match answer {
+            match ask(&address, Request::Do(command)).await? {
                 Response::Reply { reply, .. } => Ok(reply),
                 Response::Report(_) | Response::Topology(_) | Response::Cleanup(_) => {
                     bail!("{address} answered a command with something else")
@@ -240,11 +236,7 @@ impl Engine for KvlabNode {
 
     fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>> {
         Box::pin(async move {
-            let connection = Connection::connect(&address, None, CONNECT_TIMEOUT).await?;
-            let answer = timeout(ANSWER_TIMEOUT, connection.request(Request::Cleanup))
-                .await
-                .with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??;
-            match answer {
+            match ask(&address, Request::Cleanup).await? {
                 Response::Cleanup(CleanupReply::Begun { .. } | CleanupReply::Nothing) => Ok(()),
                 Response::Cleanup(CleanupReply::Refused { reason }) => bail!(reason),
                 Response::Reply { .. } | Response::Report(_) | Response::Topology(_) => {
@@ -253,6 +245,13 @@ impl Engine for KvlabNode {
             }
         })
     }
+}
+
+/// One request on a connection of its own.
+async fn ask(address: &str, request: Request) -> anyhow::Result<Response> {
+    let connection = Connection::connect(address, None, CONNECT_TIMEOUT).await?;
+    let answer = timeout(ANSWER_TIMEOUT, connection.request(request)).await;
+    Ok(answer.with_context(|| format!("{address} did not answer within {ANSWER_TIMEOUT:?}"))??)
 }
 
 #[cfg(test)]

@@ -62,12 +62,8 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, Ended> {
 async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Trouble> {
     let before = status::ask(address).await.map_err(Trouble::Not)?.disk;
     let connection = reach::connect(address).await.map_err(Trouble::Not)?;
-    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
-    let answer = tokio::time::timeout(ANSWER_WITHIN, connection.request(Request::Cleanup)).await;
-    let answer = answer
-        .map_err(|_| Trouble::Unknown(format!("no answer within {} s", ANSWER_WITHIN.as_secs())))?
-        .map_err(|lost| Trouble::Unknown(lost.to_string()))?;
-    match answer {
+    let answer = reach::answer(&connection, Request::Cleanup, ANSWER_WITHIN).await;
+    match answer.map_err(Trouble::Unknown)? {
         Response::Cleanup(CleanupReply::Begun { bytes_total }) if !wait => {
             Ok(format!("cleanup of {} has begun", words::bytes(bytes_total)))
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kvlab::client::{Client, ClientError, ClientOptions, Connection};
 use kvlab::replication::NodeId;
+use kvlab::wire::{Request, Response};
 
 use super::exit::{Ended, Exit};
 use crate::cli::ClusterArgs;
@@ -62,6 +63,14 @@ async fn at(addr: &str) -> Result<Reached, Ended> {
 /// A connection, or why there is none.
 pub async fn connect(addr: &str) -> Result<Connection, String> {
     Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await.map_err(|e| e.to_string())
+}
+
+/// The answer to one request, or why there is none: the node may have done what was asked all the same.
+pub async fn answer(connection: &Connection, request: Request, within: Duration) -> Result<Response, String> {
+    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
+    let answer = tokio::time::timeout(within, connection.request(request)).await;
+    let answer = answer.map_err(|_| format!("no answer within {} s", within.as_secs()))?;
+    answer.map_err(|lost| lost.to_string())
 }
 
 impl Reached {

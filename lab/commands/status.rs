@@ -64,10 +64,7 @@ pub async fn run(args: StatusArgs) -> Result<Exit, Ended> {
 
 pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
     let connection = reach::connect(address).await?;
-    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
-    let answer = tokio::time::timeout(ANSWER_WITHIN, connection.request(Request::Status)).await;
-    let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))?;
-    match answer.map_err(|lost| lost.to_string())? {
+    match reach::answer(&connection, Request::Status, ANSWER_WITHIN).await? {
         Response::Report(json) => match serde_json::from_str(&json) {
             Ok(Report::Status(status)) => Ok(status),
             Ok(_) => Err("the answer is not a status".to_owned()),

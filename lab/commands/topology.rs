@@ -47,10 +47,7 @@ async fn first_answer(cluster: &reach::Reached) -> Result<Topology, Ended> {
 
 async fn ask(address: &str) -> Result<Topology, String> {
     let connection = reach::connect(address).await?;
-    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
-    let answer = tokio::time::timeout(ANSWER_WITHIN, connection.request(Request::Topology)).await;
-    let answer = answer.map_err(|_| format!("no answer within {} s", ANSWER_WITHIN.as_secs()))?;
-    match answer.map_err(|lost| lost.to_string())? {
+    match reach::answer(&connection, Request::Topology, ANSWER_WITHIN).await? {
         Response::Topology(topology) => Ok(topology),
         Response::Reply { .. } | Response::Report(_) | Response::Cleanup(_) => {
             Err("the answer is not a topology".to_owned())

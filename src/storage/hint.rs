@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 use super::disk::DiskFile;
 use super::index::Slot;
-use super::record::{FIXED_BYTES, Kind, RECORD_BYTES_MAX};
+use super::record::{FIXED_BYTES, Kind, RECORD_BYTES_MAX, u32_at, u64_at};
 use super::segment::{FORMAT, HEADER_BYTES, Name};
 use crate::replication::{Epoch, NodeId, Position};
 use crate::wire::KEY_BYTES_MAX;
@@ -258,14 +258,6 @@ fn title(generation: u64, segment: Name) -> [u8; TITLE_BYTES] {
     title[20..24].copy_from_slice(&segment.number.to_le_bytes());
     title[24..].copy_from_slice(&segment.revision.to_le_bytes());
     title
-}
-
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use kvlab::node::replication_bytes_max;
-use kvlab::replication::{Command as Ask, Message, NodeId, Op, Position, Reply, WriteLevel};
-use kvlab::wire::{NodeFrame, PROTOCOL_VERSION, PeerFrame, Request, Response, encode};
+use kvlab::replication::{Message, NodeId, Position, WriteLevel};
+use kvlab::wire::{PROTOCOL_VERSION, PeerFrame, encode};
 use rustix::process::Signal;
 
 use crate::cluster::Trio;
@@ -19,8 +19,6 @@ const BACKLOG_BYTES: usize = 1 << 20;
 const FLOOD_BYTES: usize = 96 << 20;
 /// Keys are written over and over, so that the index does not grow.
 const KEYS: usize = 64;
-/// Requests of the test's own client under way at once.
-const UNDER_WAY: usize = 16;
 /// What is not replication: requests under way and their answers, the disk's buffers (1 MiB and a batch of what is
 /// under way), and what an allocator keeps of memory that was given back.
 const BESIDE_BYTES: usize = 8 << 20;
@@ -36,31 +34,12 @@ fn value(round: usize) -> String {
 /// Writes `FLOOD_BYTES` in rounds over all keys; returns the last round.
 fn flood(client: &mut Client) -> usize {
     let rounds = FLOOD_BYTES / VALUE_BYTES / KEYS;
-    let mut under_way = 0;
-    for round in 1..=rounds {
+    let all = (1..=rounds).flat_map(|round| {
         let value = bytes(&value(round));
-        for key in 0..KEYS {
-            let op = Op::Put { key: bytes(&format!("k{key}")), value: value.clone() };
-            let timeout = crate::support::TIMEOUT;
-            client.send(Request::Do(Ask::Write { op, level: WriteLevel::Async, timeout }));
-            under_way += 1;
-            if under_way == UNDER_WAY {
-                is_written(client);
-                under_way -= 1;
-            }
-        }
-    }
-    (0..under_way).for_each(|_| is_written(client));
+        (0..KEYS).map(move |key| (format!("k{key}"), value.clone()))
+    });
+    client.put_all(all);
     rounds
-}
-
-fn is_written(client: &mut Client) {
-    match client.hear() {
-        Some(NodeFrame::Response {
-            response: Response::Reply { reply: Reply::Written { .. }, .. }, ..
-        }) => {}
-        other => panic!("expected a write's answer, not {other:?}"),
-    }
 }
 
 /// Floods, and compares the most that the primary ever held with what it held before.

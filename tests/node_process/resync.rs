@@ -8,15 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use kvlab::node::Report;
-use kvlab::replication::{Command as Ask, Event, Op, ReadLevel, Reply, Status, WriteLevel};
-use kvlab::wire::{NodeFrame, Request, Response};
+use kvlab::replication::{Event, ReadLevel, Status, WriteLevel};
+use kvlab::wire::Request;
 
 use crate::cluster::Trio;
 use crate::support::{Client, bytes, until_after};
 
 const VALUE_BYTES: usize = 64 << 10;
-/// Requests of the test's own client under way at once.
-const UNDER_WAY: usize = 16;
 /// A primary is not heard for longer than this: half of what makes a replica refuse reads. It is heard every 100 ms if
 /// nothing stands in the way.
 const SILENCE_MAX: Duration = Duration::from_millis(2500);
@@ -30,24 +28,7 @@ fn value(key: usize) -> String {
 
 /// Writes `count` keys with large values at the primary.
 fn fill(client: &mut Client, count: usize) {
-    let mut under_way = 0;
-    let is_written = |client: &mut Client| match client.hear() {
-        Some(NodeFrame::Response {
-            response: Response::Reply { reply: Reply::Written { .. }, .. }, ..
-        }) => {}
-        other => panic!("expected a write's answer, not {other:?}"),
-    };
-    for key in 0..count {
-        let op = Op::Put { key: bytes(&format!("large{key}")), value: bytes(&value(key)) };
-        let timeout = crate::support::TIMEOUT;
-        client.send(Request::Do(Ask::Write { op, level: WriteLevel::Async, timeout }));
-        under_way += 1;
-        if under_way == UNDER_WAY {
-            is_written(client);
-            under_way -= 1;
-        }
-    }
-    (0..under_way).for_each(|_| is_written(client));
+    client.put_all((0..count).map(|key| (format!("large{key}"), bytes(&value(key)))));
 }
 
 /// What a node tells its watchers, from one moment to another.

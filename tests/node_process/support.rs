@@ -22,6 +22,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// Nothing here takes longer, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Requests of one client under way at once, where it writes much.
+const UNDER_WAY: usize = 16;
 /// What requests may wait for a quorum, unless a test says otherwise.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -280,6 +282,31 @@ impl Client {
 
     pub(crate) fn put(&mut self, key: &str, value: &str, level: WriteLevel) -> Reply {
         self.ask(write(key, value, level)).0
+    }
+
+    /// Writes all of them, async, with [`UNDER_WAY`] of them under way at once; every one must be acknowledged.
+    pub(crate) fn put_all(&mut self, writes: impl Iterator<Item = (String, Bytes)>) {
+        let mut under_way = 0;
+        for (key, value) in writes {
+            let op = Op::Put { key: bytes(&key), value };
+            self.send(Request::Do(Ask::Write { op, level: WriteLevel::Async, timeout: TIMEOUT }));
+            under_way += 1;
+            if under_way == UNDER_WAY {
+                self.is_written();
+                under_way -= 1;
+            }
+        }
+        (0..under_way).for_each(|_| self.is_written());
+    }
+
+    fn is_written(&mut self) {
+        match self.hear() {
+            Some(NodeFrame::Response {
+                response: Response::Reply { reply: Reply::Written { .. }, .. },
+                ..
+            }) => {}
+            other => panic!("expected a write's answer, not {other:?}"),
+        }
     }
 
     /// Writes as soon as the node is a primary. Where.
