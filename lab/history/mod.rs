@@ -1,10 +1,14 @@
 //! The history of a run: what its clients asked and were told, in one order, on disk and before the judge.
 //!
-//! [`Recorder`] stamps, judges and writes every event of every client. `docs/history.md` describes the file.
+//! [`Recorder`] stamps, judges and writes every event of every client; [`HistoryReader`] reads the file again, line by
+//! line, and [`judge_file`] judges it as a whole. `docs/history.md` describes the file.
 
 mod file;
 mod judging;
+mod read;
 mod recorder;
 
+pub(crate) use self::file::HISTORY_FILE;
 pub(crate) use self::judging::Findings;
+pub(crate) use self::read::{HistoryReader, Judged, Unreadable, judge_file, judge_lines};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};
