@@ -39,7 +39,7 @@ pub(crate) enum Unreadable {
     #[error(transparent)]
     Line(#[from] ImportError),
     /// The last line ends inside an event, as when its writer was killed. Everything before it is a history.
-    #[error("{0}\nEverything before line {line} is a history: `head -n {before} FILE`", line = .0.line, before = .0.line - 1)]
+    #[error(transparent)]
     Cut(ImportError),
 }
 
@@ -50,13 +50,15 @@ pub(crate) struct Judged {
     pub(crate) judge: Judge,
     /// What it says.
     pub(crate) report: Report,
+    /// The last line ends inside an event, as when its writer was killed. It is not judged; what is before it is.
+    pub(crate) cut: Option<ImportError>,
 }
 
 /// Judges a run's `history.jsonl`. `each` is shown every event, in order, with the bytes read so far.
 ///
 /// # Errors
 /// If the file cannot be read, or a line is no event, or none that can follow those before it: the message names the
-/// file and the line. Of a run that was killed the last line may be cut ([`Unreadable::Cut`]).
+/// file and the line. Of a run that was killed the last line may be cut, which is no error ([`Judged::cut`]).
 pub(crate) fn judge_file(
     path: &Path,
     options: JudgeOptions,
@@ -78,7 +80,17 @@ pub(crate) fn judge_lines(
 ) -> Result<Judged, Unreadable> {
     let mut judge = Judge::new(options);
     let mut events = HistoryReader::new(reader);
-    while let Some(event) = events.next()? {
+    let mut cut = None;
+    loop {
+        let event = match events.next() {
+            Ok(Some(event)) => event,
+            Ok(None) => break,
+            Err(Unreadable::Cut(error)) => {
+                cut = Some(error);
+                break;
+            }
+            Err(error) => return Err(error),
+        };
         judge.observe(&event).map_err(|error| ImportError {
             line: events.line,
             found: error.to_string(),
@@ -87,7 +99,7 @@ pub(crate) fn judge_lines(
         each(&event, events.bytes);
     }
     let report = judge.finish();
-    Ok(Judged { judge, report })
+    Ok(Judged { judge, report, cut })
 }
 
 impl<R: BufRead> HistoryReader<R> {
@@ -171,9 +183,8 @@ mod tests {
     fn a_history_that_is_cut_anywhere_in_its_last_line_says_so() {
         let first = LINES.find('\n').expect("two lines") + 1;
         for end in first + 1..LINES.len() - 1 {
-            let error = judged(&LINES.as_bytes()[..end]).expect_err("cut");
-            assert!(matches!(error, Unreadable::Cut(_)), "{end}: {error}");
-            assert!(error.to_string().starts_with("line 2: ") && error.to_string().contains("head -n 1"));
+            let (judged, seen) = judged(&LINES.as_bytes()[..end]).expect("a history");
+            assert_eq!((judged.cut.map(|error| error.line), seen), (Some(2), vec![1]), "{end}");
         }
     }
 

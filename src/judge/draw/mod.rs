@@ -51,6 +51,8 @@ struct Placed<'d> {
 const STEP: usize = 2;
 /// Columns of a bar besides its label: `├─ … ─┤`.
 const ENDS: usize = 6;
+/// Notes are broken at this many columns at least.
+const NOTE_MIN: usize = 60;
 /// Labels are not cut shorter than this.
 const LABEL_MIN: usize = 8;
 
@@ -99,6 +101,38 @@ impl Diagram {
         let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
         let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
         Self { bars, notes: notes.into_iter().collect() }
+    }
+
+    /// Why a search found no order: the end of the longest order that it found, and the operation that fits nowhere
+    /// after it. `longest` and `stuck` are places in the history, as [`Evidence::Stuck`] has them.
+    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
+        /// Operations of the order that are drawn.
+        const DRAWN: usize = 6;
+        let last = &longest[longest.len().saturating_sub(DRAWN)..];
+        let drawn = last.iter().chain([&stuck]).filter_map(|&at| history.ops().get(at));
+        let mut ops: Vec<Op> = drawn.cloned().collect();
+        ops.sort_by_key(|op| op.began.i);
+        let accused = history.ops().get(stuck);
+        let at = ops.iter().position(|op| Some(op) == accused);
+        let evidence = at.map(|stuck| Evidence::Stuck { longest: Vec::new(), stuck });
+        let mut diagram = Self::of_history(&history.with(ops), evidence.as_ref());
+        let what = accused.map(ToString::to_string).unwrap_or_default();
+        diagram.notes = vec![match (longest.len(), last.last().and_then(|&at| history.ops().get(at))) {
+            (1.., Some(last_op)) => format!(
+                "{} of {} operations can be put in an order, of which the last {} drawn; it ends with {last_op}. After \
+                 it {what} fits nowhere",
+                longest.len(),
+                history.ops().len(),
+                if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) },
+            ),
+            _ => format!("{what} fits nowhere, not even at the beginning"),
+        }];
+        diagram
+    }
+
+    /// The sentences below the drawing: why.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// As text, in at most `width` columns if it can be: labels are cut for it, but not below legibility. Ends with
@@ -188,4 +222,21 @@ fn cut(label: &str, max: usize) -> String {
         return label.to_owned();
     }
     label.chars().take(max - 1).chain(['…']).collect()
+}
+
+/// At spaces, into lines of at most `width` characters where words allow.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        if used > 0 && used + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(line) = lines.last_mut() {
+            if used > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }

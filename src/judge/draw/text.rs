@@ -1,6 +1,6 @@
 //! The diagram as text.
 
-use super::{Diagram, Placed};
+use super::{Diagram, NOTE_MIN, Placed, broken};
 
 /// Draws lanes, the parts that each plays at the right, and the notes.
 pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
@@ -26,8 +26,10 @@ pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
     }
     for note in &diagram.notes {
         text.push('\n');
-        text.push_str(note);
-        text.push('\n');
+        for line in broken(note, width.max(NOTE_MIN)) {
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
     text
 }
