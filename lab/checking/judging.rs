@@ -22,6 +22,8 @@ const LAST_SHOWN: usize = 6;
 pub(crate) struct Checked {
     /// What the input is called.
     pub(crate) name: String,
+    /// How it can be named to another command; `None`: it cannot be read again.
+    pub(crate) path: Option<String>,
     /// The format in which it was.
     pub(crate) format: Format,
     /// Operations that began.
@@ -167,6 +169,7 @@ fn ours(input: &Input, judged: Judged, limits: Limits, progress: &mut Progress) 
     });
     Ok(Checked {
         name: input.name.clone(),
+        path: input.is_rereadable().then(|| input.name.clone()),
         format: Format::Kvlab,
         operations: keys.iter().map(|key| key.operations).sum(),
         keys,
@@ -238,6 +241,7 @@ fn others(input: &Input, others: &Others, limits: Limits, progress: &mut Progres
         answers.map(|(history, (verdict, given_up))| KeyCheck::of(history, verdict, given_up)).collect();
     Checked {
         name: input.name.clone(),
+        path: input.is_rereadable().then(|| input.name.clone()),
         format: others.format,
         operations: keys.iter().map(|key| key.operations).sum(),
         keys,

@@ -14,8 +14,6 @@ use kvlab::judge::check::{KeyHistory, KeyVerdict, check_key};
 
 use super::progress::Progress;
 
-/// Once a key has failed, the history has: the others may still take so long.
-const AFTER_FAILURE: Duration = Duration::from_secs(2);
 /// A search that makes the program larger than this is given up. What a search remembers grows with every step.
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Questions whether to go on, for each look at the program's size.
@@ -28,6 +26,17 @@ const TOLD_EVERY: Duration = Duration::from_millis(200);
 pub(crate) struct Limits {
     /// All searches together may take so long.
     pub(crate) timeout: Duration,
+    /// Once a key has failed, the history has: the others may still take so long.
+    pub(crate) after_failure: Duration,
+}
+
+impl Limits {
+    /// With this for all searches together.
+    pub(crate) fn within(timeout: Duration) -> Self {
+        /// An answer that is nearly there is worth waiting for.
+        const AFTER_FAILURE: Duration = Duration::from_secs(2);
+        Self { timeout, after_failure: AFTER_FAILURE }
+    }
 }
 
 /// Why a search was given up.
@@ -86,7 +95,7 @@ impl Budget {
         };
         if took >= self.limits.timeout {
             Some(GivenUp::Timeout(self.limits.timeout))
-        } else if self.failed.load(Ordering::Acquire) && since_failure() >= AFTER_FAILURE {
+        } else if self.failed.load(Ordering::Acquire) && since_failure() >= self.limits.after_failure {
             Some(GivenUp::Failed)
         } else if look_at_memory && resident().is_some_and(|bytes| bytes > MEMORY_BYTES_MAX) {
             Some(GivenUp::Memory)
@@ -163,5 +172,50 @@ impl std::fmt::Display for GivenUp {
             }
             Self::Failed => write!(f, "the search was given up, since another key had failed already"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvlab::judge::check::{Act, Mark, Op, Outcome};
+
+    use super::*;
+
+    fn op(process: u32, act: Act, began: u64, ended: u64) -> Op {
+        let mark = |i| Mark { i, t_ns: None };
+        Op { process, act, began: mark(began), ended: Some(mark(ended)), outcome: Outcome::Ok }
+    }
+
+    /// Twenty appends at once, and a read of what none of their orders gives: more orders than anyone can try.
+    fn hard(key: &str) -> KeyHistory {
+        let append = |n: u32| op(n, Act::Append(format!("{n},")), n.into(), 100 + u64::from(n));
+        let read = op(99, Act::Get("no".to_owned()), 200, 201);
+        KeyHistory::new(key.to_owned(), (0..20).map(append).chain([read]).collect()).expect("a history")
+    }
+
+    fn failing(key: &str) -> KeyHistory {
+        let read = op(0, Act::Read(Some("x".to_owned())), 0, 1);
+        KeyHistory::new(key.to_owned(), vec![read]).expect("a history")
+    }
+
+    fn judged(keys: &[KeyHistory], limits: Limits) -> Vec<(Linearizable, Option<GivenUp>)> {
+        let answers = all(keys, &Budget::begin(limits), &mut Progress::begin());
+        answers.into_iter().map(|(verdict, given_up)| (verdict.linearizable, given_up)).collect()
+    }
+
+    #[test]
+    fn what_is_hard_is_given_up_in_time_and_holds_up_nobody() {
+        let easy = KeyHistory::new("easy".to_owned(), vec![op(0, Act::Append("a".to_owned()), 0, 1)]);
+        let timeout = Duration::from_millis(50);
+        let answers = judged(&[hard("a"), easy.expect("a history"), hard("b")], Limits::within(timeout));
+        let late = (Linearizable::Undecided, Some(GivenUp::Timeout(timeout)));
+        assert_eq!(answers, [late, (Linearizable::Yes, None), late]);
+    }
+
+    #[test]
+    fn a_key_that_fails_ends_the_search_of_others() {
+        let limits = Limits { timeout: Duration::from_secs(3600), after_failure: Duration::ZERO };
+        let answers = judged(&[hard("a"), failing("b")], limits);
+        assert_eq!(answers, [(Linearizable::Undecided, Some(GivenUp::Failed)), (Linearizable::No, None)]);
     }
 }

@@ -7,7 +7,7 @@ use kvlab::judge::check::Method;
 use kvlab::judge::import::Format;
 use kvlab::judge::{Ledger, Linearizable, Percentiles, Report, Violation};
 
-use super::judging::{Checked, KeyCheck, Overall};
+use super::judging::{Checked, KeyCheck, Overall, Proof};
 
 /// Proofs that are drawn; the others are named.
 const DRAWN_MAX: usize = 3;
@@ -62,10 +62,15 @@ pub(crate) fn text(checked: &Checked, look: Look) -> String {
     let _ = writeln!(out, "{}: {}", checked.name, subject(checked));
     violated(&mut out, checked, look);
     undecided(&mut out, checked, look);
+    out.push('\n');
+    if checked.is_keyed() {
+        tally(&mut out, checked);
+    }
     if let Some(report) = &checked.report {
         facts(&mut out, report);
     }
-    let _ = writeln!(out, "\n{}", verdict(checked, look));
+    let gap = if checked.is_keyed() || checked.report.is_some() { "\n" } else { "" };
+    let _ = writeln!(out, "{gap}{}", verdict(checked, look));
     out
 }
 
@@ -92,6 +97,10 @@ fn violated(out: &mut String, checked: &Checked, look: Look) {
         let _ = writeln!(out, "\n{}  {}\n", look.bad("NOT linearizable"), about(checked, key));
         if let Some(proof) = &key.proof {
             indent(out, &proof.diagram().text(look.width - 2));
+        }
+        if let (Some(Proof::Stuck(_)), Some(path)) = (&key.proof, &checked.path) {
+            let key = if checked.is_keyed() { format!(" --key {}", quoted(&key.key)) } else { String::new() };
+            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}", quoted(path));
         }
     }
     let others: Vec<_> = violated.iter().filter(|key| key.proof.is_none()).collect();
@@ -139,7 +148,6 @@ fn about(checked: &Checked, key: &KeyCheck) -> String {
 
 /// What only our own histories tell: losses, ages, outages.
 fn facts(out: &mut String, report: &Report) {
-    out.push('\n');
     let mut line = |label: &str, value: String| {
         let _ = writeln!(out, "  {label:<27} {value}");
     };
@@ -185,6 +193,9 @@ fn number(value: f64) -> String {
 }
 
 fn lost(ledger: &Ledger, acked: u64) -> String {
+    if acked == 0 {
+        return "none was acknowledged".to_owned();
+    }
     let acked = format!("{acked} acknowledged");
     match ledger.known_lost() {
         None if ledger.acked == 0 => format!("not known ({acked}, none to a key of its own)"),
@@ -196,38 +207,43 @@ fn lost(ledger: &Ledger, acked: u64) -> String {
     }
 }
 
-/// The last line: the verdict, on what it rests, and how long it took.
-fn verdict(checked: &Checked, look: Look) -> String {
-    let count = |verdict| checked.with(verdict).count() as u64;
-    let (no, open) = (count(Some(Linearizable::No)), count(Some(Linearizable::Undecided)));
+/// How many keys have which verdict, a line each.
+fn tally(out: &mut String, checked: &Checked) {
+    let count = |verdict| checked.with(verdict).count();
     let (yes, unjudged) = (count(Some(Linearizable::Yes)), count(None));
+    let is_by_ids = |key: &&KeyCheck| key.method == Some(Method::Ids);
+    let by_ids = checked.with(Some(Linearizable::Yes)).filter(is_by_ids).count();
+    let how = match (by_ids, yes - by_ids) {
+        (_, 0) => "by ids".to_owned(),
+        (0, _) => "by search".to_owned(),
+        (ids, search) => format!("{ids} by ids, {search} by search"),
+    };
+    let mut line = |label: &str, count: usize, remark: &str| {
+        if count > 0 {
+            let _ = writeln!(out, "  {label:<27} {count}{remark}");
+        }
+    };
+    line("keys NOT linearizable", count(Some(Linearizable::No)), "");
+    line("keys undecided", count(Some(Linearizable::Undecided)), "");
+    line("keys linearizable", yes, &format!(" ({how})"));
+    line("keys not judged", unjudged, " (an async write was tried)");
+}
+
+/// The last line: the verdict, and how long it took.
+fn verdict(checked: &Checked, look: Look) -> String {
+    let has = |verdict| checked.with(Some(verdict)).next().is_some();
     let word = match checked.overall() {
-        Overall::Linearizable if yes == 0 => look.warn("nothing to judge"),
+        Overall::Linearizable if !has(Linearizable::Yes) => {
+            look.warn("nothing was promised to be linearizable")
+        }
         Overall::Linearizable => look.good("linearizable"),
-        Overall::Violated if no == 0 => look.bad("a promise is broken, though it is linearizable"),
+        Overall::Violated if !has(Linearizable::No) => {
+            look.bad("a promise is broken, though not linearizability")
+        }
         Overall::Violated => look.bad("NOT linearizable"),
         Overall::Undecided => look.warn("UNDECIDED"),
     };
-    let by_ids =
-        checked.with(Some(Linearizable::Yes)).filter(|key| key.method == Some(Method::Ids)).count() as u64;
-    let mut parts = Vec::new();
-    if checked.is_keyed() {
-        let how = match (by_ids, yes - by_ids) {
-            (_, 0) => "by ids".to_owned(),
-            (0, _) => "by search".to_owned(),
-            (ids, search) => format!("{ids} by ids, {search} by search"),
-        };
-        parts.extend((no > 0).then(|| format!("{no} NOT linearizable")));
-        parts.extend((open > 0).then(|| format!("{open} undecided")));
-        parts.extend((yes > 0).then(|| format!("{yes} linearizable ({how})")));
-        parts
-            .extend((unjudged > 0).then(|| format!("{unjudged} not judged, since an async write was tried")));
-    }
-    let keys = match &*parts {
-        [] => String::new(),
-        parts => format!("keys: {}; ", parts.join(", ")),
-    };
-    format!("{word}  ({keys}{:.2} s)", checked.took.as_secs_f64())
+    format!("{word} (judged in {:.2} s)", checked.took.as_secs_f64())
 }
 
 fn indent(out: &mut String, text: &str) {
@@ -239,4 +255,32 @@ fn indent(out: &mut String, text: &str) {
 /// `1 key`, `58 keys`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// As a word of a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_of_a_shell_is_quoted_where_it_needs_to_be() {
+        assert_eq!(quoted("runs/a-1.jsonl"), "runs/a-1.jsonl");
+        assert_eq!(quoted(""), "''");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn numbers_have_a_decimal_only_where_it_says_something() {
+        let cases = [(0.0, "0"), (0.26, "0.3"), (3.0, "3"), (9.94, "9.9"), (12.6, "13")];
+        assert_eq!(cases.map(|(value, _)| number(value)), cases.map(|(_, shown)| shown.to_owned()));
+    }
 }

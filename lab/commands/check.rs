@@ -81,5 +81,5 @@ pub(super) fn options(reading: &ReadingArgs) -> ImportOptions {
 
 /// How long searches may take.
 pub(super) fn limits(reading: &ReadingArgs) -> Limits {
-    Limits { timeout: reading.timeout }
+    Limits::within(reading.timeout)
 }

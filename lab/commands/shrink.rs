@@ -3,16 +3,19 @@
 use std::collections::HashSet;
 
 use anyhow::bail;
-use kvlab::judge::check::{KeyHistory, check_key, shrink};
+use kvlab::judge::check::{Evidence, KeyHistory, check_key, shrink};
 use kvlab::judge::export::{Exporter, Target, tell};
 use kvlab::judge::import::Format;
-use kvlab::judge::{Diagram, HistoryEvent, JudgedBy, Linearizable};
+use kvlab::judge::{
+    Diagram, HistoryEvent, Judge, JudgeOptions, JudgedBy, Linearizable, Violation, ViolationKind,
+};
 
 use super::check::{format, limits, options};
 use super::exit::{Ended, Exit};
 use super::output;
 use crate::checking::{self, Budget, Input, Look, Opened, Others, Progress, Whole};
 use crate::cli::ShrinkArgs;
+use crate::history::Judged;
 
 pub fn run(args: &ShrinkArgs) -> Result<Exit, Ended> {
     let input = Input::find(&args.history, format(args.reading.format))?.rereadable()?;
@@ -57,6 +60,7 @@ struct Smaller {
     before: usize,
     /// What is left, in the format in which it came.
     text: String,
+    diagram: Diagram,
 }
 
 /// Shrinks one key's history.
@@ -73,7 +77,7 @@ fn smaller(args: &ShrinkArgs, history: &KeyHistory) -> Result<KeyHistory, Option
     })
 }
 
-fn ours(input: &Input, args: &ShrinkArgs, judged: &crate::history::Judged) -> anyhow::Result<Outcome> {
+fn ours(input: &Input, args: &ShrinkArgs, judged: &Judged) -> anyhow::Result<Outcome> {
     let is_wanted = |key: &str| args.key.as_ref().is_none_or(|wanted| wanted == key);
     if let Some(key) = args.key.as_ref().filter(|key| judged.judge.keys().all(|known| known.key != **key)) {
         bail!("{}: no operation has the key {key:?}", input.name);
@@ -98,8 +102,16 @@ fn ours(input: &Input, args: &ShrinkArgs, judged: &crate::history::Judged) -> an
         let Some(history) = KeyHistory::of_events(&events).pop() else { continue };
         match smaller(args, &history) {
             Ok(shrunk) => {
-                let text = lines_of(&events, &shrunk)?;
-                return Ok(Outcome::Smaller(Smaller { before: history.ops().len(), history: shrunk, text }));
+                let left = left_of(events, &shrunk);
+                let mut text = String::new();
+                for event in &left {
+                    text.push_str(&(serde_json::to_string(event)? + "\n"));
+                }
+                // Judged once more as it came, for the nodes and entries that belong to the proof.
+                let diagram = proof(&left).map(|violation| Diagram::of_violation(&violation).among(&shrunk));
+                let diagram = diagram.unwrap_or_else(|| drawn(&shrunk));
+                let before = history.ops().len();
+                return Ok(Outcome::Smaller(Smaller { before, history: shrunk, text, diagram }));
             }
             Err(Some(why)) => {
                 undecided.get_or_insert((format!("key {key:?}"), why));
@@ -109,20 +121,36 @@ fn ours(input: &Input, args: &ShrinkArgs, judged: &crate::history::Judged) -> an
     }
     Ok(match undecided {
         Some((key, why)) => Outcome::Undecided(key, why),
+        // An eventual read of what was never written is as small as it can be.
+        None if judged.report.violations_total > 0 => {
+            Outcome::Fine("linearizability (what is broken is the promise to a single read)".to_owned())
+        }
         None => Outcome::Fine(what()),
     })
 }
 
 /// The events of the operations that are left.
-fn lines_of(events: &[HistoryEvent], shrunk: &KeyHistory) -> anyhow::Result<String> {
+fn left_of(events: Vec<HistoryEvent>, shrunk: &KeyHistory) -> Vec<HistoryEvent> {
     let marks = shrunk.ops().iter().flat_map(|op| [Some(op.began.i), op.ended.map(|ended| ended.i)]);
     let marks: HashSet<u64> = marks.flatten().collect();
-    let mut text = String::new();
-    for event in events.iter().filter(|event| marks.contains(&event.i)) {
-        text.push_str(&serde_json::to_string(event)?);
-        text.push('\n');
+    events.into_iter().filter(|event| marks.contains(&event.i)).collect()
+}
+
+/// What the online judge has to say of it.
+fn proof(events: &[HistoryEvent]) -> Option<Violation> {
+    let mut judge = Judge::new(JudgeOptions::unbounded());
+    let mut found = events.iter().filter_map(|event| judge.observe(event).ok().flatten());
+    found.find(|violation| {
+        violation.linearizability && !matches!(violation.kind, ViolationKind::NoOrder { .. })
+    })
+}
+
+/// As a picture, with what fits nowhere.
+fn drawn(history: &KeyHistory) -> Diagram {
+    match check_key(history, &mut |_| true).evidence {
+        Some(Evidence::Violation(violation)) => Diagram::of_violation(&violation).among(history),
+        evidence => Diagram::of_history(history, evidence.as_ref()),
     }
-    Ok(text)
 }
 
 fn others(input: &Input, args: &ShrinkArgs, mut others: Others) -> anyhow::Result<Outcome> {
@@ -146,7 +174,8 @@ fn others(input: &Input, args: &ShrinkArgs, mut others: Others) -> anyhow::Resul
                     exporter.event(told, &mut text)?;
                 }
                 exporter.finish(&mut text)?;
-                return Ok(Outcome::Smaller(Smaller { before: history.ops().len(), history: shrunk, text }));
+                let (before, diagram) = (history.ops().len(), drawn(&shrunk));
+                return Ok(Outcome::Smaller(Smaller { before, history: shrunk, text, diagram }));
             }
             Err(Some(why)) => {
                 undecided.get_or_insert((named(history), why));
@@ -168,12 +197,7 @@ fn named(history: &KeyHistory) -> String {
 
 /// The drawing, and what is left: below it, or where `--out` says.
 fn show(args: &ShrinkArgs, smaller: &Smaller) -> anyhow::Result<()> {
-    let Smaller { history, before, text } = smaller;
-    let evidence = check_key(history, &mut |_| true).evidence;
-    let diagram = match &evidence {
-        Some(kvlab::judge::check::Evidence::Violation(violation)) => Diagram::of_violation(violation),
-        evidence => Diagram::of_history(history, evidence.as_ref()),
-    };
+    let Smaller { history, before, text, diagram } = smaller;
     let key = if history.key().is_empty() { String::new() } else { format!("key {:?}: ", history.key()) };
     let summary = format!("{key}{} of {before} operations still fail\n\n", history.ops().len());
     let drawing = summary + &diagram.text(Look::of_stdout().width);

@@ -10,5 +10,5 @@ mod recorder;
 
 pub(crate) use self::file::HISTORY_FILE;
 pub(crate) use self::judging::Findings;
-pub(crate) use self::read::{HistoryReader, Judged, Unreadable, judge_file, judge_lines};
+pub(crate) use self::read::{HistoryReader, Judged, judge_lines};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

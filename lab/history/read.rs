@@ -13,6 +13,7 @@ use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report};
 /// are well below.
 const LINE_BYTES_MAX: u64 = 128 << 20;
 /// Bytes read at once.
+#[allow(dead_code, reason = "as `judge_file`")]
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// The events of a history, one after another. Empty lines and a byte order mark are skipped.
@@ -59,6 +60,7 @@ pub(crate) struct Judged {
 /// # Errors
 /// If the file cannot be read, or a line is no event, or none that can follow those before it: the message names the
 /// file and the line. Of a run that was killed the last line may be cut, which is no error ([`Judged::cut`]).
+#[allow(dead_code, reason = "the report of a run is made from its file")]
 pub(crate) fn judge_file(
     path: &Path,
     options: JudgeOptions,

@@ -6,6 +6,8 @@
 mod svg;
 mod text;
 
+use std::collections::HashSet;
+
 use super::check::{Evidence, KeyHistory, Op, Outcome};
 use super::history::{OpKind, Phase};
 use super::operation::{Operation, Shown};
@@ -79,24 +81,23 @@ impl Diagram {
         Self { bars, notes }
     }
 
+    /// The same, with the other operations of the history to which it belongs: those that are needed and play no part.
+    #[must_use]
+    pub fn among(mut self, history: &KeyHistory) -> Self {
+        let drawn: HashSet<u64> = self.bars.iter().map(|bar| bar.began).collect();
+        let others = history.ops().iter().filter(|op| !drawn.contains(&op.began.i));
+        self.bars.extend(others.map(|op| Bar::of(op, "client", false)));
+        self.bars.sort_by_key(|bar| bar.began);
+        self
+    }
+
     /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
     pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
         let stuck = match evidence {
             Some(&Evidence::Stuck { stuck, .. }) => Some(stuck),
             _ => None,
         };
-        let bar = |(at, op): (usize, &Op)| Bar {
-            who: format!("process {}", op.process),
-            label: match op.outcome {
-                Outcome::Ok => op.act.to_string(),
-                Outcome::Unknown => format!("{}?", op.act),
-                Outcome::Failed => format!("{}, failed", op.act),
-            },
-            began: op.began.i,
-            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
-            parts: String::new(),
-            accused: stuck == Some(at),
-        };
+        let bar = |(at, op)| Bar::of(op, "process", stuck == Some(at));
         let bars = history.ops().iter().enumerate().map(bar).collect();
         let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
         let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
@@ -193,6 +194,23 @@ impl Diagram {
         let who_width = lanes.iter().map(|lane| lane.0.chars().count()).max().unwrap_or(0);
         let parts = self.bars.iter().map(|bar| bar.parts.chars().count()).max().unwrap_or(0);
         Layout { lanes, who_width, width: who_width + 2 + last + 1 + 2 + parts }
+    }
+}
+
+impl Bar {
+    fn of(op: &Op, who: &str, accused: bool) -> Self {
+        Self {
+            who: format!("{who} {}", op.process),
+            label: match op.outcome {
+                Outcome::Ok => op.act.to_string(),
+                Outcome::Unknown => format!("{}?", op.act),
+                Outcome::Failed => format!("{}, failed", op.act),
+            },
+            began: op.began.i,
+            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
+            parts: String::new(),
+            accused,
+        }
     }
 }
 
