@@ -14,9 +14,6 @@ use super::progress::Progress;
 use super::search::{self, Budget, GivenUp, Limits};
 use crate::history::{HistoryReader, Judged, judge_lines};
 
-/// Operations of the longest order that are kept to be shown.
-const LAST_SHOWN: usize = 6;
-
 /// A history and what was found out about it.
 #[derive(Debug)]
 pub(crate) struct Checked {
@@ -270,7 +267,7 @@ impl Proof {
         match evidence {
             Evidence::Violation(violation) => Self::Violation(violation),
             Evidence::Stuck { longest, stuck } => {
-                let last = &longest[longest.len().saturating_sub(LAST_SHOWN)..];
+                let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];
                 Self::Stuck(Box::new(Stuck {
                     placed: longest.len(),
                     last: last.iter().map(|&at| history.ops()[at].clone()).collect(),

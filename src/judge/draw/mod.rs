@@ -59,6 +59,9 @@ const NOTE_MIN: usize = 60;
 const LABEL_MIN: usize = 8;
 
 impl Diagram {
+    /// Operations of the longest order that [`Diagram::of_stuck`] draws: as many as fit a terminal one after another.
+    pub const LAST_DRAWN: usize = 3;
+
     /// The operations of a violation, with the parts that they play, and why it is one.
     pub fn of_violation(violation: &Violation) -> Self {
         let parts = match &violation.kind {
@@ -107,9 +110,7 @@ impl Diagram {
     /// Why a search found no order: the end of the longest order that it found, and the operation that fits nowhere
     /// after it. `longest` and `stuck` are places in the history, as [`Evidence::Stuck`] has them.
     pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
-        /// Operations of the order that are drawn.
-        const DRAWN: usize = 6;
-        let last = &longest[longest.len().saturating_sub(DRAWN)..];
+        let last = &longest[longest.len().saturating_sub(Self::LAST_DRAWN)..];
         let drawn = last.iter().chain([&stuck]).filter_map(|&at| history.ops().get(at));
         let mut ops: Vec<Op> = drawn.cloned().collect();
         ops.sort_by_key(|op| op.began.i);
