@@ -198,7 +198,7 @@ fn lost(ledger: &Ledger, acked: u64) -> String {
     }
     let acked = format!("{acked} acknowledged");
     match ledger.known_lost() {
-        None if ledger.acked == 0 => format!("not known ({acked}, none to a key of its own)"),
+        None if ledger.acked == 0 => format!("not known ({acked}, on shared keys)"),
         None => format!("not known ({acked}, none read back)"),
         Some(lost) => {
             let read = ledger.read_back + ledger.lost;
@@ -269,7 +269,56 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use kvlab::judge::import::ImportOptions;
+
+    use super::super::{Input, Limits, check};
     use super::*;
+
+    /// A history under `tests/histories`, as it is said in so many columns.
+    fn said(name: &str, width: usize) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories").join(name);
+        let input = Input::find(&path, None).expect("it is there");
+        let limits = Limits::within(Duration::from_secs(3600));
+        let checked = check(&input, ImportOptions::default(), limits).expect("a history");
+        let (name, path) = (name.to_owned(), Some(name.to_owned()));
+        let checked = Checked { name, path, took: Duration::from_millis(310), ..checked };
+        text(&checked, Look { width, colours: false })
+    }
+
+    #[test]
+    fn a_violation_by_ids_with_losses_and_ages() {
+        insta::assert_snapshot!("four-reads-80", said("four-reads.jsonl", 80));
+        insta::assert_snapshot!("four-reads-120", said("four-reads.jsonl", 120));
+    }
+
+    #[test]
+    fn a_violation_by_search_and_what_is_fine() {
+        insta::assert_snapshot!("cas-80", said("cas.edn", 80));
+        insta::assert_snapshot!("calm-80", said("calm.jsonl", 80));
+        insta::assert_snapshot!("independent-80", said("independent.edn", 80));
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal() {
+        for name in
+            ["four-reads.jsonl", "cas.edn", "calm.jsonl", "independent.edn", "appends.edn", "etcd.log"]
+        {
+            let said = said(name, 80);
+            assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+        }
+    }
+
+    #[test]
+    fn verdicts_are_coloured_only_where_that_was_asked_for() {
+        let (plain, coloured) = (Look { width: 80, colours: false }, Look { width: 80, colours: true });
+        assert_eq!(
+            (plain.bad("no"), coloured.bad("no")),
+            ("no".to_owned(), "\x1b[1;31mno\x1b[0m".to_owned())
+        );
+    }
 
     #[test]
     fn a_word_of_a_shell_is_quoted_where_it_needs_to_be() {

@@ -48,7 +48,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
                 svg.finish()?;
             }
             None => {
-                output::tell(format_args!("{} is not written: there is no proof to draw", path.display()))
+                output::tell(format_args!("{} is not written: there is no proof to draw", path.display()));
             }
         }
     }

@@ -73,7 +73,8 @@ fn assert_same(before: &[KeyHistory], after: &[KeyHistory], target: Target, text
 
 /// Over two keys, with names and values that need care.
 fn difficult(seed: u64) -> Vec<HistoryEvent> {
-    let mut events = random::history(seed, Kind { deletes: true, repeats: seed % 2 == 0, eventual: false });
+    let mut events =
+        random::history(seed, Kind { deletes: true, repeats: seed.is_multiple_of(2), eventual: false });
     for event in &mut events {
         let keys = ["q0", "a \"key\", \\ [;\n"];
         event.key = keys[event.client as usize % 2].to_owned();
