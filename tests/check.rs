@@ -241,7 +241,7 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
         (format!("{}\n\u{0}\n", lines[0]).into_bytes(), &["line 2: ", "expected a history event like"]),
         (format!("{}\n{}\n", lines[0], lines[3]).into_bytes(), &["line 2: event 4: client 1 invokes again"]),
         (format!("{}\n", lines[1]).into_bytes(), &["line 1: event 2: client 1 gets a reply, but has nothing invoked"]),
-        (lines[0][..60].as_bytes().to_vec(), &["line 1: the line ends inside an event"]),
+        (lines[0].as_bytes()[..60].to_vec(), &["line 1: the line ends inside an event"]),
         (format!("{invoke}{invoke}").into_bytes(), &["line 2: process 1 begins anew", "expected its completion first"]),
         (
             b"{:process 1, :type :ok, :f :read, :value 3}".to_vec(),

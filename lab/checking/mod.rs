@@ -1,5 +1,5 @@
 //! Histories on the command line: where they come from ([`Input`]), how all their keys are judged ([`check`]) and what is
-//! said of it ([`text`], [`Object`]).
+//! said of it ([`text()`], [`Object`]).
 //!
 //! Our own histories are streamed through the online judge, others are read whole. What needs the general search goes to
 //! all cores, with a deadline and a bound on memory: threads and clocks are here, `kvlab::judge` has none.
