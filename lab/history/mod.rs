@@ -1,7 +1,7 @@
 //! The history of a run: what its clients asked and were told, in one order, on disk and before the judge.
 //!
 //! [`Recorder`] stamps, judges and writes every event of every client; [`HistoryReader`] reads the file again, line by
-//! line, and [`read::judge_file`] judges it as a whole. `docs/history.md` describes the file.
+//! line, and [`judge_lines`] judges it as a whole. `docs/history.md` describes the file.
 
 mod file;
 mod judging;

@@ -1,20 +1,13 @@
 //! `history.jsonl` read again: line by line, never as a whole, however long it is.
-#![expect(clippy::disallowed_methods, reason = "a history is a file")]
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::path::Path;
+use std::io::{self, BufRead, Read as _};
 
-use anyhow::Context as _;
 use kvlab::judge::import::{ImportError, read_event};
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report};
 
 /// A line with a longer event is refused. The largest key and the largest value, every byte of them escaped as six,
 /// are well below.
 const LINE_BYTES_MAX: u64 = 128 << 20;
-/// Bytes read at once.
-#[allow(dead_code, reason = "as `judge_file`")]
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// The events of a history, one after another. Empty lines and a byte order mark are skipped.
 #[derive(Debug)]
@@ -55,26 +48,11 @@ pub(crate) struct Judged {
     pub(crate) cut: Option<ImportError>,
 }
 
-/// Judges a run's `history.jsonl`. `each` is shown every event, in order, with the bytes read so far.
+/// Judges a history as a whole. `each` is shown every event, in order, with the bytes read so far.
 ///
 /// # Errors
-/// If the file cannot be read, or a line is no event, or none that can follow those before it: the message names the
-/// file and the line. Of a run that was killed the last line may be cut, which is no error ([`Judged::cut`]).
-#[allow(dead_code, reason = "the report of a run is made from its file")]
-pub(crate) fn judge_file(
-    path: &Path,
-    options: JudgeOptions,
-    each: impl FnMut(&HistoryEvent, u64),
-) -> anyhow::Result<Judged> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let reader = BufReader::with_capacity(BUFFER_BYTES, file);
-    judge_lines(reader, options, each).with_context(|| path.display().to_string())
-}
-
-/// Judges a history from wherever it comes; see [`judge_file`].
-///
-/// # Errors
-/// If it cannot be read.
+/// If it cannot be read, or a line is no event, or none that can follow those before it. Of a run that was killed the
+/// last line may be cut, which is no error ([`Judged::cut`]).
 pub(crate) fn judge_lines(
     reader: impl BufRead,
     options: JudgeOptions,
