@@ -116,7 +116,8 @@ fn write(directory: &Path, seeds: u64) {
     std::fs::create_dir_all(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let put = |name: String, shape: Shape| {
         let path = directory.join(name);
-        std::fs::write(&path, histories::text(shape)).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        std::fs::write(&path, histories::text(shape))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     };
     for seed in 0..seeds {
         for clients in [10, 30, 50] {

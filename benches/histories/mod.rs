@@ -231,7 +231,8 @@ impl Maker {
         let string = |f: &str, value: &str| {
             format!("{{:process {process}, :type :{kind}, :f :{f}, :key \"{key}\", :value {value}}}")
         };
-        let register = |f: &str, value: &str| format!("INFO  jepsen.util - {process}\t:{kind}\t:{f}\t{value}");
+        let register =
+            |f: &str, value: &str| format!("INFO  jepsen.util - {process}\t:{kind}\t:{f}\t{value}");
         let line = match act {
             Act::Get => string("get", &saw.map_or("nil".to_owned(), |saw| format!("{saw:?}"))),
             Act::Put(text) => string("put", &format!("{text:?}")),

@@ -5,7 +5,8 @@ use std::hash::BuildHasherDefault;
 
 use super::super::ids::AsIs;
 
-/// The set of operations placed now, and every (set, state) that has been reached. Exact: hashes only find.
+/// The set of operations placed now, and every (set, state) that has been reached, up to a bound. Exact: hashes only
+/// find. What is not remembered beyond the bound is searched again.
 pub(super) struct Memo {
     /// A bit for each operation.
     bits: Vec<u64>,
@@ -32,6 +33,11 @@ struct Entry {
 }
 
 const NONE: u32 = u32::MAX;
+
+/// Sets that are remembered: with their words within [`WORDS_MAX`] some 1.5 GiB.
+const ENTRIES_MAX: usize = 1 << 24;
+/// Words that are.
+const WORDS_MAX: usize = 1 << 26;
 
 impl Memo {
     pub(super) fn new(operations: usize) -> Self {
@@ -83,8 +89,10 @@ impl Memo {
             }
             at = entry.chain;
         }
+        if self.entries.len() >= ENTRIES_MAX || self.words.len() + words.len() > WORDS_MAX {
+            return true;
+        }
         let number = self.entries.len() as u32;
-        assert!(number != NONE, "the search is given up before it has taken 2^32 - 1 steps");
         let (start, len) = (self.words.len(), words.len() as u32);
         self.entries.push(Entry { state, start, from: from as u32, len, chain: head });
         self.words.extend_from_slice(words);
