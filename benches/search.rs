@@ -6,13 +6,13 @@
 //!   the milliseconds to read it and to check it (the best of a few), and the steps of the search.
 #![expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock and at files")]
 
-mod histories;
+mod common;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use common::{Shape, Style};
 use divan::Bencher;
-use histories::{Shape, Style};
 use kvlab::judge::Linearizable;
 use kvlab::judge::check::{KeyHistory, check_key};
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
@@ -57,7 +57,7 @@ fn register_linearizable(bencher: Bencher<'_, '_>, clients: u32) {
 }
 
 fn bench(bencher: Bencher<'_, '_>, shape: Shape) {
-    let keys = read(&histories::text(shape));
+    let keys = read(&common::text(shape));
     let expected = if shape.stale { Linearizable::No } else { Linearizable::Yes };
     bencher.bench(|| assert_eq!(check(&keys).0, expected));
 }
@@ -116,7 +116,7 @@ fn write(directory: &Path, seeds: u64) {
     std::fs::create_dir_all(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let put = |name: String, shape: Shape| {
         let path = directory.join(name);
-        std::fs::write(&path, histories::text(shape))
+        std::fs::write(&path, common::text(shape))
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     };
     for seed in 0..seeds {

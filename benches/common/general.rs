@@ -1,6 +1,5 @@
 //! Histories for the benchmarks of the general search, from a seed: what clients of a working store see, with one
 //! stale read in it if that is asked for.
-#![allow(dead_code, reason = "each benchmark takes what it needs")]
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
