@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kvlab::judge::Consistency;
 use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role, Vote};
+use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role};
 
-use crate::event::{Damage, LabEvent, Operation, Outcome, ProcessState, Stamped};
+use crate::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 
 /// Reigns that are remembered; the oldest is forgotten first.
 pub(crate) const REIGNS_MAX: usize = 512;
@@ -19,7 +18,6 @@ const FACTS_MAX: usize = 512;
 pub(crate) struct Epochs {
     /// In the order of their opening.
     reigns: Vec<Reign>,
-    pub(super) members: usize,
     /// The last vote of each member, by its own word.
     votes: BTreeMap<NodeId, (Epoch, Duration)>,
     pub(super) forgotten_votes: VecDeque<ForgottenVote>,
@@ -70,7 +68,9 @@ pub(super) struct TooFew {
     /// The history's index of its invoke.
     pub(super) i: u64,
     /// Who stood behind it.
-    pub(super) votes: Vec<NodeId>,
+    pub(super) acks: Vec<NodeId>,
+    /// How many members there are.
+    pub(super) members: usize,
 }
 
 impl Epochs {
@@ -78,7 +78,6 @@ impl Epochs {
     pub(crate) fn observe(&mut self, event: &Stamped) {
         let at = event.t();
         match &event.event {
-            LabEvent::Header(header) => self.members = header.nodes.len(),
             LabEvent::Process { node, state: ProcessState::Stopped { .. } | ProcessState::Died { .. } } => {
                 self.end(*node, at);
             }
@@ -93,11 +92,6 @@ impl Epochs {
     /// In the order of their opening; the last [`REIGNS_MAX`].
     pub(crate) fn reigns(&self) -> &[Reign] {
         &self.reigns
-    }
-
-    /// The smallest majority of the members.
-    pub(super) fn quorum(&self) -> usize {
-        self.members / 2 + 1
     }
 
     fn changed(&mut self, node: NodeId, event: &Event, at: Duration) {
@@ -143,14 +137,10 @@ impl Epochs {
     }
 
     fn operated(&mut self, operation: &Operation) {
-        let Operation { i, outcome: Outcome::Ok, consistency: Consistency::Quorum, votes, .. } = operation
-        else {
-            return;
-        };
-        let acks = votes.iter().filter(|vote| vote.vote == Vote::Ack).map(|vote| vote.node);
-        let acks: Vec<NodeId> = acks.collect();
-        if !acks.is_empty() && acks.len() < self.quorum() {
-            push(&mut self.too_few, TooFew { i: *i, votes: acks });
+        let acks = operation.acks();
+        // That nobody agreed with an answer says that votes were not told, not that there were none.
+        if operation.lacks_quorum() && !acks.is_empty() {
+            push(&mut self.too_few, TooFew { i: operation.i, acks, members: operation.votes.len() });
         }
     }
 

@@ -7,6 +7,7 @@ use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKi
 use kvlab::replication::{NodeId, Position};
 
 use super::reigns::{Epochs, Reign};
+use crate::event::quorum;
 
 /// Two operations of a proof of which the later one knew less.
 struct Backwards<'v> {
@@ -37,11 +38,9 @@ impl Epochs {
         let (operation, few) = operations.iter().find_map(|operation| {
             Some((operation, self.too_few.iter().find(|few| few.i == operation.began.i)?))
         })?;
-        let (says, voters) = (Says(operation), Set(&few.votes));
-        let (votes, members, quorum) = (few.votes.len(), self.members, self.quorum());
-        Some(format!(
-            "{says} with {voters} alone behind it: {votes} of {members}, where a quorum is {quorum}"
-        ))
+        let (says, voters) = (Says(operation), Set(&few.acks));
+        let (acks, members, quorum) = (few.acks.len(), few.members, quorum(few.members));
+        Some(format!("{says} with {voters} alone behind it: {acks} of {members}, where a quorum is {quorum}"))
     }
 
     /// A member went back behind a vote that had been counted.

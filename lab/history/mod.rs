@@ -6,5 +6,5 @@ mod file;
 mod judging;
 mod recorder;
 
-pub(crate) use self::judging::Findings;
+pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

@@ -98,6 +98,7 @@ impl Simulated {
             view.processes.insert(node, running(&world, node));
             world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
         }
+        world.listen();
         let crowd = Crowd::new(load, &mut world);
         Ok(Self {
             durability: disks.durability,
@@ -132,7 +133,12 @@ impl Simulated {
             match self.world.step(until) {
                 Ok(None) => return Moved::Arrived,
                 Ok(Some(happened)) => {
-                    return match self.crowd.take(&mut self.world, happened) {
+                    let meaning = self.crowd.take(&mut self.world, happened);
+                    self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
+                    for violation in self.crowd.take_found() {
+                        self.emit(LabEvent::Violation(violation));
+                    }
+                    return match meaning {
                         Meaning::Nothing => Moved::On,
                         Meaning::Operator(reply) => {
                             self.operator = Some(reply);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use kvlab::client::{Answer, Backoff, ClientError, Course, Setback, Turn};
+use kvlab::judge::Violation;
 use kvlab::replication::{Command, NodeId, Reply};
 use kvlab::sim::{Ask, Happened, World};
 
@@ -197,6 +198,11 @@ impl Crowd {
             }
         }
         keys
+    }
+
+    /// The broken promises that were found since this was last asked.
+    pub(crate) fn take_found(&mut self) -> Vec<Box<Violation>> {
+        self.order.take_found()
     }
 
     /// The history so far, judged.
