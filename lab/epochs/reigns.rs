@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role};
+use kvlab::replication::{Ballot, Epoch, Event, NodeId, Position, Role};
 
 use crate::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 
 /// Reigns that are remembered; the oldest is forgotten first.
 pub(crate) const REIGNS_MAX: usize = 512;
-/// Operations with too few votes, losses of power and broken votes that are remembered, of each the newest.
+/// Operations with too few votes, losses of power, broken votes and joined logs that are remembered, of each the newest.
 const FACTS_MAX: usize = 512;
 
 /// Who led in which epoch, as the run's events tell it, and what else may explain a violation.
@@ -22,6 +22,7 @@ pub(crate) struct Epochs {
     votes: BTreeMap<NodeId, (Epoch, Duration)>,
     pub(super) forgotten_votes: VecDeque<ForgottenVote>,
     pub(super) power_losses: VecDeque<PowerLoss>,
+    pub(super) joined: VecDeque<Joined>,
     pub(super) too_few: VecDeque<TooFew>,
 }
 
@@ -49,8 +50,26 @@ pub(super) struct ForgottenVote {
     /// What it had voted for, and when.
     pub(super) epoch: Epoch,
     pub(super) voted: Duration,
-    /// The highest epoch that it knows of instead, and since when.
-    pub(super) instead: Epoch,
+    /// What it did or knew instead, and since when.
+    pub(super) instead: Instead,
+    pub(super) at: Duration,
+}
+
+/// What a member that forgot a vote does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// It follows the primary of this epoch.
+    Follows(Epoch),
+    /// It has promised nothing beyond this epoch.
+    Knows(Epoch),
+}
+
+/// A primary took the log of a member, which ends in an older epoch, for a part of its own, and sent what comes after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Joined {
+    pub(super) primary: NodeId,
+    pub(super) node: NodeId,
+    pub(super) from: Position,
     pub(super) at: Duration,
 }
 
@@ -103,12 +122,15 @@ impl Epochs {
             }
             Event::SteppedDown { epoch, .. } => self.end_epoch(node, *epoch, at),
             Event::Voted { epoch, ballot: Ballot::Granted } => {
-                self.knows(node, *epoch, at);
+                self.instead(node, *epoch, Instead::Knows, at);
                 self.votes.insert(node, (*epoch, at));
             }
             Event::Following { epoch } => {
                 self.end(node, at);
-                self.knows(node, *epoch, at);
+                self.instead(node, *epoch, Instead::Follows, at);
+            }
+            Event::PartialResync { node: to, from, .. } if *from > Position::ZERO => {
+                push(&mut self.joined, Joined { primary: node, node: *to, from: *from, at });
             }
             _ => {}
         }
@@ -121,7 +143,7 @@ impl Epochs {
             Role::Primary => drop(self.open(node, status.epoch, at)),
             _ => self.end(node, at),
         }
-        self.knows(node, status.promised, at);
+        self.instead(node, status.promised, Instead::Knows, at);
     }
 
     fn damaged(&mut self, node: NodeId, damage: &Damage, at: Duration) {
@@ -170,12 +192,13 @@ impl Epochs {
         }
     }
 
-    /// The highest epoch that a member knows of, by its own word.
-    fn knows(&mut self, node: NodeId, instead: Epoch, at: Duration) {
+    /// A member speaks of an epoch: is it one below that for which it has voted?
+    fn instead(&mut self, node: NodeId, says: Epoch, how: fn(Epoch) -> Instead, at: Duration) {
         if let Some(&(epoch, voted)) = self.votes.get(&node)
-            && instead < epoch
+            && says < epoch
         {
             self.votes.remove(&node);
+            let instead = how(says);
             push(&mut self.forgotten_votes, ForgottenVote { node, epoch, voted, instead, at });
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKind};
 use kvlab::replication::{NodeId, Position};
 
-use super::reigns::{Epochs, Reign};
+use super::reigns::{Epochs, Instead, Joined, Reign};
 use crate::event::quorum;
 
 /// Two operations of a proof of which the later one knew less.
@@ -29,8 +29,10 @@ impl Epochs {
             .or_else(|| self.deposed(&operations))
             .or_else(|| self.moved(&pairs))
             .or_else(|| self.left_behind(&pairs))
+            .or_else(|| self.joined_logs(&pairs))
             .or_else(|| self.never_committed(violation))
             .or_else(|| violation.rule())
+            .or_else(|| went_back(&pairs))
     }
 
     /// A quorum operation succeeded without a quorum.
@@ -51,15 +53,17 @@ impl Epochs {
         };
         let forgotten =
             self.forgotten_votes.iter().find(|vote| vote.at <= end && counted(vote.epoch, vote.node))?;
-        let (node, epoch, instead) = (forgotten.node, forgotten.epoch, forgotten.instead);
+        let (node, epoch) = (forgotten.node, forgotten.epoch);
         let (voted, at) = (Seconds(forgotten.voted), Seconds(forgotten.at));
         let went_on = operations.iter().find(|operation| {
             began_at(operation) >= forgotten.voted && entry(operation).is_some_and(|at| at.epoch < epoch)
         });
         let then = went_on.map_or_else(String::new, |operation| format!("; {}", Says(operation)));
-        Some(format!(
-            "{node} had voted for {epoch} at t={voted} and knew only of {instead} again at t={at}{then}"
-        ))
+        let instead = match forgotten.instead {
+            Instead::Follows(old) => format!("followed {} in {old} again", old.node),
+            Instead::Knows(old) => format!("had promised nothing beyond {old}"),
+        };
+        Some(format!("{node} had voted for {epoch} at t={voted}, and {instead} at t={at}{then}"))
     }
 
     /// The power took what had been acknowledged.
@@ -108,6 +112,27 @@ impl Epochs {
         })
     }
 
+    /// What was answered first came from a log that a primary of a higher epoch had taken for a part of its own.
+    fn joined_logs(&self, pairs: &[Backwards<'_>]) -> Option<String> {
+        pairs.iter().find_map(|Backwards { newer, older }| {
+            let (at, to) = (entry(newer)?, ended_at(newer)?);
+            let covers = |joined: &&Joined| {
+                let end = joined.from;
+                newer.node == Some(joined.node) && end.epoch == at.epoch && end.seq >= at.seq && joined.at <= to
+            };
+            let Joined { primary, node, from, at } = self.joined.iter().find(covers)?;
+            let reign = self.reigns().iter().rev().find(|reign| reign.primary == *primary && reign.since <= *at)?;
+            let (newer, older) = (Says(newer), Says(older));
+            (reign.epoch > from.epoch).then(|| {
+                let (epoch, at) = (reign.epoch, Seconds(*at));
+                format!(
+                    "{primary} of {epoch} took {node}'s log, ending in {from}, for a part of its own at t={at}; {newer}; \
+                     then {older}"
+                )
+            })
+        })
+    }
+
     /// A read returned what no write put there, from an epoch that was over.
     fn never_committed(&self, violation: &Violation) -> Option<String> {
         let read = match &violation.kind {
@@ -122,6 +147,11 @@ impl Epochs {
             .find(|reign| reign.epoch > at.epoch && !reign.forced && reign.since <= begun)?;
         Some(format!("{}; {}", Says(read), Moved(over, Tense::Before)))
     }
+}
+
+/// What the operations tell by themselves.
+fn went_back(pairs: &[Backwards<'_>]) -> Option<String> {
+    pairs.first().map(|Backwards { newer, older }| format!("{}; then {}", Says(newer), Says(older)))
 }
 
 /// All pairs in which the later operation knew less, in the order in which the later ones began.

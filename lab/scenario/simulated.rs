@@ -135,9 +135,9 @@ impl Simulated {
                 Ok(Some(happened)) => {
                     let meaning = self.crowd.take(&mut self.world, happened);
                     self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
-                    for violation in self.crowd.take_found() {
-                        self.emit(LabEvent::Violation(violation));
-                    }
+                    let odd = self.crowd.take_odd().into_iter().map(LabEvent::Operation);
+                    let found = self.crowd.take_found().into_iter().map(LabEvent::Violation);
+                    odd.chain(found).for_each(|event| self.emit(event));
                     return match meaning {
                         Meaning::Nothing => Moved::On,
                         Meaning::Operator(reply) => {

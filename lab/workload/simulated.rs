@@ -62,6 +62,8 @@ pub(crate) struct Crowd {
     ledger: Ledger,
     on: bool,
     rate: u32,
+    /// Background operations that succeeded without a quorum, since this was last asked.
+    odd: Vec<Operation>,
     /// Counts changes of the pace.
     pace: u64,
     background_busy: usize,
@@ -117,6 +119,7 @@ impl Crowd {
             ledger: Ledger::default(),
             on: options.on,
             rate: options.rate,
+            odd: Vec::new(),
             pace: 0,
             background_busy: 0,
             options,
@@ -198,6 +201,11 @@ impl Crowd {
             }
         }
         keys
+    }
+
+    /// Background operations that succeeded without a quorum, since this was last asked: what may explain a violation.
+    pub(crate) fn take_odd(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.odd)
     }
 
     /// The broken promises that were found since this was last asked.
@@ -382,7 +390,10 @@ impl Crowd {
         };
         background.routine.ended(&operation);
         if busy.in_ledger && operation.outcome == Outcome::Ok {
-            self.ledger.acked(operation.key);
+            self.ledger.acked(operation.key.clone());
+        }
+        if operation.lacks_quorum() {
+            self.odd.push(operation);
         }
         self.background_busy -= 1;
         if self.on {
