@@ -247,11 +247,11 @@ impl Operation {
         self.votes.iter().filter(|vote| vote.vote == Vote::Ack).map(|vote| vote.node).collect()
     }
 
-    /// Whether it succeeded at the quorum level, and fewer members than a quorum stood behind it. There is a vote of
-    /// every member, or none at all.
+    /// Whether it succeeded at the quorum level, and fewer members than a quorum stood behind it. Who asks a quorum has
+    /// something to say of every member; who says nothing of anyone has asked nobody.
     pub fn lacks_quorum(&self) -> bool {
         let succeeded = self.outcome == Outcome::Ok && self.consistency == Consistency::Quorum;
-        succeeded && !self.votes.is_empty() && self.acks().len() < quorum(self.votes.len())
+        succeeded && self.acks().len() < quorum(self.votes.len())
     }
 }
 

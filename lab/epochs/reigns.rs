@@ -64,6 +64,14 @@ pub(super) enum Instead {
     Knows(Epoch),
 }
 
+impl Instead {
+    /// The epoch.
+    pub(super) fn epoch(self) -> Epoch {
+        let (Self::Follows(epoch) | Self::Knows(epoch)) = self;
+        epoch
+    }
+}
+
 /// A primary took the log of a member, which ends in an older epoch, for a part of its own, and sent what comes after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Joined {
@@ -88,7 +96,7 @@ pub(super) struct TooFew {
     pub(super) i: u64,
     /// Who stood behind it.
     pub(super) acks: Vec<NodeId>,
-    /// How many members there are.
+    /// How many were asked or might have been; 0: nobody was.
     pub(super) members: usize,
 }
 
@@ -159,10 +167,9 @@ impl Epochs {
     }
 
     fn operated(&mut self, operation: &Operation) {
-        let acks = operation.acks();
-        // That nobody agreed with an answer says that votes were not told, not that there were none.
-        if operation.lacks_quorum() && !acks.is_empty() {
-            push(&mut self.too_few, TooFew { i: operation.i, acks, members: operation.votes.len() });
+        if operation.lacks_quorum() {
+            let (acks, members) = (operation.acks(), operation.votes.len());
+            push(&mut self.too_few, TooFew { i: operation.i, acks, members });
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKind};
 use kvlab::replication::{NodeId, Position};
 
-use super::reigns::{Epochs, Instead, Joined, Reign};
+use super::reigns::{Epochs, ForgottenVote, Instead, Joined, Reign};
 use crate::event::quorum;
 
 /// Two operations of a proof of which the later one knew less.
@@ -38,32 +38,45 @@ impl Epochs {
     /// A quorum operation succeeded without a quorum.
     fn too_few_votes(&self, operations: &[&Operation]) -> Option<String> {
         let (operation, few) = operations.iter().find_map(|operation| {
-            Some((operation, self.too_few.iter().find(|few| few.i == operation.began.i)?))
+            let few = self.too_few.iter().find(|few| few.i == operation.began.i)?;
+            // That nobody agreed with an answer is no more than that: what is old says more.
+            (few.members == 0 || !few.acks.is_empty()).then_some((operation, few))
         })?;
-        let (says, voters) = (Says(operation), Set(&few.acks));
+        let says = Says(operation);
+        if few.members == 0 {
+            return Some(format!("{says}, and no member was asked for it: not one vote came with it"));
+        }
         let (acks, members, quorum) = (few.acks.len(), few.members, quorum(few.members));
+        let voters = Set(&few.acks);
         Some(format!("{says} with {voters} alone behind it: {acks} of {members}, where a quorum is {quorum}"))
     }
 
-    /// A member went back behind a vote that had been counted.
+    /// A member went back behind a vote that had been counted, and something was acknowledged in the older epoch since.
     fn forgotten_vote(&self, operations: &[&Operation]) -> Option<String> {
-        let end = operations.iter().filter_map(|operation| ended_at(operation)).max()?;
-        let counted = |epoch, node: NodeId| {
-            self.reigns().iter().any(|reign| reign.epoch == epoch && reign.voters.contains(&node))
+        let counted = |vote: &&ForgottenVote| {
+            let won = |reign: &Reign| reign.epoch == vote.epoch && reign.voters.contains(&vote.node);
+            self.reigns().iter().any(won)
         };
-        let forgotten =
-            self.forgotten_votes.iter().find(|vote| vote.at <= end && counted(vote.epoch, vote.node))?;
-        let (node, epoch) = (forgotten.node, forgotten.epoch);
-        let (voted, at) = (Seconds(forgotten.voted), Seconds(forgotten.at));
-        let went_on = operations.iter().find(|operation| {
-            began_at(operation) >= forgotten.voted && entry(operation).is_some_and(|at| at.epoch < epoch)
-        });
-        let then = went_on.map_or_else(String::new, |operation| format!("; {}", Says(operation)));
-        let instead = match forgotten.instead {
+        let went_on = |vote: &ForgottenVote| {
+            let since = |operation: &&&Operation| {
+                let old = entry(operation).is_some_and(|at| at.epoch == vote.instead.epoch());
+                old && operation.op != OpKind::Get && began_at(operation) >= vote.voted
+            };
+            operations.iter().find(since).copied()
+        };
+        let (vote, went_on) = self
+            .forgotten_votes
+            .iter()
+            .rev()
+            .filter(counted)
+            .find_map(|vote| Some((vote, went_on(vote)?)))?;
+        let (node, epoch, voted, at) = (vote.node, vote.epoch, Seconds(vote.voted), Seconds(vote.at));
+        let instead = match vote.instead {
             Instead::Follows(old) => format!("followed {} in {old} again", old.node),
             Instead::Knows(old) => format!("had promised nothing beyond {old}"),
         };
-        Some(format!("{node} had voted for {epoch} at t={voted}, and {instead} at t={at}{then}"))
+        let went_on = Says(went_on);
+        Some(format!("{node} had voted for {epoch} at t={voted}, and {instead} at t={at}; {went_on}"))
     }
 
     /// The power took what had been acknowledged.

@@ -133,6 +133,11 @@ fn voted(i: u64, acks: &[NodeId]) -> LabEvent {
     })
 }
 
+fn operation_of(event: LabEvent) -> event::Operation {
+    let LabEvent::Operation(operation) = event else { panic!("{event:?}") };
+    operation
+}
+
 #[track_caller]
 fn rule(tale: &Tale, violation: &Violation, sentence: &str) {
     assert_eq!(tale.0.rule(violation).as_deref(), Some(sentence));
@@ -248,6 +253,17 @@ fn a_quorum_of_one() {
         &tale,
         &broken,
         "n1 acknowledged entry 186 in epoch 1@n1 at t=1.938 s with {n1} alone behind it: 1 of 3, where a quorum is 2",
+    );
+    let mut alone = Tale::new();
+    alone.at(
+        1980,
+        LabEvent::Operation(event::Operation { votes: Vec::new(), ..operation_of(voted(1973, &[])) }),
+    );
+    rule(
+        &alone,
+        &broken,
+        "n2 answered with entry 147 of epoch 1@n1 at t=1.974 s, and no member was asked for it: not one vote came with \
+         it",
     );
     rule(
         &Tale::new(),
