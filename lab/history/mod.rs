@@ -6,5 +6,8 @@ mod file;
 mod judging;
 mod recorder;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

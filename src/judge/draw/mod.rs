@@ -34,6 +34,8 @@ pub struct Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bar {
     who: String,
+    /// The same in fewer characters.
+    who_short: String,
     label: String,
     began: u64,
     /// `None`: it is not known to have ended.
@@ -84,7 +86,8 @@ impl Diagram {
             let ended = operation.ended.as_ref().filter(after);
             let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
             Bar {
-                who: who(operation),
+                who: who(operation, "client "),
+                who_short: who(operation, "c"),
                 label: label(operation),
                 began: operation.began.i,
                 ended: ended.map(|ended| ended.at.i),
@@ -105,6 +108,7 @@ impl Diagram {
         };
         let bar = |(at, op): (usize, &Op)| Bar {
             who: format!("process {}", op.process),
+            who_short: format!("p{}", op.process),
             label: match op.outcome {
                 Outcome::Ok => op.act.to_string(),
                 Outcome::Unknown => format!("{}?", op.act),
@@ -142,12 +146,16 @@ impl Diagram {
         svg::draw(self)
     }
 
-    /// The layout with labels cut so that it fits `width` columns.
+    /// The layout with clients named in short, and then labels cut, so that it fits `width` columns.
     fn layout(&self, width: usize) -> Layout<'_> {
         let longest = self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
         let mut label_max = longest.max(LABEL_MIN);
+        let whole = self.layout_with(label_max, false);
+        if whole.width <= width {
+            return whole;
+        }
         loop {
-            let layout = self.layout_with(label_max);
+            let layout = self.layout_with(label_max, true);
             if layout.width <= width || label_max == LABEL_MIN {
                 return layout;
             }
@@ -155,7 +163,7 @@ impl Diagram {
         }
     }
 
-    fn layout_with(&self, label_max: usize) -> Layout<'_> {
+    fn layout_with(&self, label_max: usize, short: bool) -> Layout<'_> {
         let mut events: Vec<u64> =
             self.bars.iter().flat_map(|bar| [Some(bar.began), bar.ended]).flatten().collect();
         events.sort_unstable();
@@ -178,24 +186,31 @@ impl Diagram {
             let to = bar.ended.map_or(last, |ended| columns[place(ended)]);
             let placed = Placed { bar, label: label(bar), from, to };
             // A process whose operation never ended may go on: then it has another lane.
+            let who = if short { &bar.who_short } else { &bar.who };
             let free = |lane: &&mut (&str, Vec<Placed<'_>>)| {
-                lane.0 == bar.who && lane.1.last().is_none_or(|before| before.to < from)
+                lane.0 == who && lane.1.last().is_none_or(|before| before.to < from)
             };
             match lanes.iter_mut().find(free) {
                 Some(lane) => lane.1.push(placed),
-                None => lanes.push((&bar.who, vec![placed])),
+                None => lanes.push((who, vec![placed])),
             }
         }
         let who_width = lanes.iter().map(|lane| lane.0.chars().count()).max().unwrap_or(0);
-        let parts = self.bars.iter().map(|bar| bar.parts.chars().count()).max().unwrap_or(0);
+        let parts = lanes.iter().map(|lane| parts(&lane.1).chars().count()).max().unwrap_or(0);
         Layout { lanes, who_width, width: who_width + 2 + last + 1 + 2 + parts }
     }
 }
 
-fn who(operation: &Operation) -> String {
+/// The parts that the operations of a lane play: `b1 b2, a2`.
+fn parts(bars: &[Placed<'_>]) -> String {
+    let parts = bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn who(operation: &Operation, client: &str) -> String {
     match operation.node {
-        Some(node) => format!("client {} at {node}", operation.client),
-        None => format!("client {}", operation.client),
+        Some(node) => format!("{client}{} at {node}", operation.client),
+        None => format!("{client}{}", operation.client),
     }
 }
 

@@ -71,6 +71,15 @@ fn labels_are_cut_to_the_width() {
 }
 
 #[test]
+fn where_there_is_little_room_clients_are_named_in_short() {
+    let diagram = Diagram::of_violation(&judged(FOUR).violations[0]);
+    let widest = |width| diagram.lanes(width).iter().map(|lane| lane.text.chars().count()).max().unwrap();
+    let whole = widest(100);
+    assert_eq!(widest(whole), whole);
+    assert!(diagram.lanes(whole - 1)[0].text.starts_with(r#"c3 at n1  ├─ read "a" ─┤"#));
+}
+
+#[test]
 fn what_has_not_ended_is_open_and_what_came_after_it_has_its_own_lane() {
     let events = script(
         "1 invoke put a
