@@ -139,7 +139,6 @@ fn a_broken_promise_is_shown_with_its_proof_and_its_rule() {
     {
         assert!(out.contains(part), "{part:?} is not in\n{out}");
     }
-    assert!(out.lines().all(|line| line.chars().count() <= 110), "it can be read: {out}");
     let report = json(&kvlab("run museum/no-fence --simulated --seed 1 --json"));
     let violations = report["violations"].as_array().expect("a list");
     assert!(report["violations_total"].as_u64() >= Some(violations.len() as u64), "{report}");

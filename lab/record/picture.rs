@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
 use super::{Paper, frame, to_svg, to_text, view_at};
-use crate::event::{LabEvent, Stamped};
+use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
 use crate::screen::Theme;
 
 /// Reads a run's events. A last line without its end, left by a lab that was killed, is passed over.
@@ -21,6 +21,12 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
     let mut events = Vec::new();
     for (i, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
+            Ok(Stamped { event: LabEvent::Header(header), .. }) if header.version > EVENTS_VERSION => bail!(
+                "{}: written by kvlab {} in format {}; this one reads formats up to {EVENTS_VERSION}",
+                path.display(),
+                header.kvlab,
+                header.version
+            ),
             Ok(event) => events.push(event),
             Err(_) if !line.ends_with('\n') => break,
             Err(error) => bail!("{}:{}: not an event of a run: {error}", path.display(), i + 1),
