@@ -60,7 +60,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
         shown?;
         stopped?;
         let (run_dir, seed) = (prepared.dir.path().display(), prepared.seed);
-        output::print(report::facts(&session.verdict()));
+        output::print(report::facts(&session.verdict(), &session.evidence(), output::columns()));
         output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
     } else {
         print_until_signal(&session, &mut prepared, &mut signals).await?;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
-use super::{Paper, frame_at, to_svg, to_text};
-use crate::event::{LabEvent, Stamped};
+use super::{Paper, frame, to_svg, to_text, view_at};
+use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
 use crate::screen::Theme;
 
 /// Reads a run's events. A last line without its end, left by a lab that was killed, is passed over.
@@ -21,6 +21,12 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
     let mut events = Vec::new();
     for (i, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
+            Ok(Stamped { event: LabEvent::Header(header), .. }) if header.version > EVENTS_VERSION => bail!(
+                "{}: written by kvlab {} in format {}; this one reads formats up to {EVENTS_VERSION}",
+                path.display(),
+                header.kvlab,
+                header.version
+            ),
             Ok(event) => events.push(event),
             Err(_) if !line.ends_with('\n') => break,
             Err(error) => bail!("{}:{}: not an event of a run: {error}", path.display(), i + 1),
@@ -32,16 +38,36 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
     }
 }
 
-/// Draws the screen of a run as it was at `at` (at its end, if not given) into `out`: SVG, or text if its name
-/// ends in `.txt`.
+/// What is to be on a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture {
+    /// The moment, since the run began; `None`: its end.
+    pub at: Option<Duration>,
+    /// With the proof of a broken promise opened: which, from 1.
+    pub proof: Option<u8>,
+    /// The size of the screen.
+    pub size: Size,
+}
+
+/// Draws the screen of a run into `out`: SVG, or text if its name ends in `.txt`.
 ///
 /// # Errors
-/// If the events cannot be read, or the picture cannot be written.
-pub fn draw(events: &Path, at: Option<Duration>, size: Size, out: &Path) -> anyhow::Result<()> {
+/// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
+pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
     let title = format!("The screen of {}", events.display());
-    let events = read_events(events)?;
+    let file = events;
+    let events = read_events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
-    let buf = frame_at(&events, at, size, Theme::RECORDING);
+    let view = view_at(&events, at);
+    let proofs = view.evidence.violations().len();
+    if let Some(proof) = proof.filter(|&proof| usize::from(proof) > proofs) {
+        let there_are = match proofs {
+            0 => "no promise is broken by then".to_owned(),
+            _ => format!("{proofs} by then, counted from 1"),
+        };
+        bail!("{}: there is no proof {proof}: {there_are}", file.display());
+    }
+    let buf = frame(&view, proof.map(|proof| usize::from(proof) - 1), size, Theme::RECORDING);
     let picture = match out.extension().and_then(|e| e.to_str()) {
         Some("svg") => to_svg(&buf, &Paper::DARK, &title),
         Some("txt") => to_text(&buf),

@@ -7,10 +7,11 @@ mod svg;
 mod text;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use super::check::{Evidence, KeyHistory, Op, Outcome};
 use super::history::{OpKind, Phase};
-use super::operation::{Operation, Shown};
+use super::operation::{Ended, Operation, Shown};
 use super::violation::{Violation, ViolationKind};
 
 /// Operations in space and time.
@@ -21,10 +22,21 @@ pub struct Diagram {
     notes: Vec<String>,
 }
 
+/// One line of the drawing: a client and its operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// As it is drawn, without a newline.
+    pub text: String,
+    /// Which characters of it are the operation that gave the violation away, if that is in this line.
+    pub accused: Option<Range<usize>>,
+}
+
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bar {
     who: String,
+    /// The same in fewer characters.
+    who_short: String,
     label: String,
     began: u64,
     /// `None`: it is not known to have ended.
@@ -62,25 +74,35 @@ impl Diagram {
     /// Operations of the longest order that [`Diagram::of_stuck`] draws: as many as fit a terminal one after another.
     pub const LAST_DRAWN: usize = 3;
 
-    /// The operations of a violation, with the parts that they play, and why it is one.
+    /// The operations of a violation, with the parts that they play, why it is one, and which rule was broken, as far
+    /// as the operations tell ([`Violation::rule`]).
     pub fn of_violation(violation: &Violation) -> Self {
+        Self::with_rule(violation, violation.rule())
+    }
+
+    /// The same, where more is known of the rule than the operations tell.
+    pub fn with_rule(violation: &Violation, rule: Option<String>) -> Self {
         let parts = match &violation.kind {
             ViolationKind::Order(proof) => proof.parts(),
             _ => Vec::new(),
         };
         let bar = |operation: &Operation| {
+            // What was read from a file may say that it ended before it began.
+            let after = |ended: &&Ended| ended.phase != Phase::Info && ended.at.i > operation.began.i;
+            let ended = operation.ended.as_ref().filter(after);
             let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
             Bar {
-                who: who(operation),
+                who: who(operation, "client "),
+                who_short: who(operation, "c"),
                 label: label(operation),
                 began: operation.began.i,
-                ended: operation.ended.as_ref().filter(|e| e.phase != Phase::Info).map(|ended| ended.at.i),
+                ended: ended.map(|ended| ended.at.i),
                 parts: names.collect::<Vec<_>>().join(" "),
                 accused: operation.ended.as_ref().is_some_and(|ended| ended.at.i == violation.i),
             }
         };
         let bars = violation.operations().into_iter().map(bar).collect();
-        let notes = std::iter::once(violation.explanation()).chain(violation.rule()).collect();
+        let notes = std::iter::once(violation.explanation()).chain(rule).collect();
         Self { bars, notes }
     }
 
@@ -121,8 +143,8 @@ impl Diagram {
         let what = accused.map(ToString::to_string).unwrap_or_default();
         diagram.notes = vec![match (longest.len(), last.last().and_then(|&at| history.ops().get(at))) {
             (1.., Some(last_op)) => format!(
-                "{} of {} operations can be put in an order, of which the last {} drawn; it ends with {last_op}. After \
-                 it {what} fits nowhere",
+                "The longest order that was found has {} of {} operations, of which the last {} drawn; it ends with \
+                 {last_op}. After it {what} fits nowhere",
                 longest.len(),
                 history.ops().len(),
                 if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) },
@@ -132,7 +154,12 @@ impl Diagram {
         diagram
     }
 
-    /// The sentences below the drawing: why.
+    /// The drawing alone, a lane a line, in at most `width` columns if it can be.
+    pub fn lanes(&self, width: usize) -> Vec<Lane> {
+        text::lanes(self, width)
+    }
+
+    /// What is said below the drawing: why it is a violation, and then which rule was broken, if that is known.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -148,12 +175,16 @@ impl Diagram {
         svg::draw(self)
     }
 
-    /// The layout with labels cut so that it fits `width` columns.
+    /// The layout with clients named in short, and then labels cut, so that it fits `width` columns.
     fn layout(&self, width: usize) -> Layout<'_> {
         let longest = self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
         let mut label_max = longest.max(LABEL_MIN);
+        let whole = self.layout_with(label_max, false);
+        if whole.width <= width {
+            return whole;
+        }
         loop {
-            let layout = self.layout_with(label_max);
+            let layout = self.layout_with(label_max, true);
             if layout.width <= width || label_max == LABEL_MIN {
                 return layout;
             }
@@ -161,7 +192,7 @@ impl Diagram {
         }
     }
 
-    fn layout_with(&self, label_max: usize) -> Layout<'_> {
+    fn layout_with(&self, label_max: usize, short: bool) -> Layout<'_> {
         let mut events: Vec<u64> =
             self.bars.iter().flat_map(|bar| [Some(bar.began), bar.ended]).flatten().collect();
         events.sort_unstable();
@@ -184,16 +215,17 @@ impl Diagram {
             let to = bar.ended.map_or(last, |ended| columns[place(ended)]);
             let placed = Placed { bar, label: label(bar), from, to };
             // A process whose operation never ended may go on: then it has another lane.
+            let who = if short { &bar.who_short } else { &bar.who };
             let free = |lane: &&mut (&str, Vec<Placed<'_>>)| {
-                lane.0 == bar.who && lane.1.last().is_none_or(|before| before.to < from)
+                lane.0 == who && lane.1.last().is_none_or(|before| before.to < from)
             };
             match lanes.iter_mut().find(free) {
                 Some(lane) => lane.1.push(placed),
-                None => lanes.push((&bar.who, vec![placed])),
+                None => lanes.push((who, vec![placed])),
             }
         }
         let who_width = lanes.iter().map(|lane| lane.0.chars().count()).max().unwrap_or(0);
-        let parts = self.bars.iter().map(|bar| bar.parts.chars().count()).max().unwrap_or(0);
+        let parts = lanes.iter().map(|lane| parts(&lane.1).chars().count()).max().unwrap_or(0);
         Layout { lanes, who_width, width: who_width + 2 + last + 1 + 2 + parts }
     }
 }
@@ -202,6 +234,7 @@ impl Bar {
     fn of(op: &Op, who: &str, accused: bool) -> Self {
         Self {
             who: format!("{who} {}", op.process),
+            who_short: format!("{}{}", &who[..1], op.process),
             label: match op.outcome {
                 Outcome::Ok => op.act.to_string(),
                 Outcome::Unknown => format!("{}?", op.act),
@@ -215,10 +248,16 @@ impl Bar {
     }
 }
 
-fn who(operation: &Operation) -> String {
+/// The parts that the operations of a lane play: `b1 b2, a2`.
+fn parts(bars: &[Placed<'_>]) -> String {
+    let parts = bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn who(operation: &Operation, client: &str) -> String {
     match operation.node {
-        Some(node) => format!("client {} at {node}", operation.client),
-        None => format!("client {}", operation.client),
+        Some(node) => format!("{client}{} at {node}", operation.client),
+        None => format!("{client}{}", operation.client),
     }
 }
 

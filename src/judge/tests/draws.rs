@@ -1,6 +1,6 @@
 //! Proofs as pictures and as sentences.
 
-use super::super::check::{Evidence, KeyHistory, check_key, shrink};
+use super::super::check::{KeyHistory, check_key, shrink};
 use super::super::*;
 use super::script::{judged, script};
 use crate::replication::Epoch;
@@ -35,6 +35,25 @@ fn a_proof_of_four_operations_is_drawn_in_space_and_time() {
 }
 
 #[test]
+fn the_lane_of_the_operation_that_gave_it_away_says_where_it_is() {
+    let report = judged(FOUR);
+    let lanes = Diagram::of_violation(&report.violations[0]).lanes(100);
+    let accused: Vec<_> = lanes.iter().map(|lane| lane.accused.clone()).collect();
+    assert!(matches!(accused[..], [None, None, Some(_), None]), "{lanes:#?}");
+    let drawn: String =
+        lanes[2].text.chars().collect::<Vec<_>>()[accused[2].clone().unwrap()].iter().collect();
+    assert_eq!(drawn, r#"┣━━━ read "b" ━━━┫"#);
+}
+
+#[test]
+fn who_knows_more_of_the_rule_says_so_below() {
+    let report = judged(FOUR);
+    let diagram = Diagram::with_rule(&report.violations[0], Some("that rule".to_owned()));
+    assert_eq!(diagram.notes(), [report.violations[0].explanation(), "that rule".to_owned()]);
+    assert!(diagram.text(100).ends_with("\nthat rule\n"));
+}
+
+#[test]
 fn labels_are_cut_to_the_width() {
     let report = judged(
         &FOUR
@@ -49,6 +68,15 @@ fn labels_are_cut_to_the_width() {
         assert!(longest <= width, "{longest} > {width}\n{text}");
     }
     assert!(diagram.text(1000).contains(&"b".repeat(30)));
+}
+
+#[test]
+fn where_there_is_little_room_clients_are_named_in_short() {
+    let diagram = Diagram::of_violation(&judged(FOUR).violations[0]);
+    let widest = |width| diagram.lanes(width).iter().map(|lane| lane.text.chars().count()).max().unwrap();
+    let whole = widest(100);
+    assert_eq!(widest(whole), whole);
+    assert!(diagram.lanes(whole - 1)[0].text.starts_with(r#"c3 at n1  ├─ read "a" ─┤"#));
 }
 
 #[test]
@@ -143,9 +171,7 @@ fn of_a_search_the_end_of_the_longest_order_is_drawn_with_what_fits_nowhere() {
     }
     text += "1 invoke del -\n1 ok del -\n2 invoke get -\n2 ok get v3\n";
     let history = &KeyHistory::of_events(&script(&text))[0];
-    let Some(Evidence::Stuck { longest, stuck }) = check_key(history, &mut |_| true).evidence else {
-        panic!()
-    };
+    let (longest, stuck) = ((0..11).collect::<Vec<_>>(), 11);
     let drawn = Diagram::of_stuck(history, &longest, stuck).text(80);
     assert!(
         !drawn.contains("v7") && drawn.contains("write \"v8\"") && drawn.contains("┣━ read \"v3\" ━┫"),
@@ -153,7 +179,9 @@ fn of_a_search_the_end_of_the_longest_order_is_drawn_with_what_fits_nowhere() {
     );
     let sentence = drawn.split("\n\n").nth(1).unwrap().replace('\n', " ");
     assert!(
-        sentence.starts_with("11 of 12 operations can be put in an order, of which the last 3 are drawn;"),
+        sentence.starts_with(
+            "The longest order that was found has 11 of 12 operations, of which the last 3 are drawn;"
+        ),
         "{drawn}"
     );
     assert!(
