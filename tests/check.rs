@@ -198,6 +198,54 @@ fn a_search_that_takes_too_long_is_undecided() {
     assert!(text(&output.stderr).contains("key \"k\" is undecided: the search was given up after 50ms"));
 }
 
+/// More clients than the online judge can follow delete and write one key at once; the last read decides.
+fn crowded(seen: &str) -> String {
+    let mut text = String::new();
+    let mut event = |client: u32, phase: &str, op: &str, value: &str| {
+        let i = text.lines().count() + 1;
+        let _ = writeln!(
+            text,
+            "{{\"i\":{i},\"t_ns\":{i},\"client\":{client},\"node\":null,\"type\":\"{phase}\",\"op\":\"{op}\",\"key\":\"k\",\
+             \"value\":{value},\"consistency\":\"quorum\"}}"
+        );
+    };
+    for phase in ["invoke", "ok"] {
+        for client in 1..=70 {
+            event(
+                client,
+                phase,
+                if client == 1 { "del" } else { "put" },
+                if client == 1 { "null" } else { "\"v\"" },
+            );
+        }
+    }
+    event(1, "invoke", "get", "null");
+    event(1, "ok", "get", seen);
+    text
+}
+
+#[test]
+fn what_the_online_judge_leaves_undecided_is_searched_afterwards() {
+    let dir = dir();
+    for (seen, expected) in [("\"v\"", 0), ("null", 0), ("\"w\"", 1)] {
+        let history = crowded(seen);
+        let path = written(dir.path(), "h.jsonl", &history);
+        let output = kvlab(&["check", &path]);
+        assert_eq!(code(&output), expected, "{seen}: {}{}", text(&output.stdout), text(&output.stderr));
+        let output = kvlab_reading(&["check", "-"], history.as_bytes());
+        let said = text(&output.stdout);
+        if expected == 0 {
+            assert_eq!(code(&output), 3, "standard input cannot be read twice: {said}");
+            assert!(
+                said.contains("UNDECIDED  key \"k\", 71 operations, by search: more than 64 operations"),
+                "{said}"
+            );
+        }
+        let shrunk = kvlab(&["shrink", &path]);
+        assert_eq!(code(&shrunk), expected, "{seen}: {}", text(&shrunk.stderr));
+    }
+}
+
 /// A run's directory, with the link by which it is the latest.
 fn run(state: &Path, history: &str) -> PathBuf {
     let runs = state.join("kvlab/runs");
