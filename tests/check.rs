@@ -318,6 +318,8 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
         refused(&["check", &path], parts);
     }
     refused(&["check", dir.path().to_str().expect("UTF-8")], &["is a directory without a history.jsonl"]);
+    let path = written(dir.path(), "x", "{\"i\":1}\n");
+    refused(&["check", &path], &["line 1: missing field `t_ns` in \"{", "expected a history event like"]);
     refused(&["check", &history("nowhere")], &["cannot read", "No such file"]);
     refused(&["check", &history("etcd.log"), "--format", "edn"], &["line 1: \"INFO\"; expected a map like"]);
     refused(&["check", &history("etcd.log"), "--format", "kvlab"], &["line 1: "]);

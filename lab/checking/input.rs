@@ -37,6 +37,8 @@ pub(crate) struct Input {
 #[derive(Clone, Debug)]
 enum Place {
     Stdin,
+    /// What can be read once, as a pipe with a name.
+    Pipe(PathBuf),
     File(PathBuf),
     Memory(Arc<[u8]>),
 }
@@ -79,7 +81,8 @@ impl Input {
         };
         let about = std::fs::metadata(&path).with_context(|| format!("cannot read {name}"))?;
         if !about.is_dir() {
-            return Ok(Self { name, place: Place::File(path), format, of_run: false });
+            let place = if about.is_file() { Place::File(path) } else { Place::Pipe(path) };
+            return Ok(Self { name, place, format, of_run: false });
         }
         let file = path.join(HISTORY_FILE);
         if !file.is_file() {
@@ -94,19 +97,21 @@ impl Input {
     /// # Errors
     /// If it cannot be read, or is too large.
     pub(crate) fn rereadable(self) -> anyhow::Result<Self> {
-        match self.place {
-            Place::Stdin => {
-                let bytes =
-                    read_all(io::stdin().lock()).with_context(|| format!("cannot read {}", self.name))?;
-                Ok(Self { place: Place::Memory(bytes.into()), ..self })
+        let cannot = || format!("cannot read {}", self.name);
+        let bytes = match &self.place {
+            Place::Stdin => read_all(io::stdin().lock()).with_context(cannot)?,
+            Place::Pipe(path) => {
+                let pipe = File::open(path).with_context(cannot)?;
+                read_all(pipe).with_context(cannot)?
             }
-            Place::File(_) | Place::Memory(_) => Ok(self),
-        }
+            Place::File(_) | Place::Memory(_) => return Ok(self),
+        };
+        Ok(Self { place: Place::Memory(bytes.into()), ..self })
     }
 
     /// Whether it can be opened more than once.
     pub(crate) fn is_rereadable(&self) -> bool {
-        !matches!(self.place, Place::Stdin)
+        !matches!(self.place, Place::Stdin | Place::Pipe(_))
     }
 
     /// Opens it, finds out its format unless that was said, and reads it if it is not ours.
@@ -117,7 +122,7 @@ impl Input {
         let cannot = || format!("cannot read {}", self.name);
         let (mut reader, length): (Box<dyn BufRead>, _) = match &self.place {
             Place::Stdin => (Box::new(io::stdin().lock()), None),
-            Place::File(path) => {
+            Place::File(path) | Place::Pipe(path) => {
                 let file = File::open(path).with_context(cannot)?;
                 let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
                 (Box::new(BufReader::with_capacity(BUFFER_BYTES, file)), length)

@@ -17,7 +17,10 @@ pub fn read_event(line: &str, number: u64) -> Result<HistoryEvent, ImportError> 
         let found = if error.is_eof() {
             format!("the line ends inside an event: {}", quoted(line))
         } else {
-            format!("{error} in {}", quoted(line))
+            // It counts lines of its own, of which there is one.
+            let what = error.to_string();
+            let what = what.split(" at line 1 column ").next().unwrap_or(&what);
+            format!("{what} in {}", quoted(line))
         };
         ImportError::new(number, found, r#"a history event like {"i":17,"t_ns":1,"client":3,…}"#)
     })
