@@ -74,7 +74,7 @@ fn losses_are_so_far_until_everything_was_read_back() {
         view.apply(&Stamped { t_us: moment::HEALED, event: LabEvent::Verdict(verdict) });
         [(120, 36), (80, 24), (50, 16)].map(|size| {
             let text = plain(&view, &UiState::default(), size);
-            let row = text.lines().find(|line| line.contains("PROMISE ")).unwrap_or_default();
+            let row = text.lines().find(|line| line.starts_with(" PROMISE  ")).unwrap_or_default();
             row.to_owned()
         })
     };
