@@ -1,6 +1,6 @@
 //! The diagram as text.
 
-use super::{Diagram, Lane, Placed, parts};
+use super::{Diagram, Lane, NOTE_MIN, Placed, broken, parts};
 
 /// Draws lanes and notes.
 pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
@@ -11,8 +11,10 @@ pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
     }
     for note in &diagram.notes {
         text.push('\n');
-        text.push_str(note);
-        text.push('\n');
+        for line in broken(note, width.max(NOTE_MIN)) {
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
     text
 }
