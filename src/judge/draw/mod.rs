@@ -231,7 +231,8 @@ impl Diagram {
 }
 
 impl Bar {
-    fn of(op: &Op, who: &str, accused: bool) -> Self {
+    /// `who` is `client` or `process`.
+    fn of(op: &Op, who: &'static str, accused: bool) -> Self {
         Self {
             who: format!("{who} {}", op.process),
             who_short: format!("{}{}", &who[..1], op.process),
