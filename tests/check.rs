@@ -281,6 +281,19 @@ fn a_run_is_named_by_its_directory_or_as_the_latest_and_may_have_been_killed() {
 }
 
 #[test]
+fn events_that_cannot_be_read_leave_the_verdict_and_what_the_operations_tell() {
+    let state = dir();
+    let whole = std::fs::read_to_string(history("four-reads.jsonl")).expect("the file");
+    let run = run(state.path(), &whole);
+    for events in ["", "nonsense\n", "{\"t_us\":1"] {
+        std::fs::write(run.join("events.jsonl"), events).expect("written");
+        let output = kvlab(&["check", run.to_str().expect("UTF-8")]);
+        assert_eq!((code(&output), text(&output.stderr)), (1, String::new()));
+        assert!(text(&output.stdout).contains("n2 answered in epoch 1@n1"), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
 fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
     let dir = dir();
     let invoke = "{:process 1, :type :invoke, :f :write, :value 3}\n";

@@ -10,7 +10,10 @@ use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::check::KeyHistory;
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
 
+use crate::epochs::Epochs;
+use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
 use crate::history::HISTORY_FILE;
+use crate::journal::EVENTS_FILE;
 use crate::run_dir::Runs;
 
 /// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
@@ -140,6 +143,25 @@ impl Input {
         }
         let bytes = read_all(Cursor::new(head).chain(reader)).with_context(cannot)?;
         self.others(bytes, options).map(Opened::Others)
+    }
+
+    /// What the run's events tell of its epochs and votes. They explain a verdict and decide nothing, so what cannot be
+    /// read of them is passed over.
+    pub(crate) fn epochs(&self) -> Epochs {
+        let mut epochs = Epochs::default();
+        let Place::File(history) = &self.place else { return epochs };
+        if !self.of_run {
+            return epochs;
+        }
+        let Ok(file) = File::open(history.with_file_name(EVENTS_FILE)) else { return epochs };
+        let lines = BufReader::with_capacity(BUFFER_BYTES, file).lines().map_while(Result::ok);
+        for event in lines.map_while(|line| serde_json::from_str::<Stamped>(&line).ok()) {
+            match &event.event {
+                LabEvent::Header(header) if header.version > EVENTS_VERSION => break,
+                _ => epochs.observe(&event),
+            }
+        }
+        epochs
     }
 
     fn others(&self, bytes: Vec<u8>, options: ImportOptions) -> anyhow::Result<Others> {

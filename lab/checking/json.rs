@@ -129,7 +129,7 @@ fn said(checked: &Checked) -> Said {
         linearizable: verdict(checked.overall()),
         took_s: (checked.took.as_secs_f64() * 1000.0).round() / 1000.0,
         keys: checked.keys.iter().map(key).collect(),
-        broken: checked.broken().map(told).collect(),
+        broken: checked.broken().map(|violation| told(violation, violation.rule())).collect(),
         measured: checked.report.as_ref().map(measured),
     }
 }
@@ -137,7 +137,7 @@ fn said(checked: &Checked) -> Said {
 fn key(check: &KeyCheck) -> Key {
     let KeyCheck { key, operations, method, linearizable, why, proof } = check;
     let proof = proof.as_ref().map(|proof| match proof {
-        Proof::Violation(violation) => told(violation),
+        Proof::Violation(violation, rule) => told(violation, rule.clone()),
         Proof::Stuck(stuck) => Told::Stuck {
             explanation: proof.diagram().notes().join(" "),
             placed: stuck.placed,
@@ -155,12 +155,8 @@ fn key(check: &KeyCheck) -> Key {
     }
 }
 
-fn told(violation: &Violation) -> Told {
-    Told::Violation {
-        explanation: violation.explanation(),
-        rule: violation.rule(),
-        violation: violation.clone(),
-    }
+fn told(violation: &Violation, rule: Option<String>) -> Told {
+    Told::Violation { explanation: violation.explanation(), rule, violation: violation.clone() }
 }
 
 fn measured(report: &Report) -> Measured {

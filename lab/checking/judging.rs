@@ -12,6 +12,7 @@ use kvlab::judge::{Diagram, HistoryEvent, JudgeOptions, JudgedBy, Linearizable, 
 use super::input::{Input, Opened, Others};
 use super::progress::Progress;
 use super::search::{self, Budget, GivenUp, Limits};
+use crate::epochs::Epochs;
 use crate::history::{HistoryReader, Judged, judge_lines};
 
 /// A history and what was found out about it.
@@ -55,8 +56,8 @@ pub(crate) struct KeyCheck {
 /// Why a key is not linearizable.
 #[derive(Debug)]
 pub(crate) enum Proof {
-    /// At most four operations.
-    Violation(Box<Violation>),
+    /// At most four operations, and which rule was broken, if that is known.
+    Violation(Box<Violation>, Option<String>),
     /// The search's: no order has a place for an operation.
     Stuck(Box<Stuck>),
 }
@@ -138,6 +139,8 @@ fn ours(input: &Input, judged: Judged, limits: Limits, progress: &mut Progress) 
     for violation in report.violations.iter().filter(|violation| violation.linearizability) {
         proofs.entry(&violation.key).or_insert(violation);
     }
+    // Only what is violated has to be explained.
+    let epochs = if proofs.is_empty() { Epochs::default() } else { input.epochs() };
     let undecided: HashMap<&str, String> =
         report.undecided.iter().map(|undecided| (&*undecided.key, undecided.why.to_string())).collect();
     let mut keys: Vec<KeyCheck> = judge
@@ -156,7 +159,9 @@ fn ours(input: &Input, judged: Judged, limits: Limits, progress: &mut Progress) 
                 Some(Linearizable::Undecided) => undecided.get(key.key).cloned(),
                 Some(_) => None,
             },
-            proof: proofs.get(key.key).map(|&violation| Proof::Violation(Box::new(violation.clone()))),
+            proof: proofs
+                .get(key.key)
+                .map(|&violation| Proof::Violation(Box::new(violation.clone()), epochs.rule(violation))),
         })
         .collect();
     drop(judge);
@@ -265,7 +270,10 @@ impl KeyCheck {
 impl Proof {
     fn of(history: &KeyHistory, evidence: Evidence) -> Self {
         match evidence {
-            Evidence::Violation(violation) => Self::Violation(violation),
+            Evidence::Violation(violation) => {
+                let rule = violation.rule();
+                Self::Violation(violation, rule)
+            }
             Evidence::Stuck { longest, stuck } => {
                 let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];
                 Self::Stuck(Box::new(Stuck {
@@ -281,7 +289,7 @@ impl Proof {
     /// As a picture.
     pub(crate) fn diagram(&self) -> Diagram {
         match self {
-            Self::Violation(violation) => Diagram::of_violation(violation),
+            Self::Violation(violation, rule) => Diagram::with_rule(violation, rule.clone()),
             Self::Stuck(stuck) => stuck.diagram.clone(),
         }
     }
