@@ -12,6 +12,7 @@ mod availability;
 pub mod check;
 mod draw;
 mod error;
+mod hash;
 mod history;
 mod ids;
 pub mod import;

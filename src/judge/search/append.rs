@@ -1,8 +1,8 @@
 //! A string under a key: put, append, get. Porcupine's and Knossos's key-value histories are of this kind.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
+use super::super::hash::Hash;
 use super::Model;
 
 /// A string that can be set, appended to and read; it starts empty.
@@ -26,9 +26,6 @@ pub struct AppendModel {
     /// Of each text: whether it was written once, and some get cannot be without it.
     is_needed: Vec<bool>,
 }
-
-/// The same in every run: the judge is pure.
-type Hash = BuildHasherDefault<DefaultHasher>;
 
 /// An operation on the string, with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
