@@ -23,10 +23,14 @@ pub(crate) enum Style {
 pub(crate) struct Shape {
     /// What the clients do.
     pub(crate) style: Style,
-    /// Clients, each with one operation at a time and none to spare.
+    /// Clients, each with one operation at a time.
     pub(crate) clients: u32,
     /// Operations altogether.
     pub(crate) operations: u32,
+    /// The part of the operations that take eight times as long as the others: they overlap with many.
+    pub(crate) slow: f64,
+    /// How many times as long as most operations take clients wait between two.
+    pub(crate) rest: f64,
     /// The part of the writes whose client never gets an answer.
     pub(crate) unknown: f64,
     /// Whether one read, late in the history, returns what had certainly been overwritten.
@@ -93,8 +97,8 @@ struct Maker {
     text: String,
 }
 
-/// The text of a history: EDN, or the lines of a Jepsen log.
-pub(crate) fn text(shape: Shape) -> String {
+/// The text of a history: EDN, or the lines of a Jepsen log. `None`: no read could be made stale.
+pub(crate) fn text(shape: Shape) -> Option<String> {
     let clients = shape.clients as usize;
     let mut maker = Maker {
         shape,
@@ -109,8 +113,7 @@ pub(crate) fn text(shape: Shape) -> String {
         text: String::new(),
     };
     maker.run();
-    assert!(maker.is_stale == shape.stale, "no read could be made stale: {shape:?}");
-    maker.text
+    (maker.is_stale == shape.stale).then_some(maker.text)
 }
 
 impl Maker {
@@ -129,9 +132,14 @@ impl Maker {
         }
     }
 
-    /// Most operations are quick, some are slow, in parts of a millisecond.
+    /// Most operations are quick, some are slow.
     fn span(&mut self) -> u64 {
-        let mean = if self.rng.random_bool(0.3) { 8000.0 } else { 1000.0 };
+        let is_slow = self.rng.random_bool(self.shape.slow);
+        self.about(if is_slow { 8000.0 } else { 1000.0 })
+    }
+
+    /// A time that is as likely to end now as later, of this mean.
+    fn about(&mut self, mean: f64) -> u64 {
         (-(1.0 - self.rng.random::<f64>()).ln() * mean) as u64 + 1
     }
 
@@ -221,7 +229,8 @@ impl Maker {
             let failed = operation.result == Err(false);
             self.line(&operation, if failed { "fail" } else { "ok" });
         }
-        self.queue.push(Reverse((now + 1, client, What::Begins)));
+        let rest = self.about(2000.0 * self.shape.rest);
+        self.queue.push(Reverse((now + rest, client, What::Begins)));
     }
 
     fn line(&mut self, operation: &Operation, kind: &str) {

@@ -7,4 +7,4 @@ mod process;
 
 pub(crate) use self::general::{Shape, Style, text};
 pub(crate) use self::online::Source;
-pub(crate) use self::process::{Measured, measure, peak_bytes};
+pub(crate) use self::process::{core_time, measure, peak_bytes};

@@ -1,8 +1,8 @@
 //! A string under a key: put, append, get. Porcupine's and Knossos's key-value histories are of this kind.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
+use super::super::hash::Hash;
 use super::Model;
 
 /// A string that can be set, appended to and read; it starts empty.
@@ -26,9 +26,6 @@ pub struct AppendModel {
     /// Of each text: whether it was written once, and some get cannot be without it.
     is_needed: Vec<bool>,
 }
-
-/// The same in every run: the judge is pure.
-type Hash = BuildHasherDefault<DefaultHasher>;
 
 /// An operation on the string, with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,15 +67,20 @@ impl Model for AppendModel {
 
     fn prepare(&mut self, ops: &[&AppendOp]) -> Vec<AppendStep> {
         let texts = Texts::of(ops);
-        let mut values: Vec<&str> = ops.iter().filter_map(|op| op.got()).collect();
-        values.sort_unstable();
-        values.dedup();
+        let step = |op: &&AppendOp| match *op {
+            AppendOp::Put(text) => AppendStep::Put(texts.numbers[text.as_bytes()]),
+            AppendOp::Append(text) => AppendStep::Append(texts.numbers[text.as_bytes()]),
+            AppendOp::Get(_) => AppendStep::Get(SPOILED),
+        };
+        let mut steps: Vec<AppendStep> = ops.iter().map(step).collect();
+        let gets = ops.iter().zip(0_usize..).filter_map(|(op, at)| Some((op.got()?.as_bytes(), at)));
+        let mut gets: Vec<(&[u8], usize)> = gets.collect();
+        gets.sort_unstable();
         let mut live = Live { model: self, texts: &texts, path: Vec::new(), count: 0 };
         live.push(0);
-        let mut before = "";
-        let mut numbers: HashMap<&str, u32, Hash> = HashMap::default();
-        for value in values {
-            numbers.insert(value, live.add(before.as_bytes(), value.as_bytes()));
+        let mut before: &[u8] = &[];
+        for (value, at) in gets {
+            steps[at] = AppendStep::Get(live.add(before, value));
             before = value;
         }
         live.pop_beyond(None);
@@ -88,12 +90,7 @@ impl Model for AppendModel {
         }
         let once = texts.times.iter().map(|&times| texts.are_separate && times == 1);
         self.is_needed = once.zip(&self.is_seen).map(|(once, &seen)| once && seen).collect();
-        let step = |op: &&AppendOp| match *op {
-            AppendOp::Put(text) => AppendStep::Put(texts.numbers[text.as_bytes()]),
-            AppendOp::Append(text) => AppendStep::Append(texts.numbers[text.as_bytes()]),
-            AppendOp::Get(value) => AppendStep::Get(numbers[&**value]),
-        };
-        ops.iter().map(step).collect()
+        steps
     }
 
     fn initial(&self) -> u32 {
@@ -201,6 +198,15 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// How many bytes two texts have in common at their beginnings.
+fn common(one: &[u8], other: &[u8]) -> usize {
+    /// Bytes that are compared at once, for most are equal.
+    const BLOCK: usize = 64;
+    let blocks = one.chunks_exact(BLOCK).zip(other.chunks_exact(BLOCK));
+    let whole = BLOCK * blocks.take_while(|(one, other)| one == other).count();
+    whole + one[whole..].iter().zip(&other[whole..]).take_while(|(one, other)| one == other).count()
+}
+
 /// The live strings, found from one value to the next in their order: so each comes right before those that begin
 /// with it.
 struct Live<'a, 't> {
@@ -214,7 +220,7 @@ struct Live<'a, 't> {
 impl Live<'_, '_> {
     /// Adds the beginnings of a value that the value before it has not. Returns its own number, or [`SPOILED`].
     fn add(&mut self, before: &[u8], value: &[u8]) -> u32 {
-        let common = before.iter().zip(value).take_while(|(one, other)| one == other).count();
+        let common = common(before, value);
         self.pop_beyond(Some(common));
         // By length: what gives a beginning of this length.
         let mut found: BTreeMap<usize, Vec<(u32, u32)>> = BTreeMap::new();

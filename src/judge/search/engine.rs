@@ -1,8 +1,8 @@
 //! The search itself: what is placed, what is left, and how it is taken back.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
+use super::super::hash::Hash;
 use super::memo::Memo;
 use super::ring::Ring;
 use super::{Call, Found, Model, STEPS_PER_POLL};
@@ -66,7 +66,7 @@ impl<'a, M: Model> Search<'a, M> {
         let mut by_end: Vec<u32> = (0..count).filter(|&op| ended[op as usize] != NEVER).collect();
         by_end.sort_by_key(|&op| ended[op as usize]);
         let looks = |op: &u32| model.only_looks(steps[*op as usize]);
-        let mut equal: HashMap<M::Step, u32, BuildHasherDefault<DefaultHasher>> = HashMap::default();
+        let mut equal: HashMap<M::Step, u32, Hash> = HashMap::default();
         for step in &steps {
             *equal.entry(*step).or_default() += 1;
         }

@@ -138,6 +138,50 @@ fn search_agrees_with_the_oracle_on_compare_and_set_and_on_appends() {
     }
 }
 
+/// The order that the search finds for a string is one: in time, complete and right. What it cannot place fits nowhere
+/// after the longest order.
+#[test]
+fn what_the_search_finds_for_a_string_holds() {
+    for seed in 0..cases() / 4 {
+        let values = if seed % 2 == 0 { Values::Alike } else { Values::Once };
+        let operations = brute::of_history(&history_of(seed, values));
+        let op = |act: &Act| match act.clone() {
+            Act::Put(text) => AppendOp::Put(text),
+            Act::Append(text) => AppendOp::Append(text),
+            Act::Get(text) => AppendOp::Get(text),
+            other => unreachable!("{other}"),
+        };
+        let call = |one: &brute::Op| Call { op: op(&one.act), began: one.began, ended: one.ended };
+        let calls: Vec<_> = operations.iter().map(call).collect();
+        let (order, stuck) = match search(&mut AppendModel::default(), &calls, &mut go_on).0 {
+            Found::Linearizable(order) => (order, None),
+            Found::NotLinearizable { longest, stuck } => (longest, Some(stuck)),
+            Found::Undecided => panic!("seed {seed} is undecided"),
+        };
+        let mut state = String::new();
+        for (at, &one) in order.iter().enumerate() {
+            match &calls[one].op {
+                AppendOp::Put(text) => state.clone_from(text),
+                AppendOp::Append(text) => state.push_str(text),
+                AppendOp::Get(text) => assert_eq!(*text, state, "seed {seed}: {order:?} {calls:#?}"),
+            }
+            for later in (0..calls.len()).filter(|later| !order[..=at].contains(later)) {
+                assert!(
+                    calls[later].ended.is_none_or(|ended| ended > calls[one].began),
+                    "seed {seed} {order:?}"
+                );
+            }
+        }
+        match stuck {
+            None => assert!((0..calls.len()).all(|at| order.contains(&at) || calls[at].ended.is_none())),
+            Some(stuck) => assert!(
+                !order.contains(&stuck) && matches!(&calls[stuck].op, AppendOp::Get(text) if *text != state),
+                "seed {seed}: {stuck} after {order:?} {calls:#?}"
+            ),
+        }
+    }
+}
+
 #[test]
 fn our_own_events_and_their_whole_operations_are_judged_alike() {
     for seed in 0..cases() / 4 {
