@@ -60,6 +60,7 @@ enum Told {
     },
     Stuck {
         explanation: String,
+        is_first: bool,
         placed: usize,
         last: Vec<Op>,
         stuck: Op,
@@ -140,6 +141,7 @@ fn key(check: &KeyCheck) -> Key {
         Proof::Violation(violation, rule) => told(violation, rule.clone()),
         Proof::Stuck(stuck) => Told::Stuck {
             explanation: proof.diagram().notes().join(" "),
+            is_first: stuck.is_first,
             placed: stuck.placed,
             last: stuck.last.clone(),
             stuck: stuck.stuck.clone(),

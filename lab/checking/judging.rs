@@ -58,14 +58,16 @@ pub(crate) struct KeyCheck {
 pub(crate) enum Proof {
     /// At most four operations, and which rule was broken, if that is known.
     Violation(Box<Violation>, Option<String>),
-    /// The search's: no order has a place for an operation.
+    /// The search's: an operation that has no place in an order.
     Stuck(Box<Stuck>),
 }
 
-/// How far the search came.
+/// How far an order goes.
 #[derive(Debug)]
 pub(crate) struct Stuck {
-    /// How many operations the longest order has.
+    /// Whether the order explains all that had ended before `stuck` did; else it is the longest that was found.
+    pub(crate) is_first: bool,
+    /// How many operations the order has.
     pub(crate) placed: usize,
     /// The last of them, in that order.
     pub(crate) last: Vec<Op>,
@@ -274,13 +276,14 @@ impl Proof {
                 let rule = violation.rule();
                 Self::Violation(violation, rule)
             }
-            Evidence::Stuck { longest, stuck } => {
+            Evidence::Stuck { longest, stuck, is_first } => {
                 let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];
                 Self::Stuck(Box::new(Stuck {
+                    is_first,
                     placed: longest.len(),
                     last: last.iter().map(|&at| history.ops()[at].clone()).collect(),
                     stuck: history.ops()[stuck].clone(),
-                    diagram: Diagram::of_stuck(history, &longest, stuck),
+                    diagram: Diagram::of_stuck(history, &longest, stuck, is_first),
                 }))
             }
         }

@@ -151,6 +151,11 @@ impl KeyHistory {
         &self.ops
     }
 
+    /// The place of the operation that began then.
+    pub(super) fn place_of(&self, began: Mark) -> Option<usize> {
+        self.ops.binary_search_by_key(&began.i, |op| op.began.i).ok()
+    }
+
     /// The same key with other operations, of which every one was in this history, whole or cut short.
     pub(in crate::judge) fn with(&self, ops: Vec<Op>) -> Self {
         Self { key: self.key.clone(), ops }

@@ -4,6 +4,7 @@
 //! general [search](super::search()). Nothing here looks at a clock: the caller says when to give up.
 
 mod history;
+mod prefix;
 mod shrink;
 mod verdict;
 

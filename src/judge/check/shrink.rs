@@ -5,10 +5,11 @@ use std::collections::HashSet;
 use super::super::report::Linearizable;
 use super::super::violation::ViolationKind;
 use super::history::{Act, KeyHistory, Op, Outcome};
-use super::verdict::{Evidence, check_key};
+use super::prefix::{first_failing, prefix};
+use super::verdict::{Evidence, decide};
 
 /// A part of the history that is not linearizable either, and from which nothing can be left out. `go_on` is asked as
-/// by [`check_key`], for each attempt anew; an attempt that is given up counts as failed, so the result may then be
+/// by [`check_key`](super::check_key), for each attempt anew; an attempt that is given up counts as failed, so the result may then be
 /// larger than it could be.
 ///
 /// What is left out never makes the history worse than it was: first everything after the event in which it ceases
@@ -19,7 +20,7 @@ use super::verdict::{Evidence, check_key};
 /// # Errors
 /// If there is nothing to shrink: the whole is linearizable ([`Linearizable::Yes`]), or could not be decided.
 pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Result<KeyHistory, Linearizable> {
-    let verdict = check_key(history, go_on);
+    let verdict = decide(history, go_on);
     if verdict.linearizable != Linearizable::No {
         return Err(verdict.linearizable);
     }
@@ -27,11 +28,14 @@ pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Resul
         Some(Evidence::Violation(violation)) => involved(history, &violation.kind),
         _ => history.clone(),
     };
-    let mut fails = |history: &KeyHistory| check_key(history, go_on).linearizable == Linearizable::No;
-    if !fails(&shrunk) {
+    let mut decided = |history: &KeyHistory| decide(history, go_on).linearizable;
+    if decided(&shrunk) != Linearizable::No {
         shrunk = history.clone();
     }
-    shrunk = shortest_prefix(&shrunk, &mut fails);
+    if let Some((_, end)) = first_failing(&shrunk, &mut decided) {
+        shrunk = prefix(&shrunk, end);
+    }
+    let mut fails = |history: &KeyHistory| decided(history) == Linearizable::No;
     loop {
         let before = shrunk.ops().len();
         shrunk = leave_out(&shrunk, &mut fails, |_, op| op.act.only_looks());
@@ -62,36 +66,6 @@ fn involved(history: &KeyHistory, kind: &ViolationKind) -> KeyHistory {
         Act::Cas { .. } | Act::CasFailed { .. } | Act::Append(_) => true,
     };
     history.with(history.ops().iter().filter(keep).cloned().collect())
-}
-
-/// Up to the first event after which it fails.
-fn shortest_prefix(history: &KeyHistory, fails: &mut impl FnMut(&KeyHistory) -> bool) -> KeyHistory {
-    let ends = history.ops().iter().filter_map(|op| op.ended.map(|ended| ended.i));
-    let mut marks: Vec<u64> = ends.collect();
-    marks.sort_unstable();
-    // Beyond a prefix that fails every longer one fails: a binary search finds the first.
-    let (mut from, mut to) = (0, marks.len());
-    while from < to {
-        let middle = usize::midpoint(from, to);
-        if fails(&prefix(history, marks[middle])) {
-            to = middle;
-        } else {
-            from = middle + 1;
-        }
-    }
-    marks.get(from).map_or_else(|| history.clone(), |&last| prefix(history, last))
-}
-
-fn prefix(history: &KeyHistory, last: u64) -> KeyHistory {
-    let cut = |op: &Op| {
-        let mut op = op.clone();
-        if op.ended.is_some_and(|ended| ended.i > last) {
-            (op.ended, op.outcome) = (None, Outcome::Unknown);
-        }
-        op
-    };
-    let begun = history.ops().iter().filter(|op| op.began.i < last).map(cut);
-    history.with(begun.filter(|op| op.outcome != Outcome::Unknown || !op.act.only_looks()).collect())
 }
 
 /// Leaves out as many of the operations that `may` go as it can: in large pieces first, at last one by one.

@@ -12,6 +12,7 @@ use super::super::report::Linearizable;
 use super::super::search::{ABSENT, AppendModel, AppendOp, Call, Found, RegisterModel, RegisterOp, search};
 use super::super::violation::Violation;
 use super::history::{Act, KeyHistory, Mark, Op, Outcome};
+use super::prefix::ceasing;
 
 /// What was found out about a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,21 +47,50 @@ pub enum Method {
 pub enum Evidence {
     /// A proof of at most four operations.
     Violation(Box<Violation>),
-    /// The longest order that the search found, and the operation that fits nowhere after it.
+    /// An order of operations, and one that ended and has no place after it.
     Stuck {
         /// Operations in the order found, by their place in the history.
         longest: Vec<usize>,
-        /// The operation that ended without a place.
+        /// The operation that has no place; or a write of which it became known that it failed.
         stuck: usize,
+        /// Whether the history ceased to be linearizable in the end of `stuck`: the order explains all that had ended
+        /// before, and no order explains that too. If not, that moment could not be found in time, and `longest` is as
+        /// far as the search came.
+        is_first: bool,
     },
 }
 
-/// Judges a key. `go_on` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
-/// Histories with unique ids never ask.
+/// Judges a key. `go_on` is asked now and then whether to (with the steps taken in the search that runs); false makes the
+/// verdict undecided, or the evidence less exact. Histories with unique ids never ask.
 pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
+    let mut verdict = decide(history, go_on);
+    if let Some(Evidence::Stuck { .. }) = verdict.evidence
+        && let Some(exact) = ceasing(history, go_on)
+    {
+        verdict.evidence = Some(exact);
+    }
+    verdict
+}
+
+/// The same, with such evidence as comes along.
+pub(super) fn decide(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
     if history.has_unique_ids() {
         return by_ids(history);
     }
+    let (found, steps) = searched(history, go_on);
+    let (linearizable, evidence) = match found {
+        Found::Linearizable(_) => (Linearizable::Yes, None),
+        Found::NotLinearizable { longest, stuck } => {
+            (Linearizable::No, Some(Evidence::Stuck { longest, stuck, is_first: false }))
+        }
+        Found::Undecided => (Linearizable::Undecided, None),
+    };
+    let (key, operations) = (history.key().to_owned(), history.ops().len());
+    KeyVerdict { key, operations, method: Method::Search, linearizable, evidence, steps }
+}
+
+/// What the general search finds, in places of the history, and its steps.
+pub(super) fn searched(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> (Found, u64) {
     let (places, (found, steps)) = if history.ops().iter().any(|op| op.act.is_of_string()) {
         let (places, calls) = calls(history, append_op);
         (places, search(&mut AppendModel::default(), &calls, go_on))
@@ -69,16 +99,15 @@ pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Ke
         let (places, calls) = calls(history, |act| register_op(act, &mut numbers));
         (places, search(&mut RegisterModel, &calls, go_on))
     };
-    let (linearizable, evidence) = match found {
-        Found::Linearizable(_) => (Linearizable::Yes, None),
+    let placed = |order: Vec<usize>| order.into_iter().map(|call| places[call]).collect();
+    let found = match found {
+        Found::Linearizable(order) => Found::Linearizable(placed(order)),
         Found::NotLinearizable { longest, stuck } => {
-            let longest = longest.into_iter().map(|call| places[call]).collect();
-            (Linearizable::No, Some(Evidence::Stuck { longest, stuck: places[stuck] }))
+            Found::NotLinearizable { longest: placed(longest), stuck: places[stuck] }
         }
-        Found::Undecided => (Linearizable::Undecided, None),
+        Found::Undecided => Found::Undecided,
     };
-    let (key, operations) = (history.key().to_owned(), history.ops().len());
-    KeyVerdict { key, operations, method: Method::Search, linearizable, evidence, steps }
+    (found, steps)
 }
 
 /// The operations that happened or may have, as the search wants them, and the place of each in the history.

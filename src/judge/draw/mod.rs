@@ -119,39 +119,52 @@ impl Diagram {
     /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
     pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
         let stuck = match evidence {
-            Some(&Evidence::Stuck { stuck, .. }) => Some(stuck),
+            Some(&Evidence::Stuck { stuck, .. }) => history.ops().get(stuck),
             _ => None,
         };
-        let bar = |(at, op)| Bar::of(op, "process", stuck == Some(at));
-        let bars = history.ops().iter().enumerate().map(bar).collect();
-        let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
-        let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
-        Self { bars, notes: notes.into_iter().collect() }
+        let notes = stuck.map(|op| format!("{op} fits into no order of the others"));
+        Self { notes: notes.into_iter().collect(), ..Self::of_ops(history.ops(), stuck) }
     }
 
-    /// Why a search found no order: the end of the longest order that it found, and the operation that fits nowhere
-    /// after it. `longest` and `stuck` are places in the history, as [`Evidence::Stuck`] has them.
-    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
-        let last = &longest[longest.len().saturating_sub(Self::LAST_DRAWN)..];
-        let drawn = last.iter().chain([&stuck]).filter_map(|&at| history.ops().get(at));
-        let mut ops: Vec<Op> = drawn.cloned().collect();
-        ops.sort_by_key(|op| op.began.i);
-        let accused = history.ops().get(stuck);
-        let at = ops.iter().position(|op| Some(op) == accused);
-        let evidence = at.map(|stuck| Evidence::Stuck { longest: Vec::new(), stuck });
-        let mut diagram = Self::of_history(&history.with(ops), evidence.as_ref());
-        let what = accused.map(ToString::to_string).unwrap_or_default();
-        diagram.notes = vec![match (longest.len(), last.last().and_then(|&at| history.ops().get(at))) {
-            (1.., Some(last_op)) => format!(
-                "The longest order that was found has {} of {} operations, of which the last {} drawn; it ends with \
-                 {last_op}. After it {what} fits nowhere",
-                longest.len(),
+    /// Why a search found no order: the end of the order that it has, and the operation that has no place in it.
+    /// The fields are those of [`Evidence::Stuck`].
+    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize, is_first: bool) -> Self {
+        let ops = |places: &[usize]| -> Vec<Op> {
+            places.iter().filter_map(|&at| history.ops().get(at)).cloned().collect()
+        };
+        let last = ops(&longest[longest.len().saturating_sub(Self::LAST_DRAWN)..]);
+        let Some(stuck) = history.ops().get(stuck) else { return Self::default() };
+        let mut drawn = last.clone();
+        drawn.push(stuck.clone());
+        drawn.sort_by_key(|op| op.began.i);
+        drawn.dedup();
+        let mut diagram = Self::of_ops(&drawn, Some(stuck));
+        let count = longest.len();
+        let are_drawn = if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) };
+        diagram.notes = vec![match last.last() {
+            None => format!("{stuck} fits nowhere, not even at the beginning"),
+            Some(ends) if is_first && stuck.outcome == Outcome::Failed => format!(
+                "{stuck}. Before that was known, all that had ended could be put in an order, of {count} of {} operations, \
+                 of which the last {are_drawn} drawn; it ends with {ends}. Without it there is none",
                 history.ops().len(),
-                if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) },
             ),
-            _ => format!("{what} fits nowhere, not even at the beginning"),
+            Some(ends) if is_first => format!(
+                "{stuck} fits into no order. All that had ended before it did can be put in one: {count} of {} \
+                 operations, of which the last {are_drawn} drawn; it ends with {ends}",
+                history.ops().len(),
+            ),
+            Some(ends) => format!(
+                "The longest order that was found has {count} of {} operations, of which the last {are_drawn} drawn; it \
+                 ends with {ends}. After it {stuck} fits nowhere",
+                history.ops().len(),
+            ),
         }];
         diagram
+    }
+
+    fn of_ops(ops: &[Op], stuck: Option<&Op>) -> Self {
+        let bars = ops.iter().map(|op| Bar::of(op, "process", Some(op) == stuck)).collect();
+        Self { bars, notes: Vec::new() }
     }
 
     /// The drawing alone, a lane a line, in at most `width` columns if it can be.

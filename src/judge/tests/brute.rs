@@ -70,7 +70,7 @@ fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> boo
 }
 
 /// What a register or a string holds after an operation, if it can have had this result.
-fn apply(act: &Act, state: &Option<String>) -> Option<Option<String>> {
+pub(super) fn apply(act: &Act, state: &Option<String>) -> Option<Option<String>> {
     let text = state.as_deref().unwrap_or("");
     match act {
         Act::Read(value) => (value == state).then(|| state.clone()),

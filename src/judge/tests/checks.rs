@@ -262,8 +262,61 @@ fn a_long_history_with_one_stale_read_shrinks_to_three_operations() {
     assert_eq!(shrunk.ops().len(), 3, "{shrunk:#?}");
 }
 
+/// What brute force says of the history as it was known right after `last`.
+fn held_until(history: &KeyHistory, last: u64) -> bool {
+    let mut operations = brute::of_history(history);
+    operations.retain(|op| op.began <= last);
+    // A failure that is told later may not have been one yet, so those count as unknown.
+    let failing = history.ops().iter().filter(|op| op.outcome == Outcome::Failed && op.began.i <= last);
+    let failing = failing.filter(|op| op.ended.is_some_and(|ended| ended.i > last));
+    operations.extend(failing.map(|op| brute::Op { act: op.act.clone(), began: op.began.i, ended: None }));
+    for op in &mut operations {
+        op.ended = op.ended.filter(|&ended| ended <= last);
+    }
+    operations.retain(|op| op.ended.is_some() || !op.act.only_looks());
+    brute::is_linearizable(&operations)
+}
+
+/// Each operation of the order can have had its result there, none comes after one that it had ended before, and
+/// all that had ended before `end` are in it.
+fn assert_order(history: &KeyHistory, order: &[usize], end: u64) {
+    let ops = history.ops();
+    let mut state = None;
+    for (at, &one) in order.iter().enumerate() {
+        state = brute::apply(&ops[one].act, &state).expect("every operation fits");
+        let ended = |at: usize| ops[at].ended.filter(|_| ops[at].outcome == Outcome::Ok);
+        let in_time = |&later: &usize| ended(later).is_none_or(|ended| ended > ops[one].began);
+        assert!(order[at + 1..].iter().all(in_time), "{order:?} {ops:#?}");
+    }
+    let had_ended = |op: &Op| op.outcome == Outcome::Ok && op.ended.is_some_and(|ended| ended.i < end);
+    assert!((0..ops.len()).filter(|at| !order.contains(at)).all(|at| !had_ended(&ops[at])));
+}
+
 #[test]
-fn a_refusal_by_search_names_the_longest_order_and_what_fits_nowhere() {
+fn a_refusal_by_search_names_the_moment_in_which_the_history_failed() {
+    for values in [Values::Register, Values::Few, Values::Alike, Values::Once] {
+        let mut refused = 0;
+        for seed in 0..cases() / 8 {
+            let history = history_of(seed, values);
+            let Some(Evidence::Stuck { longest, stuck, is_first }) = check_key(&history, &mut go_on).evidence
+            else {
+                continue;
+            };
+            refused += 1;
+            let op = &history.ops()[stuck];
+            // Of a write that failed the order may still think that it happened.
+            assert!(is_first && (op.outcome == Outcome::Failed || !longest.contains(&stuck)), "seed {seed}");
+            let end = op.ended.expect("what is stuck has ended").i;
+            assert!(held_until(&history, end - 1), "seed {seed} failed before #{end}: {history:#?}");
+            assert!(!held_until(&history, end), "seed {seed} had not failed at #{end}: {history:#?}");
+            assert_order(&history, &longest, end);
+        }
+        assert!(refused > cases() / 80, "{values:?}: {refused}");
+    }
+}
+
+#[test]
+fn a_refusal_by_search_names_the_order_until_then_and_what_fits_nowhere() {
     let op = |process, act, began, ended| Op {
         process,
         act,
@@ -280,9 +333,8 @@ fn a_refusal_by_search_names_the_longest_order_and_what_fits_nowhere() {
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
     let verdict = check_key(&history, &mut go_on);
     assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
-    let Some(Evidence::Stuck { longest, stuck }) = verdict.evidence else { panic!("no evidence") };
-    assert_eq!(longest.len(), 2);
-    assert!(longest[0] == 0 && stuck != longest[1] && stuck > 0, "{longest:?} {stuck}");
+    let Some(Evidence::Stuck { longest, stuck, is_first }) = verdict.evidence else { panic!("no evidence") };
+    assert_eq!((longest, stuck, is_first), (vec![0, 1], 2, true));
 }
 
 #[test]

@@ -115,7 +115,7 @@ fn a_refusal_by_search_is_drawn_after_shrinking() {
     let shrunk = shrink(&KeyHistory::of_events(&events)[0], &mut |_| true).unwrap();
     let verdict = check_key(&shrunk, &mut |_| true);
     let text = Diagram::of_history(&shrunk, verdict.evidence.as_ref()).text(100);
-    assert!(text.contains(r#"┣━ read "a" ━┫"#) && text.contains("fits nowhere"), "{text}");
+    assert!(text.contains(r#"┣━ read "a" ━┫"#) && text.contains("fits into no order"), "{text}");
     assert_eq!(shrunk.ops().len(), 3);
 }
 
@@ -172,7 +172,7 @@ fn of_a_search_the_end_of_the_longest_order_is_drawn_with_what_fits_nowhere() {
     text += "1 invoke del -\n1 ok del -\n2 invoke get -\n2 ok get v3\n";
     let history = &KeyHistory::of_events(&script(&text))[0];
     let (longest, stuck) = ((0..11).collect::<Vec<_>>(), 11);
-    let drawn = Diagram::of_stuck(history, &longest, stuck).text(80);
+    let drawn = Diagram::of_stuck(history, &longest, stuck, false).text(80);
     assert!(
         !drawn.contains("v7") && drawn.contains("write \"v8\"") && drawn.contains("┣━ read \"v3\" ━┫"),
         "{drawn}"
@@ -189,7 +189,12 @@ fn of_a_search_the_end_of_the_longest_order_is_drawn_with_what_fits_nowhere() {
         "{drawn}"
     );
     assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
-    let first = Diagram::of_stuck(history, &[], stuck);
+    let exact = Diagram::of_stuck(history, &longest, stuck, true);
+    assert!(
+        exact.notes()[0].contains("All that had ended before it did can be put in one: 11 of 12 operations"),
+        "{exact:?}"
+    );
+    let first = Diagram::of_stuck(history, &[], stuck, true);
     assert!(first.notes()[0].ends_with("fits nowhere, not even at the beginning"));
 }
 
