@@ -16,6 +16,8 @@ mod event;
 mod history;
 mod journal;
 mod record;
+mod records;
+mod report;
 mod run_dir;
 mod scenario;
 mod screen;

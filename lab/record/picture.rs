@@ -1,5 +1,5 @@
 //! A picture of a run that is over, from its `events.jsonl`.
-#![expect(clippy::disallowed_methods, reason = "reads a run's events and writes the picture")]
+#![expect(clippy::disallowed_methods, reason = "writes the picture")]
 
 use std::fs;
 use std::path::Path;
@@ -9,28 +9,9 @@ use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
 use super::{Paper, frame_at, to_svg, to_text};
-use crate::event::{LabEvent, Stamped};
+use crate::event::Stamped;
+use crate::records;
 use crate::screen::Theme;
-
-/// Reads a run's events. A last line without its end, left by a lab that was killed, is passed over.
-///
-/// # Errors
-/// If the file cannot be read, or a line is no event: with file, line and what was expected.
-fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut events = Vec::new();
-    for (i, line) in text.split_inclusive('\n').enumerate() {
-        match serde_json::from_str(line) {
-            Ok(event) => events.push(event),
-            Err(_) if !line.ends_with('\n') => break,
-            Err(error) => bail!("{}:{}: not an event of a run: {error}", path.display(), i + 1),
-        }
-    }
-    match events.first().map(|e: &Stamped| &e.event) {
-        Some(LabEvent::Header(_)) => Ok(events),
-        _ => bail!("{}: not the events of a run: it does not begin with a header", path.display()),
-    }
-}
 
 /// Draws the screen of a run as it was at `at` (at its end, if not given) into `out`: SVG, or text if its name
 /// ends in `.txt`.
@@ -39,7 +20,7 @@ fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
 /// If the events cannot be read, or the picture cannot be written.
 pub fn draw(events: &Path, at: Option<Duration>, size: Size, out: &Path) -> anyhow::Result<()> {
     let title = format!("The screen of {}", events.display());
-    let events = read_events(events)?;
+    let events = records::events(events, |_| true)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
     let buf = frame_at(&events, at, size, Theme::RECORDING);
     let picture = match out.extension().and_then(|e| e.to_str()) {

@@ -1,0 +1,232 @@
+//! Operations for the timeline: both events of each in one, and so few of them that a browser can hold them.
+
+use std::collections::{BTreeMap, HashMap};
+
+use kvlab::judge::{Consistency, HistoryEvent, OpKind, Operation, Phase, Stale};
+use kvlab::replication::{Epoch, NodeId};
+
+/// Operations of no particular interest that are shown at most: beyond it every second one is left out, then every
+/// second one of those. Operations of a violation, and those that failed or whose outcome is unknown, all stay.
+pub(super) const ORDINARY_MAX: usize = 200_000;
+
+/// One client operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Op {
+    /// The history's index of its invoke: its name, in proofs too.
+    pub(super) i: u64,
+    pub(super) client: u32,
+    /// The node that was asked first.
+    pub(super) asked: Option<NodeId>,
+    /// The node that answered, or did not.
+    pub(super) node: Option<NodeId>,
+    pub(super) op: OpKind,
+    pub(super) consistency: Consistency,
+    pub(super) key: String,
+    /// Written or seen; `None`: absent, or nothing is known.
+    pub(super) value: Option<String>,
+    /// Microseconds since the run began.
+    pub(super) began_us: u64,
+    /// From invoke to reply, in microseconds; `None`: no reply.
+    pub(super) took_us: Option<u64>,
+    /// How it ended; `Phase::Invoke`: it did not.
+    pub(super) phase: Phase,
+    pub(super) epoch: Option<Epoch>,
+    pub(super) seq: Option<u64>,
+    /// Eventual reads: how stale what it saw was.
+    pub(super) stale: Option<Stale>,
+}
+
+/// Pairs events to operations and keeps as many as a page can hold.
+#[derive(Debug)]
+pub(super) struct Collector {
+    /// By client: each does one thing at a time.
+    running: HashMap<u32, Op>,
+    ordinary: Vec<Op>,
+    /// Every so many ordinary operations one is kept.
+    stride: u64,
+    ordinary_seen: u64,
+    special: BTreeMap<u64, Op>,
+    max: usize,
+}
+
+/// What a page shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Operations {
+    /// In the order in which they began.
+    pub(super) shown: Vec<Op>,
+    /// How many there were.
+    pub(super) total: u64,
+}
+
+impl Op {
+    fn invoked(event: &HistoryEvent) -> Self {
+        Self {
+            i: event.i,
+            client: event.client,
+            asked: event.node,
+            node: event.node,
+            op: event.op,
+            consistency: event.consistency,
+            key: event.key.clone(),
+            value: event.value.clone(),
+            began_us: event.t_ns / 1000,
+            took_us: None,
+            phase: Phase::Invoke,
+            epoch: None,
+            seq: None,
+            stale: None,
+        }
+    }
+
+    fn ended(self, event: &HistoryEvent, stale: Option<Stale>) -> Self {
+        Self {
+            node: event.node.or(self.node),
+            value: event.value.clone(),
+            took_us: Some((event.t_ns / 1000).saturating_sub(self.began_us)),
+            phase: event.phase,
+            epoch: event.epoch,
+            seq: event.seq,
+            stale,
+            ..self
+        }
+    }
+
+    /// As a proof remembers it.
+    pub(super) fn proved(operation: &Operation) -> Self {
+        let began_us = operation.began.t_ns / 1000;
+        let ended = operation.ended.as_ref();
+        Self {
+            i: operation.began.i,
+            client: operation.client,
+            asked: operation.node,
+            node: operation.node,
+            op: operation.op,
+            consistency: operation.consistency,
+            key: operation.key.clone(),
+            value: operation.value.clone(),
+            began_us,
+            took_us: ended.map(|ended| (ended.at.t_ns / 1000).saturating_sub(began_us)),
+            phase: ended.map_or(Phase::Invoke, |ended| ended.phase),
+            epoch: ended.and_then(|ended| ended.epoch),
+            seq: ended.and_then(|ended| ended.seq),
+            stale: None,
+        }
+    }
+}
+
+impl Collector {
+    /// Keeps at most `max` ordinary operations; see [`ORDINARY_MAX`].
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            running: HashMap::new(),
+            ordinary: Vec::new(),
+            stride: 1,
+            ordinary_seen: 0,
+            special: BTreeMap::new(),
+            max: max.max(1),
+        }
+    }
+
+    /// The next event, and how stale what it saw was, if it is a read's reply.
+    pub(super) fn observe(&mut self, event: &HistoryEvent, stale: Option<Stale>) {
+        if event.phase == Phase::Invoke {
+            // A client that goes on after an operation without a reply: the history's rules forbid it, the page bears it.
+            if let Some(open) = self.running.insert(event.client, Op::invoked(event)) {
+                self.keep(open);
+            }
+        } else if let Some(op) = self.running.remove(&event.client) {
+            self.keep(op.ended(event, stale));
+        }
+    }
+
+    /// An operation of a violation: it stays, whatever else has been left out.
+    pub(super) fn accuse(&mut self, operation: &Operation) {
+        let i = operation.began.i;
+        let known = self.ordinary.iter().find(|op| op.i == i).cloned();
+        self.special.entry(i).or_insert_with(|| known.unwrap_or_else(|| Op::proved(operation)));
+    }
+
+    /// No event will follow.
+    pub(super) fn finish(mut self) -> Operations {
+        for open in std::mem::take(&mut self.running).into_values() {
+            self.keep(open);
+        }
+        let ordinary_accused = self.ordinary.iter().filter(|op| self.special.contains_key(&op.i)).count();
+        let accused = self.special.values().filter(|op| op.phase == Phase::Ok).count();
+        let failed = self.special.len() - accused;
+        debug_assert!(ordinary_accused <= accused, "only operations that ended well are ordinary");
+        let mut shown: BTreeMap<u64, Op> = self.ordinary.into_iter().map(|op| (op.i, op)).collect();
+        shown.extend(self.special);
+        Operations { shown: shown.into_values().collect(), total: self.ordinary_seen + failed as u64 }
+    }
+
+    fn keep(&mut self, op: Op) {
+        if op.phase != Phase::Ok {
+            self.special.insert(op.i, op);
+            return;
+        }
+        if self.ordinary_seen.is_multiple_of(self.stride) {
+            self.ordinary.push(op);
+        }
+        self.ordinary_seen += 1;
+        if self.ordinary.len() > self.max {
+            let mut nth = 0_usize;
+            self.ordinary.retain(|_| {
+                nth += 1;
+                nth % 2 == 1
+            });
+            self.stride *= 2;
+        }
+    }
+}
+
+impl Operations {
+    /// How many are not shown.
+    pub(super) fn left_out(&self) -> u64 {
+        self.total.saturating_sub(self.shown.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+
+    fn collected(max: usize, events: &[HistoryEvent]) -> Operations {
+        let mut collector = Collector::new(max);
+        for event in events {
+            collector.observe(event, None);
+        }
+        collector.finish()
+    }
+
+    #[test]
+    fn events_become_operations_and_one_without_a_reply_stays_open() {
+        let mut history = fixture::History::default();
+        history.put(1, "q0", "c1-1", Phase::Ok).put(2, "q0", "c2-1", Phase::Info).get(1, "q0", Some("c1-1"));
+        let events = [history.events(), vec![fixture::invoke(99, 3, "q1")]].concat();
+        let operations = collected(100, &events);
+        let phases: Vec<_> = operations.shown.iter().map(|op| op.phase).collect();
+        assert_eq!(phases, [Phase::Ok, Phase::Info, Phase::Ok, Phase::Invoke]);
+        assert_eq!((operations.total, operations.left_out()), (4, 0));
+        assert_eq!(operations.shown[2].value.as_deref(), Some("c1-1"));
+        assert_eq!(operations.shown[3].took_us, None);
+    }
+
+    #[test]
+    fn ordinary_operations_are_thinned_evenly_and_those_that_failed_never() {
+        let mut history = fixture::History::default();
+        for n in 0..1000 {
+            let phase = if n % 100 == 7 { Phase::Fail } else { Phase::Ok };
+            history.put(1, "q0", &format!("c1-{n}"), phase);
+        }
+        let operations = collected(100, &history.events());
+        let failed = operations.shown.iter().filter(|op| op.phase == Phase::Fail).count();
+        assert_eq!((operations.total, failed), (1000, 10));
+        let ordinary = operations.shown.len() - failed;
+        assert!((50..=100).contains(&ordinary), "{ordinary}");
+        let last = operations.shown.iter().rfind(|op| op.phase == Phase::Ok).expect("one");
+        assert!(last.i > 1900, "from all of the run: {last:?}");
+        assert!(operations.shown.is_sorted_by_key(|op| op.i));
+    }
+}

@@ -1,0 +1,143 @@
+//! What a run left, judged: all that a page is made from.
+
+use std::collections::BTreeMap;
+
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report};
+
+use super::operations::{Collector, ORDINARY_MAX, Operations};
+use crate::event::{Header, LabEvent, RunOutcome, ScenarioEvent, Stamped, Verdict};
+
+/// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
+const BUCKET_US: u64 = 100_000;
+
+/// The records of a run.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// The header first. What the nodes' statuses say is of no use here and may be left out.
+    pub events: Vec<Stamped>,
+    /// The history, judged again.
+    pub history: Judged,
+    /// `scenario.toml`, if a scenario was played.
+    pub scenario: Option<String>,
+    /// The run was still going on when its records were read.
+    pub so_far: bool,
+}
+
+/// A history as the judge sees it, read to its end, with every value remembered.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    pub(super) report: Report,
+    pub(super) operations: Operations,
+    pub(super) stale: StaleReads,
+    /// Why the judge, or the reader, refused to go on: what comes after is not judged.
+    pub(super) refused: Option<String>,
+    /// When the last event happened, in microseconds.
+    pub(super) end_us: u64,
+}
+
+/// Stale reads over time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StaleReads {
+    /// By tenths of a second: how many, and the age of the oldest in microseconds.
+    pub(super) buckets: BTreeMap<u64, (u64, u64)>,
+}
+
+/// Takes a history event by event.
+#[derive(Debug)]
+pub struct Judging {
+    judge: Judge,
+    collector: Collector,
+    stale: StaleReads,
+    refused: Option<String>,
+    end_us: u64,
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self {
+            judge: Judge::new(JudgeOptions::unbounded()),
+            collector: Collector::new(ORDINARY_MAX),
+            stale: StaleReads::default(),
+            refused: None,
+            end_us: 0,
+        }
+    }
+}
+
+impl Judging {
+    /// The next event.
+    pub fn observe(&mut self, event: &HistoryEvent) {
+        let mut stale = None;
+        if self.refused.is_none() {
+            match self.judge.observe(event) {
+                Ok(_) => stale = self.judge.stale(),
+                Err(error) => self.refused = Some(format!("the history is wrong: {error}")),
+            }
+        }
+        if let Some(stale) = stale {
+            let bucket = self.stale.buckets.entry(event.t_ns / 1000 / BUCKET_US).or_default();
+            *bucket = (bucket.0 + 1, bucket.1.max(stale.age_ns / 1000));
+        }
+        self.end_us = self.end_us.max(event.t_ns / 1000);
+        self.collector.observe(event, stale);
+    }
+
+    /// The history cannot be read any further.
+    pub fn refuse(&mut self, why: String) {
+        self.refused.get_or_insert(why);
+    }
+
+    /// No event will follow.
+    pub fn finish(mut self) -> Judged {
+        let report = self.judge.finish();
+        for operation in report.violations.iter().flat_map(|violation| violation.operations()) {
+            self.collector.accuse(operation);
+        }
+        Judged {
+            report,
+            operations: self.collector.finish(),
+            stale: self.stale,
+            refused: self.refused,
+            end_us: self.end_us,
+        }
+    }
+}
+
+impl StaleReads {
+    /// Each tenth of a second with stale reads: its middle in microseconds, how many, and the age of the oldest in
+    /// microseconds.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.buckets.iter().map(|(bucket, (count, oldest))| (bucket * BUCKET_US + BUCKET_US / 2, *count, *oldest))
+    }
+}
+
+impl Records {
+    /// How the run began. `None`: these are not the events of a run.
+    pub(super) fn header(&self) -> Option<&Header> {
+        self.events.iter().find_map(|stamped| match &stamped.event {
+            LabEvent::Header(header) => Some(header),
+            _ => None,
+        })
+    }
+
+    /// When the last thing happened that is known of, in microseconds since the run began; at least one.
+    pub(super) fn end_us(&self) -> u64 {
+        self.events.last().map_or(0, |stamped| stamped.t_us).max(self.history.end_us).max(1)
+    }
+
+    /// What the judge said while the run went on, last.
+    pub(super) fn verdict(&self) -> Option<&Verdict> {
+        self.events.iter().rev().find_map(|stamped| match &stamped.event {
+            LabEvent::Verdict(verdict) => Some(verdict),
+            _ => None,
+        })
+    }
+
+    /// How the scenario ended, and why, if it came to its end.
+    pub(super) fn outcome(&self) -> Option<(RunOutcome, Option<&str>)> {
+        self.events.iter().rev().find_map(|stamped| match &stamped.event {
+            LabEvent::Scenario(ScenarioEvent::Finished { outcome, why }) => Some((*outcome, why.as_deref())),
+            _ => None,
+        })
+    }
+}
