@@ -12,6 +12,7 @@ mod action;
 mod cli;
 mod cluster;
 mod commands;
+mod epochs;
 mod event;
 mod history;
 mod journal;

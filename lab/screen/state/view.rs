@@ -11,6 +11,7 @@ use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
 use super::story::{self, StoryLine};
+use crate::epochs::Epochs;
 use crate::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
 use crate::screen::words;
 
@@ -53,6 +54,8 @@ pub struct ViewState {
     pub story: Ring<StoryLine>,
     /// The scenario, if one is run.
     pub scenario: Option<ScenarioView>,
+    /// Who led when: what explains a violation.
+    pub epochs: Epochs,
     /// What the person has tried.
     pub lesson: Lesson,
     lag_due_us: u64,
@@ -72,6 +75,7 @@ impl Default for ViewState {
             verdict: None,
             story: Ring::new(STORY_MAX),
             scenario: None,
+            epochs: Epochs::default(),
             lesson: Lesson::default(),
             lag_due_us: 0,
         }
@@ -93,6 +97,7 @@ impl ViewState {
         lesson.apply(&stamped.event, self);
         self.lesson = lesson;
         self.tell(stamped);
+        self.epochs.observe(stamped);
         match &stamped.event {
             LabEvent::Header(header) => self.header_is(header),
             LabEvent::Process { node, state } => {

@@ -1,0 +1,11 @@
+//! Who led in which epoch, and which rule a violation broke: a pure reduction of the event log.
+//!
+//! What clients saw decides whether a promise was broken; what is here only explains it, and says nothing that the
+//! events do not tell. `reigns` keeps what they tell, `rule` makes a sentence of it.
+
+mod reigns;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::reigns::Epochs;
