@@ -52,6 +52,8 @@ pub enum Command {
     Cleanup(CleanupArgs),
     /// Draw one moment of a run as a picture, from its events
     Picture(PictureArgs),
+    /// Make the report of a run again: one HTML file that says it all
+    Report(ReportArgs),
     /// Run one store process (the lab starts these by itself)
     Node(Box<NodeArgs>),
 }
@@ -67,6 +69,16 @@ pub struct PictureArgs {
     /// Which moment, since the run began; its end if not given
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub at: Option<Duration>,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// A run's directory, or the name of one where runs are kept; the latest run if not given
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Where to write it; `report.html` in the run's directory if not given
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

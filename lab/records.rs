@@ -52,31 +52,38 @@ pub(crate) fn each<T: DeserializeOwned>(
     Ok(())
 }
 
-/// The events of a run that `keep` wants, in order. The first, the header, is always kept.
+/// Hands every event of a run to `take`, in order; the first is the header.
 ///
 /// # Errors
 /// If the file cannot be read, a line is no event, or the file begins with no header of a version known here.
-pub(crate) fn events(path: &Path, keep: impl Fn(&LabEvent) -> bool) -> anyhow::Result<Vec<Stamped>> {
-    let mut events: Vec<Stamped> = Vec::new();
+pub(crate) fn each_event(path: &Path, mut take: impl FnMut(Stamped)) -> anyhow::Result<()> {
+    let mut begun = false;
     each(path, "an event of a run", |event: Stamped| {
-        if events.is_empty() {
-            match &event.event {
-                LabEvent::Header(header) if header.version == EVENTS_VERSION => {}
-                LabEvent::Header(header) => bail!(
-                    "these events have version {}, this program knows {EVENTS_VERSION}; use the program that wrote them",
-                    header.version
-                ),
-                _ => bail!("not the events of a run: it does not begin with a header"),
-            }
+        match &event.event {
+            _ if begun => {}
+            LabEvent::Header(header) if header.version == EVENTS_VERSION => begun = true,
+            LabEvent::Header(header) => bail!(
+                "these events have version {}, this program knows {EVENTS_VERSION}; use the program that wrote them",
+                header.version
+            ),
+            _ => bail!("not the events of a run: it does not begin with a header"),
         }
-        if events.is_empty() || keep(&event.event) {
-            events.push(event);
-        }
+        take(event);
         Ok(())
     })?;
-    if events.is_empty() {
+    if !begun {
         bail!("{}: not the events of a run: it does not begin with a header", path.display());
     }
+    Ok(())
+}
+
+/// The events of a run, in order.
+///
+/// # Errors
+/// As [`each_event`].
+pub(crate) fn events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
+    let mut events = Vec::new();
+    each_event(path, |event| events.push(event))?;
     Ok(events)
 }
 
@@ -93,7 +100,8 @@ mod tests {
             numbers.push(n);
             Ok(())
         });
-        all.map(|()| numbers).map_err(|error| format!("{error:#}").replace(&dir.path().display().to_string(), ""))
+        all.map(|()| numbers)
+            .map_err(|error| format!("{error:#}").replace(&dir.path().display().to_string(), ""))
     }
 
     #[test]
@@ -112,7 +120,7 @@ mod tests {
         let path = dir.path().join("events.jsonl");
         let said = |text: &str| {
             std::fs::write(&path, text).expect("written");
-            format!("{:#}", events(&path, |_| true).expect_err("no events of a run"))
+            format!("{:#}", events(&path).expect_err("no events of a run"))
         };
         assert!(said("").contains("does not begin with a header"));
         let notice = "{\"t_us\":1,\"event\":\"notice\",\"level\":\"info\",\"text\":\"x\"}\n";

@@ -13,6 +13,7 @@ mod picture;
 mod progress;
 mod promote;
 mod reach;
+mod report;
 mod run;
 mod scenarios;
 mod seeds;
@@ -42,6 +43,7 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Picture(args) => picture::run(&args),
+        Command::Report(args) => report::run(&args),
         command => with_runtime(command),
     };
     match ended {
@@ -73,7 +75,7 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Promote(args) => promote::run(args).await,
             Command::Follow(args) => follow::run(args).await,
             Command::Cleanup(args) => cleanup::run(args).await,
-            Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) => {
+            Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) | Command::Report(_) => {
                 unreachable!("they need no runtime")
             }
         }

@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use tokio::sync::oneshot;
 
 /// The name of the file in the run directory.
-const FILE: &str = "history.jsonl";
+pub(crate) const HISTORY_FILE: &str = "history.jsonl";
 /// A chunk is handed to the thread when it has grown to this.
 const CHUNK_BYTES: usize = 32 << 10;
 /// Chunks that wait for the disk. When all of them do, clients wait as well: the history has no holes.
@@ -39,7 +39,7 @@ pub(super) struct Flushed(oneshot::Receiver<Result<(), String>>);
 impl HistoryFile {
     /// Creates the file in `dir`.
     pub(super) fn create(dir: &Path) -> anyhow::Result<Self> {
-        let path = dir.join(FILE);
+        let path = dir.join(HISTORY_FILE);
         let file = File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
         let (chunks, jobs) = mpsc::sync_channel(CHUNKS_MAX);
         let name = path.display().to_string();

@@ -6,5 +6,6 @@ mod file;
 mod judging;
 mod recorder;
 
+pub(crate) use self::file::HISTORY_FILE;
 pub(crate) use self::judging::Findings;
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

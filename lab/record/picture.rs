@@ -20,7 +20,7 @@ use crate::screen::Theme;
 /// If the events cannot be read, or the picture cannot be written.
 pub fn draw(events: &Path, at: Option<Duration>, size: Size, out: &Path) -> anyhow::Result<()> {
     let title = format!("The screen of {}", events.display());
-    let events = records::events(events, |_| true)?;
+    let events = records::events(events)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
     let buf = frame_at(&events, at, size, Theme::RECORDING);
     let picture = match out.extension().and_then(|e| e.to_str()) {

@@ -214,7 +214,8 @@ fn links_say(mut links: BTreeSet<(NodeId, NodeId)>) -> Vec<String> {
         };
         let nodes: BTreeSet<NodeId> = links.iter().map(|(from, _)| *from).collect();
         let most = nodes.into_iter().rev().max_by_key(|node| both(*node, &links).len());
-        let Some((node, others)) = most.map(|node| (node, both(node, &links))).filter(|(_, o)| !o.is_empty()) else {
+        let Some((node, others)) = most.map(|node| (node, both(node, &links))).filter(|(_, o)| !o.is_empty())
+        else {
             break;
         };
         for other in &others {
@@ -250,7 +251,10 @@ mod tests {
     }
 
     fn said(events: &[Stamped]) -> Vec<(String, u64, u64)> {
-        faults(events, 9_000_000).into_iter().map(|f| (f.what, f.since_us / 1000, f.until_us / 1000)).collect()
+        faults(events, 9_000_000)
+            .into_iter()
+            .map(|f| (f.what, f.since_us / 1000, f.until_us / 1000))
+            .collect()
     }
 
     #[test]

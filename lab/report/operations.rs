@@ -139,25 +139,17 @@ impl Collector {
         }
     }
 
-    /// An operation of a violation: it stays, whatever else has been left out.
-    pub(super) fn accuse(&mut self, operation: &Operation) {
-        let i = operation.began.i;
-        let known = self.ordinary.iter().find(|op| op.i == i).cloned();
-        self.special.entry(i).or_insert_with(|| known.unwrap_or_else(|| Op::proved(operation)));
-    }
-
-    /// No event will follow.
-    pub(super) fn finish(mut self) -> Operations {
+    /// No event will follow. Operations of a violation stay, whatever else has been left out.
+    pub(super) fn finish<'o>(mut self, accused: impl Iterator<Item = &'o Operation>) -> Operations {
         for open in std::mem::take(&mut self.running).into_values() {
             self.keep(open);
         }
-        let ordinary_accused = self.ordinary.iter().filter(|op| self.special.contains_key(&op.i)).count();
-        let accused = self.special.values().filter(|op| op.phase == Phase::Ok).count();
-        let failed = self.special.len() - accused;
-        debug_assert!(ordinary_accused <= accused, "only operations that ended well are ordinary");
-        let mut shown: BTreeMap<u64, Op> = self.ordinary.into_iter().map(|op| (op.i, op)).collect();
-        shown.extend(self.special);
-        Operations { shown: shown.into_values().collect(), total: self.ordinary_seen + failed as u64 }
+        let total = self.ordinary_seen + self.special.len() as u64;
+        let mut shown = self.special;
+        shown.extend(accused.map(|operation| (operation.began.i, Op::proved(operation))));
+        // What was collected says more than a proof does: who was asked first.
+        shown.extend(self.ordinary.into_iter().map(|op| (op.i, op)));
+        Operations { shown: shown.into_values().collect(), total }
     }
 
     fn keep(&mut self, op: Op) {
@@ -192,12 +184,12 @@ mod tests {
     use super::super::fixture;
     use super::*;
 
-    fn collected(max: usize, events: &[HistoryEvent]) -> Operations {
+    fn collected(max: usize, events: &[HistoryEvent], accused: &[Operation]) -> Operations {
         let mut collector = Collector::new(max);
         for event in events {
             collector.observe(event, None);
         }
-        collector.finish()
+        collector.finish(accused.iter())
     }
 
     #[test]
@@ -205,7 +197,7 @@ mod tests {
         let mut history = fixture::History::default();
         history.put(1, "q0", "c1-1", Phase::Ok).put(2, "q0", "c2-1", Phase::Info).get(1, "q0", Some("c1-1"));
         let events = [history.events(), vec![fixture::invoke(99, 3, "q1")]].concat();
-        let operations = collected(100, &events);
+        let operations = collected(100, &events, &[]);
         let phases: Vec<_> = operations.shown.iter().map(|op| op.phase).collect();
         assert_eq!(phases, [Phase::Ok, Phase::Info, Phase::Ok, Phase::Invoke]);
         assert_eq!((operations.total, operations.left_out()), (4, 0));
@@ -220,7 +212,8 @@ mod tests {
             let phase = if n % 100 == 7 { Phase::Fail } else { Phase::Ok };
             history.put(1, "q0", &format!("c1-{n}"), phase);
         }
-        let operations = collected(100, &history.events());
+        let events = history.events();
+        let operations = collected(100, &events, &[]);
         let failed = operations.shown.iter().filter(|op| op.phase == Phase::Fail).count();
         assert_eq!((operations.total, failed), (1000, 10));
         let ordinary = operations.shown.len() - failed;
@@ -228,5 +221,11 @@ mod tests {
         let last = operations.shown.iter().rfind(|op| op.phase == Phase::Ok).expect("one");
         assert!(last.i > 1900, "from all of the run: {last:?}");
         assert!(operations.shown.is_sorted_by_key(|op| op.i));
+
+        let missing = (1..).step_by(2).find(|i| !operations.shown.iter().any(|op| op.i == *i)).expect("one");
+        let accused = fixture::operation(missing, 1, "q0", "c1-1");
+        let with = collected(100, &events, &[accused]);
+        assert!(with.shown.iter().any(|op| op.i == missing), "an operation of a proof is there");
+        assert_eq!((with.shown.len(), with.total), (operations.shown.len() + 1, 1000));
     }
 }

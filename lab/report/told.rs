@@ -2,19 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
+use kvlab::node;
 
 use super::operations::{Collector, ORDINARY_MAX, Operations};
+use crate::epochs::Epochs;
 use crate::event::{Header, LabEvent, RunOutcome, ScenarioEvent, Stamped, Verdict};
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;
 
 /// The records of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Records {
-    /// The header first. What the nodes' statuses say is of no use here and may be left out.
-    pub events: Vec<Stamped>,
+    /// The header first; nodes' statuses are left out.
+    pub(super) events: Vec<Stamped>,
+    pub(super) epochs: Epochs,
     /// The history, judged again.
     pub history: Judged,
     /// `scenario.toml`, if a scenario was played.
@@ -39,7 +42,7 @@ pub struct Judged {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct StaleReads {
     /// By tenths of a second: how many, and the age of the oldest in microseconds.
-    pub(super) buckets: BTreeMap<u64, (u64, u64)>,
+    buckets: BTreeMap<u64, (u64, u64)>,
 }
 
 /// Takes a history event by event.
@@ -90,16 +93,9 @@ impl Judging {
     /// No event will follow.
     pub fn finish(mut self) -> Judged {
         let report = self.judge.finish();
-        for operation in report.violations.iter().flat_map(|violation| violation.operations()) {
-            self.collector.accuse(operation);
-        }
-        Judged {
-            report,
-            operations: self.collector.finish(),
-            stale: self.stale,
-            refused: self.refused,
-            end_us: self.end_us,
-        }
+        let accused = report.violations.iter().flat_map(Violation::operations);
+        let operations = self.collector.finish(accused);
+        Judged { report, operations, stale: self.stale, refused: self.refused, end_us: self.end_us }
     }
 }
 
@@ -107,11 +103,21 @@ impl StaleReads {
     /// Each tenth of a second with stale reads: its middle in microseconds, how many, and the age of the oldest in
     /// microseconds.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.buckets.iter().map(|(bucket, (count, oldest))| (bucket * BUCKET_US + BUCKET_US / 2, *count, *oldest))
+        self.buckets
+            .iter()
+            .map(|(bucket, (count, oldest))| (bucket * BUCKET_US + BUCKET_US / 2, *count, *oldest))
     }
 }
 
 impl Records {
+    /// The next event of `events.jsonl`.
+    pub fn observe(&mut self, event: Stamped) {
+        self.epochs.observe(&event);
+        if !matches!(event.event, LabEvent::Node { report: node::Report::Status(_), .. }) {
+            self.events.push(event);
+        }
+    }
+
     /// How the run began. `None`: these are not the events of a run.
     pub(super) fn header(&self) -> Option<&Header> {
         self.events.iter().find_map(|stamped| match &stamped.event {

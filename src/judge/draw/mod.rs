@@ -77,6 +77,11 @@ impl Diagram {
         Self { bars, notes }
     }
 
+    /// Without the sentences below the drawing, for who says them elsewhere.
+    pub fn without_notes(self) -> Self {
+        Self { notes: Vec::new(), ..self }
+    }
+
     /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
     pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
         let stuck = match evidence {

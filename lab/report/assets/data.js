@@ -1,0 +1,115 @@
+// The operations, from columns of packed numbers to arrays. The other side is lab/report/encode.rs.
+
+const WHAT = ["put", "get", "del"];
+const LEVEL = ["async", "eventual", "quorum"];
+const END = ["ok", "failed", "unknown", "open"];
+
+// Seven bits a byte, the lowest first. Beyond 31 bits shifts would lose what is above, so it multiplies.
+function numbers(base64, count, differences) {
+  const bytes = atob(base64);
+  const out = new Float64Array(count);
+  let [at, value, factor, before] = [0, 0, 1, 0];
+  for (let b = 0; b < bytes.length; b++) {
+    const byte = bytes.charCodeAt(b);
+    value += (byte & 127) * factor;
+    factor *= 128;
+    if (byte < 128) {
+      if (differences) {
+        before += value % 2 === 0 ? value / 2 : -(value + 1) / 2;
+        out[at++] = before;
+      } else {
+        out[at++] = value;
+      }
+      value = 0;
+      factor = 1;
+    }
+  }
+  return out;
+}
+
+function readData() {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const { count, columns } = data.operations;
+  const plain = (name) => numbers(columns[name], count, false);
+  const differences = (name) => numbers(columns[name], count, true);
+  const ops = {
+    count,
+    keys: data.operations.keys,
+    values: data.operations.values,
+    epochs: data.operations.epochs,
+    nodes: data.operations.nodes,
+    i: differences("i"),
+    began: differences("began"),
+    took: plain("took"),
+    client: plain("client"),
+    asked: plain("asked"),
+    node: plain("node"),
+    kind: plain("kind"),
+    key: differences("key"),
+    value: differences("value"),
+    epoch: plain("epoch"),
+    seq: differences("seq"),
+    stale: plain("stale"),
+    behind: plain("behind"),
+    end: new Float64Array(count),
+    violations: new Map(), // From an operation's place to the numbers of its violations.
+  };
+  for (let at = 0; at < count; at++) {
+    ops.end[at] = ops.took[at] > 0 ? ops.began[at] + ops.took[at] - 1 : data.end;
+  }
+  for (const violation of data.violations) {
+    violation.places = violation.operations.map((i) => placeOf(ops, i)).filter((place) => place >= 0);
+    for (const place of violation.places) {
+      ops.violations.set(place, [...(ops.violations.get(place) ?? []), violation.number]);
+    }
+  }
+  ops.rank = Uint8Array.from({ length: count }, (_, at) => rank(ops, at));
+  return { ...data, operations: undefined, ops, lanes: lanesOf(ops) };
+}
+
+// Operations come in the order of their index.
+function placeOf(ops, i) {
+  const place = firstAtLeast(ops.count, (at) => ops.i[at], i);
+  return place < ops.count && ops.i[place] === i ? place : -1;
+}
+
+function firstAtLeast(count, of, wanted) {
+  let [low, high] = [0, count];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (of(middle) < wanted) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+// A lane for each client, with the places of its operations in the order of time.
+function lanesOf(ops) {
+  const lanes = new Map();
+  for (let at = 0; at < ops.count; at++) {
+    const client = ops.client[at];
+    if (!lanes.has(client)) lanes.set(client, { client, places: [] });
+    lanes.get(client).places.push(at);
+  }
+  return [...lanes.values()].sort((a, b) => a.client - b.client);
+}
+
+const what = (ops, at) => WHAT[ops.kind[at] % 3];
+const level = (ops, at) => LEVEL[Math.floor(ops.kind[at] / 3) % 3];
+const end = (ops, at) => END[Math.floor(ops.kind[at] / 9)];
+const nodeName = (ops, place) => (place > 0 ? ops.nodes[place - 1] : "nobody");
+const value = (ops, at) => (ops.value[at] > 0 ? ops.values[ops.value[at] - 1] : null);
+
+// Characters that cannot be seen, or that turn around what can be, are shown by their numbers.
+function visible(text) {
+  return text.replace(
+    /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff]/g,
+    (c) => `\\u{${c.charCodeAt(0).toString(16)}}`,
+  );
+}
+
+// A moment, in seconds; as exactly as the width of what is in view asks for.
+function seconds(us, span) {
+  const digits = span > 30e6 ? 1 : span > 300e3 ? 3 : 6;
+  return `${(us / 1e6).toFixed(digits)} s`;
+}
