@@ -237,11 +237,11 @@ mod tests {
     #[test]
     fn numbers_survive_whatever_their_size() {
         let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), 1 << 52, 5, 0];
-        let back = |column: String, differences| {
-            decoded(&column, differences).into_iter().map(i64::cast_unsigned).collect::<Vec<_>>()
+        let back = |column: String, as_differences| {
+            decoded(&column, as_differences).into_iter().map(i64::cast_unsigned).collect::<Vec<_>>()
         };
         assert_eq!(back(plain(numbers.into_iter()), false), numbers);
-        assert_eq!(back(super::differences(numbers.into_iter()), true), numbers);
+        assert_eq!(back(differences(numbers.into_iter()), true), numbers);
     }
 
     #[test]
