@@ -275,7 +275,7 @@ fn prints(browser: &Browser) {
         let there = format!("document.querySelector('{on_paper}').getBoundingClientRect().height > 0");
         assert_eq!(browser.run(&format!("return {there}")), json!(true), "{on_paper}");
     }
-    assert!(!seen(".bar") && !seen("#search-help"), "nothing to click on paper");
+    assert!(!seen(".topbar") && !seen("#search-help"), "nothing to click on paper");
     browser.cdp("Emulation.setEmulatedMedia", &json!({"media": ""}));
     let pdf = browser.print();
     assert!(pdf.starts_with(b"%PDF") && pdf.len() > 30_000, "{} bytes", pdf.len());
@@ -291,9 +291,10 @@ fn draw(browser: &Browser, report: &Path, dir: &Path) {
     browser.picture((1280, 1560), &dir.join("report.png"));
     let height = browser.number("return document.documentElement.scrollHeight") as u32;
     browser.picture((1280, height), &dir.join("report-whole.png"));
-    browser.run("document.documentElement.dataset.theme = 'dark'; dispatchEvent(new Event('afterprint'))");
+    let features = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});
+    browser.cdp("Emulation.setEmulatedMedia", &features);
     browser.picture((1280, height), &dir.join("report-dark.png"));
-    browser.run("delete document.documentElement.dataset.theme");
+    browser.cdp("Emulation.setEmulatedMedia", &json!({"features": []}));
     browser.click("[data-violation=\"1\"]");
     browser.picture((1280, 760), &dir.join("report-timeline.png"));
     browser.run("scrollTo(0, 0)");

@@ -63,8 +63,11 @@ function readData() {
       ops.violations.set(place, [...(ops.violations.get(place) ?? []), violation.number]);
     }
   }
+  const lanes = lanesOf(ops);
+  ops.lane = new Uint16Array(count);
+  lanes.forEach((lane, nth) => lane.places.forEach((at) => (ops.lane[at] = nth)));
   ops.rank = Uint8Array.from({ length: count }, (_, at) => rank(ops, at));
-  return { ...data, operations: undefined, ops, lanes: lanesOf(ops) };
+  return { ...data, operations: undefined, ops, lanes };
 }
 
 // Operations come in the order of their index.

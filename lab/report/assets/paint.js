@@ -36,7 +36,8 @@ function paint(canvas, view, data, fits, colour) {
   pen.beginPath();
   pen.rect(GUTTER, 0, width - GUTTER, height);
   pen.clip();
-  data.lanes.forEach((lane, nth) => paintLane(pen, view, data, lane, HEAD + nth * view.laneHeight, fits, colour));
+  data.lanes.forEach((lane, nth) => paintLane(pen, view, data, lane, view.head + nth * view.laneHeight, fits, colour));
+  for (const at of data.ops.violations.keys()) paintMark(pen, view, data, at, colour);
   for (const at of new Set([view.hovered, view.selected])) {
     if (at >= 0) paintRing(pen, view, data, at, colour);
   }
@@ -52,30 +53,38 @@ function paintTime(pen, view, data, colour) {
   pen.rect(GUTTER, 0, view.width - GUTTER, bottom + FOOT);
   pen.clip();
   pen.font = FONT;
-  for (const fault of data.faults) {
-    const [from, to] = [xOf(view, fault.since), xOf(view, fault.until)];
-    if (to < GUTTER || from > view.width) continue;
-    pen.fillStyle = colour[`band-${fault.kind}`];
-    pen.globalAlpha = 0.16;
-    pen.fillRect(from, 0, Math.max(1, to - from), bottom);
-    pen.globalAlpha = 1;
-    if (to - Math.max(from, GUTTER) > 14) {
-      const room = Math.min(to, view.width) - Math.max(from, GUTTER) - 6;
-      const name = pen.measureText(fault.name).width < room ? fault.name : fault.name.split(" ")[0];
-      pen.fillStyle = colour.ink;
-      pen.fillText(name, Math.max(from, GUTTER) + 4, 12);
-    }
-  }
+  for (const fault of data.faults) paintFault(pen, view, fault, bottom, colour);
+  let free = 0;
   for (const [at, number] of data.steps) {
     const x = xOf(view, at);
     if (x < GUTTER || x > view.width) continue;
-    pen.fillStyle = colour.soft;
-    pen.fillRect(x, 18, 1, bottom - 18);
+    pen.fillStyle = colour.line;
+    pen.fillRect(x, view.head - STEPS + 4, 1, bottom - view.head + STEPS - 4);
     pen.fillStyle = colour.ink;
-    pen.fillText(String(number), x + 3, 28);
+    if (x < free) continue; // Its number would be written over the one before.
+    pen.fillText(String(number), x + 3, view.head - 6);
+    free = x + 16;
   }
   paintAxis(pen, view, bottom, colour);
   pen.restore();
+}
+
+// A bar with its name in its row, and a shade over the lanes.
+function paintFault(pen, view, fault, bottom, colour) {
+  const [from, to] = [Math.max(xOf(view, fault.since), GUTTER), Math.min(xOf(view, fault.until), view.width)];
+  if (to < GUTTER || from > view.width) return;
+  const top = fault.row * FAULT;
+  pen.fillStyle = colour[`band-${fault.kind}`];
+  pen.globalAlpha = 0.07;
+  pen.fillRect(from, top, Math.max(1, to - from), bottom - top);
+  pen.globalAlpha = 0.3;
+  pen.fillRect(from, top, Math.max(1, to - from), FAULT - 2);
+  pen.globalAlpha = 1;
+  const room = to - from - 6;
+  if (room < 8) return;
+  const name = pen.measureText(fault.name).width < room ? fault.name : fault.name.split(" ")[0];
+  pen.fillStyle = colour.ink;
+  pen.fillText(name, from + 4, top + 10);
 }
 
 function paintAxis(pen, view, bottom, colour) {
@@ -86,7 +95,7 @@ function paintAxis(pen, view, bottom, colour) {
   for (let at = Math.ceil(Math.max(0, view.from) / step) * step; at <= view.to; at += step) {
     const x = xOf(view, at);
     pen.fillStyle = colour.line;
-    pen.fillRect(x, HEAD - 8, 1, bottom - HEAD + 8);
+    pen.fillRect(x, view.head - 8, 1, bottom - view.head + 8);
     pen.fillStyle = colour.soft;
     pen.fillText(`${(at / 1e6).toFixed(digits)} s`, x + 3, bottom + 14);
   }
@@ -97,7 +106,7 @@ function paintNames(pen, view, data, colour) {
   pen.fillRect(0, 0, GUTTER - 1, heightOf(view));
   pen.font = FONT;
   data.lanes.forEach((lane, nth) => {
-    const y = HEAD + nth * view.laneHeight;
+    const y = view.head + nth * view.laneHeight;
     pen.fillStyle = colour.line;
     pen.fillRect(0, y + view.laneHeight - 1, view.width, 1);
     const chosen = view.selected >= 0 && data.ops.client[view.selected] === lane.client;
@@ -184,12 +193,20 @@ function paintLabel(pen, ops, at, [from, to], [top, height], colour) {
   pen.restore();
 }
 
+// Part of a violation, however narrow it is.
+function paintMark(pen, view, data, at, colour) {
+  const x = xOf(view, data.ops.began[at]);
+  if (xOf(view, data.ops.end[at]) - x > 16) return; // Its label says so.
+  pen.font = `bold ${FONT}`;
+  pen.fillStyle = colour.bad;
+  pen.fillText("✗", x - 11, view.head + data.ops.lane[at] * view.laneHeight + view.laneHeight / 2 + 4);
+}
+
 function paintRing(pen, view, data, at, colour) {
   const { ops } = data;
-  const lane = data.lanes.findIndex((lane) => lane.client === ops.client[at]);
   const [from, to] = [xOf(view, ops.began[at]), xOf(view, ops.end[at])];
   pen.strokeStyle = colour.ink;
   pen.lineWidth = at === view.selected ? 2 : 1;
-  const top = HEAD + lane * view.laneHeight;
+  const top = view.head + ops.lane[at] * view.laneHeight;
   pen.strokeRect(from - 2, top + 1, Math.max(5, to - from + 4), view.laneHeight - 2);
 }

@@ -198,15 +198,10 @@ class Timeline {
     }
   }
 
-  lane() {
-    const { data, view } = this;
-    return data.lanes.findIndex((lane) => lane.client === data.ops.client[view.selected]);
-  }
-
   chooseInLane(direction) {
     const { data, view } = this;
     if (view.selected < 0) return this.chooseNear(direction, () => true);
-    const { places } = data.lanes[this.lane()];
+    const { places } = data.lanes[data.ops.lane[view.selected]];
     const fit = (at) => this.fits === null || this.fits[at] === 1;
     for (let nth = places.indexOf(view.selected) + direction; nth >= 0 && nth < places.length; nth += direction) {
       if (fit(places[nth])) return this.choose(places[nth]);
@@ -216,7 +211,7 @@ class Timeline {
   chooseLane(direction) {
     const { data, view } = this;
     if (view.selected < 0) return this.chooseNear(direction, () => true);
-    const lane = data.lanes[this.lane() + direction];
+    const lane = data.lanes[data.ops.lane[view.selected] + direction];
     if (!lane) return;
     const began = (nth) => data.ops.began[lane.places[nth]];
     const nth = firstAtLeast(lane.places.length, began, data.ops.began[view.selected]);

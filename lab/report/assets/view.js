@@ -2,16 +2,20 @@
 
 const SPAN_MIN = 200; // Microseconds: shorter than any operation over a network.
 const GUTTER = 92; // Left of the lanes, in CSS pixels: who it is.
-const HEAD = 42; // Above the lanes: faults, steps, times.
+const STEPS = 20; // Above the lanes: the numbers of the steps.
+const FAULT = 15; // Above these: a row for each fault that overlaps with others.
+const FAULT_ROWS_MAX = 5;
 const FOOT = 22; // Below: the axis.
 
 function newView(data) {
   const pad = data.end * 0.005;
+  const rows = placeFaults(data.faults);
   return {
     whole: { from: -pad, to: data.end + pad },
     from: -pad,
     to: data.end + pad,
     width: 0,
+    head: rows * FAULT + STEPS,
     lanes: data.lanes.length,
     laneHeight: Math.max(12, Math.min(30, Math.floor(460 / Math.max(1, data.lanes.length)))),
     selected: -1,
@@ -19,11 +23,22 @@ function newView(data) {
   };
 }
 
-const heightOf = (view) => HEAD + view.lanes * view.laneHeight + FOOT;
+// Gives each fault the first row that is free when it begins; what finds none shares the last. Returns how many there are.
+function placeFaults(faults) {
+  const ends = [];
+  for (const fault of faults) {
+    const free = ends.findIndex((end) => end <= fault.since);
+    fault.row = free >= 0 ? free : Math.min(ends.length, FAULT_ROWS_MAX - 1);
+    ends[fault.row] = fault.until;
+  }
+  return ends.length;
+}
+
+const heightOf = (view) => view.head + view.lanes * view.laneHeight + FOOT;
 const spanOf = (view) => view.to - view.from;
 const xOf = (view, us) => GUTTER + ((us - view.from) / spanOf(view)) * (view.width - GUTTER);
 const timeAt = (view, x) => view.from + ((x - GUTTER) / Math.max(1, view.width - GUTTER)) * spanOf(view);
-const laneAt = (view, y) => Math.floor((y - HEAD) / view.laneHeight);
+const laneAt = (view, y) => Math.floor((y - view.head) / view.laneHeight);
 
 function show(view, from, to) {
   const whole = view.whole.to - view.whole.from;

@@ -48,7 +48,7 @@ impl TimeAxis {
             svg.line("grid", (x, top), (x, bottom));
             let anchor = if nth == 0 { Anchor::Start } else { Anchor::Middle };
             if x <= self.right - 10.0 {
-                svg.text("tick", (x, bottom + 16.0), anchor, &clock(nth * step));
+                svg.text("tick", (x, bottom + 16.0), anchor, &tick(nth * step, step));
             }
         }
     }
@@ -121,13 +121,20 @@ fn amount_says(amount: f64) -> String {
     }
 }
 
-/// A moment of the run: `4.2 s`, `12 s`, `3:20`, `1:03:20`.
+/// A round time: whole seconds where all are.
+fn tick(t_us: u64, step_us: u64) -> String {
+    match t_us {
+        0..60_000_000 if step_us.is_multiple_of(1_000_000) => format!("{} s", t_us / 1_000_000),
+        0..60_000_000 if step_us < 100_000 => format!("{:.2} s", t_us as f64 / 1e6),
+        _ => clock(t_us),
+    }
+}
+
+/// A moment of the run: `4.2 s`, `3:20`, `1:03:20`.
 pub(crate) fn clock(t_us: u64) -> String {
     let tenths = (t_us + 50_000) / 100_000;
     let seconds = tenths / 10;
     match seconds {
-        0..60 if t_us > 0 && t_us < 100_000 => format!("{:.2} s", t_us as f64 / 1e6),
-        0..60 if tenths % 10 == 0 => format!("{seconds} s"),
         0..60 => format!("{seconds}.{} s", tenths % 10),
         60..3600 => format!("{}:{:02}", seconds / 60, seconds % 60),
         _ => format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60),
@@ -142,7 +149,15 @@ mod tests {
     fn times_are_said_shortly() {
         let said: Vec<_> =
             [0, 20_000, 4_200_000, 12_000_000, 59_960_000, 200_000_000, 3_800_000_000].map(clock).into();
-        assert_eq!(said, ["0 s", "0.02 s", "4.2 s", "12 s", "1:00", "3:20", "1:03:20"]);
+        assert_eq!(said, ["0.0 s", "0.0 s", "4.2 s", "12.0 s", "1:00", "3:20", "1:03:20"]);
+    }
+
+    #[test]
+    fn ticks_are_as_exact_as_their_distance() {
+        assert_eq!(tick(3_000_000, 1_000_000), "3 s");
+        assert_eq!(tick(1_500_000, 500_000), "1.5 s");
+        assert_eq!(tick(40_000, 20_000), "0.04 s");
+        assert_eq!(tick(90_000_000, 30_000_000), "1:30");
     }
 
     #[test]

@@ -28,7 +28,7 @@ const LEFT: f64 = 64.0;
 /// Between the end of time and the edge.
 const RIGHT: f64 = 12.0;
 /// Between two panels; the name of the lower one stands in it.
-const GAP: f64 = 26.0;
+const GAP: f64 = 34.0;
 /// Columns into which time is divided: as many as an eye can tell apart.
 const COLUMNS: usize = 460;
 
@@ -89,10 +89,12 @@ impl Figure<'_> {
     }
 
     fn steps(&self, svg: &mut Svg, axis: TimeAxis, top: f64) -> f64 {
-        if self.steps.is_empty() {
+        if self.steps.is_empty() && self.violations.is_empty() {
             return top;
         }
-        svg.text("lane-name", (LEFT - 8.0, top + 12.0), Anchor::End, "steps");
+        if !self.steps.is_empty() {
+            svg.text("lane-name", (LEFT - 8.0, top + 12.0), Anchor::End, "steps");
+        }
         let mut free = 0.0;
         for (t_us, number) in self.steps {
             // A step that follows at once is drawn beside the one before, not over it.
@@ -118,10 +120,11 @@ impl Figure<'_> {
     }
 }
 
+/// A line through everything, from the row of the steps down.
 fn violations(svg: &mut Svg, axis: TimeAxis, top: f64, bottom: f64, violations: &[u64]) {
     for t_us in violations {
         let x = axis.x(*t_us);
         svg.line("violation", (x, top), (x, bottom));
-        svg.text("violation-mark", (x, bottom + 1.0), Anchor::Middle, "✗");
+        svg.text("violation-mark", (x, top - 6.0), Anchor::Middle, "✗");
     }
 }
