@@ -69,6 +69,9 @@ pub struct PictureArgs {
     /// Which moment, since the run began; its end if not given
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub at: Option<Duration>,
+    /// With the proof of the first broken promise opened, or of the N-th
+    #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
+    pub proof: Option<u8>,
 }
 
 #[derive(Args, Debug)]

@@ -3,15 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use kvlab::judge::{Consistency, OpKind};
+use kvlab::judge::{Consistency, OpKind, Violation};
 use kvlab::node::Report;
-use kvlab::replication::{Epoch, MemberVote, NodeId, Quirks};
+use kvlab::replication::{Epoch, MemberVote, NodeId, Quirks, Vote};
+use kvlab::sim::{Telling, Told};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 
-/// The version of the format of `events.jsonl`.
-pub const EVENTS_VERSION: u32 = 1;
+/// The version of the format of `events.jsonl`. 2: violations are events. Files of version 1 are read as well.
+pub const EVENTS_VERSION: u32 = 2;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,21 @@ impl Stamped {
     /// Time since the run began.
     pub fn t(&self) -> Duration {
         Duration::from_micros(self.t_us)
+    }
+}
+
+/// As a lab of real processes is told it.
+impl From<Told> for Stamped {
+    fn from(Told { at, node, what }: Told) -> Self {
+        let uptime_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let event = match what {
+            Telling::Event(event) => LabEvent::Node { node, report: Report::Event { uptime_ms, event } },
+            Telling::Stopped => {
+                LabEvent::Process { node, state: ProcessState::Stopped { how: "stopped".to_owned() } }
+            }
+            Telling::Wiped => LabEvent::Damage { node, damage: Damage::Wiped },
+        };
+        Self { t_us: u64::try_from(at.as_micros()).unwrap_or(u64::MAX), event }
     }
 }
 
@@ -52,6 +68,9 @@ pub enum LabEvent {
     Operation(Operation),
     /// Throughput and latency since the last of these, ten times a second.
     Load(LoadSample),
+    /// The judge found that a promise is broken, by this proof. Told once, when it is found, and before the verdict that
+    /// counts it; as many as the judge keeps.
+    Violation(Box<Violation>),
     /// The verdict so far, whenever it has changed, at most once a frame.
     Verdict(Verdict),
     /// The scenario moved on.
@@ -217,6 +236,25 @@ pub struct Operation {
     pub stale_ms: Option<u64>,
 }
 
+/// The smallest majority of so many members.
+pub fn quorum(members: usize) -> usize {
+    members / 2 + 1
+}
+
+impl Operation {
+    /// The members that stood behind it when it was answered.
+    pub fn acks(&self) -> Vec<NodeId> {
+        self.votes.iter().filter(|vote| vote.vote == Vote::Ack).map(|vote| vote.node).collect()
+    }
+
+    /// Whether it succeeded at the quorum level, and fewer members than a quorum stood behind it. Who asks a quorum has
+    /// something to say of every member; who says nothing of anyone has asked nobody.
+    pub fn lacks_quorum(&self) -> bool {
+        let succeeded = self.outcome == Outcome::Ok && self.consistency == Consistency::Quorum;
+        succeeded && self.acks().len() < quorum(self.votes.len())
+    }
+}
+
 /// How a client operation ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", content = "why", rename_all = "kebab-case")]
@@ -270,12 +308,18 @@ pub struct Promise {
     pub checked_i: u64,
     /// Quorum writes acknowledged.
     pub quorum_writes_acked: u64,
-    /// Of those in the ledger, lost; `None` until some have been read back.
+    /// Of those in the ledger, lost: some as soon as they are proved, none only when all has been read back.
     pub quorum_writes_lost: Option<u64>,
+    /// Of those in the ledger, not read back: nobody knows yet.
+    #[serde(default)]
+    pub quorum_writes_unread: u64,
     /// All members hold the same state; `None` until compared after healing.
     pub members_equal: Option<bool>,
     /// One line for each violation found (bounded), the first first.
     pub violations: Vec<String>,
+    /// All violations found, also those without a line or a proof.
+    #[serde(default)]
+    pub violations_total: u64,
 }
 
 /// What would a user have suffered?
@@ -283,8 +327,11 @@ pub struct Promise {
 pub struct Harm {
     /// Async writes acknowledged.
     pub async_writes_acked: u64,
-    /// Of those in the ledger, lost; `None` until some have been read back.
+    /// Of those in the ledger, lost: some as soon as they are proved, none only when all has been read back.
     pub async_writes_lost: Option<u64>,
+    /// Of those in the ledger, not read back: nobody knows yet.
+    #[serde(default)]
+    pub async_writes_unread: u64,
     /// Eventual reads that returned something already overwritten.
     pub stale_reads: u64,
     /// The oldest of them, in milliseconds.

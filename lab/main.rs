@@ -14,6 +14,7 @@ mod cluster;
 mod commands;
 mod epochs;
 mod event;
+mod evidence;
 mod history;
 mod journal;
 mod record;

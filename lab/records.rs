@@ -61,9 +61,10 @@ pub(crate) fn each_event(path: &Path, mut take: impl FnMut(Stamped)) -> anyhow::
     each(path, "an event of a run", |event: Stamped| {
         match &event.event {
             _ if begun => {}
-            LabEvent::Header(header) if header.version == EVENTS_VERSION => begun = true,
+            LabEvent::Header(header) if (1..=EVENTS_VERSION).contains(&header.version) => begun = true,
             LabEvent::Header(header) => bail!(
-                "these events have version {}, this program knows {EVENTS_VERSION}; use the program that wrote them",
+                "these events have version {}, this program knows those up to {EVENTS_VERSION}; use the program that wrote \
+                 them",
                 header.version
             ),
             _ => bail!("not the events of a run: it does not begin with a header"),

@@ -5,12 +5,13 @@ use ratatui::layout::Size;
 use super::exit::{Ended, Exit};
 use crate::cli::PictureArgs;
 use crate::journal::EVENTS_FILE;
-use crate::record;
+use crate::record::{self, Picture};
 
 /// The size at which every pane has its place.
 const SIZE: Size = Size::new(120, 36);
 
 pub fn run(args: &PictureArgs) -> Result<Exit, Ended> {
-    record::draw(&args.run.join(EVENTS_FILE), args.at, SIZE, &args.out)?;
+    let picture = Picture { at: args.at, proof: args.proof, size: SIZE };
+    record::draw(&args.run.join(EVENTS_FILE), picture, &args.out)?;
     Ok(Exit::Done)
 }

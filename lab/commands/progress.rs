@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::judge::OpKind;
+use kvlab::judge::{OpKind, Violation};
 use kvlab::replication::Quirk;
 
 use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, ScenarioEvent, Stamped};
@@ -16,11 +16,13 @@ pub struct Narrator<'a> {
     told: usize,
     /// The step whose time is being waited for.
     awaited: usize,
+    /// A broken promise was told.
+    broken: bool,
 }
 
 impl<'a> Narrator<'a> {
     pub fn new(scenario: &'a Scenario) -> Self {
-        Self { scenario, told: 0, awaited: 0 }
+        Self { scenario, told: 0, awaited: 0, broken: false }
     }
 
     /// What is told before the first event.
@@ -48,12 +50,22 @@ impl<'a> Narrator<'a> {
             LabEvent::Damage { node, damage } => {
                 lines.push(format!("       {node}: {damage}"));
             }
+            LabEvent::Violation(violation) => self.violation(violation, &mut lines),
             LabEvent::Notice { level: Level::Warn | Level::Error, text } => {
                 lines.push(format!("       {text}"));
             }
             _ => {}
         }
         lines.into_iter().map(|line| format!("{} {line}", stamp(event.t()))).collect()
+    }
+
+    /// Only the first is told; its proof comes at the end.
+    fn violation(&mut self, violation: &Violation, lines: &mut Vec<String>) {
+        if !std::mem::replace(&mut self.broken, true) {
+            let what =
+                if violation.linearizability { "NOT linearizable" } else { "a value that nobody wrote" };
+            lines.push(format!("       PROMISE BROKEN: key {:?}: {what}", violation.key));
+        }
     }
 
     fn scenario(&mut self, told: &ScenarioEvent, lines: &mut Vec<String>) {

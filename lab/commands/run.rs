@@ -56,10 +56,12 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     let outcome = outcome?;
 
     let run_dir = prepared.dir.path().display().to_string();
+    let evidence = session.evidence();
     let run = report::Run {
         scenario: &scenario,
         called: &args.scenario,
         seed: prepared.seed,
+        evidence: &evidence,
         run_dir: Some(&run_dir),
     };
     let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;

@@ -5,15 +5,19 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use kvlab::judge;
 use kvlab::replication::Quirks;
-use kvlab::sim::{Counts, Options, Outcome, Violation, simulate};
+use kvlab::sim::{Counts, Options, Outcome, Proof, Violation, simulate};
 use serde::Serialize;
 
 use super::exit::{Ended, Exit};
 use super::signals::Signals;
 use super::{node, output, seeds};
 use crate::cli::SimArgs;
+use crate::evidence::Evidence;
 
+/// Columns of a drawn proof.
+const PROOF_WIDTH: usize = 100;
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -89,9 +93,27 @@ struct Broken {
     at_s: f64,
     what: String,
     /// The judge's, if it was the judge who found it.
-    proof: Option<String>,
+    #[serde(flatten)]
+    proof: Option<Evident>,
     /// The command that shows it again.
     replay: String,
+}
+
+/// A proof for people, and for programs.
+#[derive(Debug, Serialize)]
+struct Evident {
+    /// Drawn, with the rule that was broken.
+    proof: String,
+    violation: judge::Violation,
+    rule: Option<String>,
+}
+
+impl Evident {
+    fn of(proof: Proof) -> Self {
+        let evidence = Evidence::of_simulation(&proof);
+        let shown = evidence.proof(&proof.violation, PROOF_WIDTH);
+        Self { proof: shown.text(PROOF_WIDTH), violation: proof.violation, rule: shown.rule }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -112,14 +134,20 @@ impl Tally {
     fn take(&mut self, outcome: Outcome, args: &SimArgs) -> bool {
         let Outcome { seed, violation, counts, trace } = outcome;
         self.counts += counts;
+        let broken = violation.map(|Violation { at, what, proof }| Broken {
+            seed,
+            at_s: at.as_secs_f64(),
+            what,
+            proof: proof.map(|proof| Evident::of(*proof)),
+            replay: replay(seed, args),
+        });
         if args.trace {
-            output::print(story(seed, &trace, violation.as_ref()));
+            output::print(story(seed, &trace, broken.as_ref()));
         }
-        let Some(Violation { at, what, proof }) = violation else { return false };
+        let Some(broken) = broken else { return false };
         self.violations_total += 1;
         if self.violations.len() < VIOLATIONS_MAX {
-            let at_s = at.as_secs_f64();
-            self.violations.push(Broken { seed, at_s, what, proof, replay: replay(seed, args) });
+            self.violations.push(broken);
         }
         true
     }
@@ -129,7 +157,7 @@ impl Tally {
         for broken in &self.violations {
             let Broken { seed, at_s, what, proof, replay } = broken;
             let _ = writeln!(out, "seed {seed} BROKE A PROMISE at {at_s:.6} s: {what}");
-            if let Some(proof) = proof {
+            if let Some(Evident { proof, .. }) = proof {
                 let _ = writeln!(out, "\n{}", proof.trim_end());
             }
             let _ = writeln!(out, "\nreplay: {replay}\n");
@@ -189,15 +217,15 @@ fn tenths(time: Duration) -> f64 {
 }
 
 /// The whole story of a seed. Nothing in it depends on when or where it is told.
-fn story(seed: u64, trace: &[String], violation: Option<&Violation>) -> String {
+fn story(seed: u64, trace: &[String], broken: Option<&Broken>) -> String {
     let mut out = format!("seed {seed}\n");
     for line in trace {
         out += line;
         out.push('\n');
     }
-    match violation {
+    match broken {
         None => out += "clean\n",
-        Some(Violation { proof: Some(proof), .. }) => {
+        Some(Broken { proof: Some(Evident { proof, .. }), .. }) => {
             let _ = writeln!(out, "\n{}", proof.trim_end());
         }
         Some(_) => {}
@@ -242,8 +270,23 @@ mod tests {
         }
     }
 
+    fn ghost() -> judge::Violation {
+        let read = judge::Operation {
+            client: 7,
+            node: None,
+            op: judge::OpKind::Get,
+            key: "k".to_owned(),
+            value: Some("ghost".to_owned()),
+            consistency: judge::Consistency::Quorum,
+            began: judge::Stamp { i: 1, t_ns: 0 },
+            ended: None,
+        };
+        let kind = judge::ViolationKind::NeverWritten { read: Box::new(read) };
+        judge::Violation { key: "k".to_owned(), i: 1, linearizability: true, kind }
+    }
+
     fn broken(seed: u64) -> Outcome {
-        let proof = Some("two lines\nof operations".to_owned());
+        let proof = Some(Box::new(Proof { violation: ghost(), told: Vec::new() }));
         let violation = Violation { at: Duration::from_millis(1500), what: "it is broken".to_owned(), proof };
         let counts = Counts { faults: 7, ..Counts::default() };
         Outcome { seed, violation: Some(violation), counts, trace: vec!["a line".to_owned()] }
@@ -258,7 +301,8 @@ mod tests {
         let text = tally.text(&played);
         for expected in [
             "seed 77 BROKE A PROMISE at 1.500000 s: it is broken",
-            "two lines\nof operations",
+            "client 7  ├─ read \"ghost\"? ─┄",
+            "nobody had begun to write that",
             "replay: kvlab sim --seed 77 --trace --nodes 5 --chaos 2000ms --force",
             "78 seeds, 1 BROKEN, 78 seeds/s",
             "7 faults",
@@ -268,6 +312,7 @@ mod tests {
         let json = tally.json(&(0..100), &played).expect("JSON");
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
         assert_eq!(json["violations"][0]["seed"], 77);
+        assert_eq!(json["violations"][0]["violation"]["kind"]["kind"], "never-written");
         assert_eq!(json["counts"]["faults"], 7);
     }
 

@@ -16,6 +16,7 @@ use super::signals::Signals;
 use super::{output, seeds, start};
 use crate::cli::RunArgs;
 use crate::event::{RunOutcome, Stamped, Verdict};
+use crate::evidence::Evidence;
 use crate::scenario::{self, Outcome, Scenario, Simulated, cannot_simulate, report};
 
 /// Seeds not as expected that are told one by one; of more, the first ones.
@@ -34,7 +35,8 @@ pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, Ended> {
 fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, Ended> {
     let seed = args.run.seed.unwrap_or_else(start::fresh_seed);
     let (outcome, told) = play(scenario, seed);
-    let run = report::Run { scenario, called: &args.scenario, seed, run_dir: None };
+    let evidence = Evidence::of(&told);
+    let run = report::Run { scenario, called: &args.scenario, seed, evidence: &evidence, run_dir: None };
     if args.json {
         let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
         output::print(format!("{json}\n"));

@@ -3,15 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kvlab::judge::Consistency;
 use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role, Vote};
+use kvlab::replication::{Ballot, Epoch, Event, NodeId, Position, Role};
 
-use crate::event::{Damage, LabEvent, Operation, Outcome, ProcessState, Stamped};
+use crate::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 
 /// Reigns that are remembered; the oldest is forgotten first.
 pub(crate) const REIGNS_MAX: usize = 512;
-/// Operations with too few votes, losses of power and broken votes that are remembered, of each the newest.
+/// Operations with too few votes, losses of power, broken votes and joined logs that are remembered, of each the newest.
 const FACTS_MAX: usize = 512;
 
 /// Who led in which epoch, as the run's events tell it, and what else may explain a violation.
@@ -19,11 +18,11 @@ const FACTS_MAX: usize = 512;
 pub(crate) struct Epochs {
     /// In the order of their opening.
     reigns: Vec<Reign>,
-    pub(super) members: usize,
     /// The last vote of each member, by its own word.
     votes: BTreeMap<NodeId, (Epoch, Duration)>,
     pub(super) forgotten_votes: VecDeque<ForgottenVote>,
     pub(super) power_losses: VecDeque<PowerLoss>,
+    pub(super) joined: VecDeque<Joined>,
     pub(super) too_few: VecDeque<TooFew>,
 }
 
@@ -51,8 +50,34 @@ pub(super) struct ForgottenVote {
     /// What it had voted for, and when.
     pub(super) epoch: Epoch,
     pub(super) voted: Duration,
-    /// The highest epoch that it knows of instead, and since when.
-    pub(super) instead: Epoch,
+    /// What it did or knew instead, and since when.
+    pub(super) instead: Instead,
+    pub(super) at: Duration,
+}
+
+/// What a member that forgot a vote does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// It follows the primary of this epoch.
+    Follows(Epoch),
+    /// It has promised nothing beyond this epoch.
+    Knows(Epoch),
+}
+
+impl Instead {
+    /// The epoch.
+    pub(super) fn epoch(self) -> Epoch {
+        let (Self::Follows(epoch) | Self::Knows(epoch)) = self;
+        epoch
+    }
+}
+
+/// A primary took the log of a member, which ends in an older epoch, for a part of its own, and sent what comes after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Joined {
+    pub(super) primary: NodeId,
+    pub(super) node: NodeId,
+    pub(super) from: Position,
     pub(super) at: Duration,
 }
 
@@ -70,7 +95,9 @@ pub(super) struct TooFew {
     /// The history's index of its invoke.
     pub(super) i: u64,
     /// Who stood behind it.
-    pub(super) votes: Vec<NodeId>,
+    pub(super) acks: Vec<NodeId>,
+    /// How many were asked or might have been; 0: nobody was.
+    pub(super) members: usize,
 }
 
 impl Epochs {
@@ -78,7 +105,6 @@ impl Epochs {
     pub(crate) fn observe(&mut self, event: &Stamped) {
         let at = event.t();
         match &event.event {
-            LabEvent::Header(header) => self.members = header.nodes.len(),
             LabEvent::Process { node, state: ProcessState::Stopped { .. } | ProcessState::Died { .. } } => {
                 self.end(*node, at);
             }
@@ -95,11 +121,6 @@ impl Epochs {
         &self.reigns
     }
 
-    /// The smallest majority of the members.
-    pub(super) fn quorum(&self) -> usize {
-        self.members / 2 + 1
-    }
-
     fn changed(&mut self, node: NodeId, event: &Event, at: Duration) {
         match event {
             Event::EpochOpened { epoch, forced, voters } => {
@@ -109,12 +130,15 @@ impl Epochs {
             }
             Event::SteppedDown { epoch, .. } => self.end_epoch(node, *epoch, at),
             Event::Voted { epoch, ballot: Ballot::Granted } => {
-                self.knows(node, *epoch, at);
+                self.instead(node, *epoch, Instead::Knows, at);
                 self.votes.insert(node, (*epoch, at));
             }
             Event::Following { epoch } => {
                 self.end(node, at);
-                self.knows(node, *epoch, at);
+                self.instead(node, *epoch, Instead::Follows, at);
+            }
+            Event::PartialResync { node: to, from, .. } if *from > Position::ZERO => {
+                push(&mut self.joined, Joined { primary: node, node: *to, from: *from, at });
             }
             _ => {}
         }
@@ -127,7 +151,7 @@ impl Epochs {
             Role::Primary => drop(self.open(node, status.epoch, at)),
             _ => self.end(node, at),
         }
-        self.knows(node, status.promised, at);
+        self.instead(node, status.promised, Instead::Knows, at);
     }
 
     fn damaged(&mut self, node: NodeId, damage: &Damage, at: Duration) {
@@ -143,14 +167,9 @@ impl Epochs {
     }
 
     fn operated(&mut self, operation: &Operation) {
-        let Operation { i, outcome: Outcome::Ok, consistency: Consistency::Quorum, votes, .. } = operation
-        else {
-            return;
-        };
-        let acks = votes.iter().filter(|vote| vote.vote == Vote::Ack).map(|vote| vote.node);
-        let acks: Vec<NodeId> = acks.collect();
-        if !acks.is_empty() && acks.len() < self.quorum() {
-            push(&mut self.too_few, TooFew { i: *i, votes: acks });
+        if operation.lacks_quorum() {
+            let (acks, members) = (operation.acks(), operation.votes.len());
+            push(&mut self.too_few, TooFew { i: operation.i, acks, members });
         }
     }
 
@@ -180,12 +199,13 @@ impl Epochs {
         }
     }
 
-    /// The highest epoch that a member knows of, by its own word.
-    fn knows(&mut self, node: NodeId, instead: Epoch, at: Duration) {
+    /// A member speaks of an epoch: is it one below that for which it has voted?
+    fn instead(&mut self, node: NodeId, says: Epoch, how: fn(Epoch) -> Instead, at: Duration) {
         if let Some(&(epoch, voted)) = self.votes.get(&node)
-            && instead < epoch
+            && says < epoch
         {
             self.votes.remove(&node);
+            let instead = how(says);
             push(&mut self.forgotten_votes, ForgottenVote { node, epoch, voted, instead, at });
         }
     }

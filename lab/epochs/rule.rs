@@ -6,7 +6,8 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKind};
 use kvlab::replication::{NodeId, Position};
 
-use super::reigns::{Epochs, Reign};
+use super::reigns::{Epochs, ForgottenVote, Instead, Joined, Reign};
+use crate::event::quorum;
 
 /// Two operations of a proof of which the later one knew less.
 struct Backwards<'v> {
@@ -28,39 +29,54 @@ impl Epochs {
             .or_else(|| self.deposed(&operations))
             .or_else(|| self.moved(&pairs))
             .or_else(|| self.left_behind(&pairs))
+            .or_else(|| self.joined_logs(&pairs))
             .or_else(|| self.never_committed(violation))
             .or_else(|| violation.rule())
+            .or_else(|| went_back(&pairs))
     }
 
     /// A quorum operation succeeded without a quorum.
     fn too_few_votes(&self, operations: &[&Operation]) -> Option<String> {
         let (operation, few) = operations.iter().find_map(|operation| {
-            Some((operation, self.too_few.iter().find(|few| few.i == operation.began.i)?))
+            let few = self.too_few.iter().find(|few| few.i == operation.began.i)?;
+            // That nobody agreed with an answer is no more than that: what is old says more.
+            (few.members == 0 || !few.acks.is_empty()).then_some((operation, few))
         })?;
-        let (says, voters) = (Says(operation), Set(&few.votes));
-        let (votes, members, quorum) = (few.votes.len(), self.members, self.quorum());
-        Some(format!(
-            "{says} with {voters} alone behind it: {votes} of {members}, where a quorum is {quorum}"
-        ))
+        let says = Says(operation);
+        if few.members == 0 {
+            return Some(format!("{says}, and no member was asked for it: not one vote came with it"));
+        }
+        let (acks, members, quorum) = (few.acks.len(), few.members, quorum(few.members));
+        let voters = Set(&few.acks);
+        Some(format!("{says} with {voters} alone behind it: {acks} of {members}, where a quorum is {quorum}"))
     }
 
-    /// A member went back behind a vote that had been counted.
+    /// A member went back behind a vote that had been counted, and something was acknowledged in the older epoch since.
     fn forgotten_vote(&self, operations: &[&Operation]) -> Option<String> {
-        let end = operations.iter().filter_map(|operation| ended_at(operation)).max()?;
-        let counted = |epoch, node: NodeId| {
-            self.reigns().iter().any(|reign| reign.epoch == epoch && reign.voters.contains(&node))
+        let counted = |vote: &&ForgottenVote| {
+            let won = |reign: &Reign| reign.epoch == vote.epoch && reign.voters.contains(&vote.node);
+            self.reigns().iter().any(won)
         };
-        let forgotten =
-            self.forgotten_votes.iter().find(|vote| vote.at <= end && counted(vote.epoch, vote.node))?;
-        let (node, epoch, instead) = (forgotten.node, forgotten.epoch, forgotten.instead);
-        let (voted, at) = (Seconds(forgotten.voted), Seconds(forgotten.at));
-        let went_on = operations.iter().find(|operation| {
-            began_at(operation) >= forgotten.voted && entry(operation).is_some_and(|at| at.epoch < epoch)
-        });
-        let then = went_on.map_or_else(String::new, |operation| format!("; {}", Says(operation)));
-        Some(format!(
-            "{node} had voted for {epoch} at t={voted} and knew only of {instead} again at t={at}{then}"
-        ))
+        let went_on = |vote: &ForgottenVote| {
+            let since = |operation: &&&Operation| {
+                let old = entry(operation).is_some_and(|at| at.epoch == vote.instead.epoch());
+                old && operation.op != OpKind::Get && began_at(operation) >= vote.voted
+            };
+            operations.iter().find(since).copied()
+        };
+        let (vote, went_on) = self
+            .forgotten_votes
+            .iter()
+            .rev()
+            .filter(counted)
+            .find_map(|vote| Some((vote, went_on(vote)?)))?;
+        let (node, epoch, voted, at) = (vote.node, vote.epoch, Seconds(vote.voted), Seconds(vote.at));
+        let instead = match vote.instead {
+            Instead::Follows(old) => format!("followed {} in {old} again", old.node),
+            Instead::Knows(old) => format!("had promised nothing beyond {old}"),
+        };
+        let went_on = Says(went_on);
+        Some(format!("{node} had voted for {epoch} at t={voted}, and {instead} at t={at}; {went_on}"))
     }
 
     /// The power took what had been acknowledged.
@@ -109,6 +125,27 @@ impl Epochs {
         })
     }
 
+    /// What was answered first came from a log that a primary of a higher epoch had taken for a part of its own.
+    fn joined_logs(&self, pairs: &[Backwards<'_>]) -> Option<String> {
+        pairs.iter().find_map(|Backwards { newer, older }| {
+            let (at, to) = (entry(newer)?, ended_at(newer)?);
+            let covers = |joined: &&Joined| {
+                let end = joined.from;
+                newer.node == Some(joined.node) && end.epoch == at.epoch && end.seq >= at.seq && joined.at <= to
+            };
+            let Joined { primary, node, from, at } = self.joined.iter().find(covers)?;
+            let reign = self.reigns().iter().rev().find(|reign| reign.primary == *primary && reign.since <= *at)?;
+            let (newer, older) = (Says(newer), Says(older));
+            (reign.epoch > from.epoch).then(|| {
+                let (epoch, at) = (reign.epoch, Seconds(*at));
+                format!(
+                    "{primary} of {epoch} took {node}'s log, ending in {from}, for a part of its own at t={at}; {newer}; \
+                     then {older}"
+                )
+            })
+        })
+    }
+
     /// A read returned what no write put there, from an epoch that was over.
     fn never_committed(&self, violation: &Violation) -> Option<String> {
         let read = match &violation.kind {
@@ -123,6 +160,11 @@ impl Epochs {
             .find(|reign| reign.epoch > at.epoch && !reign.forced && reign.since <= begun)?;
         Some(format!("{}; {}", Says(read), Moved(over, Tense::Before)))
     }
+}
+
+/// What the operations tell by themselves.
+fn went_back(pairs: &[Backwards<'_>]) -> Option<String> {
+    pairs.first().map(|Backwards { newer, older }| format!("{}; then {}", Says(newer), Says(older)))
 }
 
 /// All pairs in which the later operation knew less, in the order in which the later ones began.

@@ -4,7 +4,7 @@ use kvlab::judge::{
     Consistency, Ended, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
 };
 use kvlab::node::Report;
-use kvlab::replication::{Ballot, Epoch, Event, MemberVote, NodeId, Quirks, Vote};
+use kvlab::replication::{Ballot, Epoch, Event, MemberVote, NodeId, Position, Quirks, Vote};
 
 use super::reigns::REIGNS_MAX;
 use super::*;
@@ -133,6 +133,11 @@ fn voted(i: u64, acks: &[NodeId]) -> LabEvent {
     })
 }
 
+fn operation_of(event: LabEvent) -> event::Operation {
+    let LabEvent::Operation(operation) = event else { panic!("{event:?}") };
+    operation
+}
+
 #[track_caller]
 fn rule(tale: &Tale, violation: &Violation, sentence: &str) {
     assert_eq!(tale.0.rule(violation).as_deref(), Some(sentence));
@@ -249,6 +254,17 @@ fn a_quorum_of_one() {
         &broken,
         "n1 acknowledged entry 186 in epoch 1@n1 at t=1.938 s with {n1} alone behind it: 1 of 3, where a quorum is 2",
     );
+    let mut alone = Tale::new();
+    alone.at(
+        1980,
+        LabEvent::Operation(event::Operation { votes: Vec::new(), ..operation_of(voted(1973, &[])) }),
+    );
+    rule(
+        &alone,
+        &broken,
+        "n2 answered with entry 147 of epoch 1@n1 at t=1.974 s, and no member was asked for it: not one vote came with \
+         it",
+    );
     rule(
         &Tale::new(),
         &broken,
@@ -285,8 +301,45 @@ fn a_vote_that_was_forgotten() {
     rule(
         &tale,
         &broken,
-        "n2 had voted for 2@n3 at t=1.900 s and knew only of 1@n1 again at t=2.400 s; n1 acknowledged entry 99 in \
+        "n2 had voted for 2@n3 at t=1.900 s, and followed n1 in 1@n1 again at t=2.400 s; n1 acknowledged entry 99 in \
          epoch 1@n1 at t=4.211 s",
+    );
+}
+
+#[test]
+fn a_log_that_was_joined_to_another() {
+    let mut tale = Tale::new();
+    tale.opened(700, epoch(2, N2), &[N2, N3]);
+    let from = Position::new(epoch(1, N1), 3);
+    tale.says(960, N2, Event::PartialResync { node: N1, from, entries: 2 });
+    let first = wrote(119, N1, "first", (epoch(1, N1), 2));
+    let ghost = read(974, N1, "ghost", (epoch(1, N1), 3));
+    let broken = went_back(first, ghost, read(985, N3, "first", (epoch(1, N1), 2)));
+    rule(
+        &tale,
+        &broken,
+        "n2 of 2@n2 took n1's log, ending in 1@n1/3, for a part of its own at t=0.960 s; n1 answered with entry 3 of \
+         epoch 1@n1 at t=0.975 s; then n3 answered with entry 2 of epoch 1@n1 at t=0.986 s",
+    );
+}
+
+#[test]
+fn what_was_acknowledged_and_is_not_there_in_the_same_epoch() {
+    let written = wrote(80, N1, "c5-2", (epoch(1, N1), 10));
+    let absent = operation(84, N1, OpKind::Get, None, None);
+    let proof = OrderProof {
+        a: None,
+        b: Some("c5-2".to_owned()),
+        a1: None,
+        b1: None,
+        b2: Some(written),
+        a2: Some(absent),
+    };
+    assert!(proof.holds());
+    rule(
+        &Tale::new(),
+        &violation(ViolationKind::Order(Box::new(proof))),
+        "n1 acknowledged entry 10 in epoch 1@n1 at t=0.081 s; then n1 answered that there is nothing at t=0.085 s",
     );
 }
 

@@ -2,10 +2,13 @@
 
 use std::fmt::Display;
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report, Violation};
 
 /// Violations named at most: the first ones. The history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;
+
+/// Violations handed out with their proofs: the first ones, as many as the judge keeps. All are counted.
+pub(crate) const VIOLATIONS_PROVED_MAX: usize = 64;
 
 /// What there is to say of the history so far.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +35,8 @@ pub(crate) struct Findings {
     pub(crate) unavailable_ms: u64,
     /// One line for each violation, the first first. Bounded.
     pub(crate) violations: Vec<String>,
+    /// How many there are.
+    pub(crate) violations_total: u64,
 }
 
 /// What has become of acknowledged writes that nothing has overwritten.
@@ -46,10 +51,12 @@ pub(crate) struct Loss {
 }
 
 /// What there is to say of one event.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Finding {
     /// For the reply of an eventual read that was stale: how old what it saw was, in milliseconds.
     pub(super) stale_ms: Option<u64>,
+    /// The broken promise that it revealed, if it is one of the first.
+    pub(super) violation: Option<Box<Violation>>,
 }
 
 /// The judge at work.
@@ -59,11 +66,13 @@ pub(super) struct Judging {
     /// What is wrong with the history itself, if anything is: the first such event. Then nothing that the judge
     /// says of the rest is worth anything, and nothing is said.
     refused: Option<String>,
+    /// Violations handed out with their proofs.
+    handed_out: usize,
 }
 
 impl Default for Judging {
     fn default() -> Self {
-        Self { judge: Judge::new(JudgeOptions::default()), refused: None }
+        Self { judge: Judge::new(JudgeOptions::default()), refused: None, handed_out: 0 }
     }
 }
 
@@ -73,11 +82,16 @@ impl Judging {
         if self.refused.is_some() {
             return Finding::default();
         }
-        if let Err(error) = self.judge.observe(event) {
-            self.refused = Some(format!("the history is wrong, and cannot be judged: {error}"));
-            return Finding::default();
-        }
-        Finding { stale_ms: self.judge.stale().map(|stale| stale.age_ms()) }
+        let violation = match self.judge.observe(event) {
+            Ok(violation) => violation.filter(|_| self.handed_out < VIOLATIONS_PROVED_MAX),
+            Err(error) => {
+                self.refused = Some(format!("the history is wrong, and cannot be judged: {error}"));
+                return Finding::default();
+            }
+        };
+        self.handed_out += usize::from(violation.is_some());
+        let stale_ms = self.judge.stale().map(|stale| stale.age_ms());
+        Finding { stale_ms, violation: violation.map(Box::new) }
     }
 
     /// What it has found so far.
@@ -96,6 +110,7 @@ impl Judging {
             unknown: report.unknown,
             unavailable_ms: report.unavailable.any_ms,
             violations: named(&report),
+            violations_total: report.violations_total,
         };
         if let Some(refused) = &self.refused {
             findings.linearizable = None;
@@ -125,11 +140,11 @@ impl Loss {
 }
 
 impl Loss {
-    /// How many of `acked` writes are lost, as far as that can be said. What is proved lost is lost. "None" is
-    /// said only when some have been read back; and, once reading back is `over`, only if nothing was left unread,
-    /// or there was nothing to lose.
+    /// How many of `acked` writes are lost, as far as that can be said. What is proved lost is lost. "None" is said
+    /// only when nothing is left unread and something was read; or, once reading back is `over`, if there was nothing
+    /// to lose.
     pub(crate) fn known(self, acked: u64, over: bool) -> Option<u64> {
-        let says_none = if over { self.waiting == 0 && (self.kept > 0 || acked == 0) } else { self.kept > 0 };
+        let says_none = self.waiting == 0 && (self.kept > 0 || over && acked == 0);
         (self.lost > 0 || says_none).then_some(self.lost)
     }
 }
@@ -143,9 +158,10 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_before_something_was_read_back() {
+    fn none_is_said_only_when_all_was_read_back() {
         assert_eq!(loss(0, 0, 100).known(100, false), None);
-        assert_eq!(loss(1, 0, 99).known(100, false), Some(0));
+        assert_eq!(loss(99, 0, 1).known(100, false), None);
+        assert_eq!(loss(100, 0, 0).known(100, false), Some(0));
         assert_eq!(loss(0, 1, 99).known(100, false), Some(1));
     }
 

@@ -7,5 +7,5 @@ mod judging;
 mod recorder;
 
 pub(crate) use self::file::HISTORY_FILE;
-pub(crate) use self::judging::Findings;
+pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase};
+use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase, Violation};
 use kvlab::replication::{Epoch, NodeId, ReadLevel, WriteLevel};
 
 use super::file::HistoryFile;
 use super::judging::{Findings, Judging};
+use crate::event::LabEvent;
 use crate::journal::Journal;
 
 /// Records the history of a run. Cheap to clone.
@@ -28,6 +29,8 @@ pub(crate) struct Order {
     next_client: u32,
     file: Option<HistoryFile>,
     judging: Judging,
+    /// Broken promises that have been found and not been told.
+    found: Vec<Box<Violation>>,
     refused_stale: u64,
 }
 
@@ -82,7 +85,12 @@ impl Recorder {
     pub(crate) fn complete(&self, client: u32, intent: &Intent, reply: &Reply) -> Option<u64> {
         let mut order = self.order();
         let now = self.0.journal.now();
-        order.complete(now, client, intent, reply)
+        let stale_ms = order.complete(now, client, intent, reply);
+        // Under the lock, so that no verdict counts what has not been told.
+        for violation in order.take_found() {
+            self.0.journal.emit(LabEvent::Violation(violation));
+        }
+        stale_ms
     }
 
     /// What has been found so far.
@@ -123,7 +131,14 @@ impl Recorder {
 impl Order {
     /// Nothing has happened, and nothing is written.
     pub(crate) fn new() -> Self {
-        Self { next_i: 1, next_client: 1, file: None, judging: Judging::default(), refused_stale: 0 }
+        Self {
+            next_i: 1,
+            next_client: 1,
+            file: None,
+            judging: Judging::default(),
+            found: Vec::new(),
+            refused_stale: 0,
+        }
     }
 
     /// A number for a new client. Clients count from 1; each has one operation at a time.
@@ -181,6 +196,12 @@ impl Order {
         self.judging.findings()
     }
 
+    /// The broken promises that were found since this was last asked: together at most
+    /// [`VIOLATIONS_PROVED_MAX`](super::VIOLATIONS_PROVED_MAX).
+    pub(crate) fn take_found(&mut self) -> Vec<Box<Violation>> {
+        std::mem::take(&mut self.found)
+    }
+
     /// Eventual reads that were refused as too stale.
     pub(crate) fn refused_stale(&self) -> u64 {
         self.refused_stale
@@ -197,7 +218,9 @@ impl Order {
                 line.push(b'\n');
             });
         }
-        (i, self.judging.observe(&event).stale_ms)
+        let finding = self.judging.observe(&event);
+        self.found.extend(finding.violation);
+        (i, finding.stale_ms)
     }
 }
 

@@ -6,21 +6,28 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 
 use crate::event::Stamped;
+use crate::screen::input::ProofCard;
 use crate::screen::{self, Theme, UiState, ViewState};
 
-/// The screen as it was at `t`: the same fold and the same drawing as on the live terminal.
-pub fn frame_at(events: &[Stamped], t: Duration, size: Size, theme: Theme) -> Buffer {
+/// The state as it was at `t`.
+pub fn view_at(events: &[Stamped], t: Duration) -> ViewState {
     let t_us = u64::try_from(t.as_micros()).unwrap_or(u64::MAX);
     let mut view = ViewState::of(events.iter().take_while(|e| e.t_us <= t_us));
     view.advance(t_us);
-    let mut ui = UiState::default();
+    view
+}
+
+/// The screen of that state, by the same drawing as on the live terminal; with the proof of this violation opened.
+pub fn frame(view: &ViewState, proof: Option<usize>, size: Size, theme: Theme) -> Buffer {
+    let proof = proof.map(|index| ProofCard { index, scroll: 0 });
+    let mut ui = UiState { proof, ..UiState::default() };
     // Nobody is at the keys: the member that matters most is selected.
     if let Some(leader) = view.claims().last() {
         ui.selected = leader.node;
     }
     let area = Rect::from((ratatui::layout::Position::ORIGIN, size));
     let mut buf = Buffer::empty(area);
-    screen::render(area, &mut buf, &view, &ui, theme);
+    screen::render(area, &mut buf, view, &ui, theme);
     buf
 }
 

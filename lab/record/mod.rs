@@ -6,10 +6,10 @@ mod glyphs;
 mod picture;
 mod svg;
 
-pub use self::frame::{frame_at, to_text};
+pub use self::frame::{frame, to_text, view_at};
 #[cfg(test)]
 pub use self::glyphs::is_drawn;
-pub use self::picture::draw;
+pub use self::picture::{Picture, draw};
 pub use self::svg::{Paper, to_svg};
 
 #[cfg(test)]

@@ -8,21 +8,41 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
-use super::{Paper, frame_at, to_svg, to_text};
+use super::{Paper, frame, to_svg, to_text, view_at};
 use crate::event::Stamped;
 use crate::records;
 use crate::screen::Theme;
 
-/// Draws the screen of a run as it was at `at` (at its end, if not given) into `out`: SVG, or text if its name
-/// ends in `.txt`.
+/// What is to be on a picture.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture {
+    /// The moment, since the run began; `None`: its end.
+    pub at: Option<Duration>,
+    /// With the proof of a broken promise opened: which, from 1.
+    pub proof: Option<u8>,
+    /// The size of the screen.
+    pub size: Size,
+}
+
+/// Draws the screen of a run into `out`: SVG, or text if its name ends in `.txt`.
 ///
 /// # Errors
-/// If the events cannot be read, or the picture cannot be written.
-pub fn draw(events: &Path, at: Option<Duration>, size: Size, out: &Path) -> anyhow::Result<()> {
+/// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
+pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
     let title = format!("The screen of {}", events.display());
-    let events = records::events(events)?;
+    let file = events;
+    let events = records::events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
-    let buf = frame_at(&events, at, size, Theme::RECORDING);
+    let view = view_at(&events, at);
+    let proofs = view.evidence.violations().len();
+    if let Some(proof) = proof.filter(|&proof| usize::from(proof) > proofs) {
+        let there_are = match proofs {
+            0 => "no promise is broken by then".to_owned(),
+            _ => format!("{proofs} by then, counted from 1"),
+        };
+        bail!("{}: there is no proof {proof}: {there_are}", file.display());
+    }
+    let buf = frame(&view, proof.map(|proof| usize::from(proof) - 1), size, Theme::RECORDING);
     let picture = match out.extension().and_then(|e| e.to_str()) {
         Some("svg") => to_svg(&buf, &Paper::DARK, &title),
         Some("txt") => to_text(&buf),

@@ -14,11 +14,11 @@ use roxmltree::{Document, Node};
 use super::glyphs::{CELL_HEIGHT, CELL_WIDTH};
 use super::*;
 use crate::screen::Theme;
-use crate::screen::fixture::{Player, many_faults, moment, split_brain};
+use crate::screen::fixture::{Player, broken_promise, many_faults, moment, split_brain};
 
 fn frame(player: Player, t_us: u64, size: (u16, u16)) -> Buffer {
-    let events = split_brain(player);
-    frame_at(&events, Duration::from_micros(t_us), Size::new(size.0, size.1), Theme::RECORDING)
+    let view = view_at(&split_brain(player), Duration::from_micros(t_us));
+    super::frame(&view, None, Size::new(size.0, size.1), Theme::RECORDING)
 }
 
 /// Writes pictures to look at into the directory named by `KVLAB_DRAW`; without it, only draws them.
@@ -42,8 +42,8 @@ fn pictures() {
     }
     for nodes in [3, 5, 9] {
         for (w, h) in [(120, 36), (80, 24)] {
-            let buf =
-                frame_at(&many_faults(nodes), Duration::from_secs(7), Size::new(w, h), Theme::RECORDING);
+            let view = view_at(&many_faults(nodes), Duration::from_secs(7));
+            let buf = super::frame(&view, None, Size::new(w, h), Theme::RECORDING);
             drawn.push((format!("faults{nodes}-{w}"), buf));
         }
     }
@@ -154,6 +154,14 @@ fn drawn_signs_stay_in_their_cells() {
 }
 
 #[test]
+fn a_proof_is_drawn_from_the_events() {
+    let view = view_at(&broken_promise(), Duration::from_micros(moment::SPLIT));
+    let buf = super::frame(&view, Some(0), Size::new(120, 36), Theme::RECORDING);
+    check(&to_svg(&buf, &Paper::DARK, "a proof"), &buf);
+    assert!(to_text(&buf).contains("The rule that was broken"));
+}
+
+#[test]
 fn a_run_is_drawn_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
     let events = dir.path().join("events.jsonl");
@@ -163,16 +171,18 @@ fn a_run_is_drawn_from_its_file() {
     }
     write!(file, "{{\"t_us\":14000000,\"event\":\"no").unwrap();
     drop(file);
-    let size = Size::new(120, 36);
-    let at = Some(Duration::from_micros(moment::SPLIT));
-    draw(&events, at, size, &dir.path().join("split.svg")).unwrap();
+    let end = Picture { at: None, proof: None, size: Size::new(120, 36) };
+    let split = Picture { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
+    draw(&events, split, &dir.path().join("split.svg")).unwrap();
     let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
     let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
     check(&svg, &shown);
-    draw(&events, None, size, &dir.path().join("end.txt")).unwrap();
+    draw(&events, end, &dir.path().join("end.txt")).unwrap();
     assert!(std::fs::read_to_string(dir.path().join("end.txt")).unwrap().contains("AS EXPECTED"));
 
-    let refused = |out: &str| draw(&events, at, size, &dir.path().join(out)).unwrap_err().to_string();
+    let proof = draw(&events, Picture { proof: Some(1), ..end }, &dir.path().join("proof.svg")).unwrap_err();
+    assert!(proof.to_string().ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
+    let refused = |out: &str| draw(&events, split, &dir.path().join(out)).unwrap_err().to_string();
     assert!(refused("split.bmp").ends_with("pictures are .svg or .txt"));
     std::fs::write(&events, "{\"t_us\":1}\n").unwrap();
     assert!(

@@ -8,6 +8,7 @@ use super::report::{Run, json, text};
 use super::steps::ACTIONS;
 use super::words::TARGET_WORDS;
 use crate::event::{Expectation, RunOutcome};
+use crate::evidence::Evidence;
 
 const REFERENCE: &str = include_str!("../../docs/scenarios.md");
 
@@ -94,7 +95,13 @@ fn the_json_is_the_one_of_the_reference() {
         unchecked: vec!["promise.members_equal (settle = false)".to_owned()],
         elapsed: std::time::Duration::from_millis(14_230),
     };
-    let run = Run { scenario: &scenario, called: "split-brain", seed: 7, run_dir: Some("…") };
+    let run = Run {
+        scenario: &scenario,
+        called: "split-brain",
+        seed: 7,
+        evidence: &Evidence::default(),
+        run_dir: Some("…"),
+    };
     let [example] = blocks("json")[..] else { panic!("one example") };
     let expected: String = example.lines().map(str::trim_start).collect();
     assert_eq!(json(&run, &outcome).expect("JSON"), expected);
@@ -118,7 +125,8 @@ fn what_is_not_known_is_null_or_undecided() {
     let file = "title = \"t\"\n[[step]]\nsay = \"x\"\n";
     let scenario = Scenario::parse("t", "x", file).unwrap_or_else(|e| panic!("{e}"));
     let outcome = Outcome::undecided(Default::default(), std::time::Duration::ZERO, "left".to_owned());
-    let run = Run { scenario: &scenario, called: "t", seed: 1, run_dir: Some("d") };
+    let run =
+        Run { scenario: &scenario, called: "t", seed: 1, evidence: &Evidence::default(), run_dir: Some("d") };
     let object: serde_json::Value =
         serde_json::from_str(&json(&run, &outcome).expect("JSON")).expect("it can be read");
     assert_eq!(object["outcome"], "undecided");

@@ -2,12 +2,17 @@
 
 use std::fmt::Write as _;
 
+use kvlab::judge::Violation;
 use kvlab::replication::Quirks;
 use serde::Serialize;
 
 use super::model::Scenario;
 use super::outcome::Outcome;
-use crate::event::{Expectation, RunOutcome, Verdict};
+use crate::event::{Expectation, Promise, RunOutcome, Verdict};
+use crate::evidence::Evidence;
+
+/// Columns of a proof: its sentences are long, and terminals are wide.
+const PROOF_WIDTH: usize = 100;
 
 /// What else belongs to the report of a run.
 #[derive(Clone, Debug)]
@@ -18,6 +23,8 @@ pub struct Run<'a> {
     pub called: &'a str,
     /// The seed.
     pub seed: u64,
+    /// The proofs of broken promises.
+    pub evidence: &'a Evidence,
     /// Where everything lies; a simulated run leaves nothing behind.
     pub run_dir: Option<&'a str>,
 }
@@ -34,6 +41,9 @@ struct Object<'a> {
     promise: PromiseObject,
     harm: HarmObject,
     expectations: &'a [Expectation],
+    /// The broken promises that the judge found, with their proofs; the first ones.
+    violations: Vec<ViolationObject<'a>>,
+    violations_total: u64,
     run_dir: Option<&'a str>,
 }
 
@@ -52,6 +62,14 @@ struct HarmObject {
     stale_reads: u64,
     stale_max_ms: u64,
     unavailable_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ViolationObject<'a> {
+    #[serde(flatten)]
+    violation: &'a Violation,
+    explanation: String,
+    rule: Option<String>,
 }
 
 /// One object, on one line.
@@ -77,21 +95,34 @@ pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
             unavailable_ms: harm.unavailable_ms,
         },
         expectations: &outcome.expectations,
+        violations: run
+            .evidence
+            .violations()
+            .iter()
+            .map(|violation| object(run.evidence, violation))
+            .collect(),
+        violations_total: promise.violations_total,
         run_dir: run.run_dir,
     })
 }
 
-/// What the judge found, a line each.
-pub fn facts(verdict: &Verdict) -> String {
+fn object<'a>(evidence: &Evidence, violation: &'a Violation) -> ViolationObject<'a> {
+    ViolationObject { violation, explanation: violation.explanation(), rule: evidence.rule(violation) }
+}
+
+/// What the judge found, a line each, and the proof of the first violation.
+pub fn facts(verdict: &Verdict, evidence: &Evidence) -> String {
     let mut out = String::new();
     let (promise, harm) = (&verdict.promise, &verdict.harm);
     let mut line = |label: &str, value: String| {
         let _ = writeln!(out, "  {label:<27} {value}");
     };
     line("linearizable", linearizable(promise.linearizable).to_owned());
-    line("quorum writes lost", lost(promise.quorum_writes_lost, promise.quorum_writes_acked));
+    let (acked, unread) = (promise.quorum_writes_acked, promise.quorum_writes_unread);
+    line("quorum writes lost", lost(promise.quorum_writes_lost, acked, unread));
     line("members equal", known(promise.members_equal.map(|equal| if equal { "yes" } else { "NO" })));
-    line("async writes lost", lost(harm.async_writes_lost, harm.async_writes_acked));
+    let (acked, unread) = (harm.async_writes_acked, harm.async_writes_unread);
+    line("async writes lost", lost(harm.async_writes_lost, acked, unread));
     line(
         "stale reads",
         match harm.stale_reads {
@@ -102,15 +133,34 @@ pub fn facts(verdict: &Verdict) -> String {
     line("reads refused as stale", harm.refused_stale.to_string());
     line("unknown outcomes", harm.unknown.to_string());
     line("longest time without writes", format!("{} ms", harm.unavailable_ms));
-    for violation in &promise.violations {
-        let _ = writeln!(out, "\n  {violation}");
+    out + &proof(&verdict.promise, evidence)
+}
+
+/// The first violation with its proof; the others are counted. What has no proof has a line.
+fn proof(promise: &Promise, evidence: &Evidence) -> String {
+    let mut out = String::new();
+    let proved = evidence.violations().first();
+    let first = proved.map(ToString::to_string);
+    // Without proofs: violations of a run whose events were lost, or why its history cannot be judged.
+    for line in promise.violations.iter().take_while(|line| Some(*line) != first.as_ref()) {
+        let _ = writeln!(out, "\n  {line}");
+    }
+    let Some(violation) = proved else { return out };
+    let promise_of = if violation.linearizability { "NOT linearizable" } else { "a value that nobody wrote" };
+    let _ = writeln!(out, "\n  key {:?}: {promise_of}\n", violation.key);
+    for line in evidence.proof(violation, PROOF_WIDTH).text(PROOF_WIDTH).lines() {
+        let _ = writeln!(out, "{}", format!("  {line}").trim_end());
+    }
+    let more = promise.violations_total.max(evidence.violations().len() as u64) - 1;
+    if more > 0 {
+        let _ = writeln!(out, "\n  and {more} more like this");
     }
     out
 }
 
 /// The summary that a person reads, ending with a line break.
 pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
-    let mut out = facts(&outcome.verdict);
+    let mut out = facts(&outcome.verdict, run.evidence);
     let _ = writeln!(out);
     for expectation in &outcome.expectations {
         let _ = writeln!(out, "  {}", said(expectation));
@@ -179,8 +229,10 @@ fn linearizable(answer: Option<bool>) -> &'static str {
     }
 }
 
-fn lost(lost: Option<u64>, acked: u64) -> String {
+fn lost(lost: Option<u64>, acked: u64, unread: u64) -> String {
     match lost {
+        Some(lost) if unread > 0 => format!("{lost} so far, {unread} not read back ({acked} acknowledged)"),
+        None if unread > 0 => format!("0 so far, {unread} not read back ({acked} acknowledged)"),
         Some(lost) => format!("{lost} ({acked} acknowledged)"),
         None => format!("not known ({acked} acknowledged)"),
     }

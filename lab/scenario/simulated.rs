@@ -98,6 +98,7 @@ impl Simulated {
             view.processes.insert(node, running(&world, node));
             world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
         }
+        world.listen();
         let crowd = Crowd::new(load, &mut world);
         Ok(Self {
             durability: disks.durability,
@@ -132,7 +133,12 @@ impl Simulated {
             match self.world.step(until) {
                 Ok(None) => return Moved::Arrived,
                 Ok(Some(happened)) => {
-                    return match self.crowd.take(&mut self.world, happened) {
+                    let meaning = self.crowd.take(&mut self.world, happened);
+                    self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
+                    let odd = self.crowd.take_odd().into_iter().map(LabEvent::Operation);
+                    let found = self.crowd.take_found().into_iter().map(LabEvent::Violation);
+                    odd.chain(found).for_each(|event| self.emit(event));
+                    return match meaning {
                         Meaning::Nothing => Moved::On,
                         Meaning::Operator(reply) => {
                             self.operator = Some(reply);

@@ -13,6 +13,10 @@ use kvlab::replication::{
 use crate::action::Action;
 use crate::event::*;
 
+mod broken;
+
+pub use self::broken::broken_promise;
+
 /// The members.
 pub const N1: NodeId = NodeId(1);
 /// The second.
@@ -382,12 +386,15 @@ pub fn verdict(settled: bool) -> Verdict {
             checked_i: 10_480,
             quorum_writes_acked: 812,
             quorum_writes_lost: settled.then_some(0),
+            quorum_writes_unread: if settled { 0 } else { 403 },
             members_equal: settled.then_some(true),
             violations: vec![],
+            violations_total: 0,
         },
         harm: Harm {
             async_writes_acked: 1_630,
             async_writes_lost: settled.then_some(212),
+            async_writes_unread: if settled { 0 } else { 810 },
             stale_reads: 37,
             stale_max_ms: 3_010,
             refused_stale: 0,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crossterm::event::KeyCode;
 use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
 
 use super::keys::{self, Command, Key, Scope};
@@ -23,6 +24,11 @@ pub const SLOW_JITTER: Duration = Duration::from_millis(10);
 /// The rates of `+` and `-`, in operations a second.
 pub const RATES: [u32; 10] = [10, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000];
 
+/// Lines of a proof that can be scrolled over: more than any proof has on the narrowest screen.
+pub const PROOF_LINES_MAX: usize = 200;
+/// `PgUp` and `PgDn` in a proof.
+const PROOF_PAGE: usize = 10;
+
 /// What only the person at the screen decides: which member, which pane, what is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UiState {
@@ -38,6 +44,8 @@ pub struct UiState {
     pub target: Option<LinkKey>,
     /// Waiting for yes or no.
     pub question: Option<Question>,
+    /// The proof that is open.
+    pub proof: Option<ProofCard>,
     /// The list of keys is open.
     pub help: bool,
     /// Lines of it skipped.
@@ -48,6 +56,15 @@ pub struct UiState {
     pub flash: Option<(Tone, String)>,
     /// The key last written by the person: what an eventual read reads.
     pub last_key: &'static str,
+}
+
+/// An open proof.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProofCard {
+    /// Which of the violations, from 0.
+    pub index: usize,
+    /// Lines of it skipped.
+    pub scroll: usize,
 }
 
 /// What is drawn.
@@ -106,6 +123,7 @@ impl Default for UiState {
             zoom: false,
             target: None,
             question: None,
+            proof: None,
             help: false,
             help_scroll: 0,
             scroll: 0,
@@ -121,6 +139,7 @@ impl UiState {
         match () {
             () if self.question.is_some() => Some(Scope::Question),
             () if self.target.is_some() => Some(Scope::Target),
+            () if self.proof.is_some() => Some(Scope::Proof),
             () => None,
         }
     }
@@ -130,7 +149,7 @@ impl UiState {
 pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     ui.flash = None;
     let Some(binding) = keys::lookup(key, ui.modal()) else {
-        if ui.target.is_none() && ui.question.is_none() && !ui.help {
+        if ui.modal().is_none() && !ui.help {
             ui.flash = Some((Tone::Dim, "no such key; ? lists them".to_owned()));
         }
         return None;
@@ -148,6 +167,7 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
         Scope::Node => process(binding.command, ui, view),
         Scope::Client => client(binding.command, ui, view),
         Scope::Screen => screen(binding.command, ui, view),
+        Scope::Proof => read_proof(key, binding.command, ui, view),
         Scope::Target => target(key, binding.command, ui, view),
         Scope::Question => answer(binding.command, ui),
     }
@@ -163,6 +183,33 @@ fn read_help(command: Command, ui: &mut UiState) {
         _ => ui.help = false,
     }
     ui.help_scroll = ui.help_scroll.min(keys::KEYS.len());
+}
+
+/// While a proof is open, keys move in it, go to another or close it.
+fn read_proof(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let last = view.evidence.violations().len().saturating_sub(1);
+    let card = ui.proof.as_mut()?;
+    let by_page = matches!(key, Key::Named(KeyCode::PageUp | KeyCode::PageDown) | Key::Char(' '));
+    let lines = if by_page { PROOF_PAGE } else { 1 };
+    match command {
+        Command::ScrollUp => card.scroll = card.scroll.saturating_sub(lines),
+        Command::ScrollDown => card.scroll = (card.scroll + lines).min(PROOF_LINES_MAX),
+        Command::NextProof if card.index < last => *card = ProofCard { index: card.index + 1, scroll: 0 },
+        Command::PreviousProof if card.index > 0 => *card = ProofCard { index: card.index - 1, scroll: 0 },
+        Command::NextProof => flash(ui, "that is the last proof"),
+        Command::PreviousProof => flash(ui, "that is the first proof"),
+        Command::Screenshot => return Some(UiCommand::Screenshot),
+        _ => ui.proof = None,
+    }
+    None
+}
+
+fn open_proof(ui: &mut UiState, view: &ViewState) {
+    if view.evidence.violations().is_empty() {
+        flash(ui, "no promise is broken, as far as is known: there is nothing to prove");
+    } else {
+        ui.proof = Some(ProofCard::default());
+    }
 }
 
 fn select(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
@@ -301,6 +348,7 @@ fn screen(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiComm
         Command::Zoom => ui.zoom = !ui.zoom,
         Command::Older => ui.scroll = (ui.scroll + 5).min(view.story.len().saturating_sub(1)),
         Command::Newer => ui.scroll = ui.scroll.saturating_sub(5),
+        Command::Proof => open_proof(ui, view),
         Command::Help => (ui.help, ui.help_scroll) = (true, 0),
         Command::Back if ui.zoom => ui.zoom = false,
         Command::Back => ui.scroll = 0,

@@ -76,6 +76,16 @@ pub enum Command {
     Newer,
     /// A picture of the screen into the run directory.
     Screenshot,
+    /// The proof of a broken promise.
+    Proof,
+    /// Up in a proof.
+    ScrollUp,
+    /// Down in a proof.
+    ScrollDown,
+    /// The proof after.
+    NextProof,
+    /// The proof before.
+    PreviousProof,
     /// All keys.
     Help,
     /// One level back.
@@ -96,7 +106,7 @@ pub enum Command {
     No,
 }
 
-/// Where a key means what the table says. Scopes above [`Scope::Target`] hold at the same time.
+/// Where a key means what the table says. Scopes above [`Scope::Proof`] hold at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// Moving about.
@@ -109,6 +119,8 @@ pub enum Scope {
     Client,
     /// The screen itself.
     Screen,
+    /// While a proof is open.
+    Proof,
     /// After `x`, `X` or `d`.
     Target,
     /// While a question is asked.
@@ -210,12 +222,19 @@ pub const KEYS: &[Binding] = &[
     row(&[Named(KeyCode::PageUp)], "PgUp", C::Newer, S::Screen, Never, "newer events", Safe),
     row(&[Named(KeyCode::PageDown)], "PgDn", C::Older, S::Screen, Never, "older events", Safe),
     row(&[Char('S')], "S", C::Screenshot, S::Screen, Wide("shot"), "save the screen as SVG and text", Safe),
+    row(&[Named(KeyCode::Enter)], "Enter", C::Proof, S::Screen, Never, "the proof of a broken promise", Safe),
     row(&[Char('?')], "?", C::Help, S::Screen, Always("help"), "this list", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Screen, Never, "one level back; never quits", Safe),
     row(&[Char('q')], "q", C::Quit, S::Screen, Always("quit"), "quit; asks while a scenario runs", Loss),
     row(&[Ctrl('c')], "Ctrl-C", C::QuitNow, S::Screen, Never, "quit at once", Loss),
     row(&[Ctrl('l')], "Ctrl-L", C::Repaint, S::Screen, Never, "draw everything anew", Safe),
     row(&[Ctrl('z')], "Ctrl-Z", C::Suspend, S::Screen, Never, "to the shell; nodes pause until fg", Fault),
+    row(&[Char('k'), Named(KeyCode::Up), Named(KeyCode::PageUp)], "k PgUp", C::ScrollUp, S::Proof, Always("up"), "up by a line, by a page", Safe),
+    row(&[Char('j'), Named(KeyCode::Down), Named(KeyCode::PageDown), Char(' ')], "j PgDn", C::ScrollDown, S::Proof, Always("down"), "down by a line, by a page", Safe),
+    row(&[Char('n'), Named(KeyCode::Right)], "n Right", C::NextProof, S::Proof, Always("next"), "the next proof", Safe),
+    row(&[Char('p'), Named(KeyCode::Left)], "p Left", C::PreviousProof, S::Proof, Always("previous"), "the proof before", Safe),
+    row(&[Char('S')], "S", C::Screenshot, S::Proof, Always("shot"), "save the screen, with the proof", Safe),
+    row(&[Named(KeyCode::Esc), Named(KeyCode::Enter), Char('q')], "Esc Enter", C::Back, S::Proof, Always("close"), "close it", Safe),
     row(DIGITS, "1-9", C::Target, S::Target, Never, "the other end, after x X d", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Target, Never, "leave the link as it is", Safe),
     row(&[Char('y'), Char('Y')], "y", C::Yes, S::Question, Never, "yes", Loss),
@@ -257,6 +276,7 @@ impl Scope {
             Self::Node => "Its process",
             Self::Client => "A client beside it",
             Self::Screen => "Screen",
+            Self::Proof => "In a proof",
             Self::Target => "After x X d",
             Self::Question => "When asked",
         }
@@ -264,7 +284,7 @@ impl Scope {
 
     /// Whether it replaces all others while it holds.
     pub fn is_modal(self) -> bool {
-        matches!(self, Self::Target | Self::Question)
+        matches!(self, Self::Proof | Self::Target | Self::Question)
     }
 }
 
@@ -282,7 +302,7 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_at_once() {
-        for modal in [None, Some(Scope::Target), Some(Scope::Question)] {
+        for modal in [None, Some(Scope::Proof), Some(Scope::Target), Some(Scope::Question)] {
             let mut seen = HashSet::new();
             let holds = |b: &&Binding| modal.map_or(!b.scope.is_modal(), |m| b.scope == m);
             for binding in KEYS.iter().filter(holds) {

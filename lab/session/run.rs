@@ -1,10 +1,11 @@
 //! The session itself: what it is made of, how it begins and ends, and the verdict at any moment.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kvlab::replication::Reply;
+use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +14,8 @@ use super::recovery::Recovery;
 use super::verdict::verdict;
 use super::visitors::Visitors;
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::event::{LabEvent, Operation, Verdict};
+use crate::event::{LabEvent, Operation, Stamped, Verdict};
+use crate::evidence::Evidence;
 use crate::history::Recorder;
 use crate::journal::Journal;
 use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
@@ -36,10 +38,33 @@ pub(super) struct Inner {
     pub(super) read_back: AtomicBool,
     /// What comparing the members has found, if they have been compared.
     pub(super) members_equal: Mutex<Option<bool>>,
+    /// What explains the violations, and the events that it has not taken in yet.
+    gathering: Mutex<Gathering>,
     /// The verdict that was journaled last.
     told: Mutex<Option<Verdict>>,
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
+}
+
+/// Evidence that grows with the journal.
+#[derive(Debug)]
+struct Gathering {
+    events: broadcast::Receiver<Stamped>,
+    evidence: Evidence,
+}
+
+impl Gathering {
+    /// Takes in everything that was journaled since. Called several times a second, so that nothing is dropped before.
+    fn catch_up(&mut self) -> &Evidence {
+        loop {
+            match self.events.try_recv() {
+                Ok(event) => self.evidence.observe(&event),
+                // What is missing explains nothing; the violations themselves are counted all the same.
+                Err(TryRecvError::Lagged(_)) => {}
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return &self.evidence,
+            }
+        }
+    }
 }
 
 /// What an action gave.
@@ -73,6 +98,7 @@ impl Session {
         journal: Journal,
     ) -> anyhow::Result<Self> {
         workload.check()?;
+        let gathering = Gathering { events: journal.subscribe(), evidence: Evidence::default() };
         let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
         let cluster = Cluster::start(cluster, journal.clone()).await?;
         let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
@@ -89,6 +115,7 @@ impl Session {
             recovery: Mutex::default(),
             read_back: AtomicBool::new(false),
             members_equal: Mutex::default(),
+            gathering: Mutex::new(gathering),
             told: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: tokio::sync::Mutex::default(),
@@ -118,6 +145,15 @@ impl Session {
             self.0.read_back.load(Ordering::Relaxed),
             *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
         )
+    }
+
+    /// The broken promises so far, with their proofs and what explains them.
+    pub(crate) fn evidence(&self) -> Evidence {
+        self.gathering().catch_up().clone()
+    }
+
+    fn gathering(&self) -> MutexGuard<'_, Gathering> {
+        self.0.gathering.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops the load and the nodes; everything is on disk when this returns.
@@ -162,6 +198,7 @@ impl Session {
                 self.0.journal.emit(LabEvent::Load(self.0.workload.sample()));
             }
             self.tell_verdict();
+            self.gathering().catch_up();
             self.0.recorder.hand_over();
         }
     }

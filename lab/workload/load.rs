@@ -224,7 +224,8 @@ impl Shared {
         if in_ledger && operation.outcome == Outcome::Ok {
             measured.ledger.acked(operation.key.clone());
         }
-        let bad = operation.outcome != Outcome::Ok && operation.consistency == Consistency::Quorum;
+        let failed = operation.outcome != Outcome::Ok && operation.consistency == Consistency::Quorum;
+        let bad = failed || operation.lacks_quorum();
         let budget = if bad { &mut measured.bad_events } else { &mut measured.other_events };
         let shown = budget.take(now);
         drop(measured);

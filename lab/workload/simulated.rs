@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use kvlab::client::{Answer, Backoff, ClientError, Course, Setback, Turn};
+use kvlab::judge::Violation;
 use kvlab::replication::{Command, NodeId, Reply};
 use kvlab::sim::{Ask, Happened, World};
 
@@ -61,6 +62,8 @@ pub(crate) struct Crowd {
     ledger: Ledger,
     on: bool,
     rate: u32,
+    /// Background operations that succeeded without a quorum, since this was last asked.
+    odd: Vec<Operation>,
     /// Counts changes of the pace.
     pace: u64,
     background_busy: usize,
@@ -116,6 +119,7 @@ impl Crowd {
             ledger: Ledger::default(),
             on: options.on,
             rate: options.rate,
+            odd: Vec::new(),
             pace: 0,
             background_busy: 0,
             options,
@@ -197,6 +201,16 @@ impl Crowd {
             }
         }
         keys
+    }
+
+    /// Background operations that succeeded without a quorum, since this was last asked: what may explain a violation.
+    pub(crate) fn take_odd(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.odd)
+    }
+
+    /// The broken promises that were found since this was last asked.
+    pub(crate) fn take_found(&mut self) -> Vec<Box<Violation>> {
+        self.order.take_found()
     }
 
     /// The history so far, judged.
@@ -376,7 +390,10 @@ impl Crowd {
         };
         background.routine.ended(&operation);
         if busy.in_ledger && operation.outcome == Outcome::Ok {
-            self.ledger.acked(operation.key);
+            self.ledger.acked(operation.key.clone());
+        }
+        if operation.lacks_quorum() {
+            self.odd.push(operation);
         }
         self.background_busy -= 1;
         if self.on {

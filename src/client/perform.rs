@@ -124,8 +124,7 @@ impl Client {
 
     /// Asks `first`, and follows from there: to the primary that a refusal names, to the next member if one
     /// cannot be reached. Only what certainly did not happen is tried again; a read is also tried again when no
-    /// answer came. A promotion, or an order to follow, is never tried
-    /// elsewhere: it is about that node.
+    /// answer came. A promotion, or an order to follow, is about that node, and never tried elsewhere.
     ///
     /// # Errors
     /// The last attempt's, when there is nothing left to try, or the attempts or the time are used up.

@@ -33,7 +33,7 @@ mod zones;
 #[cfg(test)]
 mod tests;
 
-pub use self::draw::Diagram;
+pub use self::draw::{Diagram, Lane};
 pub use self::error::HistoryError;
 pub use self::history::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};

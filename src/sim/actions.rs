@@ -7,6 +7,7 @@ use crate::storage::{Durability, Loss};
 
 use super::disk::Crash;
 use super::node::SimNode;
+use super::told::Telling;
 use super::world::{Ask, World};
 
 /// Disk operations of a batch that a crash may cut off: a full resync has some dozens, an append two.
@@ -123,6 +124,7 @@ impl<T> World<T> {
         self.note(|| format!("wipe {node}"));
         self.oracle.wiped(self.cluster.node(node));
         self.cluster.node_mut(node).wipe();
+        self.tell(node, Telling::Wiped);
         self.counts.wipes += 1;
         Ok(())
     }

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::judge::Diagram;
 use crate::replication::{Command, Config, NodeId, Reply, Role, Time};
 use crate::storage;
 
@@ -18,7 +17,7 @@ use super::clients::{Client, Clients};
 use super::dice::Dice;
 use super::disk::StoredDisk;
 use super::network::Weather;
-use super::options::{Mix, Options, Outcome, Violation};
+use super::options::{Mix, Options, Outcome, Proof, Violation};
 use super::oracle::Broken;
 use super::text;
 use super::world::{Ask, Climate, Happened, World};
@@ -39,8 +38,6 @@ const OPERATOR_EVERY: Duration = Duration::from_millis(700);
 const STEPS_MAX: u64 = 3_000_000;
 /// Clients at once.
 const CLIENTS: usize = 5;
-/// Columns of a drawn proof.
-const PROOF_WIDTH: usize = 100;
 /// The operator asks as this client; nobody waits for what it is told.
 const OPERATOR: u64 = 0;
 
@@ -63,8 +60,8 @@ pub(super) struct Simulation {
     pub(super) temper: Temper,
     pub(super) healed: bool,
     clients: Clients,
-    /// What the judge has to show for a violation.
-    proof: Option<String>,
+    /// What there is to show for what the judge found.
+    proof: Option<Box<Proof>>,
 }
 
 /// What a seed's world is like, beside its climate.
@@ -151,6 +148,7 @@ impl Simulation {
         if options.trace {
             world.begin_trace();
         }
+        world.listen();
         Self { options, world, temper, healed: false, clients: Clients::new(), proof: None }
     }
 
@@ -221,8 +219,9 @@ impl Simulation {
         self.world.counts.harm += found.len() as u64;
         match found.into_iter().find(|violation| !(forced && violation.linearizability)) {
             Some(violation) => {
-                self.proof = Some(Diagram::of_violation(&violation).text(PROOF_WIDTH));
-                Err(format!("{:?}: {}", violation.key, violation.explanation()))
+                let what = format!("{:?}: {}", violation.key, violation.explanation());
+                self.proof = Some(Box::new(Proof { violation, told: self.world.take_told() }));
+                Err(what)
             }
             None => Ok(()),
         }

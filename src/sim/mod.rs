@@ -31,10 +31,12 @@ pub(crate) mod script;
 #[cfg(test)]
 mod tests;
 mod text;
+mod told;
 mod world;
 
 pub use self::actions::Death;
 pub use self::chaos::simulate;
 pub use self::network::Weather;
-pub use self::options::{Counts, Mix, Options, Outcome, Violation};
+pub use self::options::{Counts, Mix, Options, Outcome, Proof, Violation};
+pub use self::told::{Telling, Told};
 pub use self::world::{Ask, Climate, Happened, World};

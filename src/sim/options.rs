@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::told::Told;
+use crate::judge;
 use crate::replication::{Quirk, Quirks};
 use crate::storage::Durability;
 
@@ -114,8 +116,17 @@ pub struct Violation {
     pub at: Duration,
     /// What was broken, in words.
     pub what: String,
-    /// What the judge has to show for it, if it was the judge who found it: at most four operations.
-    pub proof: Option<String>,
+    /// What there is to show for it, if it was the judge who found it.
+    pub proof: Option<Box<Proof>>,
+}
+
+/// What the judge found, and what explains it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// At most four operations.
+    pub violation: judge::Violation,
+    /// What members told by then.
+    pub told: Vec<Told>,
 }
 
 /// How much went on in a simulation: one in which nothing happens proves nothing.

@@ -21,6 +21,7 @@ use super::network::{EnvelopeId, Link, Weather};
 use super::options::Counts;
 use super::oracle::{Broken, Oracle};
 use super::text;
+use super::told::{Telling, Told};
 
 /// Something to come. What is large is boxed: most of what comes is a message.
 #[derive(Debug)]
@@ -121,6 +122,7 @@ pub struct World<T> {
     last_arrival: BTreeMap<Link, Time>,
     happenings: Vec<Happening>,
     trace: Option<Vec<String>>,
+    pub(super) told: Option<Vec<Told>>,
     /// What is seen from inside is kept, and breaks nothing: mistakes are made on purpose.
     pub(super) oracle_rests: bool,
 }
@@ -158,6 +160,7 @@ impl<T> World<T> {
             last_arrival: BTreeMap::new(),
             happenings: Vec::new(),
             trace: None,
+            told: None,
             oracle_rests: false,
         }
     }
@@ -352,6 +355,7 @@ impl<T> World<T> {
             Happening::Crashed { node, .. } => {
                 self.disk_busy.remove(&node);
                 self.held.remove(&node);
+                self.tell(node, Telling::Stopped);
             }
             Happening::Replied { node, request, reply } => {
                 if let Some((client, home)) = self.asked.remove(&request) {
@@ -365,11 +369,17 @@ impl<T> World<T> {
                     self.plan(Duration::from_millis(1), Due::Break { client });
                 }
             }
-            Happening::Told { event: Event::FullResyncInstalled { discarded, .. }, .. } => {
-                self.counts.installs += 1;
-                self.counts.rollbacks += u64::from(discarded > 0);
+            Happening::Told { node, event } => {
+                match event {
+                    Event::FullResyncInstalled { discarded, .. } => {
+                        self.counts.installs += 1;
+                        self.counts.rollbacks += u64::from(discarded > 0);
+                    }
+                    Event::LearnerGraduated => self.counts.graduations += 1,
+                    _ => {}
+                }
+                self.tell(node, Telling::Event(event));
             }
-            Happening::Told { event: Event::LearnerGraduated, .. } => self.counts.graduations += 1,
             _ => {}
         }
     }

@@ -17,6 +17,9 @@ const WIDE: u16 = 110;
 /// Draws the footer: one or two rows.
 pub fn footer(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let first = Row::new(buf, scene.theme, area, 0);
+    if scene.ui.proof.is_some() && scene.ui.flash.is_none() {
+        return keys(first, area.width, &[Scope::Proof], None, false);
+    }
     if let Some(key) = scene.ui.target {
         which_key(first, scene, key);
     } else if let Some((tone, text)) = &scene.ui.flash {

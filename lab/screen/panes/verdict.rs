@@ -39,7 +39,8 @@ impl Answer {
 /// Draws the strip: two rows, or one if there is no room.
 pub fn verdict(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let verdict = scene.view.verdict.clone().unwrap_or_default();
-    let (promise, harm) = (promise(&verdict.promise), harm(&verdict.harm));
+    let proved = !scene.view.evidence.violations().is_empty();
+    let (promise, harm) = (promise(&verdict.promise, proved), harm(&verdict.harm));
     let mut line = |line: u16, label: &str, answers: &[Answer]| {
         let mut row = Row::new(buf, scene.theme, area, line);
         row.skip(1).put(label, Tone::Strong).skip(if label.is_empty() { 0 } else { 2 });
@@ -69,10 +70,16 @@ fn put_answers(row: &mut Row<'_>, answers: &[Answer]) {
     }
 }
 
-fn promise(promise: &Promise) -> Vec<Answer> {
+/// `proved`: there is a proof to be opened.
+fn promise(promise: &Promise, proved: bool) -> Vec<Answer> {
     let checked = promise.checked_i;
     let linearizable = match promise.linearizable {
         Some(true) => [format!("linearizable, checked to #{checked}"), "linearizable".into(), "lin".into()],
+        Some(false) if proved => [
+            "NOT linearizable, Enter: why".into(),
+            "NOT linearizable (Enter)".into(),
+            "lin NO (Enter)".into(),
+        ],
         Some(false) => ["NOT linearizable".into(), "NOT linearizable".into(), "lin NO".into()],
         None => ["linearizable: unchecked".into(), "linearizable ?".into(), "lin".into()],
     };
@@ -82,9 +89,10 @@ fn promise(promise: &Promise) -> Vec<Answer> {
         None => ["members equal: not compared", "members equal ?", "equal"],
     };
     let (lost, acked) = (promise.quorum_writes_lost, promise.quorum_writes_acked);
+    let lost_texts = losses("quorum", lost, acked, promise.quorum_writes_unread);
     vec![
         Answer::yes_or_no(promise.linearizable, linearizable),
-        Answer::yes_or_no(lost.map(|lost| lost == 0), losses("quorum", lost, acked)),
+        Answer::yes_or_no(lost.map(|lost| lost == 0), lost_texts),
         Answer::yes_or_no(promise.members_equal, equal.map(str::to_owned)),
     ]
 }
@@ -114,10 +122,11 @@ fn harm(harm: &Harm) -> Vec<Answer> {
     } else {
         [format!("outage {out}"), format!("down {out}"), format!("down {out}")]
     };
+    let lost_texts = losses("async", lost, harm.async_writes_acked, harm.async_writes_unread);
     let mut answers = vec![
         match lost {
-            Some(lost) => Answer::harm(lost, losses("async", Some(lost), harm.async_writes_acked)),
-            None => Answer::yes_or_no(None, losses("async", None, harm.async_writes_acked)),
+            Some(lost) => Answer::harm(lost, lost_texts),
+            None => Answer::yes_or_no(None, lost_texts),
         },
         Answer::harm(stale, stale_texts),
         Answer::harm(unknown, unknown_texts),
@@ -131,14 +140,19 @@ fn harm(harm: &Harm) -> Vec<Answer> {
     answers
 }
 
-/// Lost of acknowledged, where some have been read back.
-fn losses(level: &str, lost: Option<u64>, acked: u64) -> [String; 3] {
+/// Lost of acknowledged: what is proved lost is said at once, "none" only when nothing is left `unread`.
+fn losses(level: &str, lost: Option<u64>, acked: u64, unread: u64) -> [String; 3] {
     let initial = &level[..1];
     match lost {
         Some(lost) => [
             format!("{level} writes lost: {lost} of {acked}"),
             format!("{level} lost {lost}/{acked}"),
             format!("{initial}-lost {lost}"),
+        ],
+        None if unread > 0 => [
+            format!("{level} lost: 0 so far, {unread} unread"),
+            format!("{level} lost 0+?"),
+            format!("{initial}-lost 0+?"),
         ],
         None => [
             format!("{level} writes lost: ? of {acked}"),

@@ -252,16 +252,21 @@ impl ViewState {
 
     fn broken_promise(&self) -> Option<Situation> {
         let promise = &self.verdict.as_ref()?.promise;
-        let title = if promise.linearizable == Some(false) {
+        let proved = self.evidence.violations().first();
+        let linearizable = self.evidence.violations().iter().all(|violation| !violation.linearizability);
+        let title = if promise.linearizable == Some(false) || !linearizable {
             "PROMISE BROKEN: NOT LINEARIZABLE".to_owned()
         } else if let Some(lost) = promise.quorum_writes_lost.filter(|&n| n > 0) {
             format!("PROMISE BROKEN: {lost} QUORUM WRITES LOST")
         } else if promise.members_equal == Some(false) {
             "PROMISE BROKEN: MEMBERS DIFFER".to_owned()
+        } else if proved.is_some() {
+            "PROMISE BROKEN: A VALUE THAT NOBODY WROTE".to_owned()
         } else {
             return None;
         };
-        let text = promise.violations.first().cloned().unwrap_or_default();
+        let why = |violation| self.evidence.rule(violation).unwrap_or_else(|| violation.to_string());
+        let text = proved.map(why).or_else(|| promise.violations.first().cloned()).unwrap_or_default();
         Some(Situation { severity: Severity::Alarm, title, text })
     }
 

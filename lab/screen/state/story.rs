@@ -29,6 +29,7 @@ pub fn tell(event: &LabEvent) -> Option<(Level, String)> {
         LabEvent::Damage { node, damage } => Some((Level::Warn, format!("{node}: {damage}"))),
         LabEvent::Action { by, action, error } => action_says(*by, action, error.as_deref()),
         LabEvent::Operation(operation) => operation_says(operation),
+        LabEvent::Violation(violation) => Some((Level::Error, violation.to_string())),
         LabEvent::Scenario(event) => scenario(event),
         LabEvent::Notice { level, text } => Some((*level, text.clone())),
     }

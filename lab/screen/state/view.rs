@@ -11,8 +11,8 @@ use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
 use super::story::{self, StoryLine};
-use crate::epochs::Epochs;
 use crate::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
+use crate::evidence::Evidence;
 use crate::screen::words;
 
 /// Operations of each kind kept for the votes pane.
@@ -54,8 +54,8 @@ pub struct ViewState {
     pub story: Ring<StoryLine>,
     /// The scenario, if one is run.
     pub scenario: Option<ScenarioView>,
-    /// Who led when: what explains a violation.
-    pub epochs: Epochs,
+    /// Each broken promise with its proof, and what explains it.
+    pub evidence: Evidence,
     /// What the person has tried.
     pub lesson: Lesson,
     lag_due_us: u64,
@@ -75,7 +75,7 @@ impl Default for ViewState {
             verdict: None,
             story: Ring::new(STORY_MAX),
             scenario: None,
-            epochs: Epochs::default(),
+            evidence: Evidence::default(),
             lesson: Lesson::default(),
             lag_due_us: 0,
         }
@@ -97,7 +97,7 @@ impl ViewState {
         lesson.apply(&stamped.event, self);
         self.lesson = lesson;
         self.tell(stamped);
-        self.epochs.observe(stamped);
+        self.evidence.observe(stamped);
         match &stamped.event {
             LabEvent::Header(header) => self.header_is(header),
             LabEvent::Process { node, state } => {
@@ -116,7 +116,10 @@ impl ViewState {
                 }
             }
             LabEvent::Action { action, error: None, .. } => self.blame(action),
-            LabEvent::Action { .. } | LabEvent::Damage { .. } | LabEvent::Notice { .. } => {}
+            LabEvent::Action { .. }
+            | LabEvent::Damage { .. }
+            | LabEvent::Violation(_)
+            | LabEvent::Notice { .. } => {}
             LabEvent::Operation(operation) => {
                 let ring = if operation.by.is_some() { &mut self.asked } else { &mut self.operations };
                 ring.push((self.now_us, operation.clone()));
@@ -233,8 +236,13 @@ impl ViewState {
         let (was, is) = (&old.promise, &verdict.promise);
         let mut news = Vec::new();
         if is.linearizable == Some(false) && was.linearizable != Some(false) {
-            let proof = is.violations.first().map_or_else(String::new, |v| format!(": {v}"));
-            news.push((Level::Error, format!("NOT linearizable{proof}")));
+            // The proof has a line of its own, unless the run was recorded before there were any.
+            let why = match is.violations.first() {
+                Some(_) if !self.evidence.violations().is_empty() => ": Enter shows why".to_owned(),
+                Some(violation) => format!(": {violation}"),
+                None => String::new(),
+            };
+            news.push((Level::Error, format!("NOT linearizable{why}")));
         }
         let lost = |new: Option<u64>, old: Option<u64>| new.filter(|&n| n > old.unwrap_or(0));
         if let Some(n) = lost(is.quorum_writes_lost, was.quorum_writes_lost) {

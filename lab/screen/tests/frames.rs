@@ -10,19 +10,19 @@ use super::strategies::stamped;
 use crate::event::{LabEvent, Stamped};
 use crate::record::{is_drawn, to_text};
 use crate::screen::fixture::{N2, Player, many_faults, moment, split_brain};
-use crate::screen::input::{LinkKey, Mode, Question, UiState};
+use crate::screen::input::{LinkKey, Mode, ProofCard, Question, UiState};
 use crate::screen::keys::KEYS;
 use crate::screen::layout::Pane;
 use crate::screen::render;
 use crate::screen::state::ViewState;
 use crate::screen::theme::{Charset, Colours, Theme};
 
-const MONO: Theme = Theme { colours: Colours::Mono, charset: Charset::Unicode };
-const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii };
+pub(super) const MONO: Theme = Theme { colours: Colours::Mono, charset: Charset::Unicode };
+pub(super) const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii };
 const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, charset: Charset::Unicode };
 const INDEXED: Theme = Theme { colours: Colours::Indexed, charset: Charset::Unicode };
 
-fn view_at(events: &[Stamped], t_us: u64) -> ViewState {
+pub(super) fn view_at(events: &[Stamped], t_us: u64) -> ViewState {
     let mut view = ViewState::of(events.iter().filter(|e| e.t_us <= t_us));
     view.advance(t_us);
     view
@@ -32,14 +32,14 @@ fn at(player: Player, t_us: u64) -> ViewState {
     view_at(&split_brain(player), t_us)
 }
 
-fn frame(view: &ViewState, ui: &UiState, theme: Theme, (width, height): (u16, u16)) -> Buffer {
+pub(super) fn frame(view: &ViewState, ui: &UiState, theme: Theme, (width, height): (u16, u16)) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let mut buf = Buffer::empty(area);
     render(area, &mut buf, view, ui, theme);
     buf
 }
 
-fn plain(view: &ViewState, ui: &UiState, size: (u16, u16)) -> String {
+pub(super) fn plain(view: &ViewState, ui: &UiState, size: (u16, u16)) -> String {
     to_text(&frame(view, ui, MONO, size))
 }
 
@@ -206,7 +206,7 @@ fn the_footer_is_drawn_from_the_table() {
     }
 }
 
-fn check(buf: &Buffer, theme: Theme) {
+pub(super) fn check(buf: &Buffer, theme: Theme) {
     for cell in buf.content() {
         let symbol = cell.symbol();
         assert!(!symbol.chars().any(char::is_control), "{symbol:?}");
@@ -259,19 +259,24 @@ fn any_ui() -> impl Strategy<Value = UiState> {
         super::strategies::node().prop_map(Question::Wipe),
         Just(Question::Quit)
     ]);
-    (super::strategies::node(), pane, any::<(bool, bool, bool)>(), target, question, 0..60usize, 0..600usize)
-        .prop_map(|(selected, focus, (zoom, help, frozen), target, question, help_scroll, scroll)| UiState {
+    let proof =
+        prop::option::of((0..70usize, 0..300usize).prop_map(|(index, scroll)| ProofCard { index, scroll }));
+    let asked = (target, question, proof);
+    (super::strategies::node(), pane, any::<(bool, bool, bool)>(), asked, 0..60usize, 0..600usize).prop_map(
+        |(selected, focus, (zoom, help, frozen), (target, question, proof), help_scroll, scroll)| UiState {
             selected,
             mode: if frozen { Mode::Frozen } else { Mode::Live },
             focus,
             zoom,
             target,
             question,
+            proof,
             help,
             help_scroll,
             scroll,
             ..UiState::default()
-        })
+        },
+    )
 }
 
 proptest! {

@@ -7,7 +7,7 @@ use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
 
 use crate::action::Action;
 use crate::event::*;
-use crate::screen::fixture::{N1, N2, N3, Player, moment, split_brain};
+use crate::screen::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
 use crate::screen::input::*;
 use crate::screen::keys::{Command, KEYS, Key, Scope};
 use crate::screen::layout::Pane;
@@ -178,12 +178,13 @@ fn no_key_acts_behind_the_help() {
 
 #[test]
 fn every_row_does_something() {
-    let view = view();
+    let view = ViewState::of(&broken_promise());
     let mut seen = HashSet::new();
     for binding in KEYS {
         for key in binding.keys {
             let fresh = UiState { selected: N2, ..UiState::default() };
             let mut ui = match binding.scope {
+                Scope::Proof => UiState { proof: Some(ProofCard { index: 1, scroll: 20 }), ..fresh },
                 Scope::Target => UiState { target: Some(LinkKey::Cut), ..fresh },
                 Scope::Question => UiState { question: Some(Question::Force(N2)), ..fresh },
                 _ => UiState { zoom: binding.command == Command::Back, scroll: 3, ..fresh },
@@ -197,7 +198,7 @@ fn every_row_does_something() {
         }
         seen.insert(binding.command);
     }
-    assert_eq!(seen.len(), 39, "a command without a key, or a new one: count it here");
+    assert_eq!(seen.len(), 44, "a command without a key, or a new one: count it here");
 }
 
 /// Selecting the selected member changes nothing.

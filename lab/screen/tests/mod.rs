@@ -2,6 +2,7 @@
 
 mod frames;
 mod input;
+mod proofs;
 mod pty;
 mod reducer;
 mod strategies;

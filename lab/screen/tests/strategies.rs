@@ -19,7 +19,7 @@ pub fn node() -> impl Strategy<Value = NodeId> {
 }
 
 /// Small numbers, large ones, and the ends.
-fn number() -> impl Strategy<Value = u64> {
+pub fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0u64..20, 0u64..2_000_000, Just(u64::MAX), any::<u64>()]
 }
 
@@ -34,7 +34,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-fn epoch() -> impl Strategy<Value = Epoch> {
+pub fn epoch() -> impl Strategy<Value = Epoch> {
     (number(), prop_oneof![Just(NodeId::NONE), node()]).prop_map(|(number, node)| Epoch { number, node })
 }
 
@@ -319,6 +319,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 members_equal,
                 violations,
             )| Promise {
+                quorum_writes_unread: checked_i / 2,
+                violations_total: checked_i / 3,
                 linearizable,
                 checked_i,
                 quorum_writes_acked,
@@ -341,6 +343,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 Harm {
                     async_writes_acked,
                     async_writes_lost,
+                    async_writes_unread: unknown,
                     stale_reads,
                     stale_max_ms,
                     refused_stale,
@@ -417,6 +420,7 @@ pub fn stamped() -> impl Strategy<Value = Stamped> {
         3 => operation().prop_map(LabEvent::Operation),
         2 => sample().prop_map(LabEvent::Load),
         1 => verdict().prop_map(LabEvent::Verdict),
+        1 => super::proofs::violation().prop_map(|violation| LabEvent::Violation(Box::new(violation))),
         2 => scenario().prop_map(LabEvent::Scenario),
         1 => (node(), damage()).prop_map(|(node, damage)| LabEvent::Damage { node, damage }),
         1 => (level, text()).prop_map(|(level, text)| LabEvent::Notice { level, text }),

@@ -6,9 +6,11 @@
 mod svg;
 mod text;
 
+use std::ops::Range;
+
 use super::check::{Evidence, KeyHistory, Op, Outcome};
 use super::history::{OpKind, Phase};
-use super::operation::{Operation, Shown};
+use super::operation::{Ended, Operation, Shown};
 use super::violation::{Violation, ViolationKind};
 
 /// Operations in space and time.
@@ -17,6 +19,15 @@ pub struct Diagram {
     bars: Vec<Bar>,
     /// Below the drawing, a line each.
     notes: Vec<String>,
+}
+
+/// One line of the drawing: a client and its operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lane {
+    /// As it is drawn, without a newline.
+    pub text: String,
+    /// Which characters of it are the operation that gave the violation away, if that is in this line.
+    pub accused: Option<Range<usize>>,
 }
 
 /// One operation.
@@ -55,25 +66,34 @@ const ENDS: usize = 6;
 const LABEL_MIN: usize = 8;
 
 impl Diagram {
-    /// The operations of a violation, with the parts that they play, and why it is one.
+    /// The operations of a violation, with the parts that they play, why it is one, and which rule was broken, as far
+    /// as the operations tell ([`Violation::rule`]).
     pub fn of_violation(violation: &Violation) -> Self {
+        Self::with_rule(violation, violation.rule())
+    }
+
+    /// The same, where more is known of the rule than the operations tell.
+    pub fn with_rule(violation: &Violation, rule: Option<String>) -> Self {
         let parts = match &violation.kind {
             ViolationKind::Order(proof) => proof.parts(),
             _ => Vec::new(),
         };
         let bar = |operation: &Operation| {
+            // What was read from a file may say that it ended before it began.
+            let after = |ended: &&Ended| ended.phase != Phase::Info && ended.at.i > operation.began.i;
+            let ended = operation.ended.as_ref().filter(after);
             let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
             Bar {
                 who: who(operation),
                 label: label(operation),
                 began: operation.began.i,
-                ended: operation.ended.as_ref().filter(|e| e.phase != Phase::Info).map(|ended| ended.at.i),
+                ended: ended.map(|ended| ended.at.i),
                 parts: names.collect::<Vec<_>>().join(" "),
                 accused: operation.ended.as_ref().is_some_and(|ended| ended.at.i == violation.i),
             }
         };
         let bars = violation.operations().into_iter().map(bar).collect();
-        let notes = std::iter::once(violation.explanation()).chain(violation.rule()).collect();
+        let notes = std::iter::once(violation.explanation()).chain(rule).collect();
         Self { bars, notes }
     }
 
@@ -104,6 +124,16 @@ impl Diagram {
         let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
         let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
         Self { bars, notes: notes.into_iter().collect() }
+    }
+
+    /// The drawing alone, a lane a line, in at most `width` columns if it can be.
+    pub fn lanes(&self, width: usize) -> Vec<Lane> {
+        text::lanes(self, width)
+    }
+
+    /// What is said below the drawing: why it is a violation, and then which rule was broken, if that is known.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// As text, in at most `width` columns if it can be: labels are cut for it, but not below legibility. Ends with

@@ -1,27 +1,12 @@
 //! The diagram as text.
 
-use super::{Diagram, Placed};
+use super::{Diagram, Lane, Placed};
 
-/// Draws lanes, the parts that each plays at the right, and the notes.
+/// Draws lanes and notes.
 pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
-    let layout = diagram.layout(width);
     let mut text = String::new();
-    for (who, bars) in &layout.lanes {
-        let who_width = layout.who_width;
-        let mut line: Vec<char> = format!("{who:<who_width$}  ").chars().collect();
-        let left = line.len();
-        for placed in bars {
-            draw_bar(&mut line, left, placed);
-        }
-        let parts: Vec<&str> =
-            bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty()).collect();
-        if !parts.is_empty() {
-            let right =
-                layout.lanes.iter().flat_map(|lane| &lane.1).map(|placed| placed.to).max().unwrap_or(0);
-            line.resize(left + right + 1 + 2, ' ');
-            line.extend(parts.join(", ").chars());
-        }
-        text.extend(line);
+    for lane in lanes(diagram, width) {
+        text.push_str(&lane.text);
         text.push('\n');
     }
     for note in &diagram.notes {
@@ -30,6 +15,31 @@ pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Draws the lanes, and the parts that each plays at the right.
+pub(super) fn lanes(diagram: &Diagram, width: usize) -> Vec<Lane> {
+    let layout = diagram.layout(width);
+    let right = layout.lanes.iter().flat_map(|lane| &lane.1).map(|placed| placed.to).max().unwrap_or(0);
+    let mut lanes = Vec::new();
+    for (who, bars) in &layout.lanes {
+        let who_width = layout.who_width;
+        let mut line: Vec<char> = format!("{who:<who_width$}  ").chars().collect();
+        let left = line.len();
+        for placed in bars {
+            draw_bar(&mut line, left, placed);
+        }
+        let accused = bars.iter().find(|placed| placed.bar.accused);
+        let accused = accused.map(|placed| left + placed.from..left + placed.to + 1);
+        let parts: Vec<&str> =
+            bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty()).collect();
+        if !parts.is_empty() {
+            line.resize(left + right + 1 + 2, ' ');
+            line.extend(parts.join(", ").chars());
+        }
+        lanes.push(Lane { text: line.into_iter().collect(), accused });
+    }
+    lanes
 }
 
 /// `├─ read "a" ─┤`; heavy if it is the one that gave the violation away, open if it is not known to have ended.

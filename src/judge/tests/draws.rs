@@ -35,6 +35,25 @@ fn a_proof_of_four_operations_is_drawn_in_space_and_time() {
 }
 
 #[test]
+fn the_lane_of_the_operation_that_gave_it_away_says_where_it_is() {
+    let report = judged(FOUR);
+    let lanes = Diagram::of_violation(&report.violations[0]).lanes(100);
+    let accused: Vec<_> = lanes.iter().map(|lane| lane.accused.clone()).collect();
+    assert!(matches!(accused[..], [None, None, Some(_), None]), "{lanes:#?}");
+    let drawn: String =
+        lanes[2].text.chars().collect::<Vec<_>>()[accused[2].clone().unwrap()].iter().collect();
+    assert_eq!(drawn, r#"┣━━━ read "b" ━━━┫"#);
+}
+
+#[test]
+fn who_knows_more_of_the_rule_says_so_below() {
+    let report = judged(FOUR);
+    let diagram = Diagram::with_rule(&report.violations[0], Some("that rule".to_owned()));
+    assert_eq!(diagram.notes(), [report.violations[0].explanation(), "that rule".to_owned()]);
+    assert!(diagram.text(100).ends_with("\nthat rule\n"));
+}
+
+#[test]
 fn labels_are_cut_to_the_width() {
     let report = judged(
         &FOUR
