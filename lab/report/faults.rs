@@ -121,14 +121,7 @@ impl Watch {
                 }
             }
             LabEvent::Action { action, error: None, .. } => {
-                if let Action::Kill { node }
-                | Action::PowerLoss { node }
-                | Action::TearTail { node }
-                | Action::Wipe { node }
-                | Action::Terminate { node } = action
-                {
-                    self.doomed.insert(*node);
-                }
+                self.doomed.extend(ends(action));
             }
             _ => {}
         }
@@ -156,6 +149,18 @@ impl Watch {
             self.over.push(Single { place, trouble, since_us, until_us: end_us.max(since_us) });
         }
         self.over
+    }
+}
+
+/// The node that an action ends.
+fn ends(action: &Action) -> Option<NodeId> {
+    match action {
+        Action::Kill { node }
+        | Action::PowerLoss { node }
+        | Action::TearTail { node }
+        | Action::Wipe { node }
+        | Action::Terminate { node } => Some(*node),
+        _ => None,
     }
 }
 

@@ -142,6 +142,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
     let report = &records.history.report;
     let (events, events_left_out) = event_rows(records);
     let reigns = records.epochs.reigns();
+    let violations_total = report.violations_total.max(records.violations().len() as u64);
     Page {
         css: CSS,
         js: JS,
@@ -151,14 +152,14 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         story: scenario.and_then(|scenario| scenario.story.as_deref()).map(visible),
         facts: facts(records, header, name),
         verdicts: verdicts(records),
-        cards_left_out: report.violations_total.saturating_sub(cards.len() as u64),
+        cards_left_out: violations_total.saturating_sub(cards.len() as u64),
         by_hand: scenario.is_none(),
         figure,
         faults: fault_rows(&faults),
         faults_are_all: faults.len() < FAULTS_MAX,
         staleness: report.staleness,
         percentiles: percentiles(&report.staleness),
-        reigns: reigns.iter().take(REIGNS_MAX).map(|reign| reign_row(reign)).collect(),
+        reigns: reigns.iter().take(REIGNS_MAX).map(reign_row).collect(),
         reigns_left_out: reigns.len().saturating_sub(REIGNS_MAX),
         rivalries: rivalries(reigns, end_us).iter().take(REIGNS_MAX).map(rivalry_row).collect(),
         operations_shown: records.history.operations.shown.len(),

@@ -47,7 +47,7 @@ impl Card {
 
 /// A card for each violation, at most [`CARDS_MAX`], in the order in which they came to light.
 pub(super) fn cards(records: &Records) -> Vec<Card> {
-    let violations = records.history.report.violations.iter().take(CARDS_MAX);
+    let violations = records.violations().iter().take(CARDS_MAX);
     violations.enumerate().map(|(nth, violation)| card(nth + 1, violation, records)).collect()
 }
 

@@ -63,3 +63,77 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     };
     Ok(records)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::super::fixture;
+    use super::*;
+    use crate::event::{LabEvent, ScenarioEvent, Stamped};
+    use crate::screen::fixture::{Player, split_brain};
+
+    fn lines<T: serde::Serialize>(objects: &[T]) -> String {
+        objects.iter().fold(String::new(), |mut text, object| {
+            let _ = writeln!(text, "{}", serde_json::to_string(object).expect("JSON"));
+            text
+        })
+    }
+
+    fn run(events: &str, history: Option<&str>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join(EVENTS_FILE), events).expect("written");
+        if let Some(history) = history {
+            fs::write(dir.path().join(HISTORY_FILE), history).expect("written");
+        }
+        dir
+    }
+
+    fn events() -> Vec<Stamped> {
+        split_brain(Player::Scenario)
+    }
+
+    #[test]
+    fn a_lab_that_was_killed_leaves_lines_without_their_end() {
+        let mut history = fixture::History::default();
+        history.put(1, "q0", "a", kvlab::judge::Phase::Ok).get(2, "q0", Some("a"));
+        let cut = |text: &str| text[..text.len() - 9].to_owned();
+        let mut events = events();
+        let finished = |s: &Stamped| matches!(s.event, LabEvent::Scenario(ScenarioEvent::Finished { .. }));
+        events.truncate(events.iter().position(finished).expect("it comes to its end") + 1);
+        let dir = run(&cut(&lines(&events)), Some(&cut(&lines(&history.events()))));
+        let report = write(dir.path(), false, None).expect("a report");
+        let html = fs::read_to_string(&report).expect("it is there");
+        assert_eq!(report, dir.path().join(REPORT_FILE));
+        assert!(html.contains("INTERRUPTED"), "the cut line said how it ended");
+        let read = read(dir.path(), false).expect("records");
+        assert_eq!((read.history.operations.total, read.history.refused.as_deref()), (2, None));
+        let names: Vec<_> =
+            fs::read_dir(dir.path()).expect("a directory").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(names.len(), 3, "nothing half-made is left: {names:?}");
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_read_is_judged_up_to_there() {
+        let mut history = fixture::History::default();
+        history.put(1, "q0", "a", kvlab::judge::Phase::Ok);
+        let dir = run(&lines(&events()), Some(&(lines(&history.events()) + "{\"i\":\nmore\n")));
+        let records = read(dir.path(), false).expect("records");
+        let why = records.history.refused.clone().expect("a reason");
+        assert!(why.contains("history.jsonl:3: not an event of a history"), "{why}");
+        assert_eq!(records.history.operations.total, 1);
+        let gone = read(run(&lines(&events()), None).path(), false).expect("records");
+        assert!(gone.history.refused.is_some_and(|why| why.contains("history.jsonl")));
+    }
+
+    #[test]
+    fn what_is_no_run_directory_is_refused() {
+        let dir = run("", None);
+        let error = format!("{:#}", write(dir.path(), false, None).expect_err("no events"));
+        assert!(error.contains("is no run directory") && error.contains("header"), "{error}");
+        let nowhere = Path::new("/nonexistent/report.html");
+        let dir = run(&lines(&events()), None);
+        let error = format!("{:#}", write(dir.path(), false, Some(nowhere)).expect_err("no place"));
+        assert!(error.starts_with("cannot write /nonexistent/report.html"), "{error}");
+    }
+}

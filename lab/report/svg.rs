@@ -90,7 +90,7 @@ impl Svg {
     }
 
     /// What another drawing holds, above what is here.
-    pub(super) fn join(&mut self, above: Self) {
+    pub(super) fn join(&mut self, above: &Self) {
         self.0.push_str(&above.0);
     }
 

@@ -72,6 +72,17 @@ fn without_a_history_the_page_says_so() {
     assert!(html.contains("kvlab up 3 --seed 7"));
 }
 
+/// The history is gone, but the judge's words of then are among the events.
+#[test]
+fn violations_that_were_found_while_the_run_went_on_are_not_forgotten() {
+    let proved = fixture::violated().history.report.violations[0].clone();
+    let mut records = fixture::by_hand();
+    let event = crate::event::LabEvent::Violation(Box::new(proved));
+    records.observe(crate::event::Stamped { t_us: 14_000_000, event });
+    let html = page(&records);
+    assert!(html.contains("id=\"v1\"") && html.contains("A PROMISE WAS BROKEN"));
+}
+
 #[test]
 fn a_page_needs_a_header() {
     let error = html(&Records::default(), "x").expect_err("no header");

@@ -8,6 +8,7 @@ use kvlab::node;
 use super::operations::{Collector, ORDINARY_MAX, Operations};
 use crate::epochs::Epochs;
 use crate::event::{Header, LabEvent, RunOutcome, ScenarioEvent, Stamped, Verdict};
+use crate::history::VIOLATIONS_PROVED_MAX;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;
@@ -18,6 +19,8 @@ pub struct Records {
     /// The header first; nodes' statuses are left out.
     pub(super) events: Vec<Stamped>,
     pub(super) epochs: Epochs,
+    /// What the judge had found while the run went on.
+    pub(super) found: Vec<Violation>,
     /// The history, judged again.
     pub history: Judged,
     /// `scenario.toml`, if a scenario was played.
@@ -113,6 +116,11 @@ impl Records {
     /// The next event of `events.jsonl`.
     pub fn observe(&mut self, event: Stamped) {
         self.epochs.observe(&event);
+        if let LabEvent::Violation(violation) = &event.event
+            && self.found.len() < VIOLATIONS_PROVED_MAX
+        {
+            self.found.push((**violation).clone());
+        }
         if !matches!(event.event, LabEvent::Node { report: node::Report::Status(_), .. }) {
             self.events.push(event);
         }
@@ -124,6 +132,13 @@ impl Records {
             LabEvent::Header(header) => Some(header),
             _ => None,
         })
+    }
+
+    /// Violations with their proofs, the first first: as the history shows them, or, if there is none that does, as they
+    /// were found while the run went on.
+    pub(super) fn violations(&self) -> &[Violation] {
+        let judged = &self.history.report.violations;
+        if judged.is_empty() { &self.found } else { judged }
     }
 
     /// When the last thing happened that is known of, in microseconds since the run began; at least one.

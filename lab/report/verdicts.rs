@@ -104,11 +104,13 @@ fn from_history(records: &Records) -> Verdict {
             linearizable: report.linearizable.known(),
             quorum_writes_acked: report.quorum_writes.acked,
             quorum_writes_lost: lost(&report.quorum_ledger),
+            quorum_writes_unread: report.quorum_ledger.waiting(),
             ..Promise::default()
         },
         harm: Harm {
             async_writes_acked: report.async_writes.acked,
             async_writes_lost: lost(&report.async_ledger),
+            async_writes_unread: report.async_ledger.waiting(),
             stale_reads: report.staleness.stale,
             stale_max_ms: report.staleness.age_ms.max as u64,
             unknown: report.unknown,
@@ -121,7 +123,9 @@ fn from_history(records: &Records) -> Verdict {
 /// Whether quorum operations are linearizable, as far as the history could be judged. A violation stays one whatever
 /// comes after; no violation says nothing of what was not judged.
 pub(super) fn linearizable(records: &Records) -> Option<bool> {
+    let proved = records.violations().iter().any(|violation| violation.linearizability);
     match (records.history.report.linearizable, &records.history.refused) {
+        _ if proved => Some(false),
         (Linearizable::No, _) => Some(false),
         (_, Some(_)) => None,
         (answer, None) => answer.known(),
@@ -152,7 +156,7 @@ fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
             mark: Mark::of(lost.map(|lost| lost == 0)),
             question: "Quorum writes lost",
             answer: number(lost),
-            detail: read_back(promise.quorum_writes_acked, &report.quorum_ledger),
+            detail: read_back(promise.quorum_writes_acked, lost, promise.quorum_writes_unread),
         },
         Answer {
             mark: Mark::of(promise.members_equal),
@@ -164,7 +168,7 @@ fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
             },
         },
     ];
-    let never_written = report.violations.iter().filter(|violation| !violation.linearizability).count();
+    let never_written = records.violations().iter().filter(|violation| !violation.linearizability).count();
     if never_written > 0 {
         answers.push(Answer {
             mark: Mark::BAD,
@@ -191,7 +195,7 @@ fn harm(records: &Records, harm: &Harm) -> Vec<Answer> {
             "Acknowledged async writes lost",
             lost,
             number(lost),
-            read_back(harm.async_writes_acked, &report.async_ledger),
+            read_back(harm.async_writes_acked, lost, harm.async_writes_unread),
         ),
         answer(
             "Stale eventual reads",
@@ -292,9 +296,15 @@ fn limits(records: &Records, then: &Promise) -> Vec<String> {
     limits
 }
 
-fn read_back(acked: u64, ledger: &Ledger) -> String {
-    let back = ledger.read_back + ledger.lost;
-    format!("of {} acknowledged; {} keys of the ledger were read back", acked, back)
+/// What a count of lost writes rests on.
+fn read_back(acked: u64, lost: Option<u64>, unread: u64) -> String {
+    let rests_on = match (lost, unread) {
+        _ if acked == 0 => return "none was acknowledged".to_owned(),
+        (None, 0) => "no ledger was kept of them".to_owned(),
+        (Some(_), 0) => "all that were in the ledger were read back".to_owned(),
+        (_, unread) => format!("{unread} that were in the ledger were not read back"),
+    };
+    format!("of {acked} acknowledged; {rests_on}")
 }
 
 fn three(answer: Option<bool>, unknown: &str) -> String {

@@ -122,7 +122,7 @@ impl Browser {
         let down_up =
             |key: &&str| [json!({"type": "keyDown", "value": key}), json!({"type": "keyUp", "value": key})];
         let actions: Vec<Value> = keys.iter().flat_map(down_up).collect();
-        self.act(json!({"type": "key", "id": "keys", "actions": actions}));
+        self.act(&json!({"type": "key", "id": "keys", "actions": actions}));
     }
 
     /// Clicks into the middle of the first element that the selector finds, where a person would.
@@ -154,7 +154,7 @@ impl Browser {
     /// Turns the wheel over the middle of an element.
     pub(crate) fn wheel(&self, selector: &str, down: i64) {
         let (x, y) = self.middle(selector);
-        self.act(json!({"type": "wheel", "id": "wheel", "actions": [
+        self.act(&json!({"type": "wheel", "id": "wheel", "actions": [
             {"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": down},
         ]}));
     }
@@ -201,7 +201,7 @@ impl Browser {
         (at(0), at(1))
     }
 
-    fn act(&self, source: Value) {
+    fn act(&self, source: &Value) {
         self.post("/actions", &json!({"actions": [source]}));
     }
 

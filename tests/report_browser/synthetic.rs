@@ -27,7 +27,7 @@ pub(crate) fn run(dir: &Path, operations: u64) -> PathBuf {
 }
 
 fn is_unknown(n: u64) -> bool {
-    is_write(n) && n % UNKNOWN_ONE_IN == 0
+    is_write(n) && n.is_multiple_of(UNKNOWN_ONE_IN)
 }
 
 fn is_write(n: u64) -> bool {

@@ -84,7 +84,7 @@ impl Figure<'_> {
         back.group("bands", |svg| faults::bands(svg, axis, (bands_top, bottom), self.faults));
         axis.grid(&mut back, lanes.top, bottom);
         violations(&mut front, axis, bands_top, bottom, self.violations);
-        back.join(front);
+        back.join(&front);
         back.document((WIDTH, bottom + 24.0), "The run at a glance", &self.description())
     }
 
