@@ -1,6 +1,7 @@
 //! The judge's answers as a page says them: two families that are never mixed, three answers to every question.
 
 use kvlab::judge::{Ledger, Linearizable};
+use kvlab::replication::Quirk;
 
 use super::svg::visible;
 use super::told::Records;
@@ -66,7 +67,14 @@ pub(super) struct Banner {
     pub(super) mark: Mark,
     pub(super) words: &'static str,
     /// Why, or what else must not be overlooked.
-    pub(super) remarks: Vec<String>,
+    pub(super) remarks: Vec<Remark>,
+}
+
+/// A sentence below the large letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Remark {
+    pub(super) mark: Mark,
+    pub(super) text: String,
 }
 
 /// Everything that is answered.
@@ -261,15 +269,17 @@ fn banner(records: &Records, promise: &[Answer]) -> Banner {
         None if undecided => (Mark::UNKNOWN, "NO PROMISE SEEN BROKEN, not all could be checked"),
         None => (Mark::GOOD, "EVERY PROMISE KEPT"),
     };
-    let mut remarks: Vec<String> =
-        records.outcome().and_then(|(_, why)| why).map(visible).into_iter().collect();
+    let remark = |mark, text| Remark { mark, text };
+    let why = records.outcome().and_then(|(_, why)| why);
+    let mut remarks: Vec<Remark> = why.map(|why| remark(mark, visible(why))).into_iter().collect();
     let expected = matches!(records.outcome(), Some((RunOutcome::AsExpected, _)));
     remarks.extend(broken.iter().map(|answer| {
-        let (how, question) = (if expected { "Broken, as expected" } else { "Broken" }, answer.question);
-        format!("{how}: {}: {}", lowered(question), answer.answer)
+        let (how, question) = (if expected { "BROKEN, as expected" } else { "BROKEN" }, answer.question);
+        remark(Mark::BAD, format!("{how}: {}: {}", lowered(question), answer.answer))
     }));
     let quirks = records.header().map(|header| header.quirks).unwrap_or_default();
-    remarks.extend(quirks.iter().map(|quirk| format!("A mistake on purpose, {quirk}: {}", quirk.mistake())));
+    let on_purpose = |quirk: Quirk| format!("A mistake on purpose, {quirk}: {}", quirk.mistake());
+    remarks.extend(quirks.iter().map(|quirk| remark(Mark::WARN, on_purpose(quirk))));
     Banner { mark, words, remarks }
 }
 

@@ -129,7 +129,7 @@ impl Browser {
     pub(crate) fn click(&self, selector: &str) {
         let (x, y) = self.middle(selector);
         self.act(
-            json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
+            &json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
                 {"type": "pointerMove", "x": x, "y": y},
                 {"type": "pointerDown", "button": 0},
                 {"type": "pointerUp", "button": 0},
@@ -141,7 +141,7 @@ impl Browser {
     pub(crate) fn drag(&self, selector: &str, by: i64) {
         let (x, y) = self.middle(selector);
         self.act(
-            json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
+            &json!({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [
                 {"type": "pointerMove", "x": x, "y": y},
                 {"type": "pointerDown", "button": 0},
                 {"type": "pointerMove", "x": x + by / 2, "y": y, "duration": 20},

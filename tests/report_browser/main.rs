@@ -14,10 +14,14 @@ mod synthetic;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 
 use self::browser::{Browser, keys};
+
+/// One at a time: what is measured is not to be the other test's doing.
+static BROWSER: Mutex<()> = Mutex::new(());
 
 const SCENARIO: &str = "museum/highest-seq-read";
 
@@ -61,6 +65,7 @@ fn pictures() -> Option<PathBuf> {
 fn a_report_of_a_run_with_a_violation() {
     let state = tempfile::tempdir().expect("a directory");
     let report = violated(state.path());
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let browser = Browser::start();
     let ready = browser.open(&report);
     println!("{} bytes, ready after {ready} ms", report.metadata().expect("a file").len());
@@ -85,6 +90,7 @@ fn a_hundred_thousand_operations() {
     let run = synthetic::run(&state.path().join("large"), 100_000);
     kvlab(state.path(), &["report", run.to_str().expect("UTF-8")]);
     let report = run.join("report.html");
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let browser = Browser::start();
     let ready = browser.open(&report);
     let bytes = report.metadata().expect("a file").len();
@@ -106,6 +112,15 @@ fn a_hundred_thousand_operations() {
 /// By keys, by the wheel, by buttons, and back.
 fn zooms(browser: &Browser) {
     let whole = span(browser);
+    // A wheel that turns over it on the way down the page scrolls the page.
+    browser.run(
+        "document.activeElement.blur(); document.getElementById('view').scrollIntoView({ block: 'center' })",
+    );
+    let before = browser.number("return scrollY");
+    browser.wheel("#view", 40);
+    browser.until(&format!("scrollY > {before}"));
+    assert!((span(browser) - whole).abs() < 1.0);
+
     browser.click("#view");
     assert_eq!(browser.text("return document.activeElement.id"), "view");
     let narrower = |than: f64, how: &str| {
