@@ -1,17 +1,11 @@
-//! The timeline's data: operations as columns of small numbers, strings in tables, JSON around them.
-//!
-//! A column is a base64 text of variable-length integers (seven bits a byte, the lowest first). Columns marked as
-//! differences hold what is added to the number before, zigzag-coded: 0, -1, 1, -2, … become 0, 1, 2, 3. A number
-//! that may be missing is one more than it is, and zero if it is missing. `assets/data.js` reads it.
+//! The timeline's data: operations as columns of packed numbers, names in tables, JSON around them. `assets/data.js`
+//! reads it.
 
-use std::collections::HashMap;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use kvlab::judge::{Consistency, OpKind, Phase};
 use serde::Serialize;
 
 use super::operations::{Op, Operations};
+use super::pack::{Names, Table, differences, maybe, plain, sparse, sparse_differences};
 
 /// Characters of a key or a value that are shown; the history has them all.
 const CHARS_MAX: usize = 80;
@@ -23,8 +17,8 @@ pub(super) struct Encoded {
     count: usize,
     /// How many there were in all.
     total: u64,
-    keys: Vec<String>,
-    values: Vec<String>,
+    keys: Names,
+    values: Names,
     epochs: Vec<String>,
     nodes: Vec<String>,
     columns: Columns,
@@ -49,13 +43,13 @@ struct Columns {
     key: String,
     /// Into `values`, may be missing; differences.
     value: String,
-    /// Into `epochs`; may be missing.
+    /// Into `epochs`, may be missing; differences, sparse.
     epoch: String,
     /// May be missing; differences.
     seq: String,
-    /// Age of what was seen in milliseconds; may be missing: it was not stale.
+    /// Age of what was seen in milliseconds, may be missing: it was not stale; sparse.
     stale: String,
-    /// Acknowledged writes that it did not see.
+    /// Acknowledged writes that it did not see; sparse.
     behind: String,
 }
 
@@ -77,18 +71,20 @@ pub(super) fn encode(operations: &Operations) -> Encoded {
         value: differences(
             ops.iter().map(|op| maybe(op.value.as_deref().map(|value| values.place(cut(value))))),
         ),
-        epoch: column(&mut |op| maybe(op.epoch.map(|epoch| epochs.place(epoch.to_string())))),
+        epoch: sparse_differences(
+            ops.iter().map(|op| maybe(op.epoch.map(|epoch| epochs.place(epoch.to_string())))),
+        ),
         seq: differences(ops.iter().map(|op| maybe(op.seq))),
-        stale: column(&mut |op| maybe(op.stale.map(|stale| stale.age_ms()))),
-        behind: column(&mut |op| op.stale.map_or(0, |stale| stale.versions)),
+        stale: sparse(ops.iter().map(|op| maybe(op.stale.map(|stale| stale.age_ms())))),
+        behind: sparse(ops.iter().map(|op| op.stale.map_or(0, |stale| stale.versions))),
     };
     Encoded {
         count: ops.len(),
         total: operations.total,
-        keys: keys.names,
-        values: values.names,
-        epochs: epochs.names,
-        nodes: nodes.names,
+        keys: keys.packed(),
+        values: values.packed(),
+        epochs: epochs.names(),
+        nodes: nodes.names(),
         columns,
     }
 }
@@ -135,23 +131,6 @@ fn kind(op: &Op) -> u64 {
     what + 3 * level + 9 * end
 }
 
-/// Names in the order in which they first occur.
-#[derive(Debug, Default)]
-struct Table {
-    names: Vec<String>,
-    places: HashMap<String, u64>,
-}
-
-impl Table {
-    fn place(&mut self, name: String) -> u64 {
-        let next = self.names.len() as u64;
-        *self.places.entry(name).or_insert_with_key(|name| {
-            self.names.push(name.clone());
-            next
-        })
-    }
-}
-
 fn cut(text: &str) -> String {
     match text.char_indices().nth(CHARS_MAX) {
         None => text.to_owned(),
@@ -159,56 +138,11 @@ fn cut(text: &str) -> String {
     }
 }
 
-fn maybe(number: Option<u64>) -> u64 {
-    number.map_or(0, |number| number.saturating_add(1))
-}
-
-fn plain(numbers: impl Iterator<Item = u64>) -> String {
-    let mut bytes = Vec::new();
-    for number in numbers {
-        push(&mut bytes, number);
-    }
-    STANDARD.encode(bytes)
-}
-
-fn differences(numbers: impl Iterator<Item = u64>) -> String {
-    let mut before = 0_u64;
-    plain(numbers.map(|number| {
-        let difference = number.wrapping_sub(before).cast_signed();
-        before = number;
-        ((difference << 1) ^ (difference >> 63)).cast_unsigned()
-    }))
-}
-
-fn push(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push((number & 0x7f) as u8 | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number as u8);
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fixture;
+    use super::super::pack::tests::{unpacked_differences, unpacked_plain};
     use super::*;
-
-    /// As `assets/data.js` reads it.
-    fn decoded(column: &str, differences: bool) -> Vec<i64> {
-        let bytes = STANDARD.decode(column).expect("base64");
-        let (mut numbers, mut number, mut shift, mut before) = (Vec::new(), 0_u64, 0, 0);
-        for byte in bytes {
-            number |= u64::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte < 0x80 {
-                let plain = number.cast_signed();
-                before = if differences { before + ((plain >> 1) ^ -(plain & 1)) } else { plain };
-                numbers.push(before);
-                (number, shift) = (0, 0);
-            }
-        }
-        numbers
-    }
 
     #[test]
     fn columns_say_what_the_operations_said() {
@@ -222,26 +156,12 @@ mod tests {
         let encoded = encode(&operations);
         let columns = &encoded.columns;
         let of = |number: fn(&Op) -> i64| operations.shown.iter().map(number).collect::<Vec<_>>();
-        assert_eq!(decoded(&columns.i, true), of(|op| op.i.cast_signed()));
-        assert_eq!(decoded(&columns.began, true), of(|op| op.began_us.cast_signed()));
-        assert_eq!(decoded(&columns.took, false), of(|op| op.took_us.map_or(0, |us| us.cast_signed() + 1)));
-        assert_eq!(
-            (encoded.keys.clone(), encoded.values.clone()),
-            (vec!["q0".into(), "q1".into()], vec!["a".into(), "b".into()])
-        );
-        assert_eq!(decoded(&columns.key, true), [0, 1, 0, 0]);
-        assert_eq!(decoded(&columns.value, true), [1, 2, 0, 1]);
-        assert_eq!(decoded(&columns.kind, false), [6, 6 + 18, 7, 7]);
-    }
-
-    #[test]
-    fn numbers_survive_whatever_their_size() {
-        let numbers = [0, 1, 127, 128, 300, u64::from(u32::MAX), 1 << 52, 5, 0];
-        let back = |column: String, as_differences| {
-            decoded(&column, as_differences).into_iter().map(i64::cast_unsigned).collect::<Vec<_>>()
-        };
-        assert_eq!(back(plain(numbers.into_iter()), false), numbers);
-        assert_eq!(back(differences(numbers.into_iter()), true), numbers);
+        assert_eq!(unpacked_differences(&columns.i), of(|op| op.i.cast_signed()));
+        assert_eq!(unpacked_differences(&columns.began), of(|op| op.began_us.cast_signed()));
+        assert_eq!(unpacked_plain(&columns.took), of(|op| op.took_us.map_or(0, |us| us.cast_signed() + 1)));
+        assert_eq!(unpacked_differences(&columns.key), [0, 1, 0, 0]);
+        assert_eq!(unpacked_differences(&columns.value), [1, 2, 0, 1]);
+        assert_eq!(unpacked_plain(&columns.kind), [6, 6 + 18, 7, 7]);
     }
 
     #[test]

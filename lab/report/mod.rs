@@ -3,7 +3,7 @@
 //! * [`source`] reads the records of a run directory and writes the file; all else is pure.
 //! * [`Records`] (`told`) are the events, reduced, and the history, judged again by [`Judging`] and thinned by `operations`.
 //! * From these come the page's parts: `verdicts`, `proofs`, `story`, `faults`, and the drawing of `chart`, in SVG
-//!   (`svg`). `encode` packs the operations for the timeline, which the browser draws.
+//!   (`svg`). `encode` and `pack` make the timeline's data, which the browser draws.
 //! * `page` puts them into `templates/report.html`; the style sheet and the programs of `assets` go in with it.
 //!
 //! `docs/report.md` says what is on the page, and what its bounds are.
@@ -14,6 +14,7 @@ mod faults;
 #[cfg(test)]
 mod fixture;
 mod operations;
+mod pack;
 mod page;
 mod proofs;
 pub mod source;

@@ -29,6 +29,7 @@ const CSS: &str = concat!(
 );
 const JS: &str = concat!(
     include_str!("assets/theme.js"),
+    include_str!("assets/unpack.js"),
     include_str!("assets/data.js"),
     include_str!("assets/filter.js"),
     include_str!("assets/view.js"),

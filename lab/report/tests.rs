@@ -58,7 +58,7 @@ fn a_usual_run_is_small_and_a_hundred_thousand_operations_are_bearable() {
     let size = |operations| page(&fixture::large(operations)).len();
     let (usual, large) = (size(4_000), size(100_000));
     assert!(usual < 300 << 10, "{usual} bytes");
-    assert!(large < 3 << 20, "{large} bytes");
+    assert!(large < 2 << 20, "{large} bytes");
 }
 
 #[test]

@@ -4,53 +4,29 @@ const WHAT = ["put", "get", "del"];
 const LEVEL = ["async", "eventual", "quorum"];
 const END = ["ok", "failed", "unknown", "open"];
 
-// Seven bits a byte, the lowest first. Beyond 31 bits shifts would lose what is above, so it multiplies.
-function numbers(base64, count, differences) {
-  const bytes = atob(base64);
-  const out = new Float64Array(count);
-  let [at, value, factor, before] = [0, 0, 1, 0];
-  for (let b = 0; b < bytes.length; b++) {
-    const byte = bytes.charCodeAt(b);
-    value += (byte & 127) * factor;
-    factor *= 128;
-    if (byte < 128) {
-      if (differences) {
-        before += value % 2 === 0 ? value / 2 : -(value + 1) / 2;
-        out[at++] = before;
-      } else {
-        out[at++] = value;
-      }
-      value = 0;
-      factor = 1;
-    }
-  }
-  return out;
-}
-
 function readData() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const { count, columns } = data.operations;
-  const plain = (name) => numbers(columns[name], count, false);
-  const differences = (name) => numbers(columns[name], count, true);
+  const as = (unpack, name) => unpack(columns[name], count);
   const ops = {
     count,
-    keys: data.operations.keys,
-    values: data.operations.values,
+    keys: names(data.operations.keys),
+    values: names(data.operations.values),
     epochs: data.operations.epochs,
     nodes: data.operations.nodes,
-    i: differences("i"),
-    began: differences("began"),
-    took: plain("took"),
-    client: plain("client"),
-    asked: plain("asked"),
-    node: plain("node"),
-    kind: plain("kind"),
-    key: differences("key"),
-    value: differences("value"),
-    epoch: plain("epoch"),
-    seq: differences("seq"),
-    stale: plain("stale"),
-    behind: plain("behind"),
+    i: summed(as(plain, "i")),
+    began: summed(as(plain, "began")),
+    took: as(plain, "took"),
+    client: as(plain, "client"),
+    asked: as(plain, "asked"),
+    node: as(plain, "node"),
+    kind: as(plain, "kind"),
+    key: summed(as(plain, "key")),
+    value: summed(as(plain, "value")),
+    epoch: summed(as(sparse, "epoch")),
+    seq: summed(as(plain, "seq")),
+    stale: as(sparse, "stale"),
+    behind: as(sparse, "behind"),
     end: new Float64Array(count),
     violations: new Map(), // From an operation's place to the numbers of its violations.
   };
