@@ -49,7 +49,7 @@ fn help_and_version_are_no_errors() {
         assert!(text(&output.stdout).contains("kvlab"), "{args:?}");
     }
     let help = text(&kvlab(state.path(), &["--help"]).stdout);
-    for command in ["up", "run", "scenarios", "put", "get", "del", "status", "promote", "node"] {
+    for command in ["up", "run", "scenarios", "put", "get", "del", "status", "promote", "report", "node"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
     }
     assert!(help.contains("Exit codes"));

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, HashMap};
 use kvlab::judge::{Consistency, HistoryEvent, OpKind, Operation, Phase, Stale};
 use kvlab::replication::{Epoch, NodeId};
 
-/// Operations of no particular interest that are shown at most: beyond it every second one is left out, then every
-/// second one of those. Operations of a violation, and those that failed or whose outcome is unknown, all stay.
-pub(super) const ORDINARY_MAX: usize = 200_000;
+/// Operations that went well that are shown at most: beyond it every second one is left out, then every second one of
+/// those. As many of those that failed, or whose outcome is unknown, have room beside them. Operations of a violation
+/// all stay.
+pub(super) const KEPT_MAX: usize = 200_000;
 
 /// One client operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,11 +42,17 @@ pub(super) struct Op {
 pub(super) struct Collector {
     /// By client: each does one thing at a time.
     running: HashMap<u32, Op>,
-    ordinary: Vec<Op>,
-    /// Every so many ordinary operations one is kept.
+    well: Thinned,
+    /// Failed, or of unknown outcome.
+    ill: Thinned,
+}
+
+/// Operations of which only every so many are kept once there are too many.
+#[derive(Debug)]
+struct Thinned {
+    kept: Vec<Op>,
     stride: u64,
-    ordinary_seen: u64,
-    special: BTreeMap<u64, Op>,
+    seen: u64,
     max: usize,
 }
 
@@ -56,6 +63,8 @@ pub(super) struct Operations {
     pub(super) shown: Vec<Op>,
     /// How many there were.
     pub(super) total: u64,
+    /// How many that failed, or whose outcome is unknown, are not shown.
+    pub(super) ill_left_out: u64,
 }
 
 impl Op {
@@ -115,16 +124,9 @@ impl Op {
 }
 
 impl Collector {
-    /// Keeps at most `max` ordinary operations; see [`ORDINARY_MAX`].
+    /// Keeps at most `max` of each sort; see [`KEPT_MAX`].
     pub(super) fn new(max: usize) -> Self {
-        Self {
-            running: HashMap::new(),
-            ordinary: Vec::new(),
-            stride: 1,
-            ordinary_seen: 0,
-            special: BTreeMap::new(),
-            max: max.max(1),
-        }
+        Self { running: HashMap::new(), well: Thinned::new(max), ill: Thinned::new(max) }
     }
 
     /// The next event, and how stale what it saw was, if it is a read's reply.
@@ -132,43 +134,50 @@ impl Collector {
         if event.phase == Phase::Invoke {
             // A client that goes on after an operation without a reply: the history's rules forbid it, the page bears it.
             if let Some(open) = self.running.insert(event.client, Op::invoked(event)) {
-                self.keep(open);
+                self.ill.push(open);
             }
         } else if let Some(op) = self.running.remove(&event.client) {
-            self.keep(op.ended(event, stale));
+            let sort = if event.phase == Phase::Ok { &mut self.well } else { &mut self.ill };
+            sort.push(op.ended(event, stale));
         }
     }
 
     /// No event will follow. Operations of a violation stay, whatever else has been left out.
     pub(super) fn finish<'o>(mut self, accused: impl Iterator<Item = &'o Operation>) -> Operations {
-        for open in std::mem::take(&mut self.running).into_values() {
-            self.keep(open);
-        }
-        let total = self.ordinary_seen + self.special.len() as u64;
-        let mut shown = self.special;
-        shown.extend(accused.map(|operation| (operation.began.i, Op::proved(operation))));
+        let mut open: Vec<Op> = std::mem::take(&mut self.running).into_values().collect();
+        open.sort_by_key(|op| op.i);
+        open.into_iter().for_each(|op| self.ill.push(op));
+        let (total, ill_left_out) = (self.well.seen + self.ill.seen, self.ill.left_out());
+        let mut shown: BTreeMap<u64, Op> =
+            accused.map(|operation| (operation.began.i, Op::proved(operation))).collect();
         // What was collected says more than a proof does: who was asked first.
-        shown.extend(self.ordinary.into_iter().map(|op| (op.i, op)));
-        Operations { shown: shown.into_values().collect(), total }
+        shown.extend(self.well.kept.into_iter().chain(self.ill.kept).map(|op| (op.i, op)));
+        Operations { shown: shown.into_values().collect(), total, ill_left_out }
+    }
+}
+
+impl Thinned {
+    fn new(max: usize) -> Self {
+        Self { kept: Vec::new(), stride: 1, seen: 0, max: max.max(1) }
     }
 
-    fn keep(&mut self, op: Op) {
-        if op.phase != Phase::Ok {
-            self.special.insert(op.i, op);
-            return;
+    fn push(&mut self, op: Op) {
+        if self.seen.is_multiple_of(self.stride) {
+            self.kept.push(op);
         }
-        if self.ordinary_seen.is_multiple_of(self.stride) {
-            self.ordinary.push(op);
-        }
-        self.ordinary_seen += 1;
-        if self.ordinary.len() > self.max {
+        self.seen += 1;
+        if self.kept.len() > self.max {
             let mut nth = 0_usize;
-            self.ordinary.retain(|_| {
+            self.kept.retain(|_| {
                 nth += 1;
                 nth % 2 == 1
             });
             self.stride *= 2;
         }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.seen - self.kept.len() as u64
     }
 }
 
@@ -206,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_operations_are_thinned_evenly_and_those_that_failed_never() {
+    fn operations_are_thinned_evenly_and_those_that_failed_apart() {
         let mut history = fixture::History::default();
         for n in 0..1000 {
             let phase = if n % 100 == 7 { Phase::Fail } else { Phase::Ok };
@@ -215,7 +224,7 @@ mod tests {
         let events = history.events();
         let operations = collected(100, &events, &[]);
         let failed = operations.shown.iter().filter(|op| op.phase == Phase::Fail).count();
-        assert_eq!((operations.total, failed), (1000, 10));
+        assert_eq!((operations.total, failed, operations.ill_left_out), (1000, 10, 0));
         let ordinary = operations.shown.len() - failed;
         assert!((50..=100).contains(&ordinary), "{ordinary}");
         let last = operations.shown.iter().rfind(|op| op.phase == Phase::Ok).expect("one");
@@ -223,6 +232,9 @@ mod tests {
         assert!(operations.shown.is_sorted_by_key(|op| op.i));
 
         let missing = (1..).step_by(2).find(|i| !operations.shown.iter().any(|op| op.i == *i)).expect("one");
+        let few = collected(7, &events, &[]);
+        assert_eq!((few.ill_left_out, few.total), (5, 1000), "they are bounded as well");
+
         let accused = fixture::operation(missing, 1, "q0", "c1-1");
         let with = collected(100, &events, &[accused]);
         assert!(with.shown.iter().any(|op| op.i == missing), "an operation of a proof is there");

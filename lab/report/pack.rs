@@ -200,7 +200,7 @@ pub(super) mod tests {
         let mut last: HashMap<u64, Vec<u64>> = HashMap::new();
         let name = |coded: u64| {
             let stem = &names.stems[(coded / 2) as usize];
-            if coded % 2 == 0 {
+            if coded.is_multiple_of(2) {
                 return stem.clone();
             }
             let steps = last.entry(coded / 2).or_default();

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kvlab::judge::HistoryEvent;
+use kvlab::judge::{HistoryEvent, JudgeOptions};
 
 use super::{Judging, Records, html};
 use crate::history::HISTORY_FILE;
@@ -15,6 +15,9 @@ use crate::records;
 
 /// The report's name in the run directory.
 pub const REPORT_FILE: &str = "report.html";
+/// Of a history up to this size, some two hours of usual load, the judge remembers every value; of a longer one as much
+/// as a live run's judge does, or a report would take all memory there is.
+const REMEMBERED_BYTES_MAX: u64 = 400 << 20;
 /// The scenario that was played, in the run directory.
 pub const SCENARIO_FILE: &str = "scenario.toml";
 
@@ -46,14 +49,17 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     let mut records = Records { so_far, ..Records::default() };
     records::each_event(&run_dir.join(EVENTS_FILE), |event| records.observe(event))
         .with_context(|| format!("{} is no run directory", run_dir.display()))?;
-    let mut judging = Judging::default();
-    let history =
-        records::each(&run_dir.join(HISTORY_FILE), "an event of a history", |event: HistoryEvent| {
-            judging.observe(&event);
-            Ok(())
-        });
+    let path = run_dir.join(HISTORY_FILE);
+    let long = fs::metadata(&path).is_ok_and(|about| about.len() > REMEMBERED_BYTES_MAX);
+    let mut judging = if long { Judging::new(JudgeOptions::default()) } else { Judging::default() };
+    let history = records::each(&path, "an event of a history", |event: HistoryEvent| {
+        judging.observe(&event);
+        Ok(())
+    });
     if let Err(error) = history {
-        judging.refuse(format!("the history could not be read to its end: {error:#}"));
+        // Whoever reads the page elsewhere has no use for where the run lay.
+        let why = format!("{error:#}").replace(&format!("{}/", run_dir.display()), "");
+        judging.refuse(format!("the history could not be read to its end: {why}"));
     }
     records.history = judging.finish();
     records.scenario = match fs::read_to_string(run_dir.join(SCENARIO_FILE)) {
@@ -120,7 +126,7 @@ mod tests {
         let dir = run(&lines(&events()), Some(&(lines(&history.events()) + "{\"i\":\nmore\n")));
         let records = read(dir.path(), false).expect("records");
         let why = records.history.refused.clone().expect("a reason");
-        assert!(why.contains("history.jsonl:3: not an event of a history"), "{why}");
+        assert!(why.contains("its end: history.jsonl:3: not an event of a history"), "{why}");
         assert_eq!(records.history.operations.total, 1);
         let gone = read(run(&lines(&events()), None).path(), false).expect("records");
         assert!(gone.history.refused.is_some_and(|why| why.contains("history.jsonl")));

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
 use kvlab::node;
 
-use super::operations::{Collector, ORDINARY_MAX, Operations};
+use super::operations::{Collector, KEPT_MAX, Operations};
 use crate::epochs::Epochs;
-use crate::event::{Header, LabEvent, RunOutcome, ScenarioEvent, Stamped, Verdict};
+use crate::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
 use crate::history::VIOLATIONS_PROVED_MAX;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
@@ -16,8 +16,12 @@ const BUCKET_US: u64 = 100_000;
 /// The records of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Records {
-    /// The header first; nodes' statuses are left out.
+    /// The header first; what comes several times a second is kept only where it is drawn.
     pub(super) events: Vec<Stamped>,
+    /// What the judge said while the run went on, last.
+    pub(super) verdict: Option<Verdict>,
+    /// When the last event happened, in microseconds since the run began.
+    pub(super) last_us: u64,
     pub(super) epochs: Epochs,
     /// What the judge had found while the run went on.
     pub(super) found: Vec<Violation>,
@@ -29,7 +33,7 @@ pub struct Records {
     pub so_far: bool,
 }
 
-/// A history as the judge sees it, read to its end, with every value remembered.
+/// A history as the judge sees it, read to its end.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
     pub(super) report: Report,
@@ -37,6 +41,8 @@ pub struct Judged {
     pub(super) stale: StaleReads,
     /// Why the judge, or the reader, refused to go on: what comes after is not judged.
     pub(super) refused: Option<String>,
+    /// Not every value was remembered: proofs and ages may say less.
+    pub(super) bounded: bool,
     /// When the last event happened, in microseconds.
     pub(super) end_us: u64,
 }
@@ -52,6 +58,7 @@ pub(super) struct StaleReads {
 #[derive(Debug)]
 pub struct Judging {
     judge: Judge,
+    bounded: bool,
     collector: Collector,
     stale: StaleReads,
     refused: Option<String>,
@@ -59,18 +66,25 @@ pub struct Judging {
 }
 
 impl Default for Judging {
+    /// Every value is remembered.
     fn default() -> Self {
+        Self::new(JudgeOptions::unbounded())
+    }
+}
+
+impl Judging {
+    /// As much is remembered as the options say.
+    pub fn new(options: JudgeOptions) -> Self {
         Self {
-            judge: Judge::new(JudgeOptions::unbounded()),
-            collector: Collector::new(ORDINARY_MAX),
+            bounded: options != JudgeOptions::unbounded(),
+            judge: Judge::new(options),
+            collector: Collector::new(KEPT_MAX),
             stale: StaleReads::default(),
             refused: None,
             end_us: 0,
         }
     }
-}
 
-impl Judging {
     /// The next event.
     pub fn observe(&mut self, event: &HistoryEvent) {
         let mut stale = None;
@@ -98,7 +112,8 @@ impl Judging {
         let report = self.judge.finish();
         let accused = report.violations.iter().flat_map(Violation::operations);
         let operations = self.collector.finish(accused);
-        Judged { report, operations, stale: self.stale, refused: self.refused, end_us: self.end_us }
+        let Self { stale, refused, bounded, end_us, .. } = self;
+        Judged { report, operations, stale, refused, bounded, end_us }
     }
 }
 
@@ -116,13 +131,18 @@ impl Records {
     /// The next event of `events.jsonl`.
     pub fn observe(&mut self, event: Stamped) {
         self.epochs.observe(&event);
+        self.last_us = self.last_us.max(event.t_us);
         if let LabEvent::Violation(violation) = &event.event
             && self.found.len() < VIOLATIONS_PROVED_MAX
         {
             self.found.push((**violation).clone());
         }
-        if !matches!(event.event, LabEvent::Node { report: node::Report::Status(_), .. }) {
-            self.events.push(event);
+        match event.event {
+            LabEvent::Verdict(verdict) => self.verdict = Some(verdict),
+            // Most of a run's events; the history has every operation, and nobody asks for a status of then.
+            LabEvent::Node { report: node::Report::Status(_), .. } => {}
+            LabEvent::Operation(Operation { by: None, .. }) => {}
+            _ => self.events.push(event),
         }
     }
 
@@ -143,15 +163,7 @@ impl Records {
 
     /// When the last thing happened that is known of, in microseconds since the run began; at least one.
     pub(super) fn end_us(&self) -> u64 {
-        self.events.last().map_or(0, |stamped| stamped.t_us).max(self.history.end_us).max(1)
-    }
-
-    /// What the judge said while the run went on, last.
-    pub(super) fn verdict(&self) -> Option<&Verdict> {
-        self.events.iter().rev().find_map(|stamped| match &stamped.event {
-            LabEvent::Verdict(verdict) => Some(verdict),
-            _ => None,
-        })
+        self.last_us.max(self.history.end_us).max(1)
     }
 
     /// How the scenario ended, and why, if it came to its end.

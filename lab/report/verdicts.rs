@@ -91,7 +91,7 @@ pub(super) struct Verdicts {
 /// Answers from the history as it is judged now and, for what only the run itself could find out (whether members
 /// were equal), from the last that was said then.
 pub(super) fn verdicts(records: &Records) -> Verdicts {
-    let verdict = records.verdict().cloned().unwrap_or_else(|| from_history(records));
+    let verdict = records.verdict.clone().unwrap_or_else(|| from_history(records));
     let promise = promise(records, &verdict.promise);
     let expectations = expectations(records);
     Verdicts {
@@ -287,6 +287,13 @@ fn banner(records: &Records, promise: &[Answer]) -> Banner {
 fn limits(records: &Records, then: &Promise) -> Vec<String> {
     let history = &records.history;
     let mut limits: Vec<String> = history.refused.iter().map(|why| visible(why)).collect();
+    if history.bounded {
+        limits.push(
+            "The history is so long that not every value of it was remembered while it was judged: proofs may show \
+             less, and ages are at least what is said."
+                .to_owned(),
+        );
+    }
     limits.extend(history.report.undecided.iter().map(|undecided| {
         format!("key {:?}: undecided since event #{}: {}", undecided.key, undecided.since_i, undecided.why)
     }));

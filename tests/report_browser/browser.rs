@@ -17,7 +17,7 @@ const DEADLINE_MS: u64 = 60_000;
 /// A request to the driver, in seconds: longer than any condition.
 const REQUEST_S: u64 = 90;
 /// No network, no sandbox (the tests may run as root), no noise.
-const FLAGS: [&str; 10] = [
+const FLAGS: [&str; 11] = [
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
@@ -27,6 +27,7 @@ const FLAGS: [&str; 10] = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--hide-scrollbars",
     "--window-size=1280,900",
 ];
 

@@ -315,7 +315,7 @@ fn prints(browser: &Browser) {
 /// For people to look at.
 fn draw(browser: &Browser, report: &Path, dir: &Path) {
     browser.open(report);
-    browser.picture((1280, 1560), &dir.join("report.png"));
+    browser.picture((1280, 1680), &dir.join("report.png"));
     let height = browser.number("return document.documentElement.scrollHeight") as u32;
     browser.picture((1280, height), &dir.join("report-whole.png"));
     let features = json!({"features": [{"name": "prefers-color-scheme", "value": "dark"}]});

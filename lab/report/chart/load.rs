@@ -116,7 +116,7 @@ fn legend(svg: &mut Svg, panel: Panel, keys: &[(&str, &str)]) {
     for (class, name) in keys.iter().rev() {
         let y = panel.top - 8.0;
         svg.text("legend", (right, y), Anchor::End, name);
-        right -= name.chars().count() as f64 * 5.7 + 6.0;
+        right -= name.chars().count() as f64 * 5.9 + 8.0;
         svg.line(class, (right - 16.0, y - 4.0), (right, y - 4.0));
         right -= 30.0;
     }
