@@ -85,3 +85,33 @@ impl Proof {
         lines.join("\n") + "\n"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::fixture::broken_promise;
+
+    #[test]
+    fn a_proof_fits_its_columns() {
+        let evidence = Evidence::of(&broken_promise());
+        assert_eq!(evidence.violations().len(), 3);
+        for violation in evidence.violations() {
+            for width in [72, 80, 100] {
+                let text = evidence.proof(violation, width).text(width);
+                let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+                assert!(widest <= width && text.ends_with('\n'), "{widest} > {width}\n{text}");
+                let rule = evidence.rule(violation).expect("it is known");
+                let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(folded(&text).contains(&folded(&rule)), "{rule}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_violations_than_the_judge_keeps_are_not_kept_here_either() {
+        let events = broken_promise();
+        let mut evidence = Evidence::default();
+        (0..40).for_each(|_| events.iter().for_each(|event| evidence.observe(event)));
+        assert_eq!(evidence.violations().len(), VIOLATIONS_PROVED_MAX);
+    }
+}

@@ -9,6 +9,7 @@
 )]
 
 mod action;
+mod checking;
 mod cli;
 mod cluster;
 mod commands;

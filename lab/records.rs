@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::de::DeserializeOwned;
 
 use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
@@ -44,7 +44,7 @@ pub(crate) fn each<T: DeserializeOwned>(
             continue;
         }
         match serde_json::from_slice(&line) {
-            Ok(object) => take(object).with_context(|| format!("{}:{number}", path.display()))?,
+            Ok(object) => take(object).map_err(|error| anyhow!("{}:{number}: {error:#}", path.display()))?,
             Err(_) if !whole => break,
             Err(error) => bail!("{}:{number}: not {what}: {error}", path.display()),
         }
@@ -63,8 +63,8 @@ pub(crate) fn each_event(path: &Path, mut take: impl FnMut(Stamped)) -> anyhow::
             _ if begun => {}
             LabEvent::Header(header) if (1..=EVENTS_VERSION).contains(&header.version) => begun = true,
             LabEvent::Header(header) => bail!(
-                "these events have version {}, this program knows those up to {EVENTS_VERSION}; use the program that wrote \
-                 them",
+                "written by kvlab {} in format {}; this one reads formats up to {EVENTS_VERSION}",
+                header.kvlab,
                 header.version
             ),
             _ => bail!("not the events of a run: it does not begin with a header"),

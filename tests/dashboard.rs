@@ -180,6 +180,28 @@ fn a_scenario_plays_and_its_verdict_stays() {
 }
 
 #[test]
+fn the_proof_of_a_broken_promise_can_be_read() {
+    let mut lab = Dashboard::start(&["run", "museum/no-fence", "--seed", "1"]);
+    lab.shows_all(&["QUIRK no-fence", "NOT linearizable, Enter: why", "q leaves"]);
+    lab.terminal.send(Key::Enter).expect("a key");
+    let card = ["Proof: NOT linearizable", "a2", "The rule that was broken", "1 of "];
+    lab.shows_all(&card);
+    lab.shows_all(&["had voted for 2@n3", "in epoch 1@n1 at t="]);
+    lab.press("n");
+    lab.shows("2 of ");
+    lab.terminal.resize(80, 24).expect("another size");
+    lab.shows_all(&["Proof: NOT linearizable", "2 of ", "Esc close"]);
+    // In the card, the keys of the cluster do nothing.
+    lab.press("K");
+    lab.terminal.send(Key::Esc).expect("a key");
+    lab.hides("Proof: ");
+    lab.shows_all(&["NOT linearizable (Enter)", "n3  PRIMARY"]);
+    lab.press("q");
+    let text = lab.ends(true);
+    assert!(text.contains("had voted for 2@n3") && text.contains("as expected in"), "{text}");
+}
+
+#[test]
 fn signals_stop_the_nodes_and_give_the_terminal_back() {
     for signal in [Signal::Term, Signal::Hup] {
         let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);

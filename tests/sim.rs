@@ -128,3 +128,27 @@ fn what_a_scenario_expects_in_vain_is_found_in_simulation_too() {
     assert!(told.contains("seed 0: VIOLATED") && told.contains("nobody is primary"), "{told}");
     assert!(told.contains("3 seeds, 0 as expected, 3 violated"), "{told}");
 }
+
+/// The proof is the same for people and for programs: the operations, and which rule was broken.
+#[test]
+fn a_broken_promise_is_shown_with_its_proof_and_its_rule() {
+    let output = kvlab("run museum/no-fence --simulated --seed 1");
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{out}");
+    for part in ["PROMISE BROKEN: key ", ": NOT linearizable\n", "┣━ read ", " a2\n", " more like this\n"]
+    {
+        assert!(out.contains(part), "{part:?} is not in\n{out}");
+    }
+    let report = json(&kvlab("run museum/no-fence --simulated --seed 1 --json"));
+    let violations = report["violations"].as_array().expect("a list");
+    assert!(report["violations_total"].as_u64() >= Some(violations.len() as u64), "{report}");
+    let rule = violations[0]["rule"].as_str().expect("a sentence");
+    assert!(
+        rule.starts_with("n2 had voted for 2@n3 at t=") && rule.contains("followed n1 in 1@n1 again"),
+        "{rule}"
+    );
+    let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(folded(&out).contains(&folded(rule)), "{rule} is not in\n{out}");
+    assert_eq!(violations[0]["kind"]["kind"], "order", "{}", violations[0]);
+    assert!(violations[0]["kind"]["a1"]["began"]["i"].is_u64(), "{}", violations[0]);
+}

@@ -1,9 +1,11 @@
 //! One file per subcommand, and what they share: how a run is started ([`start`]), how a live cluster is reached
 //! ([`reach`]), how a command ends ([`exit`]).
 
+mod check;
 mod cleanup;
 mod dashboard;
 mod exit;
+mod export;
 mod follow;
 mod kv;
 mod logging;
@@ -17,6 +19,7 @@ mod report;
 mod run;
 mod scenarios;
 mod seeds;
+mod shrink;
 mod signals;
 mod sim;
 mod simulated;
@@ -44,6 +47,9 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Picture(args) => picture::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Shrink(args) => shrink::run(&args),
+        Command::Export(args) => export::run(&args),
         command => with_runtime(command),
     };
     match ended {
@@ -75,7 +81,13 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Promote(args) => promote::run(args).await,
             Command::Follow(args) => follow::run(args).await,
             Command::Cleanup(args) => cleanup::run(args).await,
-            Command::Node(_) | Command::Scenarios(_) | Command::Picture(_) | Command::Report(_) => {
+            Command::Node(_)
+            | Command::Scenarios(_)
+            | Command::Picture(_)
+            | Command::Report(_)
+            | Command::Check(_)
+            | Command::Shrink(_)
+            | Command::Export(_) => {
                 unreachable!("they need no runtime")
             }
         }

@@ -17,6 +17,17 @@ pub fn has_terminal() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
 }
 
+/// Columns that a text may take: those of the terminal within reason, and as many where there is none.
+pub fn columns() -> usize {
+    const MIN: usize = 60;
+    const MAX: usize = 100;
+    let terminal = io::stdout().is_terminal().then(crossterm::terminal::size);
+    match terminal {
+        Some(Ok((columns @ 1.., _))) => usize::from(columns).clamp(MIN, MAX),
+        _ => MAX,
+    }
+}
+
 /// Prints as it is.
 pub fn print(text: impl AsRef<[u8]>) {
     let mut out = io::stdout().lock();

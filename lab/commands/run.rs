@@ -62,6 +62,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
         called: &args.scenario,
         seed: prepared.seed,
         evidence: &evidence,
+        columns: output::columns(),
         run_dir: Some(&run_dir),
     };
     let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;

@@ -16,8 +16,6 @@ use super::{node, output, seeds};
 use crate::cli::SimArgs;
 use crate::evidence::Evidence;
 
-/// Columns of a drawn proof.
-const PROOF_WIDTH: usize = 100;
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;
 
@@ -111,8 +109,9 @@ struct Evident {
 impl Evident {
     fn of(proof: Proof) -> Self {
         let evidence = Evidence::of_simulation(&proof);
-        let shown = evidence.proof(&proof.violation, PROOF_WIDTH);
-        Self { proof: shown.text(PROOF_WIDTH), violation: proof.violation, rule: shown.rule }
+        let columns = output::columns();
+        let shown = evidence.proof(&proof.violation, columns);
+        Self { proof: shown.text(columns), violation: proof.violation, rule: shown.rule }
     }
 }
 

@@ -36,7 +36,14 @@ fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, Ended> {
     let seed = args.run.seed.unwrap_or_else(start::fresh_seed);
     let (outcome, told) = play(scenario, seed);
     let evidence = Evidence::of(&told);
-    let run = report::Run { scenario, called: &args.scenario, seed, evidence: &evidence, run_dir: None };
+    let run = report::Run {
+        scenario,
+        called: &args.scenario,
+        seed,
+        evidence: &evidence,
+        columns: output::columns(),
+        run_dir: None,
+    };
     if args.json {
         let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
         output::print(format!("{json}\n"));

@@ -61,7 +61,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
         shown?;
         stopped?;
         let (run_dir, seed) = (prepared.dir.path().display(), prepared.seed);
-        output::print(report::facts(&session.verdict(), &session.evidence()));
+        output::print(report::facts(&session.verdict(), &session.evidence(), output::columns()));
         output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
         if let Some(left) = left {
             output::print(format!("report: {}\n", left.display()));

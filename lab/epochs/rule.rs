@@ -211,7 +211,7 @@ impl fmt::Display for Says<'_> {
         f.write_str(if self.0.op == OpKind::Get { "answered" } else { "acknowledged" })?;
         match entry(self.0) {
             Some(at) if self.0.op == OpKind::Get => {
-                write!(f, " with entry {} of epoch {}", at.seq, at.epoch)?
+                write!(f, " with entry {} of epoch {}", at.seq, at.epoch)?;
             }
             Some(at) => write!(f, " entry {} in epoch {}", at.seq, at.epoch)?,
             None if self.0.value.is_none() => f.write_str(" that there is nothing")?,

@@ -56,7 +56,7 @@ pub(super) struct Finding {
     /// For the reply of an eventual read that was stale: how old what it saw was, in milliseconds.
     pub(super) stale_ms: Option<u64>,
     /// The broken promise that it revealed, if it is one of the first.
-    pub(super) violation: Option<Box<Violation>>,
+    pub(super) violation: Option<Violation>,
 }
 
 /// The judge at work.
@@ -91,7 +91,7 @@ impl Judging {
         };
         self.handed_out += usize::from(violation.is_some());
         let stale_ms = self.judge.stale().map(|stale| stale.age_ms());
-        Finding { stale_ms, violation: violation.map(Box::new) }
+        Finding { stale_ms, violation }
     }
 
     /// What it has found so far.

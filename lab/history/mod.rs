@@ -1,11 +1,17 @@
 //! The history of a run: what its clients asked and were told, in one order, on disk and before the judge.
 //!
-//! [`Recorder`] stamps, judges and writes every event of every client. `docs/history.md` describes the file.
+//! [`Recorder`] stamps, judges and writes every event of every client; [`HistoryReader`] reads the file again, line by
+//! line, and [`judge_lines`] judges it as a whole. `docs/history.md` describes the file.
 
 mod file;
 mod judging;
+mod read;
 mod recorder;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::file::HISTORY_FILE;
 pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
+pub(crate) use self::read::{HistoryReader, Judged, judge_lines};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

@@ -30,7 +30,7 @@ pub(crate) struct Order {
     file: Option<HistoryFile>,
     judging: Judging,
     /// Broken promises that have been found and not been told.
-    found: Vec<Box<Violation>>,
+    found: Vec<Violation>,
     refused_stale: u64,
 }
 
@@ -88,7 +88,7 @@ impl Recorder {
         let stale_ms = order.complete(now, client, intent, reply);
         // Under the lock, so that no verdict counts what has not been told.
         for violation in order.take_found() {
-            self.0.journal.emit(LabEvent::Violation(violation));
+            self.0.journal.emit(LabEvent::Violation(Box::new(violation)));
         }
         stale_ms
     }
@@ -198,7 +198,7 @@ impl Order {
 
     /// The broken promises that were found since this was last asked: together at most
     /// [`VIOLATIONS_PROVED_MAX`](super::VIOLATIONS_PROVED_MAX).
-    pub(crate) fn take_found(&mut self) -> Vec<Box<Violation>> {
+    pub(crate) fn take_found(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.found)
     }
 

@@ -13,6 +13,7 @@ use roxmltree::{Document, Node};
 
 use super::glyphs::{CELL_HEIGHT, CELL_WIDTH};
 use super::*;
+use crate::event::EVENTS_VERSION;
 use crate::screen::Theme;
 use crate::screen::fixture::{Player, broken_promise, many_faults, moment, split_brain};
 
@@ -184,6 +185,15 @@ fn a_run_is_drawn_from_its_file() {
     assert!(proof.to_string().ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
     let refused = |out: &str| draw(&events, split, &dir.path().join(out)).unwrap_err().to_string();
     assert!(refused("split.bmp").ends_with("pictures are .svg or .txt"));
+    let newer = split_brain(Player::Person).swap_remove(0);
+    let newer = serde_json::to_string(&newer).unwrap();
+    let version =
+        |n: u32| newer.replace(&format!("\"version\":{EVENTS_VERSION}"), &format!("\"version\":{n}"));
+    std::fs::write(&events, version(EVENTS_VERSION + 1) + "\n{\"t_us\":1,\"event\":\"of tomorrow\"}\n")
+        .unwrap();
+    assert!(refused("split.svg").contains("this one reads formats up to 2"), "{}", refused("split.svg"));
+    std::fs::write(&events, version(1) + "\n").unwrap();
+    draw(&events, end, &dir.path().join("old.txt")).expect("older formats are read");
     std::fs::write(&events, "{\"t_us\":1}\n").unwrap();
     assert!(
         refused("split.svg").contains("events.jsonl:1: not an event of a run"),

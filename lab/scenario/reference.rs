@@ -100,6 +100,7 @@ fn the_json_is_the_one_of_the_reference() {
         called: "split-brain",
         seed: 7,
         evidence: &Evidence::default(),
+        columns: 100,
         run_dir: Some("…"),
     };
     let [example] = blocks("json")[..] else { panic!("one example") };
@@ -125,8 +126,14 @@ fn what_is_not_known_is_null_or_undecided() {
     let file = "title = \"t\"\n[[step]]\nsay = \"x\"\n";
     let scenario = Scenario::parse("t", "x", file).unwrap_or_else(|e| panic!("{e}"));
     let outcome = Outcome::undecided(Default::default(), std::time::Duration::ZERO, "left".to_owned());
-    let run =
-        Run { scenario: &scenario, called: "t", seed: 1, evidence: &Evidence::default(), run_dir: Some("d") };
+    let run = Run {
+        scenario: &scenario,
+        called: "t",
+        seed: 1,
+        evidence: &Evidence::default(),
+        columns: 100,
+        run_dir: Some("d"),
+    };
     let object: serde_json::Value =
         serde_json::from_str(&json(&run, &outcome).expect("JSON")).expect("it can be read");
     assert_eq!(object["outcome"], "undecided");

@@ -11,9 +11,6 @@ use super::outcome::Outcome;
 use crate::event::{Expectation, Promise, RunOutcome, Verdict};
 use crate::evidence::Evidence;
 
-/// Columns of a proof: its sentences are long, and terminals are wide.
-const PROOF_WIDTH: usize = 100;
-
 /// What else belongs to the report of a run.
 #[derive(Clone, Debug)]
 pub struct Run<'a> {
@@ -25,6 +22,8 @@ pub struct Run<'a> {
     pub seed: u64,
     /// The proofs of broken promises.
     pub evidence: &'a Evidence,
+    /// Columns of a proof in the text.
+    pub columns: usize,
     /// Where everything lies; a simulated run leaves nothing behind.
     pub run_dir: Option<&'a str>,
 }
@@ -110,8 +109,8 @@ fn object<'a>(evidence: &Evidence, violation: &'a Violation) -> ViolationObject<
     ViolationObject { violation, explanation: violation.explanation(), rule: evidence.rule(violation) }
 }
 
-/// What the judge found, a line each, and the proof of the first violation.
-pub fn facts(verdict: &Verdict, evidence: &Evidence) -> String {
+/// What the judge found, a line each, and the proof of the first violation in so many columns.
+pub fn facts(verdict: &Verdict, evidence: &Evidence, columns: usize) -> String {
     let mut out = String::new();
     let (promise, harm) = (&verdict.promise, &verdict.harm);
     let mut line = |label: &str, value: String| {
@@ -133,11 +132,11 @@ pub fn facts(verdict: &Verdict, evidence: &Evidence) -> String {
     line("reads refused as stale", harm.refused_stale.to_string());
     line("unknown outcomes", harm.unknown.to_string());
     line("longest time without writes", format!("{} ms", harm.unavailable_ms));
-    out + &proof(&verdict.promise, evidence)
+    out + &proof(&verdict.promise, evidence, columns)
 }
 
 /// The first violation with its proof; the others are counted. What has no proof has a line.
-fn proof(promise: &Promise, evidence: &Evidence) -> String {
+fn proof(promise: &Promise, evidence: &Evidence, columns: usize) -> String {
     let mut out = String::new();
     let proved = evidence.violations().first();
     let first = proved.map(ToString::to_string);
@@ -148,7 +147,8 @@ fn proof(promise: &Promise, evidence: &Evidence) -> String {
     let Some(violation) = proved else { return out };
     let promise_of = if violation.linearizability { "NOT linearizable" } else { "a value that nobody wrote" };
     let _ = writeln!(out, "\n  key {:?}: {promise_of}\n", violation.key);
-    for line in evidence.proof(violation, PROOF_WIDTH).text(PROOF_WIDTH).lines() {
+    let width = columns.saturating_sub(2);
+    for line in evidence.proof(violation, width).text(width).lines() {
         let _ = writeln!(out, "{}", format!("  {line}").trim_end());
     }
     let more = promise.violations_total.max(evidence.violations().len() as u64) - 1;
@@ -160,7 +160,7 @@ fn proof(promise: &Promise, evidence: &Evidence) -> String {
 
 /// The summary that a person reads, ending with a line break.
 pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
-    let mut out = facts(&outcome.verdict, run.evidence);
+    let mut out = facts(&outcome.verdict, run.evidence, run.columns);
     let _ = writeln!(out);
     for expectation in &outcome.expectations {
         let _ = writeln!(out, "  {}", said(expectation));

@@ -136,7 +136,8 @@ impl Simulated {
                     let meaning = self.crowd.take(&mut self.world, happened);
                     self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
                     let odd = self.crowd.take_odd().into_iter().map(LabEvent::Operation);
-                    let found = self.crowd.take_found().into_iter().map(LabEvent::Violation);
+                    let found =
+                        self.crowd.take_found().into_iter().map(|found| LabEvent::Violation(Box::new(found)));
                     odd.chain(found).for_each(|event| self.emit(event));
                     return match meaning {
                         Meaning::Nothing => Moved::On,

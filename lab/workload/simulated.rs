@@ -209,7 +209,7 @@ impl Crowd {
     }
 
     /// The broken promises that were found since this was last asked.
-    pub(crate) fn take_found(&mut self) -> Vec<Box<Violation>> {
+    pub(crate) fn take_found(&mut self) -> Vec<Violation> {
         self.order.take_found()
     }
 

@@ -77,6 +77,10 @@ pub(super) struct Key {
     /// The last pair in conflict, and how many were told: a violation that goes on is told once.
     conflict: Option<(u32, u32)>,
     told: u32,
+    /// Operations of any level that began.
+    pub(super) operations: u64,
+    /// Whether its quorum operations were found not to be linearizable.
+    pub(super) violated: bool,
 }
 
 /// Violations of one key that are told apart; all are counted.
@@ -118,6 +122,8 @@ impl Key {
             forgotten: Forgotten::default(),
             conflict: None,
             told: 0,
+            operations: 0,
+            violated: false,
         }
     }
 

@@ -3,7 +3,8 @@
 //! * [`Judge`] watches a history while it is made. Linearizability of quorum operations: `zones` (by unique ids) and
 //!   `orders` (by search, for keys with deletes). Loss: `ledger`. Age of reads: `staleness`. Time without service:
 //!   `availability`. `key` is one key with all of these, `ids` every write that is remembered, `online` the events.
-//! * [`check`] judges whole histories, [`import`] reads other people's, `search` is for those without unique ids.
+//! * [`check`] judges whole histories, [`import`] reads other people's, [`export`] writes for them, `search` is for those
+//!   without unique ids.
 //! * A [`Violation`] says why, and a [`Diagram`] draws it.
 //!
 //! `docs/judge.md` says in plain words why the answers can be trusted, and what cannot be judged.
@@ -12,6 +13,7 @@ mod availability;
 pub mod check;
 mod draw;
 mod error;
+pub mod export;
 mod history;
 mod ids;
 pub mod import;

@@ -12,7 +12,9 @@ use super::key::{Key, Mode, Outcome, Seen, Unmeasured};
 use super::ledger::Ledgers;
 use super::options::JudgeOptions;
 use super::orders::{Fate, Held, Step};
-use super::report::{Keys, Linearizable, Report, Unavailable, Undecided, UndecidedKey, Writes};
+use super::report::{
+    JudgedBy, KeyReport, Keys, Linearizable, Report, Unavailable, Undecided, UndecidedKey, Writes,
+};
 use super::staleness::{Measured, Stale};
 use super::violation::{Violation, ViolationKind};
 
@@ -188,6 +190,19 @@ impl Judge {
         }
     }
 
+    /// What can be said of each key so far, in the order in which they were first used.
+    pub fn keys(&self) -> impl Iterator<Item = KeyReport<'_>> {
+        self.keys.iter().map(|key| {
+            let judged_by = match key.mode {
+                Mode::ByIds => JudgedBy::Ids,
+                Mode::BySearch(_) | Mode::Violated => JudgedBy::Search,
+                Mode::Measured => JudgedBy::Nothing,
+                Mode::Undecided => JudgedBy::Undecided,
+            };
+            KeyReport { key: &key.name, operations: key.operations, judged_by, violated: key.violated }
+        })
+    }
+
     /// Write attempts that are remembered now; it stays within the options.
     pub fn remembered(&self) -> usize {
         self.ids.len()
@@ -260,6 +275,7 @@ impl Judge {
             running.id = self.write_began(key, event, span);
         }
         let state = &mut self.keys[key as usize];
+        state.operations += 1;
         if span.is_quorum() {
             state.began(&span);
             if let Mode::BySearch(orders) = &mut state.mode {
@@ -453,6 +469,7 @@ impl Judge {
                 };
                 self.totals.violations += 1;
                 self.totals.not_linearizable |= violation.linearizability;
+                self.keys[key as usize].violated |= violation.linearizability;
                 if self.violations.len() < self.options.violations_kept {
                     self.violations.push(violation.clone());
                 }

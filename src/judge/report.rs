@@ -88,6 +88,44 @@ pub struct Keys {
     pub operations_untracked: u64,
 }
 
+/// What can be said of one key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyReport<'a> {
+    /// The key.
+    pub key: &'a str,
+    /// Operations of any level that began.
+    pub operations: u64,
+    /// How its quorum operations are judged now.
+    pub judged_by: JudgedBy,
+    /// Whether they were found not to be linearizable. What was found stands, however the key is judged since.
+    pub violated: bool,
+}
+
+impl KeyReport<'_> {
+    /// Whether its quorum operations are linearizable; `None`: they are not judged.
+    pub fn linearizable(&self) -> Option<Linearizable> {
+        match self.judged_by {
+            _ if self.violated => Some(Linearizable::No),
+            JudgedBy::Ids | JudgedBy::Search => Some(Linearizable::Yes),
+            JudgedBy::Undecided => Some(Linearizable::Undecided),
+            JudgedBy::Nothing => None,
+        }
+    }
+}
+
+/// How a key is judged for linearizability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JudgedBy {
+    /// By unique ids.
+    Ids,
+    /// By search, since a delete or a value written twice.
+    Search,
+    /// Not at all, since an async write.
+    Nothing,
+    /// It could not be decided.
+    Undecided,
+}
+
 /// A key that could not be decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UndecidedKey {

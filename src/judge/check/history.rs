@@ -152,7 +152,7 @@ impl KeyHistory {
     }
 
     /// The same key with other operations, of which every one was in this history, whole or cut short.
-    pub(super) fn with(&self, ops: Vec<Op>) -> Self {
+    pub(in crate::judge) fn with(&self, ops: Vec<Op>) -> Self {
         Self { key: self.key.clone(), ops }
     }
 

@@ -7,18 +7,21 @@ use super::super::violation::ViolationKind;
 use super::history::{Act, KeyHistory, Op, Outcome};
 use super::verdict::{Evidence, check_key};
 
-/// A part of the history that is not linearizable either, and from which nothing can be left out; `None` if the
-/// whole is linearizable, or could not be decided. `go_on` is asked as by [`check_key`], for each attempt anew; an
-/// attempt that is given up counts as failed, so the result may then be larger than it could be.
+/// A part of the history that is not linearizable either, and from which nothing can be left out. `go_on` is asked as
+/// by [`check_key`], for each attempt anew; an attempt that is given up counts as failed, so the result may then be
+/// larger than it could be.
 ///
 /// What is left out never makes the history worse than it was: first everything after the event in which it ceases
 /// to be linearizable, then operations that only look, then writes that nobody looks at any more. A write whose
 /// value somebody still sees stays, and so does every write while a failed compare-and-set remains, which would see
 /// another value without it.
-pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Option<KeyHistory> {
+///
+/// # Errors
+/// If there is nothing to shrink: the whole is linearizable ([`Linearizable::Yes`]), or could not be decided.
+pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Result<KeyHistory, Linearizable> {
     let verdict = check_key(history, go_on);
     if verdict.linearizable != Linearizable::No {
-        return None;
+        return Err(verdict.linearizable);
     }
     let mut shrunk = match verdict.evidence {
         Some(Evidence::Violation(violation)) => involved(history, &violation.kind),
@@ -34,7 +37,7 @@ pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Optio
         shrunk = leave_out(&shrunk, &mut fails, |_, op| op.act.only_looks());
         shrunk = leave_out(&shrunk, &mut fails, |ops, op| !op.act.only_looks() && is_unseen(ops, op));
         if shrunk.ops().len() == before {
-            return Some(shrunk);
+            return Ok(shrunk);
         }
     }
 }
@@ -120,12 +123,15 @@ fn leave_out(
 
 /// Whether nobody sees what the operation writes, or would see something else without it.
 fn is_unseen(ops: &[Op], op: &Op) -> bool {
-    // A string is made of all that went before.
-    let (Act::Write(written) | Act::Cas { to: written, .. }) = &op.act else { return false };
-    ops.iter().filter(|other| other.outcome != Outcome::Failed).all(|other| match &other.act {
-        Act::Read(value) => value != written,
-        Act::Cas { from, .. } => from != written || other.began == op.began,
-        Act::CasFailed { .. } => false,
+    ops.iter().filter(|other| other.outcome != Outcome::Failed).all(|other| match (&op.act, &other.act) {
+        (Act::Write(written) | Act::Cas { to: written, .. }, Act::Read(value)) => value != written,
+        (Act::Write(written) | Act::Cas { to: written, .. }, Act::Cas { from, .. }) => {
+            from != written || other.began == op.began
+        }
+        (Act::Write(_) | Act::Cas { .. }, Act::CasFailed { .. }) => false,
+        // Up to the next put, every string begins with what was put and contains what was appended.
+        (Act::Put(written), Act::Get(value)) => !value.starts_with(&**written),
+        (Act::Append(written), Act::Get(value)) => !value.contains(&**written),
         _ => true,
     })
 }

@@ -6,6 +6,7 @@
 mod svg;
 mod text;
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use super::check::{Evidence, KeyHistory, Op, Outcome};
@@ -34,6 +35,8 @@ pub struct Lane {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Bar {
     who: String,
+    /// The same in fewer characters.
+    who_short: String,
     label: String,
     began: u64,
     /// `None`: it is not known to have ended.
@@ -62,10 +65,15 @@ struct Placed<'d> {
 const STEP: usize = 2;
 /// Columns of a bar besides its label: `├─ … ─┤`.
 const ENDS: usize = 6;
+/// Notes are broken at this many columns at least.
+const NOTE_MIN: usize = 60;
 /// Labels are not cut shorter than this.
 const LABEL_MIN: usize = 8;
 
 impl Diagram {
+    /// Operations of the longest order that [`Diagram::of_stuck`] draws: as many as fit a terminal one after another.
+    pub const LAST_DRAWN: usize = 3;
+
     /// The operations of a violation, with the parts that they play, why it is one, and which rule was broken, as far
     /// as the operations tell ([`Violation::rule`]).
     pub fn of_violation(violation: &Violation) -> Self {
@@ -84,7 +92,8 @@ impl Diagram {
             let ended = operation.ended.as_ref().filter(after);
             let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
             Bar {
-                who: who(operation),
+                who: who(operation, "client "),
+                who_short: who(operation, "c"),
                 label: label(operation),
                 began: operation.began.i,
                 ended: ended.map(|ended| ended.at.i),
@@ -102,24 +111,23 @@ impl Diagram {
         Self { notes: Vec::new(), ..self }
     }
 
+    /// The same, with the other operations of the history to which it belongs: those that are needed and play no part.
+    #[must_use]
+    pub fn among(mut self, history: &KeyHistory) -> Self {
+        let drawn: HashSet<u64> = self.bars.iter().map(|bar| bar.began).collect();
+        let others = history.ops().iter().filter(|op| !drawn.contains(&op.began.i));
+        self.bars.extend(others.map(|op| Bar::of(op, "client", false)));
+        self.bars.sort_by_key(|bar| bar.began);
+        self
+    }
+
     /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
     pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
         let stuck = match evidence {
             Some(&Evidence::Stuck { stuck, .. }) => Some(stuck),
             _ => None,
         };
-        let bar = |(at, op): (usize, &Op)| Bar {
-            who: format!("process {}", op.process),
-            label: match op.outcome {
-                Outcome::Ok => op.act.to_string(),
-                Outcome::Unknown => format!("{}?", op.act),
-                Outcome::Failed => format!("{}, failed", op.act),
-            },
-            began: op.began.i,
-            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
-            parts: String::new(),
-            accused: stuck == Some(at),
-        };
+        let bar = |(at, op)| Bar::of(op, "process", stuck == Some(at));
         let bars = history.ops().iter().enumerate().map(bar).collect();
         let stuck = stuck.and_then(|stuck| history.ops().get(stuck));
         let notes = stuck.map(|op| format!("{op} fits nowhere after the longest order that was found"));
@@ -129,6 +137,31 @@ impl Diagram {
     /// The drawing alone, a lane a line, in at most `width` columns if it can be.
     pub fn lanes(&self, width: usize) -> Vec<Lane> {
         text::lanes(self, width)
+    }
+
+    /// Why a search found no order: the end of the longest order that it found, and the operation that fits nowhere
+    /// after it. `longest` and `stuck` are places in the history, as [`Evidence::Stuck`] has them.
+    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
+        let last = &longest[longest.len().saturating_sub(Self::LAST_DRAWN)..];
+        let drawn = last.iter().chain([&stuck]).filter_map(|&at| history.ops().get(at));
+        let mut ops: Vec<Op> = drawn.cloned().collect();
+        ops.sort_by_key(|op| op.began.i);
+        let accused = history.ops().get(stuck);
+        let at = ops.iter().position(|op| Some(op) == accused);
+        let evidence = at.map(|stuck| Evidence::Stuck { longest: Vec::new(), stuck });
+        let mut diagram = Self::of_history(&history.with(ops), evidence.as_ref());
+        let what = accused.map(ToString::to_string).unwrap_or_default();
+        diagram.notes = vec![match (longest.len(), last.last().and_then(|&at| history.ops().get(at))) {
+            (1.., Some(last_op)) => format!(
+                "{} of {} operations can be put in an order, of which the last {} drawn; it ends with {last_op}. After \
+                 it {what} fits nowhere",
+                longest.len(),
+                history.ops().len(),
+                if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) },
+            ),
+            _ => format!("{what} fits nowhere, not even at the beginning"),
+        }];
+        diagram
     }
 
     /// What is said below the drawing: why it is a violation, and then which rule was broken, if that is known.
@@ -147,12 +180,16 @@ impl Diagram {
         svg::draw(self)
     }
 
-    /// The layout with labels cut so that it fits `width` columns.
+    /// The layout with clients named in short, and then labels cut, so that it fits `width` columns.
     fn layout(&self, width: usize) -> Layout<'_> {
         let longest = self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
         let mut label_max = longest.max(LABEL_MIN);
+        let whole = self.layout_with(label_max, false);
+        if whole.width <= width {
+            return whole;
+        }
         loop {
-            let layout = self.layout_with(label_max);
+            let layout = self.layout_with(label_max, true);
             if layout.width <= width || label_max == LABEL_MIN {
                 return layout;
             }
@@ -160,7 +197,7 @@ impl Diagram {
         }
     }
 
-    fn layout_with(&self, label_max: usize) -> Layout<'_> {
+    fn layout_with(&self, label_max: usize, short: bool) -> Layout<'_> {
         let mut events: Vec<u64> =
             self.bars.iter().flat_map(|bar| [Some(bar.began), bar.ended]).flatten().collect();
         events.sort_unstable();
@@ -183,24 +220,50 @@ impl Diagram {
             let to = bar.ended.map_or(last, |ended| columns[place(ended)]);
             let placed = Placed { bar, label: label(bar), from, to };
             // A process whose operation never ended may go on: then it has another lane.
+            let who = if short { &bar.who_short } else { &bar.who };
             let free = |lane: &&mut (&str, Vec<Placed<'_>>)| {
-                lane.0 == bar.who && lane.1.last().is_none_or(|before| before.to < from)
+                lane.0 == who && lane.1.last().is_none_or(|before| before.to < from)
             };
             match lanes.iter_mut().find(free) {
                 Some(lane) => lane.1.push(placed),
-                None => lanes.push((&bar.who, vec![placed])),
+                None => lanes.push((who, vec![placed])),
             }
         }
         let who_width = lanes.iter().map(|lane| lane.0.chars().count()).max().unwrap_or(0);
-        let parts = self.bars.iter().map(|bar| bar.parts.chars().count()).max().unwrap_or(0);
+        let parts = lanes.iter().map(|lane| parts(&lane.1).chars().count()).max().unwrap_or(0);
         Layout { lanes, who_width, width: who_width + 2 + last + 1 + 2 + parts }
     }
 }
 
-fn who(operation: &Operation) -> String {
+/// The parts that the operations of a lane play: `b1 b2, a2`.
+fn parts(bars: &[Placed<'_>]) -> String {
+    let parts = bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+impl Bar {
+    /// `who` is `client` or `process`.
+    fn of(op: &Op, who: &'static str, accused: bool) -> Self {
+        Self {
+            who: format!("{who} {}", op.process),
+            who_short: format!("{}{}", &who[..1], op.process),
+            label: match op.outcome {
+                Outcome::Ok => op.act.to_string(),
+                Outcome::Unknown => format!("{}?", op.act),
+                Outcome::Failed => format!("{}, failed", op.act),
+            },
+            began: op.began.i,
+            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
+            parts: String::new(),
+            accused,
+        }
+    }
+}
+
+fn who(operation: &Operation, client: &str) -> String {
     match operation.node {
-        Some(node) => format!("client {} at {node}", operation.client),
-        None => format!("client {}", operation.client),
+        Some(node) => format!("{client}{} at {node}", operation.client),
+        None => format!("{client}{}", operation.client),
     }
 }
 
@@ -223,4 +286,21 @@ fn cut(label: &str, max: usize) -> String {
         return label.to_owned();
     }
     label.chars().take(max - 1).chain(['…']).collect()
+}
+
+/// At spaces, into lines of at most `width` characters where words allow.
+fn broken(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let used = lines.last().map_or(0, |line| line.chars().count());
+        if used > 0 && used + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else if let Some(line) = lines.last_mut() {
+            if used > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }

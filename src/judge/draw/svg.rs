@@ -2,15 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Diagram, Layout, Placed};
+use super::{Diagram, Layout, NOTE_MIN, Placed, broken};
 
 /// Pixels of a column and of a lane.
 const COLUMN: usize = 8;
 const LANE: usize = 34;
 const BAR: usize = 22;
 const MARGIN: usize = 12;
-/// Notes are broken at this many columns at least.
-const NOTE_MIN: usize = 60;
 
 /// Colours are named once, for light and for dark. Widths follow from the layout: the font is of fixed width.
 const STYLE: &str = "\
@@ -73,23 +71,6 @@ fn draw_bar(svg: &mut String, layout: &Layout<'_>, placed: &Placed<'_>, top: usi
         let _ =
             writeln!(svg, "<text class=\"part\" x=\"{}\" y=\"{}\">{parts}</text>", x(right + 3), top + 20);
     }
-}
-
-/// At spaces, into lines of at most `width` characters where words allow.
-fn broken(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let used = lines.last().map_or(0, |line| line.chars().count());
-        if used > 0 && used + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else if let Some(line) = lines.last_mut() {
-            if used > 0 {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }
 
 fn escaped(text: &str) -> String {

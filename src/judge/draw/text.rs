@@ -1,6 +1,6 @@
 //! The diagram as text.
 
-use super::{Diagram, Lane, Placed};
+use super::{Diagram, Lane, NOTE_MIN, Placed, broken, parts};
 
 /// Draws lanes and notes.
 pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
@@ -11,8 +11,10 @@ pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
     }
     for note in &diagram.notes {
         text.push('\n');
-        text.push_str(note);
-        text.push('\n');
+        for line in broken(note, width.max(NOTE_MIN)) {
+            text.push_str(&line);
+            text.push('\n');
+        }
     }
     text
 }
@@ -31,11 +33,10 @@ pub(super) fn lanes(diagram: &Diagram, width: usize) -> Vec<Lane> {
         }
         let accused = bars.iter().find(|placed| placed.bar.accused);
         let accused = accused.map(|placed| left + placed.from..left + placed.to + 1);
-        let parts: Vec<&str> =
-            bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty()).collect();
+        let parts = parts(bars);
         if !parts.is_empty() {
             line.resize(left + right + 1 + 2, ' ');
-            line.extend(parts.join(", ").chars());
+            line.extend(parts.chars());
         }
         lanes.push(Lane { text: line.into_iter().collect(), accused });
     }

@@ -22,9 +22,10 @@ pub(super) fn events(text: &str) -> Result<Vec<Event>, ImportError> {
     Ok(events)
 }
 
-/// A value as EDN, alone: the last word of a log's line.
+/// A value as EDN, at the beginning of what is left of a log's line: after it an error may be told.
 pub(super) fn value(text: &str, line: u64) -> Result<Value, ImportError> {
     let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
+    let text = &text[..form_end(text).ok_or_else(bad)?];
     if depth_of(text).is_none_or(|depth| depth > DEPTH_MAX) {
         return Err(bad());
     }
@@ -46,7 +47,11 @@ fn event(form: &Edn<'_>, line: u64) -> Result<Option<Event>, ImportError> {
             Ok(process) => process,
             Err(_) => return error(format!(":process {process}"), "a number from 0 to 4294967295"),
         },
-        Some(_) => return Ok(None),
+        Some(Edn::Key(_) | Edn::Symbol(_)) => return Ok(None),
+        Some(process) => {
+            let expected = "a number, like :process 3, or a word, like :nemesis";
+            return error(format!(":process {process}"), expected);
+        }
         None => return error("a map without :process".to_owned(), "a process, like :process 3"),
     };
     let kind = match field("type") {

@@ -10,7 +10,8 @@
 //! * `:ok`: it happened. `:info`, or no completion at all: it may have.
 //! * `:fail` of a write: it did not happen. Of a read: nothing is known of it. Of a `cas`: it looked, and did not
 //!   match, unless the caller says that it never ran.
-//! * Events of processes that are no number (`:nemesis`) are skipped.
+//! * After `:info` a process may go on under its number, or under another one as Jepsen's do.
+//! * Events of processes that are a word (`:nemesis`) are skipped.
 
 mod edn;
 mod jsonl;
@@ -64,8 +65,7 @@ pub struct ImportError {
 impl Format {
     /// The format that a text is in, from how it begins; `None`: none that is known.
     pub fn detect(text: &str) -> Option<Self> {
-        /// Lines of a log that may say something else first.
-        const LINES_MAX: usize = 200;
+        let text = unmarked(text);
         let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with(';'))?;
         let inside = |line: &str| line.trim_start_matches(['{', '[', '(', ' ']).chars().next();
         if first.starts_with('{') && inside(first) == Some('"') {
@@ -73,7 +73,8 @@ impl Format {
         } else if first.starts_with(['{', '[', '(', '#']) && !first.contains("jepsen.util") {
             Some(Self::Edn)
         } else {
-            text.lines().take(LINES_MAX).any(log::is_event).then_some(Self::JepsenLog)
+            // A log may say much else first.
+            text.lines().any(log::is_event).then_some(Self::JepsenLog)
         }
     }
 }
@@ -83,11 +84,17 @@ impl Format {
 /// # Errors
 /// At the first line that cannot be read, or that cannot follow those before it.
 pub fn import(text: &str, format: Format, options: ImportOptions) -> Result<Imported, ImportError> {
+    let text = unmarked(text);
     match format {
         Format::Kvlab => jsonl::events(text).map(Imported::Kvlab),
         Format::Edn => pair::keys(edn::events(text)?, options).map(Imported::Keys),
         Format::JepsenLog => pair::keys(log::events(text)?, options).map(Imported::Keys),
     }
+}
+
+/// Without a byte order mark.
+fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 impl ImportError {

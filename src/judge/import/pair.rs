@@ -165,10 +165,16 @@ fn end(
         return Err(ImportError::new(event.line, found, expected));
     }
     let key = begun.key.clone();
-    let told = match &key {
-        Some(_) if event.key.is_none() => unkeyed(&event.function, event.value).1,
-        _ => event.value,
+    let (told_key, told) = match &key {
+        Some(_) if event.key.is_none() => unkeyed(&event.function, event.value),
+        _ => (event.key, event.value),
     };
+    if let Some(told_key) = told_key.filter(|told_key| Some(told_key) != key.as_ref()) {
+        let found = format!("process {} completes :{} of key {}", event.process, event.function, told_key);
+        let of = key.map_or_else(|| "without a key".to_owned(), |key| format!("of key {key}"));
+        let expected = format!("one {of}, as it invoked on line {}", begun.line);
+        return Err(ImportError::new(event.line, found, expected));
+    }
     let looks = matches!(&*begun.function, "read" | "get");
     if looks && event.kind != Kind::Ok {
         return Ok((key, None));

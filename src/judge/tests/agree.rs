@@ -7,9 +7,9 @@ use super::super::*;
 use super::brute;
 use super::random::{self, Kind, shown};
 
-/// Histories of each kind; more with `KVLAB_ORACLE_CASES`.
+/// Histories of each kind, so many that all tests together see more than 100 000; more with `KVLAB_ORACLE_CASES`.
 pub(super) fn cases() -> u64 {
-    std::env::var("KVLAB_ORACLE_CASES").ok().map_or(8_000, |cases| cases.parse().expect("a number"))
+    std::env::var("KVLAB_ORACLE_CASES").ok().map_or(22_000, |cases| cases.parse().expect("a number"))
 }
 
 /// How often each verdict was given, so that a test knows that it tested something.

@@ -1,6 +1,6 @@
 //! Proofs as pictures and as sentences.
 
-use super::super::check::{KeyHistory, check_key, shrink};
+use super::super::check::{Evidence, KeyHistory, check_key, shrink};
 use super::super::*;
 use super::script::{judged, script};
 use crate::replication::Epoch;
@@ -68,6 +68,15 @@ fn labels_are_cut_to_the_width() {
         assert!(longest <= width, "{longest} > {width}\n{text}");
     }
     assert!(diagram.text(1000).contains(&"b".repeat(30)));
+}
+
+#[test]
+fn where_there_is_little_room_clients_are_named_in_short() {
+    let diagram = Diagram::of_violation(&judged(FOUR).violations[0]);
+    let widest = |width| diagram.lanes(width).iter().map(|lane| lane.text.chars().count()).max().unwrap();
+    let whole = widest(100);
+    assert_eq!(widest(whole), whole);
+    assert!(diagram.lanes(whole - 1)[0].text.starts_with(r#"c3 at n1  ├─ read "a" ─┤"#));
 }
 
 #[test]
@@ -152,4 +161,44 @@ fn the_servers_own_words_name_the_rule_that_was_broken() {
     );
     assert!(Diagram::of_violation(&violation).text(100).contains("had answered in epoch"));
     assert_eq!(judged(FOUR).violations[0].rule(), None, "nobody told epochs");
+}
+
+#[test]
+fn of_a_search_the_end_of_the_longest_order_is_drawn_with_what_fits_nowhere() {
+    let mut text = String::new();
+    for n in 0..10 {
+        text += &format!("1 invoke put v{n}\n1 ok put v{n}\n");
+    }
+    text += "1 invoke del -\n1 ok del -\n2 invoke get -\n2 ok get v3\n";
+    let history = &KeyHistory::of_events(&script(&text))[0];
+    let Some(Evidence::Stuck { longest, stuck }) = check_key(history, &mut |_| true).evidence else {
+        panic!()
+    };
+    let drawn = Diagram::of_stuck(history, &longest, stuck).text(80);
+    assert!(
+        !drawn.contains("v7") && drawn.contains("write \"v8\"") && drawn.contains("┣━ read \"v3\" ━┫"),
+        "{drawn}"
+    );
+    let sentence = drawn.split("\n\n").nth(1).unwrap().replace('\n', " ");
+    assert!(
+        sentence.starts_with("11 of 12 operations can be put in an order, of which the last 3 are drawn;"),
+        "{drawn}"
+    );
+    assert!(
+        sentence.trim_end().ends_with("process 2: read \"v3\" (#22 to #23, t=0.022 s) fits nowhere"),
+        "{drawn}"
+    );
+    assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
+    let first = Diagram::of_stuck(history, &[], stuck);
+    assert!(first.notes()[0].ends_with("fits nowhere, not even at the beginning"));
+}
+
+#[test]
+fn a_proof_is_drawn_among_the_operations_that_belong_to_it() {
+    let history = &KeyHistory::of_events(&script(FOUR))[0];
+    let violation = &judged(FOUR).violations[0];
+    let drawn = Diagram::of_violation(violation).among(history).text(100);
+    let lanes: Vec<_> = drawn.lines().take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lanes.len(), 6, "{drawn}");
+    assert!(lanes[0].starts_with("client 1 ") && lanes[0].contains("write \"a\"?"), "{drawn}");
 }

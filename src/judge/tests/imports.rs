@@ -64,6 +64,62 @@ fn newer_jepsen_logs_are_read_too() {
 }
 
 #[test]
+fn what_a_log_tells_after_the_value_is_no_part_of_it() {
+    let text = "INFO  jepsen.util - 0\t:invoke\t:write\t[7 1]\n\
+                INFO  jepsen.util - 0\t:info\t:write\t[7 1]\t[:timeout \"it's (late\"]\n\
+                INFO  jepsen.util - 1 :invoke :read [7 nil]\n\
+                INFO  jepsen.util - 1 :ok :read [7 1] indeterminate: ) read timed out\n";
+    let keys = keys_of(text, ImportOptions::default());
+    let acts: Vec<_> = keys[0].ops().iter().map(|op| (op.act.to_string(), op.outcome)).collect();
+    let expected = [("write \"1\"", Outcome::Unknown), ("read \"1\"", Outcome::Ok)];
+    assert_eq!(acts, expected.map(|(act, outcome)| (act.to_owned(), outcome)));
+}
+
+#[test]
+fn operations_may_come_late_in_a_log() {
+    let setup = "INFO  jepsen.core - setting up\n".repeat(5000);
+    assert_eq!(Format::detect(&setup), None);
+    assert_eq!(Format::detect(&format!("{setup}{LOG}")), Some(Format::JepsenLog));
+}
+
+#[test]
+fn after_an_unknown_outcome_a_process_goes_on_under_its_number_or_another() {
+    for next in [0, 10] {
+        let text = format!(
+            "{{:process 0, :type :invoke, :f :write, :value 1}}\n{{:process 0, :type :info, :f :write, :value 1}}\n\
+             {{:process {next}, :type :invoke, :f :write, :value 2}}\n{{:process {next}, :type :ok, :f :write, :value 2}}\n\
+             {{:process 5, :type :invoke, :f :read, :value nil}}\n{{:process 5, :type :ok, :f :read, :value SEEN}}\n"
+        );
+        // The first write may take effect at any time from its begin, or never.
+        for (seen, expected) in
+            [("1", Linearizable::Yes), ("2", Linearizable::Yes), ("nil", Linearizable::No)]
+        {
+            assert_eq!(verdict(&text.replace("SEEN", seen)), expected, "{next} {seen}");
+        }
+        let unfinished = text.replacen("{:process 0, :type :info, :f :write, :value 1}\n", "", 1);
+        if next == 10 {
+            assert_eq!(
+                verdict(&unfinished.replace("SEEN", "1")),
+                Linearizable::Yes,
+                "never completed is unknown"
+            );
+        } else {
+            assert!(refused(&unfinished.replace("SEEN", "1")).starts_with("line 2: process 0 begins anew"));
+        }
+    }
+}
+
+#[test]
+fn marks_and_line_ends_of_other_systems_are_no_part_of_a_history() {
+    for (text, format) in [(LOG, Format::JepsenLog), (EDN, Format::Edn)] {
+        let other = format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        assert_eq!(Format::detect(&other), Some(format));
+        let read = |text| import(text, format, ImportOptions::default()).unwrap();
+        assert_eq!(read(&other), read(text));
+    }
+}
+
+#[test]
 fn a_failed_compare_and_set_looked_unless_it_is_said_never_to_have_run() {
     let text = "[{:process 0, :type :invoke, :f :write, :value 1}
                  {:process 0, :type :ok, :f :write, :value 1}
@@ -163,6 +219,17 @@ fn what_cannot_be_read_is_refused_with_its_line() {
     );
     starts(format!("{invoke}{{:process 2, :type :no, :f :read}}"), "line 2: :type :no; expected");
     starts(format!("{invoke}{{:type :ok, :f :read}}"), "line 2: a map without :process");
+    starts("{:process \"1\", :type :ok, :f :read}".to_owned(), "line 1: :process \"1\"; expected a number");
+    starts("{:process -1, :type :ok, :f :read}".to_owned(), "line 1: :process -1; expected a number from 0");
+    let keyed = "{:process 1, :type :invoke, :f :read, :value [x nil]}\n";
+    starts(
+        format!("{keyed}{{:process 1, :type :ok, :f :read, :value [y 3]}}"),
+        "line 2: process 1 completes :read of key y",
+    );
+    starts(
+        "{:process 1, :type :invoke, :f :get, :key \"x\"}\n{:process 1, :type :ok, :f :get, :key \"y\", :value \"\"}".to_owned(),
+        "line 2: process 1 completes :get of key y; expected one of key x",
+    );
     starts(format!("{invoke}nonsense"), "line 2: \"nonsense\"; expected a map");
     starts(format!("{invoke}{{:process 2, :type :invoke, :f :get, :key 1}}"), "line 2: an operation");
     starts(

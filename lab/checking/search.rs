@@ -1,0 +1,221 @@
+//! The general search on all cores: many keys, one deadline, one bound on memory.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "deadlines are by the real clock, and memory is asked of the system"
+)]
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use kvlab::judge::Linearizable;
+use kvlab::judge::check::{KeyHistory, KeyVerdict, check_key};
+
+use super::progress::Progress;
+
+/// A search that makes the program larger than this is given up. What a search remembers grows with every step.
+const MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// Questions whether to go on, for each look at the program's size.
+const POLLS_PER_LOOK: u64 = 256;
+/// How often progress is told.
+const TOLD_EVERY: Duration = Duration::from_millis(200);
+
+/// When searches are given up.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// All searches together may take so long.
+    pub(crate) timeout: Duration,
+    /// Once a key has failed, the history has: the others may still take so long.
+    pub(crate) after_failure: Duration,
+}
+
+impl Limits {
+    /// With this for all searches together.
+    pub(crate) fn within(timeout: Duration) -> Self {
+        /// An answer that is nearly there is worth waiting for.
+        const AFTER_FAILURE: Duration = Duration::from_secs(2);
+        Self { timeout, after_failure: AFTER_FAILURE }
+    }
+}
+
+/// Why a search was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// Its time was over.
+    Timeout(Duration),
+    /// It needed too much memory.
+    Memory,
+    /// Another key had failed already.
+    Failed,
+}
+
+/// The time and the memory that searches have, and why they were given up.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limits: Limits,
+    began: Instant,
+    failed: AtomicBool,
+    /// Milliseconds after the beginning at which the first key failed.
+    failed_at_ms: AtomicUsize,
+}
+
+impl Budget {
+    /// From now on.
+    pub(crate) fn begin(limits: Limits) -> Self {
+        let (failed, failed_at_ms) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Self { limits, began: Instant::now(), failed, failed_at_ms }
+    }
+
+    /// A key has failed.
+    pub(crate) fn note_failure(&self) {
+        if !self.failed.load(Ordering::Acquire) {
+            self.failed_at_ms.store(self.began.elapsed().as_millis() as usize, Ordering::Relaxed);
+            self.failed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Judges a key, and says why if it was given up.
+    pub(crate) fn judge(&self, history: &KeyHistory) -> (KeyVerdict, Option<GivenUp>) {
+        let (mut polls, mut given_up) = (0_u64, None);
+        let verdict = check_key(history, &mut |_| {
+            polls += 1;
+            given_up = self.over(polls.is_multiple_of(POLLS_PER_LOOK));
+            given_up.is_none()
+        });
+        (verdict, given_up)
+    }
+
+    /// Why to give up now, if at all.
+    pub(crate) fn over(&self, look_at_memory: bool) -> Option<GivenUp> {
+        let took = self.began.elapsed();
+        let since_failure = || {
+            let at = Duration::from_millis(self.failed_at_ms.load(Ordering::Relaxed) as u64);
+            took.saturating_sub(at)
+        };
+        if took >= self.limits.timeout {
+            Some(GivenUp::Timeout(self.limits.timeout))
+        } else if self.failed.load(Ordering::Acquire) && since_failure() >= self.limits.after_failure {
+            Some(GivenUp::Failed)
+        } else if look_at_memory && resident().is_some_and(|bytes| bytes > MEMORY_BYTES_MAX) {
+            Some(GivenUp::Memory)
+        } else {
+            None
+        }
+    }
+}
+
+/// Judges all keys, on as many threads as there are cores; the smallest first, so that a hard one holds up few. The
+/// answers are in the order of the keys.
+pub(crate) fn all(
+    keys: &[KeyHistory],
+    budget: &Budget,
+    progress: &mut Progress,
+) -> Vec<(KeyVerdict, Option<GivenUp>)> {
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by_key(|&at| keys[at].ops().len());
+    let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get).min(keys.len());
+    let (next, (done, answers)) = (AtomicUsize::new(0), channel());
+    let mut verdicts: Vec<Option<_>> = Vec::new();
+    verdicts.resize_with(keys.len(), || None);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (order, next, done) = (&order, &next, done.clone());
+            scope.spawn(move || {
+                while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let answer = budget.judge(&keys[at]);
+                    if answer.0.linearizable == Linearizable::No {
+                        budget.note_failure();
+                    }
+                    if done.send((at, answer)).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(done);
+        let mut judged = 0;
+        loop {
+            match answers.recv_timeout(TOLD_EVERY) {
+                Ok((at, answer)) => {
+                    verdicts[at] = Some(answer);
+                    judged += 1;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            progress.searched(judged, keys.len());
+        }
+    });
+    verdicts.into_iter().map(|verdict| verdict.expect("every key is handed out once")).collect()
+}
+
+/// Bytes of this process in memory, where the system tells.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
+    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+}
+
+impl std::fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Timeout(timeout) => {
+                write!(f, "the search was given up after {timeout:?}; --timeout gives it longer")
+            }
+            Self::Memory => {
+                write!(
+                    f,
+                    "the search was given up: it needs more than {} GiB of memory",
+                    MEMORY_BYTES_MAX >> 30
+                )
+            }
+            Self::Failed => write!(f, "the search was given up, since another key had failed already"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kvlab::judge::check::{Act, Mark, Op, Outcome};
+
+    use super::*;
+
+    fn op(process: u32, act: Act, began: u64, ended: u64) -> Op {
+        let mark = |i| Mark { i, t_ns: None };
+        Op { process, act, began: mark(began), ended: Some(mark(ended)), outcome: Outcome::Ok }
+    }
+
+    /// Twenty appends at once, and a read of what none of their orders gives: more orders than anyone can try.
+    fn hard(key: &str) -> KeyHistory {
+        let append = |n: u32| op(n, Act::Append(format!("{n},")), n.into(), 100 + u64::from(n));
+        let read = op(99, Act::Get("no".to_owned()), 200, 201);
+        KeyHistory::new(key.to_owned(), (0..20).map(append).chain([read]).collect()).expect("a history")
+    }
+
+    fn failing(key: &str) -> KeyHistory {
+        let read = op(0, Act::Read(Some("x".to_owned())), 0, 1);
+        KeyHistory::new(key.to_owned(), vec![read]).expect("a history")
+    }
+
+    fn judged(keys: &[KeyHistory], limits: Limits) -> Vec<(Linearizable, Option<GivenUp>)> {
+        let answers = all(keys, &Budget::begin(limits), &mut Progress::begin());
+        answers.into_iter().map(|(verdict, given_up)| (verdict.linearizable, given_up)).collect()
+    }
+
+    #[test]
+    fn what_is_hard_is_given_up_in_time_and_holds_up_nobody() {
+        let easy = KeyHistory::new("easy".to_owned(), vec![op(0, Act::Append("a".to_owned()), 0, 1)]);
+        let timeout = Duration::from_millis(50);
+        let answers = judged(&[hard("a"), easy.expect("a history"), hard("b")], Limits::within(timeout));
+        let late = (Linearizable::Undecided, Some(GivenUp::Timeout(timeout)));
+        assert_eq!(answers, [late, (Linearizable::Yes, None), late]);
+    }
+
+    #[test]
+    fn a_key_that_fails_ends_the_search_of_others() {
+        let limits = Limits { timeout: Duration::from_secs(3600), after_failure: Duration::ZERO };
+        let answers = judged(&[hard("a"), failing("b")], limits);
+        assert_eq!(answers, [(Linearizable::Undecided, Some(GivenUp::Failed)), (Linearizable::No, None)]);
+    }
+}

@@ -1,0 +1,194 @@
+//! What is written for others is read back as the same operations, with the same verdict.
+
+use super::super::check::{Act, KeyHistory, Op, Outcome, check_key};
+use super::super::export::{ExportError, Exporter, Target, Told, tell};
+use super::super::import::{Format, ImportOptions, Imported, import};
+use super::super::*;
+use super::random::{self, Kind};
+use super::script::script;
+use super::{agree, checks};
+
+fn exported(told: Vec<Told>, mut exporter: Exporter) -> Result<String, ExportError> {
+    let mut text = String::new();
+    for told in told {
+        exporter.event(told, &mut text)?;
+    }
+    exporter.finish(&mut text)?;
+    Ok(text)
+}
+
+fn of_events(events: &[HistoryEvent], target: Target) -> String {
+    let processes = events.iter().map(|event| u64::from(event.client) + 1).max().unwrap_or(0);
+    exported(events.iter().map(Told::from).collect(), Exporter::new(target, true, processes)).unwrap()
+}
+
+fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
+    let format = match target {
+        Target::Edn | Target::Porcupine => Format::Edn,
+        Target::JepsenLog => Format::JepsenLog,
+        Target::Kvlab => Format::Kvlab,
+    };
+    assert_eq!(Format::detect(text), Some(format), "{text}");
+    match import(text, format, ImportOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}")) {
+        Imported::Keys(keys) => keys,
+        Imported::Kvlab(events) => KeyHistory::of_events(&events),
+    }
+}
+
+/// The operations without their numbers: what was done, whether it happened, and what was before what.
+fn shape(history: &KeyHistory, porcupine: bool) -> Vec<(Act, Outcome, usize, Option<usize>)> {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let is_told =
+        |op: &&Op| op.outcome != Outcome::Failed || !porcupine && !matches!(op.act, Act::Cas { .. });
+    let ops: Vec<&Op> = history.ops().iter().filter(is_told).collect();
+    let ended = |op: &Op| op.ended.filter(|_| op.outcome == Outcome::Ok).map(|ended| ended.i);
+    let mut marks: Vec<u64> =
+        ops.iter().flat_map(|op| std::iter::once(op.began.i).chain(ended(op))).collect();
+    marks.sort_unstable();
+    let rank = |i: u64| marks.binary_search(&i).unwrap();
+    let act = |act: &Act| match act {
+        Act::Read(seen) if porcupine => Act::Get(text(seen)),
+        Act::Write(written) if porcupine => Act::Put(text(written)),
+        act => act.clone(),
+    };
+    ops.iter().map(|op| (act(&op.act), op.outcome, rank(op.began.i), ended(op).map(rank))).collect()
+}
+
+fn verdict(history: &KeyHistory) -> Linearizable {
+    check_key(history, &mut |steps| steps < 1_000_000).linearizable
+}
+
+fn assert_same(before: &[KeyHistory], after: &[KeyHistory], target: Target, text: &str) {
+    let porcupine = target == Target::Porcupine;
+    let says_something = |history: &&KeyHistory| !shape(history, porcupine).is_empty();
+    let before: Vec<_> = before.iter().filter(says_something).collect();
+    let after: Vec<_> = after.iter().filter(says_something).collect();
+    assert_eq!(before.len(), after.len(), "{target}:\n{text}");
+    for (before, after) in before.into_iter().zip(after) {
+        assert_eq!(before.key(), after.key(), "{target}");
+        assert_eq!(shape(before, porcupine), shape(after, porcupine), "{target}:\n{text}");
+        assert_eq!(verdict(before), verdict(after), "{target}:\n{text}");
+    }
+}
+
+/// Over two keys, with names and values that need care.
+fn difficult(seed: u64) -> Vec<HistoryEvent> {
+    let mut events =
+        random::history(seed, Kind { deletes: true, repeats: seed.is_multiple_of(2), eventual: false });
+    for event in &mut events {
+        let keys = ["q0", "a \"key\", \\ [;\n"];
+        event.key = keys[event.client as usize % 2].to_owned();
+        let careful = [":x", "nil", "7", "\"}\t", "ä\r\n{:f", "\\"];
+        let value = event.value.take();
+        event.value = value.map(|value| format!("{}{value}", careful[seed as usize % careful.len()]));
+    }
+    events
+}
+
+#[test]
+fn our_histories_are_read_back_as_they_were_from_every_format() {
+    let mut verdicts = [0, 0];
+    for seed in 0..agree::cases() / 8 {
+        let events = difficult(seed);
+        let before = KeyHistory::of_events(&events);
+        for target in [Target::Edn, Target::JepsenLog, Target::Porcupine, Target::Kvlab] {
+            let text = of_events(&events, target);
+            if text.is_empty() {
+                continue;
+            }
+            assert_same(&before, &read_back(&text, target), target, &text);
+        }
+        let fails = before.iter().any(|history| verdict(history) == Linearizable::No);
+        verdicts[usize::from(fails)] += 1;
+    }
+    assert!(verdicts.iter().all(|&count| count > agree::cases() / 80), "{verdicts:?}");
+}
+
+#[test]
+fn other_peoples_histories_are_written_as_they_came() {
+    for seed in 0..agree::cases() / 8 {
+        for strings in [false, true] {
+            let before = [checks::history(seed, strings)];
+            for target in [Target::Edn, Target::JepsenLog] {
+                let exporter = Exporter::new(target, true, 10).with_numbers();
+                let text = exported(tell(&before), exporter).unwrap();
+                assert_same(&before, &read_back(&text, target), target, &text);
+            }
+        }
+    }
+}
+
+const EVENTS: &str = "1 invoke put a
+    2 invoke get -
+    2 fail get -
+    1 info put a
+    1 invoke del -
+    2 invoke get -
+    2 ok get a
+    1 ok del -
+    3 invoke put b
+    3 fail put b
+    4 invoke get -
+    2 invoke put c";
+
+#[test]
+fn jepsen_and_knossos_get_every_outcome_and_a_new_process_after_an_unknown_one() {
+    let text = of_events(&script(EVENTS), Target::Edn);
+    let expected = r#"{:process 1, :type :invoke, :f :write, :value ["k" "a"], :index 0, :time 0}
+{:process 2, :type :invoke, :f :read, :value ["k" nil], :index 1, :time 1000000}
+{:process 2, :type :fail, :f :read, :value ["k" nil], :index 2, :time 2000000}
+{:process 1, :type :info, :f :write, :value ["k" "a"], :index 3, :time 3000000}
+{:process 6, :type :invoke, :f :write, :value ["k" nil], :index 4, :time 4000000}
+{:process 2, :type :invoke, :f :read, :value ["k" nil], :index 5, :time 5000000}
+{:process 2, :type :ok, :f :read, :value ["k" "a"], :index 6, :time 6000000}
+{:process 6, :type :ok, :f :write, :value ["k" nil], :index 7, :time 7000000}
+{:process 3, :type :invoke, :f :write, :value ["k" "b"], :index 8, :time 8000000}
+{:process 3, :type :fail, :f :write, :value ["k" "b"], :index 9, :time 9000000}
+{:process 4, :type :invoke, :f :read, :value ["k" nil], :index 10, :time 10000000}
+{:process 2, :type :invoke, :f :write, :value ["k" "c"], :index 11, :time 11000000}
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn porcupine_gets_what_happened_and_writes_that_never_complete() {
+    let text = of_events(&script(EVENTS), Target::Porcupine);
+    let expected = r#"{:process 1, :type :invoke, :f :put, :key "k", :value "a"}
+{:process 6, :type :invoke, :f :put, :key "k", :value ""}
+{:process 2, :type :invoke, :f :get, :key "k", :value nil}
+{:process 2, :type :ok, :f :get, :key "k", :value "a"}
+{:process 6, :type :ok, :f :put, :key "k", :value ""}
+{:process 2, :type :invoke, :f :put, :key "k", :value "c"}
+"#;
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
+    let mut events = script("1 invoke put x\n1 ok put x");
+    for event in &mut events {
+        event.value = Some(String::new());
+    }
+    let told = || events.iter().map(Told::from).collect();
+    let error = exported(told(), Exporter::new(Target::Porcupine, true, 2)).unwrap_err().to_string();
+    assert!(error.starts_with("event #0: the empty string as a value of key \"k\""), "{error}");
+    assert!(error.contains("--key"), "{error}");
+    let cas = "{:process 0, :type :invoke, :f :cas, :value [1 2]}";
+    let Imported::Keys(keys) = import(cas, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
+    for target in [Target::Porcupine, Target::Kvlab] {
+        let error = exported(tell(&keys), Exporter::new(target, true, 1)).unwrap_err().to_string();
+        assert!(error.contains(&format!("cannot be written as {target}; take edn")), "{error}");
+    }
+}
+
+#[test]
+fn numbers_stay_numbers_where_they_were_some_and_one_key_needs_no_name() {
+    let text = "{:process 0, :type :invoke, :f :cas, :value [1 x]}\n{:process 0, :type :fail, :f :cas, :value [1 x]}\n";
+    let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
+    let exporter = Exporter::new(Target::Edn, false, 1).with_numbers();
+    assert_eq!(
+        exported(tell(&keys), exporter).unwrap(),
+        "{:process 0, :type :invoke, :f :cas, :value [1 \"x\"], :index 0}\n\
+         {:process 0, :type :fail, :f :cas, :value [1 \"x\"], :index 1}\n"
+    );
+}
