@@ -344,3 +344,93 @@ fn lowered(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Judging, fixture};
+    use super::*;
+    use crate::event::Stamped;
+
+    fn answer<'v>(answers: &'v [Answer], question: &str) -> &'v Answer {
+        answers.iter().find(|answer| answer.question.contains(question)).expect("it is asked")
+    }
+
+    fn without_a_word_of_the_lab(mut records: Records) -> Records {
+        records.verdict = None;
+        records.events.retain(|stamped| !matches!(stamped.event, LabEvent::Scenario(_)));
+        records
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_answer_and_neither_good_nor_bad() {
+        let records = without_a_word_of_the_lab(fixture::split_brain());
+        let verdicts = verdicts(&records);
+        let equal = answer(&verdicts.promise, "same state");
+        assert_eq!((equal.mark, equal.answer.as_str()), (Mark::UNKNOWN, "not known"));
+        let lost = answer(&verdicts.promise, "Quorum writes lost");
+        assert_eq!((lost.mark, lost.answer.as_str()), (Mark::UNKNOWN, "not known"));
+        assert_eq!(answer(&verdicts.promise, "linearizable").mark, Mark::GOOD);
+        assert_eq!(verdicts.banner.mark, Mark::UNKNOWN);
+        let unknown = answer(&verdicts.harm, "Unknown outcomes");
+        assert_eq!((unknown.mark, unknown.answer.as_str()), (Mark::WARN, "4"));
+        assert!(
+            verdicts.harm.iter().all(|answer| ![Mark::GOOD, Mark::BAD].contains(&answer.mark)),
+            "harm is no promise"
+        );
+    }
+
+    #[test]
+    fn a_violation_stays_one_whatever_could_not_be_read_after_it() {
+        let mut records = fixture::violated();
+        records.history.refused = Some("line 9 is no event".to_owned());
+        assert_eq!(linearizable(&records), Some(false));
+        let mut records = fixture::split_brain();
+        records.history.refused = Some("line 9 is no event".to_owned());
+        assert_eq!(linearizable(&records), None, "what was not read may have been one");
+        assert!(verdicts(&records).limits.iter().any(|limit| limit.contains("line 9")));
+    }
+
+    #[test]
+    fn a_history_that_says_otherwise_than_the_judge_said_then_is_told() {
+        let mut records = fixture::split_brain();
+        let then = Promise { linearizable: Some(false), ..Promise::default() };
+        let verdict = Verdict { promise: then, ..Verdict::default() };
+        records.observe(Stamped { t_us: 14_000_000, event: LabEvent::Verdict(verdict) });
+        let limits = verdicts(&records).limits;
+        assert!(limits.iter().any(|limit| limit.contains("said not linearizable")), "{limits:?}");
+    }
+
+    #[test]
+    fn what_was_broken_as_expected_is_broken_all_the_same() {
+        let banner = verdicts(&fixture::violated()).banner;
+        assert_eq!((banner.mark, banner.words), (Mark::GOOD, "AS EXPECTED"));
+        let broken = banner.remarks.iter().find(|remark| remark.mark == Mark::BAD).expect("it is said");
+        assert_eq!(broken.text, "BROKEN, as expected: quorum operations are linearizable: NO");
+        let by_hand =
+            verdicts(&without_a_word_of_the_lab(Records { so_far: true, ..fixture::violated() })).banner;
+        assert!(by_hand.words.starts_with("SO FAR"));
+    }
+
+    #[test]
+    fn a_read_of_what_was_never_written_breaks_a_promise_of_its_own() {
+        use kvlab::judge::{Consistency, OpKind, Phase};
+        let mut history = fixture::History::default();
+        history.put(1, "q0", "a", Phase::Ok);
+        history.operate(2, OpKind::Get, Consistency::Eventual, "q0", Some("nowhere"), Phase::Ok);
+        let mut judging = Judging::default();
+        history.events().iter().for_each(|event| judging.observe(event));
+        let mut records = fixture::split_brain();
+        records.history = judging.finish();
+        let verdicts = verdicts(&records);
+        assert_eq!(answer(&verdicts.promise, "had been written").mark, Mark::BAD);
+        assert_eq!(answer(&verdicts.promise, "linearizable").mark, Mark::GOOD);
+    }
+
+    #[test]
+    fn what_a_count_of_losses_rests_on() {
+        assert_eq!(read_back(0, None, 0), "none was acknowledged");
+        assert_eq!(read_back(9, None, 0), "of 9 acknowledged; no ledger was kept of them");
+        assert_eq!(read_back(9, Some(1), 0), "of 9 acknowledged; all that were in the ledger were read back");
+        assert_eq!(read_back(9, None, 4), "of 9 acknowledged; 4 that were in the ledger were not read back");
+    }
+}
