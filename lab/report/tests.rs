@@ -26,6 +26,22 @@ fn a_small_report() {
 }
 
 #[test]
+fn every_drawing_is_well_formed_however_much_went_wrong() {
+    let many = fixture::records(crate::screen::fixture::many_faults(9), &[]);
+    for records in [many, fixture::violated(), fixture::by_hand()] {
+        let html = page(&records);
+        let drawings: Vec<_> =
+            html.split("<svg").skip(1).filter_map(|rest| rest.split("</svg>").next()).collect();
+        assert!(!drawings.is_empty());
+        for drawing in drawings {
+            let svg = format!("<svg{drawing}</svg>");
+            roxmltree::Document::parse(&svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
+            assert!(!svg.contains("NaN"), "{svg}");
+        }
+    }
+}
+
+#[test]
 fn nothing_is_loaded_from_anywhere() {
     let html = page(&fixture::violated());
     for outside in ["http://", "https://", "src=", "url(", "@import", "fetch(", "XMLHttpRequest"] {

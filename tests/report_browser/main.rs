@@ -77,6 +77,7 @@ fn a_report_of_a_run_with_a_violation() {
     is_light_or_dark(&browser);
     is_reached_by_tab(&browser);
     prints(&browser);
+    fits_a_phone(&browser);
     assert_eq!(browser.complaints(), Vec::<String>::new());
     if let Some(dir) = pictures() {
         draw(&browser, &report, &dir);
@@ -312,6 +313,16 @@ fn prints(browser: &Browser) {
     browser.run("const s = document.getElementById('events-search'); s.value = ''; s.dispatchEvent(new Event('input'))");
 }
 
+/// At 400 pixels nothing sticks out of the page: what is wider scrolls by itself.
+fn fits_a_phone(browser: &Browser) {
+    let size = json!({"width": 400, "height": 800, "deviceScaleFactor": 2, "mobile": false});
+    browser.cdp("Emulation.setDeviceMetricsOverride", &size);
+    browser.until("document.getElementById('canvas').getBoundingClientRect().width < 400");
+    assert_eq!(browser.number("return document.documentElement.scrollWidth") as u64, 400);
+    browser.cdp("Emulation.clearDeviceMetricsOverride", &json!({}));
+    browser.until("document.getElementById('canvas').getBoundingClientRect().width > 400");
+}
+
 /// For people to look at.
 fn draw(browser: &Browser, report: &Path, dir: &Path) {
     browser.open(report);
@@ -326,4 +337,6 @@ fn draw(browser: &Browser, report: &Path, dir: &Path) {
     browser.picture((1280, 760), &dir.join("report-timeline.png"));
     browser.run("scrollTo(0, 0)");
     browser.picture((400, 2400), &dir.join("report-narrow.png"));
+    browser.run("document.getElementById('glance').scrollIntoView()");
+    browser.picture((400, 2000), &dir.join("report-narrow-2.png"));
 }
