@@ -49,6 +49,11 @@ impl Evidence {
         &self.violations
     }
 
+    /// Whether some of them break linearizability.
+    pub(crate) fn breaks_linearizability(&self) -> bool {
+        self.violations.iter().any(|violation| violation.linearizability)
+    }
+
     /// Which rule was broken, in one sentence, if that is known.
     pub(crate) fn rule(&self, violation: &Violation) -> Option<String> {
         self.epochs.rule(violation)

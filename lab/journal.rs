@@ -283,7 +283,8 @@ mod tests {
         let journal = Journal::start(Some(dir.path())).expect("a journal");
         let (from, to) = (NodeId(1), NodeId(2));
         let slow = LinkState::Slow { delay: Duration::from_millis(20), jitter: Duration::from_micros(1500) };
-        let events = vec![
+        let broken = crate::screen::fixture::broken_promise().into_iter().map(|stamped| stamped.event);
+        let mut events = vec![
             LabEvent::Process { node: from, state: ProcessState::Paused { pid: 7 } },
             LabEvent::Process { node: from, state: ProcessState::Died { how: "exit code 1".into() } },
             LabEvent::Link { from, to, state: slow },
@@ -293,12 +294,25 @@ mod tests {
             LabEvent::Verdict(crate::event::Verdict::default()),
             LabEvent::Scenario(crate::event::ScenarioEvent::StepFailed { index: 3, why: "late".into() }),
         ];
+        events.extend(broken.filter(|event| matches!(event, LabEvent::Violation(_) | LabEvent::Verdict(_))));
         for event in &events {
             journal.emit(event.clone());
         }
         journal.flush().await.expect("written");
         let back: Vec<_> = read_back(dir.path()).into_iter().map(|stamped| stamped.event).collect();
         assert_eq!(back, events);
+    }
+
+    #[test]
+    fn a_verdict_of_format_1_is_read() {
+        let line = r#"{"t_us":7,"event":"verdict","promise":{"linearizable":false,"checked_i":9,
+            "quorum_writes_acked":4,"quorum_writes_lost":1,"members_equal":null,"violations":["why"]},
+            "harm":{"async_writes_acked":0,"async_writes_lost":null,"stale_reads":0,"stale_max_ms":0,
+            "refused_stale":0,"unknown":0,"unavailable_ms":0}}"#;
+        let stamped: Stamped = serde_json::from_str(line).expect("an event");
+        let LabEvent::Verdict(verdict) = stamped.event else { panic!("{stamped:?}") };
+        assert_eq!((verdict.promise.quorum_writes_lost, verdict.promise.quorum_writes_unread), (Some(1), 0));
+        assert_eq!((verdict.promise.violations.len(), verdict.promise.violations_total), (1, 0));
     }
 
     #[tokio::test]

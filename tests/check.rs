@@ -157,18 +157,24 @@ fn a_failed_compare_and_set_looked_unless_it_is_said_never_to_have_run() {
     assert_eq!(code(&kvlab(&["check", &path, "--drop-failed-cas"])), 0);
 }
 
-/// Appends at once, and a read of what none of their orders gives: more orders than anyone can try.
+/// Many leave one value and come back to it at once, and two at the end leave it for good: every set of the others may
+/// have been first, and there are more than anyone can try.
 fn hard() -> String {
     let event = |process: u32, kind: &str, f: &str, value: &str| {
-        format!("{{:process {process}, :type :{kind}, :f :{f}, :key \"k\", :value {value}}}\n")
+        format!("{{:process {process}, :type :{kind}, :f :{f}, :value [k {value}]}}\n")
     };
-    let mut text = String::new();
+    let mut text = event(0, "invoke", "write", "x") + &event(0, "ok", "write", "x");
     for kind in ["invoke", "ok"] {
-        for process in 0..20 {
-            text.push_str(&event(process, kind, "append", &format!("\"{process},\"")));
+        for n in 1..=24 {
+            text += &event(n, kind, "cas", &format!("[x {n}]"));
+            text += &event(100 + n, kind, "cas", &format!("[{n} x]"));
         }
     }
-    text + &event(99, "invoke", "get", "nil") + &event(99, "ok", "get", "\"no\"")
+    for _ in 0..2 {
+        text += &event(0, "invoke", "cas", "[x y]");
+        text += &event(0, "ok", "cas", "[x y]");
+    }
+    text
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn a_search_that_takes_too_long_is_undecided() {
     let said = text(&output.stdout);
     assert_eq!(code(&output), 3, "{said}");
     assert!(
-        said.contains("UNDECIDED  key \"k\", 21 operations, by search: the search was given up after 50ms")
+        said.contains("UNDECIDED  key \"k\", 51 operations, by search: the search was given up after 50ms")
     );
     assert!(said.lines().last().is_some_and(|line| line.starts_with("UNDECIDED")), "{said}");
     let object = json(&kvlab(&["check", &path, "--timeout", "50ms", "--json"]));
@@ -190,6 +196,54 @@ fn a_search_that_takes_too_long_is_undecided() {
     let output = kvlab(&["shrink", &path, "--timeout", "50ms"]);
     assert_eq!((code(&output), text(&output.stdout)), (3, String::new()));
     assert!(text(&output.stderr).contains("key \"k\" is undecided: the search was given up after 50ms"));
+}
+
+/// More clients than the online judge can follow delete and write one key at once; the last read decides.
+fn crowded(seen: &str) -> String {
+    let mut text = String::new();
+    let mut event = |client: u32, phase: &str, op: &str, value: &str| {
+        let i = text.lines().count() + 1;
+        let _ = writeln!(
+            text,
+            "{{\"i\":{i},\"t_ns\":{i},\"client\":{client},\"node\":null,\"type\":\"{phase}\",\"op\":\"{op}\",\"key\":\"k\",\
+             \"value\":{value},\"consistency\":\"quorum\"}}"
+        );
+    };
+    for phase in ["invoke", "ok"] {
+        for client in 1..=70 {
+            event(
+                client,
+                phase,
+                if client == 1 { "del" } else { "put" },
+                if client == 1 { "null" } else { "\"v\"" },
+            );
+        }
+    }
+    event(1, "invoke", "get", "null");
+    event(1, "ok", "get", seen);
+    text
+}
+
+#[test]
+fn what_the_online_judge_leaves_undecided_is_searched_afterwards() {
+    let dir = dir();
+    for (seen, expected) in [("\"v\"", 0), ("null", 0), ("\"w\"", 1)] {
+        let history = crowded(seen);
+        let path = written(dir.path(), "h.jsonl", &history);
+        let output = kvlab(&["check", &path]);
+        assert_eq!(code(&output), expected, "{seen}: {}{}", text(&output.stdout), text(&output.stderr));
+        let output = kvlab_reading(&["check", "-"], history.as_bytes());
+        let said = text(&output.stdout);
+        if expected == 0 {
+            assert_eq!(code(&output), 3, "standard input cannot be read twice: {said}");
+            assert!(
+                said.contains("UNDECIDED  key \"k\", 71 operations, by search: more than 64 operations"),
+                "{said}"
+            );
+        }
+        let shrunk = kvlab(&["shrink", &path]);
+        assert_eq!(code(&shrunk), expected, "{seen}: {}", text(&shrunk.stderr));
+    }
 }
 
 /// A run's directory, with the link by which it is the latest.

@@ -186,11 +186,20 @@ mod tests {
         Op { process, act, began: mark(began), ended: Some(mark(ended)), outcome: Outcome::Ok }
     }
 
-    /// Twenty appends at once, and a read of what none of their orders gives: more orders than anyone can try.
+    /// Many leave one value and come back to it at once, and two at the end leave it for good: every set of the others may
+    /// have been first, and there are more than anyone can try.
     fn hard(key: &str) -> KeyHistory {
-        let append = |n: u32| op(n, Act::Append(format!("{n},")), n.into(), 100 + u64::from(n));
-        let read = op(99, Act::Get("no".to_owned()), 200, 201);
-        KeyHistory::new(key.to_owned(), (0..20).map(append).chain([read]).collect()).expect("a history")
+        let value = |text: &str| Some(text.to_owned());
+        let cas = |from: &str, to: &str| Act::Cas { from: value(from), to: value(to) };
+        let mut ops = vec![op(0, Act::Write(value("x")), 0, 1)];
+        for n in 1..=24_u32 {
+            let (away, began) = (n.to_string(), 2 * u64::from(n));
+            ops.push(op(n, cas("x", &away), began, 1000 + began));
+            ops.push(op(100 + n, cas(&away, "x"), began + 1, 1001 + began));
+        }
+        ops.push(op(0, cas("x", "y"), 2000, 2001));
+        ops.push(op(0, cas("x", "y"), 2002, 2003));
+        KeyHistory::new(key.to_owned(), ops).expect("a history")
     }
 
     fn failing(key: &str) -> KeyHistory {

@@ -29,7 +29,6 @@ pub struct Picture {
 /// # Errors
 /// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
 pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
-    let title = format!("The screen of {}", events.display());
     let file = events;
     let events = records::events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
@@ -43,6 +42,8 @@ pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> 
         bail!("{}: there is no proof {proof}: {there_are}", file.display());
     }
     let buf = frame(&view, proof.map(|proof| usize::from(proof) - 1), size, Theme::RECORDING);
+    let scenario = view.header.as_ref().and_then(|header| header.scenario.as_ref());
+    let title = format!("The screen of {}", scenario.map_or("kvlab up", |scenario| &scenario.name));
     let picture = match out.extension().and_then(|e| e.to_str()) {
         Some("svg") => to_svg(&buf, &Paper::DARK, &title),
         Some("txt") => to_text(&buf),

@@ -1,8 +1,9 @@
 //! Every write attempt that the judge remembers: what was written, by which operation, and who has seen it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher as _, BuildHasherDefault, Hasher};
 
+use super::hash::Hash;
 use super::history::{Consistency, HistoryEvent, OpKind, Phase};
 use super::operation::{Ended, Operation, Stamp};
 use super::zones::Zone;
@@ -248,11 +249,8 @@ impl std::ops::IndexMut<u32> for Ids {
     }
 }
 
-/// The same in every run: the judge is pure.
 fn hash(key: u32, value: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (key, value).hash(&mut hasher);
-    hasher.finish()
+    Hash::default().hash_one((key, value))
 }
 
 /// For keys that are hashes already.

@@ -14,6 +14,7 @@ pub mod check;
 mod draw;
 mod error;
 pub mod export;
+mod hash;
 mod history;
 mod ids;
 pub mod import;

@@ -1,11 +1,11 @@
 //! The judge: history events in, one at a time; violations out, in the event that reveals them.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use super::availability::Availability;
 use super::error::HistoryError;
+use super::hash::Hash;
 use super::history::{Consistency, HistoryEvent, OpKind, Phase};
 use super::ids::{Ids, NO_ID, Span};
 use super::key::{Key, Mode, Outcome, Seen, Unmeasured};
@@ -47,9 +47,6 @@ pub struct Judge {
     violations: Vec<Violation>,
     undecided: Vec<UndecidedKey>,
 }
-
-/// The same in every run: the judge is pure.
-type Hash = BuildHasherDefault<DefaultHasher>;
 
 /// Undecided keys that a report names.
 const UNDECIDED_NAMED: usize = 64;

@@ -123,6 +123,10 @@ impl Default for Measured {
 }
 
 fn percentiles(histogram: &Histogram<u64>, max: u64, unit: f64) -> Percentiles {
+    if max == 0 {
+        // Asking an empty histogram means looking through all of it, and a history of many keys asks for each.
+        return Percentiles::default();
+    }
     let at = |quantile| histogram.value_at_quantile(quantile).min(max) as f64 / unit;
     Percentiles { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: max as f64 / unit }
 }

@@ -39,8 +39,7 @@ impl Answer {
 /// Draws the strip: two rows, or one if there is no room.
 pub fn verdict(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let verdict = scene.view.verdict.clone().unwrap_or_default();
-    let proved = !scene.view.evidence.violations().is_empty();
-    let (promise, harm) = (promise(&verdict.promise, proved), harm(&verdict.harm));
+    let (promise, harm) = (promise(&verdict.promise, scene), harm(&verdict.harm));
     let mut line = |line: u16, label: &str, answers: &[Answer]| {
         let mut row = Row::new(buf, scene.theme, area, line);
         row.skip(1).put(label, Tone::Strong).skip(if label.is_empty() { 0 } else { 2 });
@@ -70,10 +69,11 @@ fn put_answers(row: &mut Row<'_>, answers: &[Answer]) {
     }
 }
 
-/// `proved`: there is a proof to be opened.
-fn promise(promise: &Promise, proved: bool) -> Vec<Answer> {
+fn promise(promise: &Promise, scene: &Scene<'_>) -> Vec<Answer> {
     let checked = promise.checked_i;
-    let linearizable = match promise.linearizable {
+    let proved = !scene.view.evidence.violations().is_empty();
+    let holds = scene.view.linearizable();
+    let linearizable = match holds {
         Some(true) => [format!("linearizable, checked to #{checked}"), "linearizable".into(), "lin".into()],
         Some(false) if proved => [
             "NOT linearizable, Enter: why".into(),
@@ -91,7 +91,7 @@ fn promise(promise: &Promise, proved: bool) -> Vec<Answer> {
     let (lost, acked) = (promise.quorum_writes_lost, promise.quorum_writes_acked);
     let lost_texts = losses("quorum", lost, acked, promise.quorum_writes_unread);
     vec![
-        Answer::yes_or_no(promise.linearizable, linearizable),
+        Answer::yes_or_no(holds, linearizable),
         Answer::yes_or_no(lost.map(|lost| lost == 0), lost_texts),
         Answer::yes_or_no(promise.members_equal, equal.map(str::to_owned)),
     ]
@@ -143,16 +143,20 @@ fn harm(harm: &Harm) -> Vec<Answer> {
 /// Lost of acknowledged: what is proved lost is said at once, "none" only when nothing is left `unread`.
 fn losses(level: &str, lost: Option<u64>, acked: u64, unread: u64) -> [String; 3] {
     let initial = &level[..1];
+    let so_far = |lost: u64| {
+        [
+            format!("{level} lost: {lost} so far, {unread} unread"),
+            format!("{level} lost {lost}+?"),
+            format!("{initial}-lost {lost}+?"),
+        ]
+    };
     match lost {
+        Some(lost) if unread > 0 => so_far(lost),
+        None if unread > 0 => so_far(0),
         Some(lost) => [
             format!("{level} writes lost: {lost} of {acked}"),
             format!("{level} lost {lost}/{acked}"),
             format!("{initial}-lost {lost}"),
-        ],
-        None if unread > 0 => [
-            format!("{level} lost: 0 so far, {unread} unread"),
-            format!("{level} lost 0+?"),
-            format!("{initial}-lost 0+?"),
         ],
         None => [
             format!("{level} writes lost: ? of {acked}"),

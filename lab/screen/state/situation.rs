@@ -250,11 +250,18 @@ impl ViewState {
         checks.iter().find_map(|check| check(self)).unwrap_or_else(|| self.calm())
     }
 
+    /// Whether quorum operations are linearizable, as far as is known: a proof comes before the verdict that counts it.
+    pub fn linearizable(&self) -> Option<bool> {
+        match self.evidence.breaks_linearizability() {
+            true => Some(false),
+            false => self.verdict.as_ref()?.promise.linearizable,
+        }
+    }
+
     fn broken_promise(&self) -> Option<Situation> {
         let promise = &self.verdict.as_ref()?.promise;
         let proved = self.evidence.violations().first();
-        let linearizable = self.evidence.violations().iter().all(|violation| !violation.linearizability);
-        let title = if promise.linearizable == Some(false) || !linearizable {
+        let title = if self.linearizable() == Some(false) {
             "PROMISE BROKEN: NOT LINEARIZABLE".to_owned()
         } else if let Some(lost) = promise.quorum_writes_lost.filter(|&n| n > 0) {
             format!("PROMISE BROKEN: {lost} QUORUM WRITES LOST")

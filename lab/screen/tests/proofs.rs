@@ -9,8 +9,9 @@ use ratatui::buffer::Cell;
 
 use super::frames::{ASCII, MONO, check, frame, plain};
 use super::strategies::{epoch, node, number, text};
+use crate::event::{LabEvent, Stamped};
 use crate::record::is_drawn;
-use crate::screen::fixture::{Player, broken_promise, split_brain};
+use crate::screen::fixture::{Player, broken_promise, moment, split_brain, verdict};
 use crate::screen::input::{ProofCard, UiCommand, UiState, update};
 use crate::screen::keys::Key;
 use crate::screen::state::ViewState;
@@ -52,6 +53,42 @@ fn a_broken_promise_says_how_to_see_why() {
     assert!(situation.text.contains("n2's quorum {n2,n3} had moved to 2@n2"), "{}", situation.text);
     let proved: Vec<_> = view.story.iter().filter(|line| line.text.contains("key \"demo\"")).collect();
     assert_eq!(proved.len(), 1, "{proved:?}");
+}
+
+/// A proof comes before the verdict that counts it: no frame in between may say that all is well.
+#[test]
+fn the_strip_and_the_sentence_turn_with_the_proof() {
+    let events = broken_promise();
+    let before_the_verdict = ViewState::of(&events[..events.len() - 1]);
+    let text = plain(&before_the_verdict, &UiState::default(), (120, 36));
+    assert!(text.contains("✗ NOT linearizable, Enter: why") && text.contains("PROMISE BROKEN"), "{text}");
+}
+
+/// What is unread may still be lost: no count is final before, and no sign says that it is.
+#[test]
+fn losses_are_so_far_until_everything_was_read_back() {
+    let mut view = ViewState::of(&split_brain(Player::Person));
+    let mut tell = |lost: Option<u64>, unread: u64| {
+        let mut verdict = verdict(true);
+        (verdict.promise.quorum_writes_lost, verdict.promise.quorum_writes_unread) = (lost, unread);
+        view.apply(&Stamped { t_us: moment::HEALED, event: LabEvent::Verdict(verdict) });
+        [(120, 36), (80, 24), (50, 16)].map(|size| {
+            let text = plain(&view, &UiState::default(), size);
+            let row = text.lines().find(|line| line.starts_with(" PROMISE  ")).unwrap_or_default();
+            row.to_owned()
+        })
+    };
+    for (lost, unread, [wide, compact, narrow]) in [
+        (None, 12, ["… quorum lost: 0 so far, 12 unread", "… quorum lost 0+?", "…q-lost 0+?"]),
+        (Some(3), 12, ["✗ quorum lost: 3 so far, 12 unread", "✗ quorum lost 3+?", "✗q-lost 3+?"]),
+        (Some(0), 0, ["✓ quorum writes lost: 0 of 812", "✓ quorum lost 0/812", "✓q-lost 0"]),
+        (None, 0, ["… quorum writes lost: ? of 812", "… quorum lost ?/812", "…q-lost"]),
+    ] {
+        let rows = tell(lost, unread);
+        for (row, expected) in rows.iter().zip([wide, compact, narrow]) {
+            assert!(row.contains(expected), "{expected:?} is not in {row:?}");
+        }
+    }
 }
 
 /// Types the keys and gives the last command.

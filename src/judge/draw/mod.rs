@@ -134,11 +134,6 @@ impl Diagram {
         Self { bars, notes: notes.into_iter().collect() }
     }
 
-    /// The drawing alone, a lane a line, in at most `width` columns if it can be.
-    pub fn lanes(&self, width: usize) -> Vec<Lane> {
-        text::lanes(self, width)
-    }
-
     /// Why a search found no order: the end of the longest order that it found, and the operation that fits nowhere
     /// after it. `longest` and `stuck` are places in the history, as [`Evidence::Stuck`] has them.
     pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
@@ -153,8 +148,8 @@ impl Diagram {
         let what = accused.map(ToString::to_string).unwrap_or_default();
         diagram.notes = vec![match (longest.len(), last.last().and_then(|&at| history.ops().get(at))) {
             (1.., Some(last_op)) => format!(
-                "{} of {} operations can be put in an order, of which the last {} drawn; it ends with {last_op}. After \
-                 it {what} fits nowhere",
+                "The longest order that was found has {} of {} operations, of which the last {} drawn; it ends with \
+                 {last_op}. After it {what} fits nowhere",
                 longest.len(),
                 history.ops().len(),
                 if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) },
@@ -162,6 +157,11 @@ impl Diagram {
             _ => format!("{what} fits nowhere, not even at the beginning"),
         }];
         diagram
+    }
+
+    /// The drawing alone, a lane a line, in at most `width` columns if it can be.
+    pub fn lanes(&self, width: usize) -> Vec<Lane> {
+        text::lanes(self, width)
     }
 
     /// What is said below the drawing: why it is a violation, and then which rule was broken, if that is known.
@@ -235,12 +235,6 @@ impl Diagram {
     }
 }
 
-/// The parts that the operations of a lane play: `b1 b2, a2`.
-fn parts(bars: &[Placed<'_>]) -> String {
-    let parts = bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty());
-    parts.collect::<Vec<_>>().join(", ")
-}
-
 impl Bar {
     /// `who` is `client` or `process`.
     fn of(op: &Op, who: &'static str, accused: bool) -> Self {
@@ -258,6 +252,12 @@ impl Bar {
             accused,
         }
     }
+}
+
+/// The parts that the operations of a lane play: `b1 b2, a2`.
+fn parts(bars: &[Placed<'_>]) -> String {
+    let parts = bars.iter().map(|placed| &*placed.bar.parts).filter(|parts| !parts.is_empty());
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 fn who(operation: &Operation, client: &str) -> String {

@@ -5,10 +5,15 @@ use std::hash::BuildHasherDefault;
 
 use super::super::ids::AsIs;
 
-/// The set of operations placed now, and every (set, state) that has been reached. Exact: hashes only find.
+/// The set of operations placed now, and every (set, state) that has been reached, up to a bound. Exact: hashes only
+/// find. What is not remembered beyond the bound is searched again.
 pub(super) struct Memo {
     /// A bit for each operation.
     bits: Vec<u64>,
+    /// Words from the first that are full, at most all of them.
+    full: usize,
+    /// One more than the last word that is not empty, at the most.
+    end: usize,
     /// The combined hash of the operations placed.
     hash: u64,
     heads: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
@@ -19,9 +24,9 @@ pub(super) struct Memo {
 
 /// A set with a state: all words before `from` are full, and all after its words are empty.
 struct Entry {
-    state: u32,
-    from: u32,
+    state: u64,
     start: usize,
+    from: u32,
     len: u32,
     /// The next entry of the same hash, by number; `NONE` ends.
     chain: u32,
@@ -29,10 +34,17 @@ struct Entry {
 
 const NONE: u32 = u32::MAX;
 
+/// Sets that are remembered: with their words within [`WORDS_MAX`] some 1.5 GiB.
+const ENTRIES_MAX: usize = 1 << 24;
+/// Words that are.
+const WORDS_MAX: usize = 1 << 26;
+
 impl Memo {
     pub(super) fn new(operations: usize) -> Self {
         Self {
             bits: vec![0; operations.div_ceil(64)],
+            full: 0,
+            end: 0,
             hash: 0,
             heads: HashMap::default(),
             entries: Vec::new(),
@@ -40,29 +52,33 @@ impl Memo {
         }
     }
 
-    /// Places one more operation with this result, unless the same set with the same result was reached before.
-    pub(super) fn place(&mut self, call: u32, state: u32) -> bool {
-        let (word, bit) = (call as usize / 64, 1_u64 << (call % 64));
-        self.bits[word] |= bit;
+    /// Places one more operation.
+    pub(super) fn place(&mut self, call: u32) {
+        let word = call as usize / 64;
+        self.bits[word] |= 1 << (call % 64);
         self.hash ^= mix(u64::from(call));
-        let is_new = self.insert(state);
-        if !is_new {
-            self.take_back(call);
+        self.end = self.end.max(word + 1);
+        while self.bits.get(self.full) == Some(&u64::MAX) {
+            self.full += 1;
         }
-        is_new
     }
 
     /// Takes an operation out of the set again.
     pub(super) fn take_back(&mut self, call: u32) {
-        self.bits[call as usize / 64] &= !(1_u64 << (call % 64));
+        let word = call as usize / 64;
+        self.bits[word] &= !(1 << (call % 64));
         self.hash ^= mix(u64::from(call));
+        self.full = self.full.min(word);
+        while self.end > 0 && self.bits[self.end - 1] == 0 {
+            self.end -= 1;
+        }
     }
 
-    fn insert(&mut self, state: u32) -> bool {
-        let from = self.bits.iter().position(|&word| word != u64::MAX).unwrap_or(self.bits.len());
-        let len = self.bits[from..].iter().rposition(|&word| word != 0).map_or(0, |last| last + 1);
-        let words = &self.bits[from..from + len];
-        let hash = self.hash ^ mix(u64::from(state) | 1 << 40);
+    /// Notes that the set gives this state. False: it was reached with this state before.
+    pub(super) fn note(&mut self, state: u64) -> bool {
+        let from = self.full.min(self.end);
+        let words = &self.bits[from..self.end];
+        let hash = self.hash ^ mix(!state);
         let head = self.heads.get(&hash).copied().unwrap_or(NONE);
         let mut at = head;
         while at != NONE {
@@ -73,10 +89,12 @@ impl Memo {
             }
             at = entry.chain;
         }
+        if self.entries.len() >= ENTRIES_MAX || self.words.len() + words.len() > WORDS_MAX {
+            return true;
+        }
         let number = self.entries.len() as u32;
-        assert!(number != NONE, "the search is given up before it has taken 2^32 - 1 steps");
-        let (from, start, len) = (from as u32, self.words.len(), len as u32);
-        self.entries.push(Entry { state, from, start, len, chain: head });
+        let (start, len) = (self.words.len(), words.len() as u32);
+        self.entries.push(Entry { state, start, from: from as u32, len, chain: head });
         self.words.extend_from_slice(words);
         self.heads.insert(hash, number);
         true

@@ -2,41 +2,75 @@
 //!
 //! It tries operations in every order that time allows, one after another, and takes back what leads nowhere.
 //! Which operations are placed and what state that gives is remembered, so that no such pair is tried twice. The
-//! problem is hard in general (NP-complete), so there are three answers: the caller says when to give up.
+//! problem is hard in general (NP-complete), so there are three answers: the caller says when to give up. One history
+//! is one object: split by key first.
 //!
-//! * One history is one object: split by key first.
-//! * An operation that only looks is placed as soon as it fits and never taken back alone: it changes nothing, so
-//!   placing it later is never better.
-//! * An operation of unknown outcome may be placed anywhere after its begin, or nowhere. It is not placed where the
-//!   next one overwrites it: then it may as well be nowhere.
+//! What makes it fast is what it does not try. Each rule leaves an order if there was one:
+//!
+//! * An operation that only looks is placed as soon as it fits: it changes nothing, so later is never better.
+//! * A looking operation fits only in states that some *source* leads to: the write of its value, say. If the state
+//!   does not lead there and no source is left that may come before it, nothing is tried from here. This is what
+//!   finds the order of appends: each must be a step towards what the next reads returned.
+//! * States that no operation can tell apart are one (`append`). In the *spoiled* state nothing fits until the object
+//!   is overwritten. Whatever leads to it from everywhere is placed there at once, for nowhere else does it do less
+//!   harm; and what may be nowhere is not placed to get there.
+//! * An operation without which some result cannot be is not wasted where it does not help (`append`).
+//! * An operation of unknown outcome may be placed anywhere after its begin, or nowhere. It is not placed where it
+//!   changes nothing, nor where the next one overwrites it: then it may as well be nowhere.
 //! * Of equal operations that could be placed, the one that must end first goes first: they could change places.
 
 mod append;
+mod engine;
 mod memo;
 mod register;
+mod ring;
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
+use std::hash::Hash;
 
-pub use self::append::{AppendModel, AppendOp};
-use self::memo::Memo;
+pub use self::append::{AppendModel, AppendOp, AppendStep};
+use self::engine::Search;
 pub use self::register::{ABSENT, RegisterModel, RegisterOp};
 
 /// What an object does, one operation at a time.
 pub trait Model {
-    /// An operation with its result. Equal operations do the same.
-    type Op: Eq + Hash;
-    /// What the object holds. Equal states must behave equally; the more are equal, the faster the search.
-    type State: Clone + Eq + Hash;
+    /// An operation with its result.
+    type Op;
+    /// An operation as the search goes through it. Equal steps do the same.
+    type Step: Copy + Eq + Hash;
+    /// What the object holds, as a number. Equal states behave equally; the more are equal, the faster the search.
+    type State: Copy + Eq + Into<u64>;
 
+    /// The steps of the operations to search, in their order. All that the model knows of the history; it is called
+    /// once, before everything else.
+    fn prepare(&mut self, ops: &[&Self::Op]) -> Vec<Self::Step>;
     /// What it holds before anything.
     fn initial(&self) -> Self::State;
     /// What it holds after the operation; `None`: the operation cannot have this result in this state.
-    fn step(&mut self, state: &Self::State, op: &Self::Op) -> Option<Self::State>;
+    fn step(&self, state: Self::State, step: Self::Step) -> Option<Self::State>;
     /// Whether the operation never changes any state.
-    fn only_looks(&self, op: &Self::Op) -> bool;
+    fn only_looks(&self, step: Self::Step) -> bool;
     /// Whether the operation fits any state and gives the same state after all of them.
-    fn overwrites(&self, op: &Self::Op) -> bool;
+    fn overwrites(&self, step: Self::Step) -> bool;
+
+    /// Whether operations that are no [source](Self::is_source) of a looking one may lead from the state to one in
+    /// which it fits.
+    fn leads(&self, state: Self::State, looks: Self::Step) -> bool;
+    /// Whether a state after `changes` may [lead](Self::leads) to one in which the looking operation fits, though
+    /// the state before did not.
+    fn is_source(&self, changes: Self::Step, looks: Self::Step) -> bool;
+
+    /// Whether no looking operation fits the state, nor any after it, until an operation that overwrites.
+    fn is_spoiled(&self, _: Self::State) -> bool {
+        false
+    }
+    /// Whether the operation fits any state and leaves it [spoiled](Self::is_spoiled).
+    fn spoils(&self, _: Self::Step) -> bool {
+        false
+    }
+    /// Whether some looking operation cannot fit any more if the operation is placed where it gives this state.
+    fn is_wasted(&self, _: Self::Step, _: Self::State) -> bool {
+        false
+    }
 }
 
 /// An operation of a history.
@@ -78,235 +112,4 @@ pub fn search<M: Model>(
     go_on: &mut dyn FnMut(u64) -> bool,
 ) -> (Found, u64) {
     Search::new(model, calls).run(go_on)
-}
-
-/// Where the list of events begins and ends.
-const HEAD: usize = 0;
-
-struct Search<'a, M: Model> {
-    model: &'a mut M,
-    calls: &'a [Call<M::Op>],
-    /// Events still to place, a ring of links through [`HEAD`]: node 1 is the first event in time.
-    next: Vec<u32>,
-    previous: Vec<u32>,
-    events: Vec<Event>,
-    /// Of each operation: the nodes of its begin and, if its outcome is known, of its end.
-    nodes: Vec<(u32, u32)>,
-    /// Of each operation: whether another one is equal to it.
-    repeats: Vec<bool>,
-    /// Ends still in the list.
-    ends: usize,
-    placed: Memo,
-    states: Vec<M::State>,
-    numbers: HashMap<M::State, u32, BuildHasherDefault<DefaultHasher>>,
-    stack: Vec<Frame>,
-    longest: Vec<usize>,
-    stuck: usize,
-}
-
-#[derive(Clone, Copy)]
-enum Event {
-    Head,
-    Begin(u32),
-    End(u32),
-}
-
-/// One operation placed.
-#[derive(Clone, Copy)]
-struct Frame {
-    call: u32,
-    /// The state before it.
-    state: u32,
-    looks: bool,
-}
-
-impl<'a, M: Model> Search<'a, M> {
-    fn new(model: &'a mut M, calls: &'a [Call<M::Op>]) -> Self {
-        assert!(calls.len() < (u32::MAX / 2) as usize, "a history of one key has fewer than 2^31 operations");
-        let mut order: Vec<(u64, bool, u32)> = Vec::with_capacity(2 * calls.len());
-        for (call, index) in calls.iter().zip(0_u32..) {
-            order.push((call.began, false, index));
-            order.extend(call.ended.map(|ended| (ended, true, index)));
-        }
-        order.sort_unstable();
-        let mut events = vec![Event::Head];
-        let mut nodes = vec![(0, 0); calls.len()];
-        for (node, (_, ends, call)) in (1_u32..).zip(order) {
-            if ends {
-                nodes[call as usize].1 = node;
-                events.push(Event::End(call));
-            } else {
-                nodes[call as usize].0 = node;
-                events.push(Event::Begin(call));
-            }
-        }
-        let (count, ends) = (events.len() as u32, nodes.iter().filter(|node| node.1 != 0).count());
-        let mut equal: HashMap<&M::Op, u32, BuildHasherDefault<DefaultHasher>> = HashMap::default();
-        for call in calls {
-            *equal.entry(&call.op).or_default() += 1;
-        }
-        let repeats = calls.iter().map(|call| equal[&call.op] > 1).collect();
-        let initial = model.initial();
-        Self {
-            model,
-            calls,
-            repeats,
-            next: (1..count).chain([0]).collect(),
-            previous: std::iter::once(count - 1).chain(0..count - 1).collect(),
-            events,
-            nodes,
-            ends,
-            placed: Memo::new(calls.len()),
-            states: vec![initial.clone()],
-            numbers: HashMap::from_iter([(initial, 0)]),
-            stack: Vec::new(),
-            longest: Vec::new(),
-            stuck: 0,
-        }
-    }
-
-    fn run(mut self, go_on: &mut dyn FnMut(u64) -> bool) -> (Found, u64) {
-        let (mut node, mut state, mut steps) = (self.next[HEAD] as usize, 0, 0_u64);
-        while self.ends > 0 {
-            steps += 1;
-            if steps.is_multiple_of(STEPS_PER_POLL) && !go_on(steps) {
-                return (Found::Undecided, steps);
-            }
-            let placed = match self.events[node] {
-                Event::Begin(call) => match self.try_call(call, state) {
-                    Tried::Placed(after) => {
-                        state = after;
-                        node = self.next[HEAD] as usize;
-                        continue;
-                    }
-                    Tried::Unfit => true,
-                    Tried::Dead => false,
-                },
-                Event::End(call) => {
-                    self.note_stuck(call);
-                    false
-                }
-                Event::Head => false,
-            };
-            if placed {
-                node = self.next[node] as usize;
-                continue;
-            }
-            match self.take_back() {
-                Some((after, before)) => (node, state) = (after, before),
-                None => {
-                    let Self { longest, stuck, .. } = self;
-                    return (Found::NotLinearizable { longest, stuck }, steps);
-                }
-            }
-        }
-        (Found::Linearizable(self.stack.iter().map(|frame| frame.call as usize).collect()), steps)
-    }
-
-    fn try_call(&mut self, call: u32, state: u32) -> Tried {
-        let op = &self.calls[call as usize].op;
-        if self.may_wait(call) {
-            return Tried::Unfit;
-        }
-        let Some(after) = self.model.step(&self.states[state as usize], op) else { return Tried::Unfit };
-        let looks = self.model.only_looks(op);
-        let after = if looks { state } else { self.number(after) };
-        if !self.placed.place(call, after) {
-            return if looks { Tried::Dead } else { Tried::Unfit };
-        }
-        self.stack.push(Frame { call, state, looks });
-        self.lift(call);
-        Tried::Placed(after)
-    }
-
-    /// Whether nothing is lost by not placing the operation here.
-    fn may_wait(&self, call: u32) -> bool {
-        let Call { op, ended, .. } = &self.calls[call as usize];
-        let in_vain = |last: &Frame| !last.looks && self.calls[last.call as usize].ended.is_none();
-        if self.model.overwrites(op) && self.stack.last().is_some_and(in_vain) {
-            return true;
-        }
-        // Those before it in the list could be placed here as well.
-        let mut node = if self.repeats[call as usize] { self.nodes[call as usize].0 as usize } else { HEAD };
-        while node != HEAD {
-            node = self.previous[node] as usize;
-            if let Event::Begin(other) = self.events[node] {
-                let other = &self.calls[other as usize];
-                let sooner = other.ended.is_some_and(|other| ended.is_none_or(|ended| other < ended));
-                if other.op == *op && (sooner || other.ended == *ended) {
-                    return true;
-                }
-            }
-        }
-        false
-    }
-
-    fn number(&mut self, state: M::State) -> u32 {
-        let fresh = self.states.len() as u32;
-        *self.numbers.entry(state).or_insert_with_key(|state| {
-            self.states.push(state.clone());
-            fresh
-        })
-    }
-
-    /// Takes back the last operation that could be another, and says where to go on and in which state.
-    fn take_back(&mut self) -> Option<(usize, u32)> {
-        loop {
-            let frame = self.stack.pop()?;
-            self.placed.take_back(frame.call);
-            self.unlift(frame.call);
-            if !frame.looks {
-                let node = self.nodes[frame.call as usize].0;
-                return Some((self.next[node as usize] as usize, frame.state));
-            }
-        }
-    }
-
-    fn note_stuck(&mut self, call: u32) {
-        if self.stack.len() >= self.longest.len() {
-            self.longest.clear();
-            self.longest.extend(self.stack.iter().map(|frame| frame.call as usize));
-            self.stuck = call as usize;
-        }
-    }
-
-    fn lift(&mut self, call: u32) {
-        let (begin, end) = self.nodes[call as usize];
-        self.unlink(begin);
-        if end != 0 {
-            self.unlink(end);
-            self.ends -= 1;
-        }
-    }
-
-    /// The reverse of the last `lift`, in the reverse order.
-    fn unlift(&mut self, call: u32) {
-        let (begin, end) = self.nodes[call as usize];
-        if end != 0 {
-            self.link(end);
-            self.ends += 1;
-        }
-        self.link(begin);
-    }
-
-    fn unlink(&mut self, node: u32) {
-        let (previous, next) = (self.previous[node as usize], self.next[node as usize]);
-        self.next[previous as usize] = next;
-        self.previous[next as usize] = previous;
-    }
-
-    fn link(&mut self, node: u32) {
-        let (previous, next) = (self.previous[node as usize], self.next[node as usize]);
-        self.next[previous as usize] = node;
-        self.previous[next as usize] = node;
-    }
-}
-
-enum Tried {
-    /// It is placed, and gives this state.
-    Placed(u32),
-    /// It does not fit here, or was tried: another may.
-    Unfit,
-    /// It fits and leads nowhere: neither does another here.
-    Dead,
 }

@@ -32,26 +32,42 @@ pub enum RegisterOp {
 
 impl Model for RegisterModel {
     type Op = RegisterOp;
+    type Step = RegisterOp;
     type State = u32;
+
+    fn prepare(&mut self, ops: &[&RegisterOp]) -> Vec<RegisterOp> {
+        ops.iter().map(|op| **op).collect()
+    }
 
     fn initial(&self) -> u32 {
         ABSENT
     }
 
-    fn step(&mut self, state: &u32, op: &RegisterOp) -> Option<u32> {
-        match *op {
-            RegisterOp::Read(value) => (value == *state).then_some(*state),
+    fn step(&self, state: u32, op: RegisterOp) -> Option<u32> {
+        match op {
+            RegisterOp::Read(value) => (value == state).then_some(state),
             RegisterOp::Write(value) => Some(value),
-            RegisterOp::Cas { from, to } => (from == *state).then_some(to),
-            RegisterOp::CasFailed { from } => (from != *state).then_some(*state),
+            RegisterOp::Cas { from, to } => (from == state).then_some(to),
+            RegisterOp::CasFailed { from } => (from != state).then_some(state),
         }
     }
 
-    fn only_looks(&self, op: &RegisterOp) -> bool {
+    fn only_looks(&self, op: RegisterOp) -> bool {
         matches!(op, RegisterOp::Read(_) | RegisterOp::CasFailed { .. })
     }
 
-    fn overwrites(&self, op: &RegisterOp) -> bool {
+    fn overwrites(&self, op: RegisterOp) -> bool {
         matches!(op, RegisterOp::Write(_))
+    }
+
+    fn leads(&self, state: u32, looks: RegisterOp) -> bool {
+        self.step(state, looks).is_some()
+    }
+
+    fn is_source(&self, changes: RegisterOp, looks: RegisterOp) -> bool {
+        match changes {
+            RegisterOp::Write(to) | RegisterOp::Cas { to, .. } => self.leads(to, looks),
+            RegisterOp::Read(_) | RegisterOp::CasFailed { .. } => false,
+        }
     }
 }

@@ -88,7 +88,7 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
 fn assert_explains(calls: &[Call<RegisterOp>], order: &[usize]) {
     let mut state = ABSENT;
     for (at, &one) in order.iter().enumerate() {
-        state = RegisterModel.step(&state, &calls[one].op).expect("every operation fits");
+        state = RegisterModel.step(state, calls[one].op).expect("every operation fits");
         for &later in &order[at + 1..] {
             assert!(calls[later].ended.is_none_or(|ended| ended > calls[one].began), "{order:?} {calls:?}");
         }
