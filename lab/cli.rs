@@ -58,6 +58,8 @@ pub enum Command {
     Export(ExportArgs),
     /// Draw one moment of a run as a picture, from its events
     Picture(PictureArgs),
+    /// Make the report of a run again: one HTML file that says it all
+    Report(ReportArgs),
     /// Run one store process (the lab starts these by itself)
     Node(Box<NodeArgs>),
 }
@@ -170,6 +172,16 @@ pub struct PictureArgs {
     /// With the proof of the first broken promise opened, or of the N-th
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
     pub proof: Option<u8>,
+}
+
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// A run's directory, or the name of one where runs are kept; the latest run if not given
+    #[arg(value_name = "RUN")]
+    pub run: Option<PathBuf>,
+    /// Where to write it; `report.html` in the run's directory if not given
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -19,6 +19,8 @@ mod evidence;
 mod history;
 mod journal;
 mod record;
+mod records;
+mod report;
 mod run_dir;
 mod scenario;
 mod screen;

@@ -107,6 +107,18 @@ pub(crate) fn latest_cluster() -> anyhow::Result<ClusterFile> {
     Runs::from_env()?.latest_cluster()
 }
 
+/// The directory of a run: one that is named by its path, or by its name where runs are kept, or the latest.
+///
+/// # Errors
+/// If there is no such run; the message says where it was looked for.
+pub(crate) fn find(run: Option<&Path>) -> anyhow::Result<PathBuf> {
+    match run {
+        Some(path) if path.is_dir() => Ok(path.to_owned()),
+        Some(name) => Runs::from_env()?.named(name),
+        None => Runs::from_env()?.latest(),
+    }
+}
+
 impl Runs {
     /// Under `$XDG_STATE_HOME`, or `~/.local/state`.
     ///
@@ -136,6 +148,22 @@ impl Runs {
         let path = self.root.join(target);
         if !path.is_dir() {
             bail!("the latest run, {}, is gone; start one with `kvlab up`", path.display());
+        }
+        Ok(path)
+    }
+
+    /// The directory of the run of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub(crate) fn named(&self, name: &Path) -> anyhow::Result<PathBuf> {
+        let path = self.root.join(name);
+        if !path.is_dir() {
+            bail!(
+                "there is no run {}: it is no directory, and {} holds none of that name",
+                name.display(),
+                self.root.display()
+            );
         }
         Ok(path)
     }

@@ -56,6 +56,7 @@ fn help_and_version_are_no_errors() {
         "check",
         "shrink",
         "export",
+        "report",
         "put",
         "get",
         "del",
@@ -81,6 +82,9 @@ fn wrong_usage() {
     refused(&["get"], 2, &["<KEY>"]);
     refused(&["up", "--headless", "--quirk", "no-fense"], 2, &["no quirk", "did you mean `no-fence`?"]);
     refused(&["promote", "two"], 2, &["a node like n1"]);
+    refused(&["report"], 2, &["there is no run yet", "kvlab up"]);
+    refused(&["report", "nowhere"], 2, &["there is no run nowhere", "kvlab/runs"]);
+    refused(&["report", "src"], 2, &["src is no run directory", "events.jsonl"]);
 }
 
 #[test]

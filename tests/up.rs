@@ -63,8 +63,22 @@ impl Lab {
         kill_process(pid, signal).expect("it is told");
     }
 
+    /// Waits for the end of a run that was told to end: it ends well, and all that it has to say is where its report is.
+    fn ends_with_a_report(mut self) {
+        let (code, message) = self.wait();
+        assert_eq!(code, Some(0), "{message}");
+        let report = message.strip_prefix("report: ").and_then(|rest| rest.strip_suffix('\n'));
+        let report = report.unwrap_or_else(|| panic!("it says where its report is: {message}"));
+        let html = std::fs::read_to_string(report).expect("a report");
+        assert!(html.starts_with("<!doctype html>") && html.ends_with("</html>"), "{report}");
+    }
+
     /// The exit code, when it has ended, and the rest of standard error.
     fn end(mut self) -> (Option<i32>, String) {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> (Option<i32>, String) {
         let deadline = Instant::now() + WITHIN;
         let status = loop {
             match self.child.try_wait().expect("it can be waited for") {
@@ -164,7 +178,7 @@ fn a_second_terminal_reads_writes_and_promotes() {
     assert_eq!((code, out.lines().count()), (0, 4), "{out}");
 
     lab.signal(Signal::TERM);
-    assert_eq!(lab.end(), (Some(0), String::new()));
+    lab.ends_with_a_report();
     all_gone(&pids);
 }
 
@@ -209,7 +223,7 @@ fn a_second_terminal_sees_who_is_who_and_says_whom_to_follow() {
     assert_eq!(code, 1);
     assert!(err.contains("promote it"), "{err}");
     lab.signal(Signal::TERM);
-    assert_eq!(lab.end(), (Some(0), String::new()));
+    lab.ends_with_a_report();
 }
 
 #[test]
@@ -266,7 +280,7 @@ fn any_signal_ends_a_cluster_in_order() {
         assert_eq!(lab.json_line()["ready"], true);
         let pids = lab.node_pids();
         lab.signal(signal);
-        assert_eq!(lab.end(), (Some(0), String::new()), "{signal:?}");
+        lab.ends_with_a_report();
         all_gone(&pids);
     }
 }
@@ -278,7 +292,7 @@ fn a_reader_that_leaves_ends_the_cluster() {
     let pids = lab.node_pids();
     // The thread that reads ends with its receiver, and closes the pipe.
     lab.lines = None;
-    assert_eq!(lab.end(), (Some(0), String::new()));
+    lab.ends_with_a_report();
     all_gone(&pids);
 }
 
@@ -289,6 +303,24 @@ fn a_lab_that_is_killed_leaves_no_node_behind() {
     let pids = lab.node_pids();
     lab.signal(Signal::KILL);
     all_gone(&pids);
+    // What it has left is enough for a report.
+    let (code, out, err) = lab.ask(&["report"]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let report = out.strip_prefix("report: ").expect("it says where").trim_end();
+    assert!(std::fs::read_to_string(report).expect("a report").contains("kvlab up 3 --seed "));
+}
+
+#[test]
+fn a_run_that_goes_on_is_reported_so_far() {
+    let lab = Lab::start(&["up", "1", "--headless"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    let elsewhere = lab.state.path().join("so-far.html");
+    let (code, out, err) = lab.ask(&["report", "--out", elsewhere.to_str().expect("UTF-8")]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out, format!("report: {} (so far: the run goes on)\n", elsewhere.display()));
+    assert!(std::fs::read_to_string(elsewhere).expect("a report").contains("SO FAR"));
+    lab.signal(Signal::TERM);
+    lab.ends_with_a_report();
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod picture;
 mod progress;
 mod promote;
 mod reach;
+mod report;
 mod run;
 mod scenarios;
 mod seeds;
@@ -45,6 +46,7 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
         Command::Picture(args) => picture::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Shrink(args) => shrink::run(&args),
         Command::Export(args) => export::run(&args),
@@ -82,6 +84,7 @@ fn with_runtime(command: Command) -> Result<Exit, Ended> {
             Command::Node(_)
             | Command::Scenarios(_)
             | Command::Picture(_)
+            | Command::Report(_)
             | Command::Check(_)
             | Command::Shrink(_)
             | Command::Export(_) => {

@@ -16,6 +16,7 @@ use super::{dashboard, logging, output, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
 use crate::event::{RunOutcome, ScenarioHeader, Stamped};
+use crate::report::source::SCENARIO_FILE;
 use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan, report};
 use crate::session::{Session, WorkloadOptions};
 
@@ -37,7 +38,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     } else {
         logging::to_stderr();
     }
-    keep(&prepared, "scenario.toml", &scenario.source)?;
+    keep(&prepared, SCENARIO_FILE, &scenario.source)?;
     let (cluster, workload) = options(&scenario, &prepared);
     let session = start::session(&prepared, cluster, workload, &mut signals).await?;
 
@@ -51,6 +52,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
         line_by_line(&session, &scenario, &mut signals, &mut prepared.events, to).await
     };
     let stopped = start::stop(&session, &mut signals).await;
+    let left = super::report::leave(prepared.dir.path(), &mut signals).await;
     let outcome = outcome?;
 
     let run_dir = prepared.dir.path().display().to_string();
@@ -75,6 +77,11 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
         }
     } else {
         output::print(report::text(&run, &outcome));
+    }
+    match left {
+        Some(left) if args.json => output::tell(format_args!("report: {}", left.display())),
+        Some(left) => output::print(format!("report: {}\n", left.display())),
+        None => {}
     }
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));

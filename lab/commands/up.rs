@@ -57,13 +57,21 @@ pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
             _ = signals.next() => Ok(()),
         };
         let stopped = start::stop(&session, &mut signals).await;
+        let left = super::report::leave(prepared.dir.path(), &mut signals).await;
         shown?;
         stopped?;
         let (run_dir, seed) = (prepared.dir.path().display(), prepared.seed);
         output::print(report::facts(&session.verdict(), &session.evidence(), output::columns()));
         output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
+        if let Some(left) = left {
+            output::print(format!("report: {}\n", left.display()));
+        }
     } else {
-        print_until_signal(&session, &mut prepared, &mut signals).await?;
+        let printed = print_until_signal(&session, &mut prepared, &mut signals).await;
+        if let Some(left) = super::report::leave(prepared.dir.path(), &mut signals).await {
+            output::tell(format_args!("report: {}", left.display()));
+        }
+        printed?;
     }
     Ok(Exit::Done)
 }

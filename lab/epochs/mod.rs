@@ -8,4 +8,4 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::reigns::Epochs;
+pub(crate) use self::reigns::{Epochs, Reign};

@@ -1,5 +1,5 @@
 //! A picture of a run that is over, from its `events.jsonl`.
-#![expect(clippy::disallowed_methods, reason = "reads a run's events and writes the picture")]
+#![expect(clippy::disallowed_methods, reason = "writes the picture")]
 
 use std::fs;
 use std::path::Path;
@@ -9,34 +9,9 @@ use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
 use super::{Paper, frame, to_svg, to_text, view_at};
-use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
+use crate::event::Stamped;
+use crate::records;
 use crate::screen::Theme;
-
-/// Reads a run's events. A last line without its end, left by a lab that was killed, is passed over.
-///
-/// # Errors
-/// If the file cannot be read, or a line is no event: with file, line and what was expected.
-fn read_events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut events = Vec::new();
-    for (i, line) in text.split_inclusive('\n').enumerate() {
-        match serde_json::from_str(line) {
-            Ok(Stamped { event: LabEvent::Header(header), .. }) if header.version > EVENTS_VERSION => bail!(
-                "{}: written by kvlab {} in format {}; this one reads formats up to {EVENTS_VERSION}",
-                path.display(),
-                header.kvlab,
-                header.version
-            ),
-            Ok(event) => events.push(event),
-            Err(_) if !line.ends_with('\n') => break,
-            Err(error) => bail!("{}:{}: not an event of a run: {error}", path.display(), i + 1),
-        }
-    }
-    match events.first().map(|e: &Stamped| &e.event) {
-        Some(LabEvent::Header(_)) => Ok(events),
-        _ => bail!("{}: not the events of a run: it does not begin with a header", path.display()),
-    }
-}
 
 /// What is to be on a picture.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +30,7 @@ pub struct Picture {
 /// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
 pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
     let file = events;
-    let events = read_events(file)?;
+    let events = records::events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
     let view = view_at(&events, at);
     let proofs = view.evidence.violations().len();

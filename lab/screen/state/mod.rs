@@ -9,7 +9,7 @@ mod node;
 mod ring;
 mod scenario;
 mod situation;
-mod story;
+pub mod story;
 mod view;
 
 pub use self::lesson::LessonStep;

@@ -106,6 +106,11 @@ impl Diagram {
         Self { bars, notes }
     }
 
+    /// Without the sentences below the drawing, for who says them elsewhere.
+    pub fn without_notes(self) -> Self {
+        Self { notes: Vec::new(), ..self }
+    }
+
     /// The same, with the other operations of the history to which it belongs: those that are needed and play no part.
     #[must_use]
     pub fn among(mut self, history: &KeyHistory) -> Self {

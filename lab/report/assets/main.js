@@ -1,0 +1,19 @@
+// The beginning. `data-ready` says in milliseconds since the page was opened when everything stood.
+
+const timeline = startTimeline(readData());
+startTheme(() => timeline.redraw());
+startEvents();
+
+let afterPrinting = () => {};
+addEventListener("beforeprint", () => {
+  document.documentElement.dataset.printing = "";
+  afterPrinting = timeline.prepareToPrint() ?? (() => {});
+});
+addEventListener("afterprint", () => {
+  delete document.documentElement.dataset.printing;
+  afterPrinting();
+});
+
+requestAnimationFrame(() => {
+  document.documentElement.dataset.ready = Math.round(performance.now());
+});

@@ -1,0 +1,339 @@
+//! The page: everything that was found out, put into the template.
+
+use askama::Template;
+use kvlab::judge::{Percentiles, Staleness};
+use kvlab::replication::Epoch;
+use serde::Serialize;
+
+use super::chart::{Figure, Rivalry, clock, letter, rivalries};
+use super::encode::{Encoded, encode, json_in_page};
+use super::faults::{FAULTS_MAX, Fault, faults};
+use super::proofs::{CARDS_MAX, Card, cards};
+use super::story::{Chapter, Line, chapters};
+use super::svg::visible;
+use super::told::Records;
+use super::verdicts::{Mark, Verdicts, verdicts};
+use crate::epochs::Reign;
+use crate::event::{Header, LabEvent, Level, Stamped};
+use crate::scenario::Embedded;
+
+/// Events listed at most: warnings and errors before anything else.
+const EVENTS_MAX: usize = 2000;
+/// Reigns listed at most, the first ones; the drawing has all.
+const REIGNS_MAX: usize = 100;
+
+const CSS: &str = concat!(
+    include_str!("assets/page.css"),
+    include_str!("assets/figure.css"),
+    include_str!("assets/timeline.css")
+);
+const JS: &str = concat!(
+    include_str!("assets/theme.js"),
+    include_str!("assets/unpack.js"),
+    include_str!("assets/data.js"),
+    include_str!("assets/filter.js"),
+    include_str!("assets/view.js"),
+    include_str!("assets/paint.js"),
+    include_str!("assets/details.js"),
+    include_str!("assets/timeline.js"),
+    include_str!("assets/events.js"),
+    include_str!("assets/main.js"),
+);
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    css: &'static str,
+    js: &'static str,
+    title: String,
+    episode: Option<String>,
+    story: Option<String>,
+    facts: Vec<(&'static str, String)>,
+    verdicts: Verdicts,
+    cards: Vec<Card>,
+    cards_left_out: u64,
+    chapters: Vec<Chapter>,
+    by_hand: bool,
+    figure: String,
+    faults: Vec<FaultRow>,
+    faults_are_all: bool,
+    staleness: Staleness,
+    percentiles: Vec<(&'static str, String, String)>,
+    reigns: Vec<ReignRow>,
+    reigns_left_out: usize,
+    rivalries: Vec<(String, String, String)>,
+    operations_shown: usize,
+    operations_left_out: u64,
+    ill_left_out: u64,
+    events: Vec<EventRow>,
+    events_left_out: usize,
+    scenario: Option<&'a str>,
+    again: String,
+    data: String,
+}
+
+/// A fault in the legend.
+struct FaultRow {
+    letter: String,
+    class: &'static str,
+    what: String,
+    since: String,
+    until: String,
+}
+
+/// A reign in the table.
+struct ReignRow {
+    epoch: Epoch,
+    primary: String,
+    since: String,
+    until: String,
+    how: String,
+}
+
+/// An event in the list.
+struct EventRow {
+    t: String,
+    mark: Mark,
+    level: &'static str,
+    text: String,
+}
+
+/// What the page's program reads.
+#[derive(Serialize)]
+struct Data {
+    end: u64,
+    operations: Encoded,
+    violations: Vec<DataViolation>,
+    faults: Vec<DataFault>,
+    steps: Vec<(u64, usize)>,
+}
+
+#[derive(Serialize)]
+struct DataViolation {
+    number: usize,
+    at: u64,
+    operations: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct DataFault {
+    name: String,
+    kind: &'static str,
+    since: u64,
+    until: u64,
+}
+
+/// The report as one HTML document. `name` is the run's, for people.
+///
+/// # Errors
+/// If the records hold no header: they are not those of a run.
+pub fn html(records: &Records, name: &str) -> anyhow::Result<String> {
+    let Some(header) = records.header() else {
+        anyhow::bail!("there is no header among the events of the run")
+    };
+    Ok(page(records, header, name).render()?)
+}
+
+fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
+    let end_us = records.end_us();
+    let scenario = header.scenario.as_ref();
+    let (faults, cards, chapters) = (faults(&records.events, end_us), cards(records), chapters(records));
+    let steps: Vec<_> =
+        chapters.iter().filter_map(|chapter| Some((chapter.began_us?, chapter.number?))).collect();
+    let figure = figure(records, header, &faults, &cards, &steps);
+    let report = &records.history.report;
+    let (events, events_left_out) = event_rows(records);
+    let reigns = records.epochs.reigns();
+    let violations_total = report.violations_total.max(records.violations().len() as u64);
+    Page {
+        css: CSS,
+        js: JS,
+        title: scenario
+            .map_or_else(|| format!("kvlab up {}", header.nodes.len()), |scenario| visible(&scenario.title)),
+        episode: scenario.and_then(|scenario| scenario.episode.as_deref()).map(visible),
+        story: scenario.and_then(|scenario| scenario.story.as_deref()).map(visible),
+        facts: facts(records, header, name),
+        verdicts: verdicts(records),
+        cards_left_out: violations_total.saturating_sub(cards.len() as u64),
+        by_hand: scenario.is_none(),
+        figure,
+        faults: fault_rows(&faults),
+        faults_are_all: faults.len() < FAULTS_MAX,
+        staleness: report.staleness,
+        percentiles: percentiles(&report.staleness),
+        reigns: reigns.iter().take(REIGNS_MAX).map(reign_row).collect(),
+        reigns_left_out: reigns.len().saturating_sub(REIGNS_MAX),
+        rivalries: rivalries(reigns, end_us).iter().take(REIGNS_MAX).map(rivalry_row).collect(),
+        operations_shown: records.history.operations.shown.len(),
+        operations_left_out: records.history.operations.left_out(),
+        ill_left_out: records.history.operations.ill_left_out,
+        events,
+        events_left_out,
+        scenario: records.scenario.as_deref(),
+        again: again(header),
+        data: json_in_page(&data(records, &faults, &cards, steps)),
+        cards,
+        chapters,
+    }
+}
+
+fn figure<'r>(
+    records: &'r Records,
+    header: &Header,
+    faults: &[Fault],
+    cards: &[Card],
+    steps: &[(u64, usize)],
+) -> String {
+    let sample = |stamped: &'r Stamped| match &stamped.event {
+        LabEvent::Load(sample) => Some((stamped.t_us, sample)),
+        _ => None,
+    };
+    let samples: Vec<_> = records.events.iter().filter_map(sample).collect();
+    let violations: Vec<u64> = cards.iter().map(|card| card.t_us).collect();
+    let figure = Figure {
+        end_us: records.end_us(),
+        nodes: &header.nodes,
+        steps,
+        faults,
+        reigns: records.epochs.reigns(),
+        samples: &samples,
+        stale: &records.history.stale,
+        violations: &violations,
+    };
+    figure.svg()
+}
+
+fn data(records: &Records, faults: &[Fault], cards: &[Card], steps: Vec<(u64, usize)>) -> Data {
+    let violation = |card: &Card| DataViolation {
+        number: card.number,
+        at: card.t_us,
+        operations: card.operations.iter().map(|operation| operation.i).collect(),
+    };
+    let fault = |(nth, fault): (usize, &Fault)| DataFault {
+        name: format!("{} {}", letter(nth), fault.what),
+        kind: fault.kind.class(),
+        since: fault.since_us,
+        until: fault.until_us,
+    };
+    Data {
+        end: records.end_us(),
+        operations: encode(&records.history.operations),
+        violations: cards.iter().map(violation).collect(),
+        faults: faults.iter().enumerate().map(fault).collect(),
+        steps,
+    }
+}
+
+fn facts(records: &Records, header: &Header, name: &str) -> Vec<(&'static str, String)> {
+    let started = i64::try_from(header.started_unix_s).ok();
+    let started = started.and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    let members: Vec<_> = header.nodes.iter().map(ToString::to_string).collect();
+    let mut facts = vec![
+        ("Run", visible(name)),
+        ("Seed", header.seed.to_string()),
+        ("Members", members.join(" ")),
+        ("Lasted", clock(records.end_us())),
+        ("Operations", records.history.operations.total.to_string()),
+        ("kvlab", visible(&header.kvlab)),
+    ];
+    if let Some(started) = started {
+        facts.insert(3, ("Began", started.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()));
+    }
+    facts
+}
+
+/// The command that plays it again. A scenario that is not one of the program's lies in the run's directory.
+fn again(header: &Header) -> String {
+    let seed = header.seed;
+    let Some(scenario) = &header.scenario else {
+        let quirks: String = header.quirks.iter().map(|quirk| format!(" --quirk {quirk}")).collect();
+        return format!("kvlab up {} --seed {seed}{quirks}", header.nodes.len());
+    };
+    let stem =
+        |name: &str| name.rsplit('/').next() == Some(scenario.name.rsplit('/').next().unwrap_or_default());
+    let embedded = crate::scenario::EMBEDDED.into_iter().find(|embedded: &Embedded| {
+        stem(embedded.name) && crc32fast::hash(embedded.source.as_bytes()) == scenario.crc32
+    });
+    let called = embedded.map_or("scenario.toml", |embedded| embedded.name);
+    format!("kvlab run {called} --seed {seed}")
+}
+
+fn fault_rows(faults: &[Fault]) -> Vec<FaultRow> {
+    let row = |(nth, fault): (usize, &Fault)| FaultRow {
+        letter: letter(nth),
+        class: fault.kind.class(),
+        what: fault.what.clone(),
+        since: clock(fault.since_us),
+        until: clock(fault.until_us),
+    };
+    faults.iter().enumerate().map(row).collect()
+}
+
+fn reign_row(reign: &Reign) -> ReignRow {
+    let us = |at: std::time::Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    let voters: Vec<_> = reign.voters.iter().map(ToString::to_string).collect();
+    ReignRow {
+        epoch: reign.epoch,
+        primary: reign.primary.to_string(),
+        since: clock(us(reign.since)),
+        until: reign.until.map_or("the end".to_owned(), |until| clock(us(until))),
+        how: match (reign.forced, voters.is_empty()) {
+            (true, _) => "! by force: nobody was asked".to_owned(),
+            (false, false) => format!("voted by {}", voters.join(" ")),
+            (false, true) => "how was not told".to_owned(),
+        },
+    }
+}
+
+fn rivalry_row(rivalry: &Rivalry) -> (String, String, String) {
+    (rivalry.epochs.clone(), clock(rivalry.since_us), clock(rivalry.until_us))
+}
+
+fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
+    let of = |name, percentile: fn(&Percentiles) -> f64| {
+        let (age, versions) = (percentile(&staleness.age_ms), percentile(&staleness.versions));
+        (name, format!("{age:.1}"), format!("{versions:.0}"))
+    };
+    vec![
+        of("median", |p| p.p50),
+        of("90 %", |p| p.p90),
+        of("99 %", |p| p.p99),
+        of("99.9 %", |p| p.p999),
+        of("maximum", |p| p.max),
+    ]
+}
+
+/// Every event that has a line in plain words, at most [`EVENTS_MAX`], and how many are left out: the loud ones stay.
+fn event_rows(records: &Records) -> (Vec<EventRow>, usize) {
+    let lines = || records.events.iter().filter_map(Line::of);
+    let loud = |line: &Line| line.level >= Level::Warn;
+    let total = lines().count();
+    let mut quiet_room = EVENTS_MAX.saturating_sub(lines().filter(loud).count());
+    let mut kept = |line: &Line| {
+        if loud(line) {
+            return true;
+        }
+        let room = quiet_room > 0;
+        quiet_room = quiet_room.saturating_sub(1);
+        room
+    };
+    let rows: Vec<_> = lines().filter(|line| kept(line)).take(EVENTS_MAX).map(event_row).collect();
+    let left_out = total - rows.len();
+    (rows, left_out)
+}
+
+fn event_row(line: Line) -> EventRow {
+    let (mark, level) = match line.level {
+        Level::Debug => (Mark::PLAIN, "debug"),
+        Level::Info => (Mark::PLAIN, "info"),
+        Level::Warn => (Mark::WARN, "warning"),
+        Level::Error => (Mark::BAD, "error"),
+    };
+    EventRow { t: format!("{:.3}", line.t_us as f64 / 1e6), mark, level, text: line.text }
+}
+
+impl Page<'_> {
+    fn cards_max(&self) -> usize {
+        CARDS_MAX
+    }
+}

@@ -1,0 +1,176 @@
+//! What a run left, judged: all that a page is made from.
+
+use std::collections::BTreeMap;
+
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
+use kvlab::node;
+
+use super::operations::{Collector, KEPT_MAX, Operations};
+use crate::epochs::Epochs;
+use crate::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
+use crate::history::VIOLATIONS_PROVED_MAX;
+
+/// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
+const BUCKET_US: u64 = 100_000;
+
+/// The records of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// The header first; what comes several times a second is kept only where it is drawn.
+    pub(super) events: Vec<Stamped>,
+    /// What the judge said while the run went on, last.
+    pub(super) verdict: Option<Verdict>,
+    /// When the last event happened, in microseconds since the run began.
+    pub(super) last_us: u64,
+    pub(super) epochs: Epochs,
+    /// What the judge had found while the run went on.
+    pub(super) found: Vec<Violation>,
+    /// The history, judged again.
+    pub history: Judged,
+    /// `scenario.toml`, if a scenario was played.
+    pub scenario: Option<String>,
+    /// The run was still going on when its records were read.
+    pub so_far: bool,
+}
+
+/// A history as the judge sees it, read to its end.
+#[derive(Clone, Debug, Default)]
+pub struct Judged {
+    pub(super) report: Report,
+    pub(super) operations: Operations,
+    pub(super) stale: StaleReads,
+    /// Why the judge, or the reader, refused to go on: what comes after is not judged.
+    pub(super) refused: Option<String>,
+    /// Not every value was remembered: proofs and ages may say less.
+    pub(super) bounded: bool,
+    /// When the last event happened, in microseconds.
+    pub(super) end_us: u64,
+}
+
+/// Stale reads over time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct StaleReads {
+    /// By tenths of a second: how many, and the age of the oldest in microseconds.
+    buckets: BTreeMap<u64, (u64, u64)>,
+}
+
+/// Takes a history event by event.
+#[derive(Debug)]
+pub struct Judging {
+    judge: Judge,
+    bounded: bool,
+    collector: Collector,
+    stale: StaleReads,
+    refused: Option<String>,
+    end_us: u64,
+}
+
+impl Default for Judging {
+    /// Every value is remembered.
+    fn default() -> Self {
+        Self::new(JudgeOptions::unbounded())
+    }
+}
+
+impl Judging {
+    /// As much is remembered as the options say.
+    pub fn new(options: JudgeOptions) -> Self {
+        Self {
+            bounded: options != JudgeOptions::unbounded(),
+            judge: Judge::new(options),
+            collector: Collector::new(KEPT_MAX),
+            stale: StaleReads::default(),
+            refused: None,
+            end_us: 0,
+        }
+    }
+
+    /// The next event.
+    pub fn observe(&mut self, event: &HistoryEvent) {
+        let mut stale = None;
+        if self.refused.is_none() {
+            match self.judge.observe(event) {
+                Ok(_) => stale = self.judge.stale(),
+                Err(error) => self.refused = Some(format!("the history is wrong: {error}")),
+            }
+        }
+        if let Some(stale) = stale {
+            let bucket = self.stale.buckets.entry(event.t_ns / 1000 / BUCKET_US).or_default();
+            *bucket = (bucket.0 + 1, bucket.1.max(stale.age_ns / 1000));
+        }
+        self.end_us = self.end_us.max(event.t_ns / 1000);
+        self.collector.observe(event, stale);
+    }
+
+    /// The history cannot be read any further.
+    pub fn refuse(&mut self, why: String) {
+        self.refused.get_or_insert(why);
+    }
+
+    /// No event will follow.
+    pub fn finish(mut self) -> Judged {
+        let report = self.judge.finish();
+        let accused = report.violations.iter().flat_map(Violation::operations);
+        let operations = self.collector.finish(accused);
+        let Self { stale, refused, bounded, end_us, .. } = self;
+        Judged { report, operations, stale, refused, bounded, end_us }
+    }
+}
+
+impl StaleReads {
+    /// Each tenth of a second with stale reads: its middle in microseconds, how many, and the age of the oldest in
+    /// microseconds.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> {
+        self.buckets
+            .iter()
+            .map(|(bucket, (count, oldest))| (bucket * BUCKET_US + BUCKET_US / 2, *count, *oldest))
+    }
+}
+
+impl Records {
+    /// The next event of `events.jsonl`.
+    pub fn observe(&mut self, event: Stamped) {
+        self.epochs.observe(&event);
+        self.last_us = self.last_us.max(event.t_us);
+        if let LabEvent::Violation(violation) = &event.event
+            && self.found.len() < VIOLATIONS_PROVED_MAX
+        {
+            self.found.push((**violation).clone());
+        }
+        match event.event {
+            LabEvent::Verdict(verdict) => self.verdict = Some(verdict),
+            // Most of a run's events; the history has every operation, and nobody asks for a status of then.
+            LabEvent::Node { report: node::Report::Status(_), .. } => {}
+            LabEvent::Operation(Operation { by: None, .. }) => {}
+            _ => self.events.push(event),
+        }
+    }
+
+    /// How the run began. `None`: these are not the events of a run.
+    pub(super) fn header(&self) -> Option<&Header> {
+        self.events.iter().find_map(|stamped| match &stamped.event {
+            LabEvent::Header(header) => Some(header),
+            _ => None,
+        })
+    }
+
+    /// Violations with their proofs, the first first: as the history shows them, or, if there is none that does, as they
+    /// were found while the run went on.
+    pub(super) fn violations(&self) -> &[Violation] {
+        let judged = &self.history.report.violations;
+        if judged.is_empty() { &self.found } else { judged }
+    }
+
+    /// When the last thing happened that is known of, in microseconds since the run began; at least one.
+    pub(super) fn end_us(&self) -> u64 {
+        self.last_us.max(self.history.end_us).max(1)
+    }
+
+    /// How the scenario ended, and why, if it came to its end.
+    pub(super) fn outcome(&self) -> Option<(RunOutcome, Option<&str>)> {
+        self.events.iter().rev().find_map(|stamped| match &stamped.event {
+            LabEvent::Scenario(ScenarioEvent::Finished { outcome, why }) => Some((*outcome, why.as_deref())),
+            _ => None,
+        })
+    }
+}
