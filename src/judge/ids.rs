@@ -46,6 +46,8 @@ pub(super) struct Id {
     chain: u32,
     /// The next id in the queue of its key.
     pub(super) queue: u32,
+    /// Whether it is out of the queue while it may still turn up: it cannot be forgotten by its turn.
+    pub(super) parked: bool,
     /// Whether it can be found by its value.
     listed: bool,
     /// Whether the same value was tried before, and may have been written then.
@@ -158,6 +160,7 @@ impl Ids {
             key,
             chain: NO_ID,
             queue: NO_ID,
+            parked: false,
             listed,
             repeats,
             dropped,

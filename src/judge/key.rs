@@ -67,7 +67,7 @@ pub(super) struct Key {
     pub(super) acks: Acks,
     pub(super) ledger: ledger::Entry,
     pub(super) deletes: bool,
-    /// Every id of the key, in the order in which they may be forgotten.
+    /// Every id of the key that is not parked, in the order in which they may be forgotten.
     queue: Queue,
     /// Those of unknown outcome that may still turn up: how many, and which (with the begin of their write, for
     /// slots are used again; some may have turned up since), the oldest first.
@@ -213,19 +213,19 @@ impl Key {
     /// Forgets the oldest writes of unknown outcome if there are too many: they are the least likely to turn up.
     fn bound_open(&mut self, ids: &mut Ids, options: &JudgeOptions) {
         let by_ids = matches!(self.mode, Mode::ByIds);
-        let opened = &mut self.opened;
         let is_open =
             |ids: &Ids, (at, began): (u32, u64)| ids[at].write.began.i == began && ids[at].is_open(by_ids);
         while self.open > options.unknown_remembered {
-            let Some(oldest) = opened.pop_front() else { return };
+            let Some(oldest) = self.opened.pop_front() else { return };
             if is_open(ids, oldest) {
                 self.open -= 1;
                 self.forgotten.unknown = true;
                 ids.drop_value(oldest.0);
+                self.unpark(ids, oldest.0);
             }
         }
-        if opened.len() / 2 > self.open {
-            opened.retain(|&one| is_open(ids, one));
+        if self.opened.len() / 2 > self.open {
+            self.opened.retain(|&one| is_open(ids, one));
         }
     }
 
@@ -294,6 +294,7 @@ impl Key {
             if id.zone.is_latest(began) {
                 id.last = Some(Box::new(*read));
             }
+            self.unpark(ids, at);
             answer
         };
         self.zones.bound(options.recent_max);
@@ -321,7 +322,10 @@ impl Key {
         let by_ids = matches!(self.mode, Mode::ByIds);
         let before = ids[at].is_open(by_ids);
         ids[at].see(ended);
-        self.open -= usize::from(before && !ids[at].is_open(by_ids));
+        if before && !ids[at].is_open(by_ids) {
+            self.open -= 1;
+            self.unpark(ids, at);
+        }
     }
 
     /// How stale a read was; `Err`: that cannot be said.
@@ -347,7 +351,13 @@ impl Key {
     ///
     /// What is superseded ended before m and constrains nothing that can come; of an id that is not, only its zone
     /// and the start of its write do.
-    pub(super) fn search(&mut self, ids: &Ids, outstanding: &[(Span, Option<Held>)], options: &JudgeOptions) {
+    pub(super) fn search(
+        &mut self,
+        ids: &mut Ids,
+        outstanding: &[(Span, Option<Held>)],
+        options: &JudgeOptions,
+    ) {
+        self.unpark_all(ids);
         let m = self.m();
         let superseded = self.zones.is_superseded(NO_ID, &self.absent, m);
         let initially = if superseded { Held::Lost } else { Held::Absent };
@@ -381,7 +391,8 @@ impl Key {
     }
 
     /// From now on it is judged so, and no longer by ids.
-    pub(super) fn turn(&mut self, ids: &Ids, mode: Mode) {
+    pub(super) fn turn(&mut self, ids: &mut Ids, mode: Mode) {
+        self.unpark_all(ids);
         self.mode = mode;
         self.zones = Zones::new(NO_ID);
         (self.open, self.absent_last) = (0, None);
@@ -419,6 +430,22 @@ impl Key {
         at
     }
 
+    /// Takes an id into the queue again, now that it is known or given up.
+    fn unpark(&mut self, ids: &mut Ids, at: u32) {
+        if std::mem::replace(&mut ids[at].parked, false) {
+            self.enqueue(ids, at);
+        }
+    }
+
+    fn unpark_all(&mut self, ids: &mut Ids) {
+        for (at, began) in std::mem::take(&mut self.opened) {
+            if ids[at].write.began.i == began {
+                self.unpark(ids, at);
+                self.opened.push_back((at, began));
+            }
+        }
+    }
+
     /// Forgets what exceeds the bound and is not needed. Two at a time: one comes, so the excess shrinks.
     fn trim(&mut self, ids: &mut Ids, options: &JudgeOptions) {
         for _ in 0..2 {
@@ -426,6 +453,11 @@ impl Key {
                 return;
             }
             let at = self.dequeue(ids);
+            // It may turn up for hours: looked at again in its turn, it would take more time than all else.
+            if ids[at].is_open(matches!(self.mode, Mode::ByIds)) {
+                ids[at].parked = true;
+                continue;
+            }
             if self.is_needed(ids, at) {
                 self.enqueue(ids, at);
                 continue;
@@ -439,7 +471,6 @@ impl Key {
         let (id, by_ids) = (&ids[at], matches!(self.mode, Mode::ByIds));
         let judged = by_ids && id.zone.is_known();
         id.write.phase == Phase::Invoke
-            || id.is_open(by_ids)
             || judged && (self.zones.needs(at, &id.zone) || !self.zones.is_superseded(at, &id.zone, self.m()))
     }
 }

@@ -318,7 +318,7 @@ impl Judge {
             };
             outstanding.push((running.span, held));
         }
-        self.keys[key as usize].search(&self.ids, &outstanding, &self.options);
+        self.keys[key as usize].search(&mut self.ids, &outstanding, &self.options);
         self.by_search.push(key);
         self.totals.keys.by_ids -= 1;
         self.totals.keys.by_search += 1;
@@ -341,7 +341,7 @@ impl Judge {
             Mode::Undecided => keys.undecided += 1,
             Mode::ByIds | Mode::BySearch(_) | Mode::Violated => keys.by_search += 1,
         }
-        state.turn(&self.ids, mode);
+        state.turn(&mut self.ids, mode);
     }
 
     fn count(&mut self, running: &Running) {

@@ -65,7 +65,12 @@ impl Model for AppendModel {
     type Step = AppendStep;
     type State = u32;
 
+    fn only_looks(&self, op: &AppendOp) -> bool {
+        matches!(op, AppendOp::Get(_))
+    }
+
     fn prepare(&mut self, ops: &[&AppendOp]) -> Vec<AppendStep> {
+        *self = Self::default();
         let texts = Texts::of(ops);
         let step = |op: &&AppendOp| match *op {
             AppendOp::Put(text) => AppendStep::Put(texts.numbers[text.as_bytes()]),
@@ -103,10 +108,6 @@ impl Model for AppendModel {
             AppendStep::Append(text) => Some(self.after(state, text)),
             AppendStep::Get(string) => (string == state && state != SPOILED).then_some(state),
         }
-    }
-
-    fn only_looks(&self, step: AppendStep) -> bool {
-        matches!(step, AppendStep::Get(_))
     }
 
     fn overwrites(&self, step: AppendStep) -> bool {

@@ -17,6 +17,7 @@ use super::{Call, Found, Model, STEPS_PER_POLL};
 pub(super) struct Search<'a, M: Model> {
     model: &'a M,
     steps: Vec<M::Step>,
+    looks: Vec<bool>,
     began: Vec<u32>,
     /// [`NEVER`] for those of unknown outcome.
     ended: Vec<u32>,
@@ -50,35 +51,36 @@ struct Choice<S> {
 impl<'a, M: Model> Search<'a, M> {
     pub(super) fn new(model: &'a mut M, calls: &[Call<M::Op>]) -> Self {
         assert!(calls.len() < (u32::MAX / 2) as usize, "a history of one key has fewer than 2^31 operations");
-        let ops: Vec<&M::Op> = calls.iter().map(|call| &call.op).collect();
+        // What looked and has no result says nothing.
+        let says_something =
+            |call: &usize| calls[*call].ended.is_some() || !model.only_looks(&calls[*call].op);
+        let mut by_begin: Vec<usize> = (0..calls.len()).filter(says_something).collect();
+        by_begin.sort_by_key(|&call| calls[call].began);
+        let ops: Vec<&M::Op> = by_begin.iter().map(|&call| &calls[call].op).collect();
         let steps = model.prepare(&ops);
         let model = &*model;
-        let mut by_begin: Vec<usize> = (0..calls.len()).collect();
-        // Nobody needs to place what looked without a result, or may be nowhere and does nothing but harm.
-        by_begin.retain(|&call| {
-            let step = steps[call];
-            calls[call].ended.is_some() || !(model.only_looks(step) || model.spoils(step))
-        });
-        by_begin.sort_by_key(|&call| calls[call].began);
-        let steps: Vec<M::Step> = by_begin.iter().map(|&call| steps[call]).collect();
+        // Nobody needs to place what may be nowhere, and does nothing but harm.
+        let matters = |(step, call): &(M::Step, usize)| calls[*call].ended.is_some() || !model.spoils(*step);
+        let (steps, by_begin): (Vec<_>, Vec<_>) = steps.into_iter().zip(by_begin).filter(matters).unzip();
+        let looks: Vec<bool> = by_begin.iter().map(|&call| model.only_looks(&calls[call].op)).collect();
         let count = steps.len() as u32;
         let (began, ended) = ranks(by_begin.iter().map(|&call| (calls[call].began, calls[call].ended)));
         let mut by_end: Vec<u32> = (0..count).filter(|&op| ended[op as usize] != NEVER).collect();
         by_end.sort_by_key(|&op| ended[op as usize]);
-        let looks = |op: &u32| model.only_looks(steps[*op as usize]);
         let mut equal: HashMap<M::Step, u32, Hash> = HashMap::default();
         for step in &steps {
             *equal.entry(*step).or_default() += 1;
         }
         Self {
             repeats: steps.iter().map(|step| equal[step] > 1).collect(),
-            changers: Ring::new(count, (0..count).filter(|op| !looks(op))),
-            lookers: Ring::new(count, (0..count).filter(looks)),
+            changers: Ring::new(count, (0..count).filter(|&op| !looks[op as usize])),
+            lookers: Ring::new(count, (0..count).filter(|&op| looks[op as usize])),
             ends: Ring::new(count, by_end.into_iter()),
             placed: Memo::new(steps.len()),
             calls: by_begin,
             model,
             steps,
+            looks,
             began,
             ended,
             order: Vec::new(),
@@ -216,7 +218,7 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     fn place(&mut self, op: u32) {
-        if self.model.only_looks(self.steps[op as usize]) {
+        if self.looks[op as usize] {
             self.lookers.take_out(op);
         } else {
             self.changers.take_out(op);
@@ -235,7 +237,7 @@ impl<'a, M: Model> Search<'a, M> {
         if !self.is_unknown(op) {
             self.ends.put_back(op);
         }
-        if self.model.only_looks(self.steps[op as usize]) {
+        if self.looks[op as usize] {
             self.lookers.put_back(op);
         } else {
             self.changers.put_back(op);
@@ -270,7 +272,7 @@ impl<'a, M: Model> Search<'a, M> {
             self.place(op);
         }
         let mut stuck = self.stuck.unwrap_or(self.ends.first());
-        while !self.model.only_looks(self.steps[stuck as usize])
+        while !self.looks[stuck as usize]
             && let Some(after) = self.model.step(state, self.steps[stuck as usize])
         {
             state = after;

@@ -40,15 +40,15 @@ pub trait Model {
     /// What the object holds, as a number. Equal states behave equally; the more are equal, the faster the search.
     type State: Copy + Eq + Into<u64>;
 
+    /// Whether the operation never changes any state.
+    fn only_looks(&self, op: &Self::Op) -> bool;
     /// The steps of the operations to search, in their order. All that the model knows of the history; it is called
-    /// once, before everything else.
+    /// before any method below.
     fn prepare(&mut self, ops: &[&Self::Op]) -> Vec<Self::Step>;
     /// What it holds before anything.
     fn initial(&self) -> Self::State;
     /// What it holds after the operation; `None`: the operation cannot have this result in this state.
     fn step(&self, state: Self::State, step: Self::Step) -> Option<Self::State>;
-    /// Whether the operation never changes any state.
-    fn only_looks(&self, step: Self::Step) -> bool;
     /// Whether the operation fits any state and gives the same state after all of them.
     fn overwrites(&self, step: Self::Step) -> bool;
 

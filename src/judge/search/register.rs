@@ -35,6 +35,10 @@ impl Model for RegisterModel {
     type Step = RegisterOp;
     type State = u32;
 
+    fn only_looks(&self, op: &RegisterOp) -> bool {
+        matches!(op, RegisterOp::Read(_) | RegisterOp::CasFailed { .. })
+    }
+
     fn prepare(&mut self, ops: &[&RegisterOp]) -> Vec<RegisterOp> {
         ops.iter().map(|op| **op).collect()
     }
@@ -50,10 +54,6 @@ impl Model for RegisterModel {
             RegisterOp::Cas { from, to } => (from == state).then_some(to),
             RegisterOp::CasFailed { from } => (from != state).then_some(state),
         }
-    }
-
-    fn only_looks(&self, op: RegisterOp) -> bool {
-        matches!(op, RegisterOp::Read(_) | RegisterOp::CasFailed { .. })
     }
 
     fn overwrites(&self, op: RegisterOp) -> bool {
