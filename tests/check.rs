@@ -143,7 +143,11 @@ fn the_object_has_every_key_with_its_proof_and_what_was_measured() {
 
     let others = json(&kvlab(&["check", &history("cas.edn"), "--json"]));
     let key = &others["histories"][0]["keys"][0];
-    assert_eq!((&key["method"], &key["proof"]["placed"]), (&"search".into(), &4.into()));
+    let proof = &key["proof"];
+    assert_eq!(
+        (&key["method"], &proof["placed"], &proof["is_first"]),
+        (&"search".into(), &3.into(), &true.into())
+    );
     assert!(key["proof"]["stuck"]["act"]["cas"].is_object(), "{key}");
 }
 
