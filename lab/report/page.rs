@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::chart::{Figure, Rivalry, clock, letter, rivalries};
 use super::encode::{Encoded, encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
-use super::proofs::{CARDS_MAX, Card, cards};
+use super::proofs::{CARDS_MAX, CARDS_OPEN, Card, cards};
 use super::story::{Chapter, Line, chapters};
 use super::svg::visible;
 use super::told::Records;
@@ -335,5 +335,14 @@ fn event_row(line: Line) -> EventRow {
 impl Page<'_> {
     fn cards_max(&self) -> usize {
         CARDS_MAX
+    }
+
+    fn cards_open(&self) -> usize {
+        CARDS_OPEN
+    }
+
+    /// How many cards are folded away, said before the first of them.
+    fn folded_from(&self, card: &Card) -> Option<usize> {
+        (card.number == CARDS_OPEN + 1).then(|| self.cards.len() - CARDS_OPEN)
     }
 }

@@ -7,6 +7,8 @@ use super::told::Records;
 
 /// Cards at most, the first ones; the judge counts all.
 pub(super) const CARDS_MAX: usize = 24;
+/// Cards that are open from the beginning: most runs fail for one reason, and the rest of the page is worth seeing too.
+pub(super) const CARDS_OPEN: usize = 3;
 
 /// One violation.
 #[derive(Clone, Debug, PartialEq, Eq)]

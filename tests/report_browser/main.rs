@@ -23,7 +23,10 @@ use self::browser::{Browser, keys};
 /// One at a time: what is measured is not to be the other test's doing.
 static BROWSER: Mutex<()> = Mutex::new(());
 
+/// One violation.
 const SCENARIO: &str = "museum/highest-seq-read";
+/// Many, on many keys.
+const MANY: &str = "museum/no-fence";
 
 /// Runs the program, in a state directory of its own; it must exit 0. Returns what it printed.
 fn kvlab(state: &Path, args: &[&str]) -> String {
@@ -39,11 +42,11 @@ fn kvlab(state: &Path, args: &[&str]) -> String {
     out.into_owned()
 }
 
-/// A run with a violation, on real processes. Returns its report.
-fn violated(state: &Path) -> PathBuf {
+/// A run with violations, on real processes. Returns its report.
+fn violated(state: &Path, scenario: &str) -> PathBuf {
     let run = state.join("museum");
     let run = run.to_str().expect("UTF-8");
-    let out = kvlab(state, &["run", SCENARIO, "--headless", "--seed", "1", "--keep", run]);
+    let out = kvlab(state, &["run", scenario, "--headless", "--seed", "1", "--keep", run]);
     let report = PathBuf::from(run).canonicalize().expect("a directory").join("report.html");
     assert!(
         out.ends_with(&format!("report: {}\n", report.display())),
@@ -64,7 +67,7 @@ fn pictures() -> Option<PathBuf> {
 #[ignore = "needs chromium and chromedriver"]
 fn a_report_of_a_run_with_a_violation() {
     let state = tempfile::tempdir().expect("a directory");
-    let report = violated(state.path());
+    let report = violated(state.path(), SCENARIO);
     let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
     let browser = Browser::start();
     let ready = browser.open(&report);
@@ -82,6 +85,38 @@ fn a_report_of_a_run_with_a_violation() {
     if let Some(dir) = pictures() {
         draw(&browser, &report, &dir);
     }
+}
+
+/// Most proofs say the same again: they are folded until one is wanted, and on paper none is.
+#[test]
+#[ignore = "needs chromium and chromedriver"]
+fn many_proofs_are_folded_until_one_is_wanted() {
+    let state = tempfile::tempdir().expect("a directory");
+    let report = violated(state.path(), MANY);
+    let _alone = BROWSER.lock().unwrap_or_else(PoisonError::into_inner);
+    let browser = Browser::start();
+    browser.open(&report);
+    let cards = browser.number("return document.querySelectorAll('.proof').length") as u64;
+    assert!(cards > 3, "{cards}");
+    let is_seen =
+        format!("[3, {cards}].map(n => document.getElementById(`v${{n}}`).checkVisibility()).join()");
+    assert_eq!(browser.text(&format!("return {is_seen}")), "true,false");
+
+    browser.cdp("Emulation.setEmulatedMedia", &json!({"media": "print"}));
+    browser.until(&format!("{is_seen} === 'true,true'"));
+    browser.cdp("Emulation.setEmulatedMedia", &json!({"media": ""}));
+    browser.until(&format!("{is_seen} === 'true,false'"));
+
+    let last = browser.text(&format!(
+        "return document.querySelector('#v{cards} [data-operation]:not(#v1 *)').dataset.operation"
+    ));
+    browser.run(&format!("document.querySelector('#v{cards} [data-operation=\"{last}\"]').click()"));
+    browser.until(&format!("document.getElementById('view').dataset.selected === '{last}'"));
+    browser.press(&[keys::ENTER]);
+    browser.until(
+        "document.getElementById('more-proofs').open && document.activeElement.closest('#more-proofs')",
+    );
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 #[test]

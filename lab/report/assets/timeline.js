@@ -258,6 +258,7 @@ class Timeline {
     const [number] = this.data.ops.violations.get(this.view.selected) ?? [];
     const card = number && document.getElementById(`v${number}`);
     if (!card) return;
+    card.closest("details")?.setAttribute("open", "");
     card.scrollIntoView();
     card.focus({ preventScroll: true });
   }
