@@ -102,7 +102,7 @@ pub struct ExportArgs {
     /// A run's directory, `latest` (the latest run), a history or `-` (standard input)
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// For whom: Jepsen and Knossos, porcupine, or kvlab
+    /// For whom: Jepsen and Knossos, Elle, porcupine, or kvlab
     #[arg(long, value_name = "FORMAT")]
     pub history: ExportFormat,
     /// Write it here; to standard output if not given
@@ -151,6 +151,8 @@ pub enum HistoryFormat {
 pub enum ExportFormat {
     /// EDN maps for Jepsen and Knossos
     Edn,
+    /// Elle's transactions over registers, of one read or write each
+    Elle,
     /// The key-value lines of porcupine's tests
     Porcupine,
     /// kvlab's history.jsonl

@@ -123,6 +123,7 @@ impl Writer {
     fn create(args: &ExportArgs, processes: u64, keyed: bool) -> anyhow::Result<Self> {
         let target = match args.history {
             ExportFormat::Edn => Target::Edn,
+            ExportFormat::Elle => Target::Elle,
             ExportFormat::Porcupine => Target::Porcupine,
             ExportFormat::Jsonl => Target::Kvlab,
         };

@@ -18,6 +18,13 @@ impl Style {
         (name, if self.keyed { format!("[{} {value}]", self.value(Some(key))) } else { value })
     }
 
+    /// A transaction of one operation on a register: `[[:w "k" "v"]]`.
+    pub(super) fn transaction(self, key: &str, act: &Act, ended: bool) -> String {
+        let (name, value) = self.operation(act, ended);
+        let short = if name == ":read" { ":r" } else { ":w" };
+        format!("[[{short} {} {value}]]", self.value(Some(key)))
+    }
+
     /// The name of what is done, and its value. What a read saw is left out unless it `ended` well.
     pub(super) fn operation(self, act: &Act, ended: bool) -> (&'static str, String) {
         let value = |value: &Option<String>| self.value(value.as_deref());

@@ -14,6 +14,8 @@ use super::told::Told;
 pub enum Target {
     /// Jepsen and Knossos: EDN maps, a line each.
     Edn,
+    /// Elle's transactions over registers: one read or one write each.
+    Elle,
     /// Jepsen's plain log.
     JepsenLog,
     /// The key-value lines of porcupine's tests.
@@ -106,6 +108,7 @@ impl Exporter {
         match self.target {
             Target::Edn if told.act.is_of_string() => self.write_key_value(told, out),
             Target::Edn => self.write_edn(told, out),
+            Target::Elle => self.write_elle(told, out)?,
             Target::JepsenLog => self.write_log(told, out),
             Target::Porcupine => self.write_porcupine(told, out)?,
             Target::Kvlab => self.write_kvlab(told, out)?,
@@ -123,6 +126,26 @@ impl Exporter {
 
     fn write_edn(&self, told: &Told, out: &mut String) {
         let (name, value) = self.style.keyed(&told.key, &told.act, told.phase == Phase::Ok);
+        self.write_map(told, name, &value, out);
+    }
+
+    /// Elle takes nil for what a key holds before it was written, so nothing can be deleted.
+    fn write_elle(&self, told: &Told, out: &mut String) -> Result<(), ExportError> {
+        let what = match &told.act {
+            Act::Read(_) | Act::Write(Some(_)) => None,
+            Act::Write(None) => Some(format!("a delete of key {:?}", told.key)),
+            act => Some(format!("`{act}`")),
+        };
+        if let Some(what) = what {
+            let instead = "leave the key out with --key, or take edn";
+            return Err(ExportError { i: told.at.i, what, target: self.target, instead });
+        }
+        let value = self.style.transaction(&told.key, &told.act, told.phase == Phase::Ok);
+        self.write_map(told, ":txn", &value, out);
+        Ok(())
+    }
+
+    fn write_map(&self, told: &Told, name: &str, value: &str, out: &mut String) {
         let (process, phase, index) = (self.process(told), word(told.phase), self.written);
         let _ = write!(out, "{{:process {process}, :type {phase}, :f {name}, :value {value}, :index {index}");
         if let Some(t_ns) = told.at.t_ns {
@@ -211,6 +234,7 @@ impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Edn => "edn",
+            Self::Elle => "elle",
             Self::JepsenLog => "jepsen-log",
             Self::Porcupine => "porcupine",
             Self::Kvlab => "jsonl",

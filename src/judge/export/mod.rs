@@ -3,6 +3,7 @@
 //! | target | who reads it | what it has no word for |
 //! |---|---|---|
 //! | [`Target::Edn`] | Jepsen, Knossos | |
+//! | [`Target::Elle`] | Elle, as transactions over registers of one operation each | deletes, compare-and-set, append |
 //! | [`Target::JepsenLog`] | whoever reads Jepsen's plain log | |
 //! | [`Target::Porcupine`] | the key-value parser of porcupine's tests | unknown and failed outcomes, absence, compare-and-set |
 //! | [`Target::Kvlab`] | kvlab | compare-and-set, append |

@@ -3,7 +3,7 @@
 use clojure_reader::edn::{self, Edn};
 
 use super::pair::{Event, Kind, Value};
-use super::{ImportError, quoted};
+use super::{ImportError, elle, quoted};
 
 /// Brackets within brackets; a form nested deeper is refused before it is parsed.
 const DEPTH_MAX: usize = 32;
@@ -69,6 +69,14 @@ fn event(form: &Edn<'_>, line: u64) -> Result<Option<Event>, ImportError> {
         Some(&Edn::Int(time)) => u64::try_from(time).ok(),
         _ => None,
     };
+    if *function == "txn" {
+        let (function, key, value) = match elle::operation(field("value")) {
+            Ok(operation) => operation,
+            Err(found) => return error(found, elle::EXPECTED),
+        };
+        let (function, key, value) = (function.to_owned(), Some(to_text(key)), to_value(value));
+        return Ok(Some(Event { line, process, kind, function, key, value, t_ns }));
+    }
     Ok(Some(Event {
         line,
         process,

@@ -3,7 +3,7 @@
 //! | format | looks like |
 //! |---|---|
 //! | kvlab | `{"i":17,"t_ns":…,"client":3,…}`, one JSON object a line |
-//! | EDN | `{:process 3, :type :invoke, :f :write, :value 4}`, bare or in one `[…]` or `(…)`: Jepsen's `history.edn` (values `[k v]` for independent keys), Knossos's and porcupine's key-value lines (`:f :append`, `:key "0"`) |
+//! | EDN | `{:process 3, :type :invoke, :f :write, :value 4}`, bare or in one `[…]` or `(…)`: Jepsen's `history.edn` (values `[k v]` for independent keys), Knossos's and porcupine's key-value lines (`:f :append`, `:key "0"`), Elle's transactions of one operation (`:f :txn`) |
 //! | Jepsen log | `INFO  jepsen.util - 3 :invoke :write 4`; other lines are skipped |
 //!
 //! What the types of events mean:
@@ -14,6 +14,7 @@
 //! * Events of processes that are a word (`:nemesis`) are skipped.
 
 mod edn;
+mod elle;
 mod jsonl;
 mod log;
 mod pair;

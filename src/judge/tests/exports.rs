@@ -24,7 +24,7 @@ fn of_events(events: &[HistoryEvent], target: Target) -> String {
 
 fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
     let format = match target {
-        Target::Edn | Target::Porcupine => Format::Edn,
+        Target::Edn | Target::Elle | Target::Porcupine => Format::Edn,
         Target::JepsenLog => Format::JepsenLog,
         Target::Kvlab => Format::Kvlab,
     };
@@ -102,6 +102,24 @@ fn our_histories_are_read_back_as_they_were_from_every_format() {
         verdicts[usize::from(fails)] += 1;
     }
     assert!(verdicts.iter().all(|&count| count > agree::cases() / 80), "{verdicts:?}");
+}
+
+/// Elle has no word for a delete.
+#[test]
+fn transactions_of_one_operation_are_read_back_as_they_were() {
+    for seed in 0..agree::cases() / 8 {
+        let events = random::history(seed, Kind::default());
+        let text = of_events(&events, Target::Elle);
+        assert_same(&KeyHistory::of_events(&events), &read_back(&text, Target::Elle), Target::Elle, &text);
+    }
+    let events = script("1 invoke del -\n1 ok del -");
+    let refused = exported(events.iter().map(Told::from).collect(), Exporter::new(Target::Elle, true, 2));
+    assert!(
+        refused
+            .unwrap_err()
+            .to_string()
+            .starts_with("event #0: a delete of key \"k\" cannot be written as elle")
+    );
 }
 
 #[test]

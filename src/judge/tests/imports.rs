@@ -215,7 +215,15 @@ fn what_cannot_be_read_is_refused_with_its_line() {
     starts(format!("[{invoke}"), "line 2: the text ends inside the list that begins on line 1");
     starts(
         format!("{invoke}{{:process 2, :type :invoke, :f :txn, :value 3}}"),
-        "line 2: the operation :txn;",
+        "line 2: a transaction without operations; expected one [:r k v]",
+    );
+    starts(
+        format!("{invoke}{{:process 2, :type :invoke, :f :txn, :value [[:w x 3] [:r y nil]]}}"),
+        "line 2: a transaction of 2 operations; expected one [:r k v]",
+    );
+    starts(
+        format!("{invoke}{{:process 2, :type :invoke, :f :txn, :value [[:append x 3]]}}"),
+        "line 2: the operation [:append x 3]; expected one [:r k v]",
     );
     starts(format!("{invoke}{{:process 2, :type :no, :f :read}}"), "line 2: :type :no; expected");
     starts(format!("{invoke}{{:type :ok, :f :read}}"), "line 2: a map without :process");
