@@ -108,7 +108,10 @@ fn ours(input: &Input, args: &ShrinkArgs, judged: &Judged) -> anyhow::Result<Out
                     text.push_str(&(serde_json::to_string(event)? + "\n"));
                 }
                 // Judged once more as it came, for the nodes and entries that belong to the proof.
-                let diagram = proof(&left).map(|violation| Diagram::of_violation(&violation).among(&shrunk));
+                let explained = |violation: Violation| {
+                    Diagram::with_rule(&violation, input.epochs().rule(&violation)).among(&shrunk)
+                };
+                let diagram = proof(&left).map(explained);
                 let diagram = diagram.unwrap_or_else(|| drawn(&shrunk));
                 let before = history.ops().len();
                 return Ok(Outcome::Smaller(Smaller { before, history: shrunk, text, diagram }));
