@@ -16,7 +16,11 @@ use crate::event::{Cut, LabEvent, Stamped};
 use crate::journal::Journal;
 
 /// Lives until its standard input ends; drains on SIGTERM.
-pub(super) const WELL_BEHAVED: &str = "trap 'exit 0' TERM; READY; while read -r _; do :; done";
+///
+/// It must not `read` its standard input itself: a signal that comes just before the system call is noted by the
+/// shell, and then it sleeps in the call until there is a line. `wait` looks for signals and sleeps in one step. (The
+/// standard input of a command in the background is empty unless it is given another.)
+pub(super) const WELL_BEHAVED: &str = "trap 'exit 0' TERM; exec 3<&0; cat <&3 >/dev/null & READY; wait";
 
 /// Runs `script` with `READY` replaced by what prints the ready line.
 #[derive(Debug)]

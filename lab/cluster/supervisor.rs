@@ -465,8 +465,9 @@ impl Supervisor {
         };
         cell.state = State::Running(alive);
         cell.has_run = true;
-        self.up.send_replace(Some(start));
+        // Journalled before its watcher hears of it: a process has no reports until it runs.
         self.context.shared.process(self.node(), state);
+        self.up.send_replace(Some(start));
         Ok(())
     }
 

@@ -6,6 +6,12 @@ use super::*;
 use crate::event::LabEvent;
 use crate::journal::Journal;
 
+/// No limit that a well-behaved process could come near, on the slowest machine.
+const PATIENT: Deadlines = {
+    let long = Duration::from_secs(60);
+    Deadlines { ready: long, watched: long, terminate: long, kill: long }
+};
+
 struct Rig {
     supervisor: Arc<Supervisor>,
     engine: Arc<StandIn>,
@@ -15,6 +21,10 @@ struct Rig {
 
 impl Rig {
     fn new(script: &str) -> Self {
+        Self::with(PATIENT, script)
+    }
+
+    fn with(deadlines: Deadlines, script: &str) -> Self {
         let engine = Arc::new(StandIn::new(script));
         let dir = tempfile::tempdir().expect("a directory");
         let journal = Journal::start(None).expect("a journal");
@@ -36,11 +46,6 @@ impl Rig {
             lab_pid: 1,
             settings: super::super::engine::Settings::default(),
         };
-        let deadlines = Deadlines {
-            ready: Duration::from_secs(2),
-            terminate: Duration::from_secs(1),
-            ..Deadlines::default()
-        };
         let log = dir.path().join("n1.log");
         let supervisor = Arc::new(Supervisor::new(launch, log, deadlines, context.clone()));
         context.tasks.spawn(watch(Arc::clone(&supervisor), context.clone()));
@@ -49,9 +54,13 @@ impl Rig {
 
     async fn running(script: &str) -> (Self, u32) {
         let rig = Self::new(script);
-        rig.supervisor.start().await.expect("started");
-        let pid = rig.pid().expect("a process");
+        let pid = rig.start().await;
         (rig, pid)
+    }
+
+    async fn start(&self) -> u32 {
+        self.supervisor.start().await.expect("started");
+        self.pid().expect("a process")
     }
 
     fn pid(&self) -> Option<u32> {
@@ -142,7 +151,9 @@ async fn a_death_is_told_with_its_last_word() {
 
 #[tokio::test]
 async fn a_node_that_ignores_sigterm_is_left_to_be_killed() {
-    let (mut rig, pid) = Rig::running("trap '' TERM; READY; while read -r _; do :; done").await;
+    let hasty = Deadlines { terminate: Duration::from_secs(1), ..PATIENT };
+    let mut rig = Rig::with(hasty, "trap '' TERM; READY; while read -r _; do :; done");
+    let pid = rig.start().await;
     let error = rig.supervisor.terminate().await.expect_err("it does not listen").to_string();
     assert!(error.contains("kill it"), "{error}");
     assert!(lives(pid));
@@ -165,7 +176,8 @@ async fn a_node_that_ends_before_it_is_ready_says_why() {
 
 #[tokio::test]
 async fn a_node_that_is_never_ready_is_given_up() {
-    let mut rig = Rig::new("echo 'still recovering' >&2; while :; do sleep 0.05; done");
+    let hasty = Deadlines { ready: Duration::from_secs(2), ..PATIENT };
+    let mut rig = Rig::with(hasty, "echo 'still recovering' >&2; while :; do sleep 0.05; done");
     let error = rig.start_error().await;
     assert!(error.contains("not ready within 2s") && error.contains("still recovering"), "{error}");
     assert_eq!(rig.record.states().last().map(String::as_str), Some("n1 stopped: SIGKILL, not ready"));

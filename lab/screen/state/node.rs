@@ -28,7 +28,7 @@ pub struct NodeView {
     pub status: Option<NodeStatus>,
     /// When that came.
     pub status_us: u64,
-    /// Its part, from its statuses and events, whichever came last.
+    /// Its part, from its statuses and events, whichever came last; `None` while it has no process that speaks.
     pub role: Option<Role>,
     /// The epoch that it leads or follows.
     pub epoch: Epoch,
@@ -137,6 +137,9 @@ impl NodeView {
     }
 
     fn part_is(&mut self, role: Role, epoch: Epoch, t_us: u64) {
+        if !self.speaks() {
+            return;
+        }
         let led = self.role == Some(Role::Primary) && self.epoch == epoch;
         self.leads_since_us = match (role, led) {
             (Role::Primary, true) => self.leads_since_us,
@@ -144,6 +147,13 @@ impl NodeView {
             _ => None,
         };
         (self.role, self.epoch, self.role_us) = (Some(role), epoch, t_us);
+    }
+
+    /// Whether what it says now is so now. What a process said before it ended may be told after its end, and says
+    /// nothing of the next.
+    pub fn speaks(&self) -> bool {
+        use ProcessState::{Died, Starting, Stopped};
+        !matches!(self.process, Some(Starting { .. } | Stopped { .. } | Died { .. }))
     }
 
     /// Whether its process runs and is not paused.

@@ -105,7 +105,7 @@ impl ViewState {
                 self.fault_check();
             }
             LabEvent::Node { node, report } => self.node(*node, |n, t_us| {
-                n.watched = true;
+                n.watched = n.speaks();
                 n.reported(report, t_us);
             }),
             LabEvent::Watch { node, up } => self.node(*node, |n, _| n.watched = *up),

@@ -1,7 +1,7 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
 use kvlab::node::Report;
-use kvlab::replication::NodeId;
+use kvlab::replication::{Epoch, Event, NodeId, Role};
 use proptest::prelude::*;
 
 use super::strategies::stamped;
@@ -83,6 +83,47 @@ fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
     assert_eq!((situation.severity, situation.title.as_str()), (Severity::Alarm, "PRIMARY'S DISK IS FULL"));
     let situation = full(N2).situation();
     assert_eq!((situation.severity, situation.text.as_str()), (Severity::Hurt, "n2 has no room on its disk"));
+}
+
+/// The last words of a process may come after its end, and even after the next has begun: they are news of its log,
+/// and no longer of its part.
+#[test]
+fn last_words_do_not_bring_a_process_back() {
+    let mut view = at(Player::Person, moment::CALM);
+    let last_words = view.nodes[&N1].status.clone().expect("it has told");
+    assert_eq!(last_words.replication.role, Role::Primary);
+    let how = "SIGKILL".to_owned();
+    for state in [
+        ProcessState::Stopped { how: how.clone() },
+        ProcessState::Died { how },
+        ProcessState::Starting { pid: 7 },
+    ] {
+        let opened = Event::EpochOpened { epoch: Epoch::new(2, N1), forced: false, voters: vec![N1, N2] };
+        for event in [
+            LabEvent::Process { node: N1, state: state.clone() },
+            LabEvent::Node { node: N1, report: Report::Status(last_words.clone()) },
+            LabEvent::Node { node: N1, report: Report::Event { uptime_ms: 1, event: opened } },
+        ] {
+            view.apply(&Stamped { t_us: view.now_us + 10, event });
+        }
+        let n1 = &view.nodes[&N1];
+        assert_eq!((n1.role, n1.leads_since_us, n1.watched), (None, None, false), "{state:?}");
+        assert_eq!(n1.status_us, view.now_us - 10, "what it said is known");
+        assert_eq!(view.leader(), None);
+    }
+    let mut running = last_words;
+    running.replication.role = Role::Replica;
+    for event in [
+        LabEvent::Process {
+            node: N1,
+            state: ProcessState::Running { pid: 7, client: "c".into(), peer: "p".into() },
+        },
+        LabEvent::Node { node: N1, report: Report::Status(running) },
+    ] {
+        view.apply(&Stamped { t_us: view.now_us + 10, event });
+    }
+    assert_eq!(view.nodes[&N1].role, Some(Role::Replica));
+    assert!(view.nodes[&N1].watched);
 }
 
 #[test]

@@ -1,5 +1,9 @@
 //! EDN maps: `{:process 3, :type :invoke, :f :write, :value 4}`.
 
+mod usual;
+
+use std::borrow::Cow;
+
 use clojure_reader::edn::{self, Edn};
 
 use super::pair::{Event, Kind, Value};
@@ -9,31 +13,36 @@ use super::{ImportError, elle, quoted};
 const DEPTH_MAX: usize = 32;
 
 /// All events of the text.
-pub(super) fn events(text: &str) -> Result<Vec<Event>, ImportError> {
+pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, ImportError> {
     let mut events = Vec::new();
     let mut forms = Forms { rest: text, line: 1, inside: None };
-    while let Some((form, line)) = forms.next()? {
-        let parsed = edn::read_string(form).map_err(|error| {
-            let line = line + error.line.map_or(0, |line| line as u64 - 1);
-            ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
-        })?;
-        events.extend(event(untagged(&parsed), line)?);
+    while let Some(form) = forms.next()? {
+        events.extend(match form {
+            Form::Read(event) => event,
+            Form::Unread(form, line) => parse(form, line)?,
+        });
     }
     Ok(events)
 }
 
+/// The event of a form, whatever it looks like; `None`: of a process that is no client.
+fn parse(form: &str, line: u64) -> Result<Option<Event<'_>>, ImportError> {
+    let parsed = edn::read_string(form).map_err(|error| {
+        let line = line + error.line.map_or(0, |line| line as u64 - 1);
+        ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
+    })?;
+    event(untagged(&parsed), line)
+}
+
 /// A value as EDN, at the beginning of what is left of a log's line: after it an error may be told.
-pub(super) fn value(text: &str, line: u64) -> Result<Value, ImportError> {
+pub(super) fn value(text: &str, line: u64) -> Result<Value<'_>, ImportError> {
     let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
-    let text = &text[..form_end(text).ok_or_else(bad)?];
-    if depth_of(text).is_none_or(|depth| depth > DEPTH_MAX) {
-        return Err(bad());
-    }
-    Ok(to_value(&edn::read_string(text).map_err(|_| bad())?))
+    let Extent::To(end) = extent(text) else { return Err(bad()) };
+    Ok(to_value(&edn::read_string(&text[..end]).map_err(|_| bad())?))
 }
 
 /// The event of a map; `None`: of a process that is no client.
-fn event(form: &Edn<'_>, line: u64) -> Result<Option<Event>, ImportError> {
+fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<Event<'e>>, ImportError> {
     let error = |found: String, expected: &str| Err(ImportError::new(line, found, expected));
     let Edn::Map(map) = form else {
         return error(
@@ -81,7 +90,7 @@ fn event(form: &Edn<'_>, line: u64) -> Result<Option<Event>, ImportError> {
         line,
         process,
         kind,
-        function: function.to_string(),
+        function: function.clone(),
         key: field("key").filter(|key| **key != Edn::Nil).map(to_text),
         value: field("value").map_or(Value::Nil, to_value),
         t_ns,
@@ -96,7 +105,7 @@ fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
     }
 }
 
-fn to_value(form: &Edn<'_>) -> Value {
+fn to_value<'e>(form: &Edn<'e>) -> Value<'e> {
     match untagged(form) {
         Edn::Nil => Value::Nil,
         Edn::Vector(items) if items.len() == 2 => {
@@ -107,11 +116,19 @@ fn to_value(form: &Edn<'_>) -> Value {
 }
 
 /// Strings as they are, everything else as EDN prints it.
-fn to_text(form: &Edn<'_>) -> String {
+fn to_text<'e>(form: &Edn<'e>) -> Cow<'e, str> {
     match untagged(form) {
-        Edn::Str(text) => text.to_string(),
-        form => form.to_string(),
+        Edn::Str(text) => text.clone(),
+        form => Cow::Owned(form.to_string()),
     }
+}
+
+/// A form of a text.
+enum Form<'t> {
+    /// A usual one, read already; `None`: of a process that is no client.
+    Read(Option<Event<'t>>),
+    /// Any other, and the line on which it begins.
+    Unread(&'t str, u64),
 }
 
 /// Splits a text into its forms, so that a history is parsed one event at a time and each has its line. One pair
@@ -124,8 +141,8 @@ struct Forms<'t> {
 }
 
 impl<'t> Forms<'t> {
-    /// The next form and the line on which it begins.
-    fn next(&mut self) -> Result<Option<(&'t str, u64)>, ImportError> {
+    /// The next form.
+    fn next(&mut self) -> Result<Option<Form<'t>>, ImportError> {
         loop {
             self.skip_blank();
             let Some(first) = self.rest.chars().next() else {
@@ -149,9 +166,14 @@ impl<'t> Forms<'t> {
                     return Err(ImportError::new(self.line, format!("{first:?}"), "a map, or the end"));
                 }
                 _ => {
+                    if let Some((event, rest)) = usual::event(self.rest, self.line) {
+                        // It is on one line.
+                        self.rest = rest;
+                        return Ok(Some(Form::Read(event)));
+                    }
                     let (line, form) = (self.line, self.take()?);
                     if !form.starts_with("#_") {
-                        return Ok(Some((form, line)));
+                        return Ok(Some(Form::Unread(form, line)));
                     }
                 }
             }
@@ -166,18 +188,20 @@ impl<'t> Forms<'t> {
     /// Takes one form: up to the bracket that closes its first, or a word.
     fn take(&mut self) -> Result<&'t str, ImportError> {
         let (text, line) = (self.rest, self.line);
-        let end = form_end(text);
-        let deepest = depth_of(&text[..end.unwrap_or(text.len())]);
-        if deepest.is_some_and(|deepest| deepest > DEPTH_MAX) {
-            let expected = format!("at most {DEPTH_MAX} brackets within brackets");
-            return Err(ImportError::new(line, quoted(text), expected));
+        match extent(text) {
+            Extent::To(end) => {
+                self.advance(end);
+                Ok(&text[..end])
+            }
+            Extent::TooDeep => {
+                let expected = format!("at most {DEPTH_MAX} brackets within brackets");
+                Err(ImportError::new(line, quoted(text), expected))
+            }
+            Extent::Open => {
+                let found = format!("the text ends inside {}", quoted(text.lines().next().unwrap_or(text)));
+                Err(ImportError::new(line, found, "the rest of it"))
+            }
         }
-        let Some(end) = end else {
-            let found = format!("the text ends inside {}", quoted(text.lines().next().unwrap_or(text)));
-            return Err(ImportError::new(line, found, "the rest of it"));
-        };
-        self.advance(end);
-        Ok(&text[..end])
     }
 
     fn skip_blank(&mut self) {
@@ -199,41 +223,36 @@ impl<'t> Forms<'t> {
     }
 }
 
-/// How deep brackets are nested; `None`: more are closed than were opened.
-fn depth_of(text: &str) -> Option<usize> {
-    let (mut depth, mut deepest) = (0_usize, 0);
-    for (_, token) in tokens(text) {
-        match token {
-            Token::Open => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            Token::Close => depth = depth.checked_sub(1)?,
-            Token::Blank | Token::Other => {}
-        }
-    }
-    Some(deepest)
+/// How far a form goes.
+enum Extent {
+    /// To this byte.
+    To(usize),
+    /// It is nested deeper than [`DEPTH_MAX`].
+    TooDeep,
+    /// Beyond the end of the text.
+    Open,
 }
 
-/// Where the form at the beginning of the text ends; `None`: it does not.
-fn form_end(text: &str) -> Option<usize> {
+/// How far the form at the beginning of the text goes.
+fn extent(text: &str) -> Extent {
     let mut depth = 0_usize;
     for (at, token) in tokens(text) {
         match token {
+            Token::Open if depth == DEPTH_MAX => return Extent::TooDeep,
             Token::Open => depth += 1,
-            Token::Close if depth == 0 => return Some(at),
+            Token::Close if depth == 0 => return Extent::To(at),
             Token::Close => {
                 depth -= 1;
                 if depth == 0 {
-                    return Some(at + 1);
+                    return Extent::To(at + 1);
                 }
             }
             // A tag and its form may be apart: `#_ {…}`.
-            Token::Blank if depth == 0 && !text.starts_with('#') => return Some(at),
+            Token::Blank if depth == 0 && !text.starts_with('#') => return Extent::To(at),
             Token::Blank | Token::Other => {}
         }
     }
-    (depth == 0).then_some(text.len())
+    if depth == 0 { Extent::To(text.len()) } else { Extent::Open }
 }
 
 #[derive(Clone, Copy)]

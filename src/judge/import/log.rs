@@ -7,7 +7,7 @@ use super::{ImportError, edn, quoted};
 const MARKER: &str = "jepsen.util";
 
 /// All events of the text; other lines are skipped.
-pub(super) fn events(text: &str) -> Result<Vec<Event>, ImportError> {
+pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, ImportError> {
     let mut events = Vec::new();
     for (line, number) in text.lines().zip(1_u64..) {
         if let Some((process, rest)) = split(line) {
@@ -31,7 +31,7 @@ fn split(line: &str) -> Option<(&str, &str)> {
     (is_number && rest.trim_start().starts_with(':')).then_some((process, rest.trim()))
 }
 
-fn event(process: &str, rest: &str, line: u64) -> Result<Event, ImportError> {
+fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<Event<'t>, ImportError> {
     let error = |found: &str, expected: &str| ImportError::new(line, quoted(found), expected);
     let process_number = process.parse().map_err(|_| error(process, "a process from 0 to 4294967295"))?;
     let (kind, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -40,7 +40,7 @@ fn event(process: &str, rest: &str, line: u64) -> Result<Event, ImportError> {
     let rest = rest.trim_start();
     let (function, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let function = function.strip_prefix(':').filter(|name| !name.is_empty());
-    let function = function.ok_or_else(|| error(rest, "an operation, like :read"))?.to_owned();
+    let function = function.ok_or_else(|| error(rest, "an operation, like :read"))?.into();
     let value = match value.trim() {
         // The line was cut, or its value is told elsewhere.
         "" => return Err(error(rest, "a value after the operation, like 4 or nil")),

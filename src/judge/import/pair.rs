@@ -1,21 +1,22 @@
 //! From events to operations: each invoke with its completion, each operation under its key.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::super::check::{Act, KeyHistory, Mark, Op, Outcome};
 use super::{ImportError, ImportOptions};
 
 /// A line of somebody's history.
-#[derive(Clone, Debug)]
-pub(super) struct Event {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Event<'t> {
     pub(super) line: u64,
     pub(super) process: u32,
     pub(super) kind: Kind,
     /// The name of the operation: `read`.
-    pub(super) function: String,
+    pub(super) function: Cow<'t, str>,
     /// Where the event names it apart from the value.
-    pub(super) key: Option<String>,
-    pub(super) value: Value,
+    pub(super) key: Option<Cow<'t, str>>,
+    pub(super) value: Value<'t>,
     pub(super) t_ns: Option<u64>,
 }
 
@@ -29,9 +30,9 @@ pub(super) enum Kind {
 
 /// A value of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value {
+pub(super) enum Value<'t> {
     Nil,
-    One(String),
+    One(Cow<'t, str>),
     /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
     Pair(Box<Self>, Box<Self>),
 }
@@ -51,19 +52,19 @@ impl Kind {
 
 /// What an operation is about.
 #[derive(Clone, Debug)]
-struct Begun {
-    key: Option<String>,
-    function: String,
-    value: Value,
+struct Begun<'t> {
+    key: Option<Cow<'t, str>>,
+    function: Cow<'t, str>,
+    value: Value<'t>,
     process: u32,
     began: Mark,
     line: u64,
 }
 
 /// The operations of each key.
-pub(super) fn keys(events: Vec<Event>, options: ImportOptions) -> Result<Vec<KeyHistory>, ImportError> {
-    let mut running: BTreeMap<u32, Begun> = BTreeMap::new();
-    let mut keys: BTreeMap<String, Vec<Op>> = BTreeMap::new();
+pub(super) fn keys(events: Vec<Event<'_>>, options: ImportOptions) -> Result<Vec<KeyHistory>, ImportError> {
+    let mut running: BTreeMap<u32, Begun<'_>> = BTreeMap::new();
+    let mut keys: BTreeMap<Cow<'_, str>, Vec<Op>> = BTreeMap::new();
     let mut kinds = Kinds::default();
     let mut last = 0;
     for event in events {
@@ -96,7 +97,9 @@ pub(super) fn keys(events: Vec<Event>, options: ImportOptions) -> Result<Vec<Key
         let op = unfinished(begun)?;
         keys.entry(key.unwrap_or_default()).or_default().extend(op);
     }
-    let history = |(key, ops)| KeyHistory::new(key, ops).expect("events were paired in order");
+    let history = |(key, ops): (Cow<'_, str>, _)| {
+        KeyHistory::new(key.into_owned(), ops).expect("events were paired in order")
+    };
     Ok(keys.into_iter().map(history).collect())
 }
 
@@ -110,7 +113,7 @@ struct Kinds {
 }
 
 impl Kinds {
-    fn note(&mut self, begun: &Begun) -> Result<(), ImportError> {
+    fn note(&mut self, begun: &Begun<'_>) -> Result<(), ImportError> {
         let is_of_string = matches!(&*begun.function, "get" | "put" | "append");
         let kind = if is_of_string { &mut self.string } else { &mut self.register };
         kind.get_or_insert(begun.line);
@@ -130,7 +133,7 @@ impl Kinds {
     }
 }
 
-fn begin(event: Event, now: Mark) -> Result<Begun, ImportError> {
+fn begin(event: Event<'_>, now: Mark) -> Result<Begun<'_>, ImportError> {
     let Event { line, process, function, key, value, .. } = event;
     if !matches!(&*function, "read" | "write" | "cas" | "get" | "put" | "append") {
         let expected = ":read, :write, :cas, :get, :put or :append";
@@ -144,21 +147,21 @@ fn begin(event: Event, now: Mark) -> Result<Begun, ImportError> {
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too.
-fn unkeyed(function: &str, value: Value) -> (Option<String>, Value) {
+fn unkeyed<'t>(function: &str, value: Value<'t>) -> (Option<Cow<'t, str>>, Value<'t>) {
     match value {
         Value::Pair(key, value) if function != "cas" || matches!(*value, Value::Pair(..)) => {
-            (Some(key.text().unwrap_or_else(|| "nil".to_owned())), *value)
+            (Some(key.text().unwrap_or("nil".into())), *value)
         }
         value => (None, value),
     }
 }
 
-fn end(
-    begun: Begun,
-    event: Event,
+fn end<'t>(
+    begun: Begun<'t>,
+    event: Event<'t>,
     now: Mark,
     options: ImportOptions,
-) -> Result<(Option<String>, Option<Op>), ImportError> {
+) -> Result<(Option<Cow<'t, str>>, Option<Op>), ImportError> {
     if event.function != begun.function {
         let found = format!("process {} completes :{}", event.process, event.function);
         let expected = format!(":{}, which it invoked on line {}", begun.function, begun.line);
@@ -203,7 +206,7 @@ fn end(
 }
 
 /// An operation without a completion may have happened; a read then says nothing.
-fn unfinished(begun: Begun) -> Result<Option<Op>, ImportError> {
+fn unfinished(begun: Begun<'_>) -> Result<Option<Op>, ImportError> {
     let Begun { function, value, process, began, line, .. } = begun;
     if matches!(&*function, "read" | "get") {
         return Ok(None);
@@ -212,31 +215,32 @@ fn unfinished(begun: Begun) -> Result<Option<Op>, ImportError> {
     Ok(Some(Op { process, act, began, ended: None, outcome: Outcome::Unknown }))
 }
 
-fn act(function: &str, value: Value, line: u64) -> Result<Act, ImportError> {
-    let text = |value: Value| value.text().unwrap_or_default();
+fn act(function: &str, value: Value<'_>, line: u64) -> Result<Act, ImportError> {
+    let known = |value: Value<'_>| value.text().map(Cow::into_owned);
+    let text = |value: Value<'_>| known(value).unwrap_or_default();
     Ok(match (function, value) {
-        ("read", value) => Act::Read(value.text()),
-        ("write", value) => Act::Write(value.text()),
-        ("cas", Value::Pair(from, to)) => Act::Cas { from: from.text(), to: to.text() },
+        ("read", value) => Act::Read(known(value)),
+        ("write", value) => Act::Write(known(value)),
+        ("cas", Value::Pair(from, to)) => Act::Cas { from: known(*from), to: known(*to) },
         ("get", value) => Act::Get(text(value)),
         ("put", value) => Act::Put(text(value)),
         ("append", value) => Act::Append(text(value)),
         (function, value) => {
-            let found = format!(":{function} of {}", value.text().unwrap_or_else(|| "nil".to_owned()));
+            let found = format!(":{function} of {}", value.text().unwrap_or("nil".into()));
             return Err(ImportError::new(line, found, "a pair, like [3 0]"));
         }
     })
 }
 
-impl Value {
+impl<'t> Value<'t> {
     /// As text; `None` is nil.
-    fn text(&self) -> Option<String> {
+    fn text(self) -> Option<Cow<'t, str>> {
         match self {
             Self::Nil => None,
-            Self::One(text) => Some(text.clone()),
+            Self::One(text) => Some(text),
             Self::Pair(one, other) => {
-                let show = |value: &Self| value.text().unwrap_or_else(|| "nil".to_owned());
-                Some(format!("[{} {}]", show(one), show(other)))
+                let show = |value: Self| value.text().unwrap_or("nil".into());
+                Some(format!("[{} {}]", show(*one), show(*other)).into())
             }
         }
     }
