@@ -83,7 +83,7 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<Event<'e>>, ImportError
             Ok(operation) => operation,
             Err(found) => return error(found, elle::EXPECTED),
         };
-        let (function, key, value) = (function.to_owned(), Some(to_text(key)), to_value(value));
+        let (function, key, value) = (Cow::Borrowed(function), Some(to_text(key)), to_value(value));
         return Ok(Some(Event { line, process, kind, function, key, value, t_ns }));
     }
     Ok(Some(Event {

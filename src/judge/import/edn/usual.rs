@@ -32,7 +32,8 @@ pub(super) fn event(text: &str, line: u64) -> Option<(Option<Event<'_>>, &str)> 
         match field {
             ":process" => once(&mut process, rest.atom()?)?,
             ":type" => once(&mut kind, rest.word()?)?,
-            ":f" => once(&mut function, rest.word()?)?,
+            // Elle's have an operation within.
+            ":f" => once(&mut function, rest.word().filter(|name| *name != ":txn")?)?,
             ":key" => once(&mut key, rest.atom()?)?,
             ":value" => once(&mut value, rest.value(PAIRS_MAX)?)?,
             ":time" => once(&mut time, rest.atom()?)?,
