@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kvlab::judge::Linearizable;
-use kvlab::judge::check::{KeyHistory, KeyVerdict, check_key};
+use kvlab::judge::check::{KeyHistory, KeyVerdict, check_key, explain_key};
 
 use super::progress::Progress;
 
@@ -78,12 +78,18 @@ impl Budget {
     /// Judges a key, and says why if it was given up.
     pub(crate) fn judge(&self, history: &KeyHistory) -> (KeyVerdict, Option<GivenUp>) {
         let (mut polls, mut given_up) = (0_u64, None);
-        let verdict = check_key(history, &mut |_| {
+        let mut go_on = |_| {
             polls += 1;
             given_up = self.over(polls.is_multiple_of(POLLS_PER_LOOK));
             given_up.is_none()
-        });
-        (verdict, given_up)
+        };
+        let mut verdict = check_key(history, &mut go_on);
+        if verdict.linearizable != Linearizable::No {
+            return (verdict, given_up);
+        }
+        self.note_failure();
+        explain_key(history, &mut verdict, &mut go_on);
+        (verdict, None)
     }
 
     /// Why to give up now, if at all.
@@ -124,9 +130,6 @@ pub(crate) fn all(
             scope.spawn(move || {
                 while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let answer = budget.judge(&keys[at]);
-                    if answer.0.linearizable == Linearizable::No {
-                        budget.note_failure();
-                    }
                     if done.send((at, answer)).is_err() {
                         return;
                     }

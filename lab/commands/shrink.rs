@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::bail;
-use kvlab::judge::check::{Evidence, KeyHistory, check_key, shrink};
+use kvlab::judge::check::{Evidence, KeyHistory, check_key, explain_key, shrink};
 use kvlab::judge::export::{Exporter, Target, tell};
 use kvlab::judge::import::Format;
 use kvlab::judge::{
@@ -150,7 +150,9 @@ fn proof(events: &[HistoryEvent]) -> Option<Violation> {
 
 /// As a picture, with what fits nowhere.
 fn drawn(history: &KeyHistory) -> Diagram {
-    match check_key(history, &mut |_| true).evidence {
+    let mut verdict = check_key(history, &mut |_| true);
+    explain_key(history, &mut verdict, &mut |_| true);
+    match verdict.evidence {
         Some(Evidence::Violation(violation)) => Diagram::of_violation(&violation).among(history),
         evidence => Diagram::of_history(history, evidence.as_ref()),
     }

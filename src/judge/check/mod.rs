@@ -10,4 +10,4 @@ mod verdict;
 
 pub use self::history::{Act, KeyHistory, Mark, NoHistory, Op, Outcome};
 pub use self::shrink::shrink;
-pub use self::verdict::{Evidence, KeyVerdict, Method, check_key};
+pub use self::verdict::{Evidence, KeyVerdict, Method, check_key, explain_key};

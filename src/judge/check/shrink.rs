@@ -6,10 +6,10 @@ use super::super::report::Linearizable;
 use super::super::violation::ViolationKind;
 use super::history::{Act, KeyHistory, Op, Outcome};
 use super::prefix::{first_failing, prefix};
-use super::verdict::{Evidence, decide};
+use super::verdict::{Evidence, check_key};
 
 /// A part of the history that is not linearizable either, and from which nothing can be left out. `go_on` is asked as
-/// by [`check_key`](super::check_key), for each attempt anew; an attempt that is given up counts as failed, so the result may then be
+/// by [`check_key`], for each attempt anew; an attempt that is given up counts as failed, so the result may then be
 /// larger than it could be.
 ///
 /// What is left out never makes the history worse than it was: first everything after the event in which it ceases
@@ -20,7 +20,7 @@ use super::verdict::{Evidence, decide};
 /// # Errors
 /// If there is nothing to shrink: the whole is linearizable ([`Linearizable::Yes`]), or could not be decided.
 pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Result<KeyHistory, Linearizable> {
-    let verdict = decide(history, go_on);
+    let verdict = check_key(history, go_on);
     if verdict.linearizable != Linearizable::No {
         return Err(verdict.linearizable);
     }
@@ -28,7 +28,7 @@ pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Resul
         Some(Evidence::Violation(violation)) => involved(history, &violation.kind),
         _ => history.clone(),
     };
-    let mut decided = |history: &KeyHistory| decide(history, go_on).linearizable;
+    let mut decided = |history: &KeyHistory| check_key(history, go_on).linearizable;
     if decided(&shrunk) != Linearizable::No {
         shrunk = history.clone();
     }

@@ -60,20 +60,9 @@ pub enum Evidence {
     },
 }
 
-/// Judges a key. `go_on` is asked now and then whether to (with the steps taken in the search that runs); false makes the
-/// verdict undecided, or the evidence less exact. Histories with unique ids never ask.
+/// Judges a key. `go_on` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
+/// Histories with unique ids never ask. What [`explain_key`] may add to the evidence costs more than the verdict.
 pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
-    let mut verdict = decide(history, go_on);
-    if let Some(Evidence::Stuck { .. }) = verdict.evidence
-        && let Some(exact) = ceasing(history, go_on)
-    {
-        verdict.evidence = Some(exact);
-    }
-    verdict
-}
-
-/// The same, with such evidence as comes along.
-pub(super) fn decide(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
     if history.has_unique_ids() {
         return by_ids(history);
     }
@@ -87,6 +76,17 @@ pub(super) fn decide(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -
     };
     let (key, operations) = (history.key().to_owned(), history.ops().len());
     KeyVerdict { key, operations, method: Method::Search, linearizable, evidence, steps }
+}
+
+/// Makes the evidence of a refusal by search exact: it then names the moment in which the history failed. That takes
+/// a search for each step of a binary search; where `go_on` (asked as by [`check_key`], for each anew) ends one, the
+/// evidence stays as it is. `verdict` must be this history's.
+pub fn explain_key(history: &KeyHistory, verdict: &mut KeyVerdict, go_on: &mut dyn FnMut(u64) -> bool) {
+    if let Some(Evidence::Stuck { is_first: false, .. }) = verdict.evidence
+        && let Some(exact) = ceasing(history, go_on)
+    {
+        verdict.evidence = Some(exact);
+    }
 }
 
 /// What the general search finds, in places of the history, and its steps.

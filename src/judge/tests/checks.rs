@@ -298,10 +298,9 @@ fn a_refusal_by_search_names_the_moment_in_which_the_history_failed() {
         let mut refused = 0;
         for seed in 0..cases() / 8 {
             let history = history_of(seed, values);
-            let Some(Evidence::Stuck { longest, stuck, is_first }) = check_key(&history, &mut go_on).evidence
-            else {
-                continue;
-            };
+            let mut verdict = check_key(&history, &mut go_on);
+            explain_key(&history, &mut verdict, &mut go_on);
+            let Some(Evidence::Stuck { longest, stuck, is_first }) = verdict.evidence else { continue };
             refused += 1;
             let op = &history.ops()[stuck];
             // Of a write that failed the order may still think that it happened.
@@ -331,8 +330,13 @@ fn a_refusal_by_search_names_the_order_until_then_and_what_fits_nowhere() {
         op(2, Act::Cas { from: value("1"), to: value("3") }, 3, 5),
     ];
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
-    let verdict = check_key(&history, &mut go_on);
+    let mut verdict = check_key(&history, &mut go_on);
     assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
+    explain_key(&history, &mut verdict, &mut |_| false);
+    assert!(
+        matches!(verdict.evidence, Some(Evidence::Stuck { is_first: true, .. })),
+        "there was no time to give up"
+    );
     let Some(Evidence::Stuck { longest, stuck, is_first }) = verdict.evidence else { panic!("no evidence") };
     assert_eq!((longest, stuck, is_first), (vec![0, 1], 2, true));
 }
