@@ -441,13 +441,13 @@ fn what_does_not_fail_is_not_shrunk() {
 fn a_history_that_was_exported_gets_the_same_verdict() {
     let dir = dir();
     for (name, verdict, _) in KNOWN {
-        for target in ["edn", "porcupine", "jsonl"] {
+        for target in ["edn", "elle", "porcupine", "jsonl"] {
             let path = dir.path().join(format!("{target}.out"));
             let out = path.to_str().expect("UTF-8");
             let output = kvlab(&["export", &history(name), "--history", target, "--out", out]);
             if code(&output) == 2 {
                 // Compare-and-set and append are not everybody's.
-                assert!(text(&output.stderr).contains("; take edn"), "{}", text(&output.stderr));
+                assert!(text(&output.stderr).contains("take edn"), "{}", text(&output.stderr));
                 assert!(target != "edn" && !path.exists(), "{name}: half a history is none");
                 continue;
             }
@@ -473,7 +473,9 @@ fn an_export_has_what_is_promised_or_one_key_or_all() {
     let one = text(&export(&["--key", "q1"]).stdout);
     assert!(one.contains(":f :write, :value \"y1\", :index 0"), "one key needs no name: {one}");
     refused(&["export", &four, "--history", "edn", "--key", "q9"], &["no operation has the key \"q9\""]);
-    refused(&["export", &four, "--history", "csv"], &["[possible values: edn, porcupine, jsonl]"]);
+    let elle = text(&kvlab(&["export", &four, "--history", "elle"]).stdout);
+    assert!(elle.contains(":f :txn, :value [[:w \"q1\" \"y1\"]]"), "{elle}");
+    refused(&["export", &four, "--history", "csv"], &["[possible values: edn, elle, porcupine, jsonl]"]);
     refused(&["export", &four], &["--history <FORMAT>"]);
 }
 
