@@ -25,6 +25,7 @@ mod run_dir;
 mod scenario;
 mod screen;
 mod session;
+mod whole;
 mod workload;
 
 use std::process::ExitCode;

@@ -11,9 +11,9 @@ use kvlab::judge::check::KeyHistory;
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
 
 use crate::epochs::Epochs;
-use crate::event::{EVENTS_VERSION, LabEvent, Stamped};
 use crate::history::HISTORY_FILE;
 use crate::journal::EVENTS_FILE;
+use crate::records;
 use crate::run_dir::Runs;
 
 /// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
@@ -153,14 +153,7 @@ impl Input {
         if !self.of_run {
             return epochs;
         }
-        let Ok(file) = File::open(history.with_file_name(EVENTS_FILE)) else { return epochs };
-        let lines = BufReader::with_capacity(BUFFER_BYTES, file).lines().map_while(Result::ok);
-        for event in lines.map_while(|line| serde_json::from_str::<Stamped>(&line).ok()) {
-            match &event.event {
-                LabEvent::Header(header) if header.version > EVENTS_VERSION => break,
-                _ => epochs.observe(&event),
-            }
-        }
+        let _ = records::each_event(&history.with_file_name(EVENTS_FILE), |event| epochs.observe(&event));
         epochs
     }
 
@@ -211,6 +204,20 @@ impl Others {
     /// Whether events name their key.
     pub(crate) fn is_keyed(&self) -> bool {
         !matches!(&*self.keys, [only] if only.key().is_empty())
+    }
+
+    /// Leaves this key alone, if one is named; `name` is what the history is called.
+    ///
+    /// # Errors
+    /// If no operation has it.
+    pub(crate) fn keep(&mut self, key: Option<&str>, name: &str) -> anyhow::Result<()> {
+        if let Some(key) = key {
+            self.keys.retain(|history| history.key() == key);
+            if self.keys.is_empty() {
+                bail!("{name}: no operation has the key {key:?}");
+            }
+        }
+        Ok(())
     }
 
     /// More than the highest number of a process.

@@ -10,7 +10,6 @@ mod judging;
 mod progress;
 mod search;
 mod text;
-mod whole;
 
 pub(crate) use self::input::{Input, Opened, Others};
 pub(crate) use self::json::Object;
@@ -18,4 +17,3 @@ pub(crate) use self::judging::{Overall, check, judge_ours, key_of};
 pub(crate) use self::progress::Progress;
 pub(crate) use self::search::{Budget, Limits};
 pub(crate) use self::text::{Look, text};
-pub(crate) use self::whole::Whole;

@@ -5,8 +5,9 @@ use kvlab::judge::import::{Format, ImportOptions};
 
 use super::exit::{Ended, Exit};
 use super::output;
-use crate::checking::{self, Input, Limits, Look, Object, Overall, Whole};
+use crate::checking::{self, Input, Limits, Look, Object, Overall};
 use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
+use crate::whole::Whole;
 
 pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
     let look = Look::of_stdout();

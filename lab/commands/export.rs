@@ -10,9 +10,10 @@ use kvlab::judge::{Consistency, HistoryEvent};
 use super::check::format;
 use super::exit::{Ended, Exit};
 use super::output;
-use crate::checking::{self, Input, Opened, Others, Progress, Whole};
+use crate::checking::{self, Input, Opened, Others, Progress};
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::history::HistoryReader;
+use crate::whole::Whole;
 
 pub fn run(args: &ExportArgs) -> Result<Exit, Ended> {
     let input = Input::find(&args.run, format(args.format))?.rereadable()?;
@@ -93,12 +94,7 @@ fn ours(input: &Input, args: &ExportArgs, found: &Found) -> anyhow::Result<()> {
 
 fn others(input: &Input, args: &ExportArgs, mut others: Others) -> anyhow::Result<()> {
     let (keyed, processes) = (others.is_keyed() && args.key.is_none(), others.processes());
-    if let Some(key) = &args.key {
-        others.keys.retain(|history| history.key() == key);
-        if others.keys.is_empty() {
-            bail!("{}: no operation has the key {key:?}", input.name);
-        }
-    }
+    others.keep(args.key.as_deref(), &input.name)?;
     let mut out = Writer::create(args, processes, keyed)?;
     out.exporter = out.exporter.with_numbers();
     out.begin(&format!(

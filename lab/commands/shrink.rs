@@ -13,9 +13,10 @@ use kvlab::judge::{
 use super::check::{format, limits, options};
 use super::exit::{Ended, Exit};
 use super::output;
-use crate::checking::{self, Budget, Input, Look, Opened, Others, Progress, Whole};
+use crate::checking::{self, Budget, Input, Look, Opened, Others, Progress};
 use crate::cli::ShrinkArgs;
 use crate::history::Judged;
+use crate::whole::Whole;
 
 pub fn run(args: &ShrinkArgs) -> Result<Exit, Ended> {
     let input = Input::find(&args.history, format(args.reading.format))?.rereadable()?;
@@ -160,12 +161,7 @@ fn drawn(history: &KeyHistory) -> Diagram {
 
 fn others(input: &Input, args: &ShrinkArgs, mut others: Others) -> anyhow::Result<Outcome> {
     let (keyed, processes) = (others.is_keyed(), others.processes());
-    if let Some(key) = &args.key {
-        others.keys.retain(|history| history.key() == key);
-        if others.keys.is_empty() {
-            bail!("{}: no operation has the key {key:?}", input.name);
-        }
-    }
+    others.keep(args.key.as_deref(), &input.name)?;
     let mut undecided = None;
     // The smallest first: the first that fails will do.
     others.keys.sort_by_key(|history| history.ops().len());

@@ -13,5 +13,5 @@ mod tests;
 
 pub(crate) use self::file::HISTORY_FILE;
 pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
-pub(crate) use self::read::{HistoryReader, Judged, judge_lines};
+pub(crate) use self::read::{HistoryReader, Judged, Unreadable, judge_lines};
 pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};

@@ -1,17 +1,18 @@
 //! From a run directory to its report: reading, and writing so that nobody ever finds half of one.
 #![expect(clippy::disallowed_methods, reason = "reads a run's records and writes the report")]
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io::{BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use kvlab::judge::{HistoryEvent, JudgeOptions};
+use kvlab::judge::JudgeOptions;
 
 use super::{Judging, Records, html};
-use crate::history::HISTORY_FILE;
+use crate::history::{HISTORY_FILE, HistoryReader, Unreadable};
 use crate::journal::EVENTS_FILE;
 use crate::records;
+use crate::whole::Whole;
 
 /// The report's name in the run directory.
 pub const REPORT_FILE: &str = "report.html";
@@ -32,12 +33,9 @@ pub fn write(run_dir: &Path, so_far: bool, out: Option<&Path>) -> anyhow::Result
     let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let html = html(&records, &name)?;
     let out = out.map_or_else(|| run_dir.join(REPORT_FILE), Path::to_owned);
-    let mut fresh = out.clone().into_os_string();
-    fresh.push(".new");
-    let written = fs::write(&fresh, html).and_then(|()| fs::rename(&fresh, &out));
-    written
-        .inspect_err(|_| drop(fs::remove_file(&fresh)))
-        .with_context(|| format!("cannot write {}", out.display()))?;
+    let mut whole = Whole::at(&out)?;
+    whole.write(&html)?;
+    whole.finish()?;
     Ok(out)
 }
 
@@ -52,13 +50,7 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     let path = run_dir.join(HISTORY_FILE);
     let long = fs::metadata(&path).is_ok_and(|about| about.len() > REMEMBERED_BYTES_MAX);
     let mut judging = if long { Judging::new(JudgeOptions::default()) } else { Judging::default() };
-    let history = records::each(&path, "an event of a history", |event: HistoryEvent| {
-        judging.observe(&event);
-        Ok(())
-    });
-    if let Err(error) = history {
-        // Whoever reads the page elsewhere has no use for where the run lay.
-        let why = format!("{error:#}").replace(&format!("{}/", run_dir.display()), "");
+    if let Err(why) = judge(&path, &mut judging) {
         judging.refuse(format!("the history could not be read to its end: {why}"));
     }
     records.history = judging.finish();
@@ -68,6 +60,26 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
         Err(error) => Some(format!("# it cannot be read: {error}")),
     };
     Ok(records)
+}
+
+/// Shows the judge a history, or as much of it as can be read. A last line that is cut is passed over. Says why it did
+/// not go on without the directory: whoever reads the page elsewhere has no use for where the run lay.
+fn judge(path: &Path, judging: &mut Judging) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| format!("cannot read {HISTORY_FILE}: {error}"))?;
+    let mut events = HistoryReader::new(BufReader::new(file));
+    loop {
+        match events.next() {
+            Ok(Some(event)) => judging.observe(&event),
+            Ok(None) | Err(Unreadable::Cut(_)) => return Ok(()),
+            Err(Unreadable::Line(error)) => {
+                return Err(format!(
+                    "{HISTORY_FILE}:{}: not an event of a history: {}",
+                    error.line, error.found
+                ));
+            }
+            Err(Unreadable::Io { error, .. }) => return Err(format!("cannot read {HISTORY_FILE}: {error}")),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -21,12 +21,12 @@ pub(super) fn prefix(history: &KeyHistory, last: u64) -> KeyHistory {
     history.with(begun.filter(|op| op.outcome != Outcome::Unknown || !op.act.only_looks()).collect())
 }
 
-/// The first end after which a history fails, and the end before it, if there is one. `None`: it does not fail, or some
-/// beginning could not be decided.
+/// The first end after which a history fails; the last beginning that `fails` was shown and did not is all before it.
+/// `None`: it does not fail, or some beginning could not be decided.
 pub(super) fn first_failing(
     history: &KeyHistory,
     fails: &mut impl FnMut(&KeyHistory) -> Linearizable,
-) -> Option<(Option<u64>, u64)> {
+) -> Option<u64> {
     let mut ends: Vec<u64> = history.ops().iter().filter_map(|op| op.ended.map(|ended| ended.i)).collect();
     ends.sort_unstable();
     let (mut from, mut to) = (0, ends.len());
@@ -38,28 +38,23 @@ pub(super) fn first_failing(
             Linearizable::Undecided => return None,
         }
     }
-    let end = *ends.get(from)?;
-    Some((from.checked_sub(1).map(|before| ends[before]), end))
+    ends.get(from).copied()
 }
 
 /// Of a history that is not linearizable: an order of all that had ended before it ceased to be, and the operation in
 /// whose end it did. `None`: the caller gave up.
 pub(super) fn ceasing(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Option<Evidence> {
-    let mut decide = |history: &KeyHistory| match searched(history, go_on).0 {
-        Found::Linearizable(_) => Linearizable::Yes,
+    let mut longest = Vec::new();
+    let mut decide = |begun: &KeyHistory| match searched(begun, go_on).0 {
+        Found::Linearizable(order) => {
+            let place = |at: usize| history.place_of(begun.ops()[at].began);
+            longest = order.into_iter().filter_map(place).collect();
+            Linearizable::Yes
+        }
         Found::NotLinearizable { .. } => Linearizable::No,
         Found::Undecided => Linearizable::Undecided,
     };
-    let (before, end) = first_failing(history, &mut decide)?;
+    let end = first_failing(history, &mut decide)?;
     let stuck = history.ops().iter().position(|op| op.ended.is_some_and(|ended| ended.i == end))?;
-    let longest = match before {
-        Some(before) => {
-            let begun = prefix(history, before);
-            let Found::Linearizable(order) = searched(&begun, go_on).0 else { return None };
-            let place = |at: usize| history.place_of(begun.ops()[at].began);
-            order.into_iter().map(place).collect::<Option<Vec<_>>>()?
-        }
-        None => Vec::new(),
-    };
     Some(Evidence::Stuck { longest, stuck, is_first: true })
 }

@@ -32,7 +32,7 @@ pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Resul
     if decided(&shrunk) != Linearizable::No {
         shrunk = history.clone();
     }
-    if let Some((_, end)) = first_failing(&shrunk, &mut decided) {
+    if let Some(end) = first_failing(&shrunk, &mut decided) {
         shrunk = prefix(&shrunk, end);
     }
     let mut fails = |history: &KeyHistory| decided(history) == Linearizable::No;

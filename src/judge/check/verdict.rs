@@ -1,10 +1,10 @@
 //! The verdict on one key.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
 use serde::{Deserialize, Serialize};
 
+use super::super::hash::Hash;
 use super::super::history::{Consistency, HistoryEvent, OpKind, Phase};
 use super::super::online::Judge;
 use super::super::options::JudgeOptions;
@@ -128,7 +128,7 @@ fn calls<'a, O>(history: &'a KeyHistory, mut to_op: impl FnMut(&'a Act) -> O) ->
 
 /// A number for each value.
 #[derive(Default)]
-struct Numbers<'a>(HashMap<&'a str, u32, BuildHasherDefault<DefaultHasher>>);
+struct Numbers<'a>(HashMap<&'a str, u32, Hash>);
 
 impl<'a> Numbers<'a> {
     fn of(&mut self, value: &'a Option<String>) -> u32 {

@@ -30,6 +30,14 @@ impl Whole {
         let Some(path) = out.filter(|path| *path != Path::new("-")) else {
             return Ok(Self { out: BufWriter::new(Out::Stdout(io::stdout())), file: None });
         };
+        Self::at(path)
+    }
+
+    /// To this file, whatever its name.
+    ///
+    /// # Errors
+    /// If it cannot be created.
+    pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
         // What is no plain file, as /dev/null, is written in place.
         if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
             let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
