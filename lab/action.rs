@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 use serde::{Deserialize, Serialize};
 
 /// One thing done to the lab. Every action is also an event, so what was done by hand can be replayed.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use kvlab::replication::{NodeId, Quirk};
+use kvlab::types::{NodeId, Quirk};
 
 use crate::commands::node::NodeArgs;
 use crate::scenario;

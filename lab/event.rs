@@ -4,9 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind, Violation};
-use kvlab::node::Report;
-use kvlab::replication::{Epoch, MemberVote, NodeId, Quirks, Vote};
 use kvlab::sim::{Telling, Told};
+use kvlab::types::{Epoch, MemberVote, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;

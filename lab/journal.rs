@@ -237,7 +237,7 @@ fn stamped(now: Duration, event: LabEvent) -> Stamped {
 mod tests {
     use super::*;
     use crate::event::{LinkState, ProcessState};
-    use kvlab::replication::NodeId;
+    use kvlab::types::NodeId;
 
     fn notice(text: &str) -> LabEvent {
         LabEvent::Notice { level: Level::Info, text: text.to_owned() }

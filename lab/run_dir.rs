@@ -20,7 +20,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use serde::{Deserialize, Serialize};
 
 /// How many automatic runs are kept, the new one among them; the oldest go first.

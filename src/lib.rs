@@ -11,4 +11,5 @@ pub mod node;
 pub mod replication;
 pub mod sim;
 pub mod storage;
+pub mod types;
 pub mod wire;

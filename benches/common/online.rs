@@ -1,7 +1,7 @@
 //! Histories for the benchmarks of the online judge: endless, made event by event, every value unique.
 
 use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase};
-use kvlab::replication::{Epoch, NodeId};
+use kvlab::types::{Epoch, NodeId};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 

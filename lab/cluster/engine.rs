@@ -15,9 +15,9 @@ use anyhow::{Context as _, bail};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::Connection;
-use kvlab::node::{Ready, Report};
-use kvlab::replication::{self, NodeId, Quirks, Reply};
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
+use kvlab::types;
+use kvlab::types::{NodeId, Quirks, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
 use tokio::time::timeout;
 
@@ -112,11 +112,7 @@ pub(crate) trait Engine: fmt::Debug + Send + Sync + 'static {
     fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>>;
 
     /// Asks the node at `address`: a write, a read or a promotion.
-    fn perform(
-        &self,
-        address: String,
-        command: replication::Command,
-    ) -> BoxFuture<'static, anyhow::Result<Reply>>;
+    fn perform(&self, address: String, command: types::Command) -> BoxFuture<'static, anyhow::Result<Reply>>;
 
     /// Has the node at `address` drop from its disk what nobody needs; done when that has begun, or when there is
     /// nothing to drop.
@@ -219,11 +215,7 @@ impl Engine for KvlabNode {
         Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
     }
 
-    fn perform(
-        &self,
-        address: String,
-        command: replication::Command,
-    ) -> BoxFuture<'static, anyhow::Result<Reply>> {
+    fn perform(&self, address: String, command: types::Command) -> BoxFuture<'static, anyhow::Result<Reply>> {
         Box::pin(async move {
             match ask(&address, Request::Do(command)).await? {
                 Response::Reply { reply, .. } => Ok(reply),
@@ -256,8 +248,9 @@ async fn ask(address: &str, request: Request) -> anyhow::Result<Response> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Entry, Epoch, LogId, Op, Position, Quirk};
+    use kvlab::replication::LogId;
     use kvlab::storage::{self, Durability, Job};
+    use kvlab::types::{Entry, Epoch, Op, Position, Quirk};
 
     use super::*;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
-use kvlab::replication::{Command, NodeId, Quirks, Reply};
+use kvlab::types::{Command, NodeId, Quirks, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use kvlab::node::{Ready, Report};
-use kvlab::replication::{self, Reply};
+use kvlab::types;
+use kvlab::types::{Ready, Reply, Report};
 
 use super::engine::{Engine, Harm, Launch};
 use super::frame::Framing;
@@ -78,7 +78,7 @@ impl Engine for StandIn {
     fn perform(
         &self,
         address: String,
-        _command: replication::Command,
+        _command: types::Command,
     ) -> BoxFuture<'static, anyhow::Result<Reply>> {
         Box::pin(async move { anyhow::bail!("{address} is a stand-in") })
     }

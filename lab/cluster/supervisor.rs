@@ -20,8 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use kvlab::node::Ready;
-use kvlab::replication::NodeId;
+use kvlab::types::{NodeId, Ready};
 use rustix::process::Signal;
 use tokio::io::BufReader;
 use tokio::process::ChildStdout;

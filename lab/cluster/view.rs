@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::NodeId;
+use kvlab::types::{NodeId, NodeStatus, Report};
 use tokio::sync::watch;
 
 use super::link::Link;

@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use kvlab::node::{DiskStatus, LastCleanup};
-use kvlab::replication::NodeId;
+use kvlab::types::{DiskStatus, LastCleanup, NodeId};
 use kvlab::wire::{CleanupReply, Request, Response};
 
 use super::exit::{Ended, Exit};

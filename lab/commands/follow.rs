@@ -1,6 +1,6 @@
 //! `kvlab follow`: tells a node to turn to a primary, now.
 
-use kvlab::replication::{Command, FOLLOW_TIMEOUT, Reply};
+use kvlab::types::{Command, FOLLOW_TIMEOUT, Reply};
 
 use super::exit::{Ended, Exit};
 use super::{output, reach};

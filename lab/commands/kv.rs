@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kvlab::client::Answer;
-use kvlab::replication::{Command, MemberVote, Op, ReadLevel, Reply, Vote, WriteLevel};
+use kvlab::types::{Command, MemberVote, Op, ReadLevel, Reply, Vote, WriteLevel};
 
 use super::exit::{Ended, Exit};
 use super::output;

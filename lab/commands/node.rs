@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use kvlab::node::{Limits, NodeOptions, Ready, Stop, Token, serve};
-use kvlab::replication::{NodeId, Quirk};
+use kvlab::node::{Limits, NodeOptions, Stop, Token, serve};
 use kvlab::storage::{CleanupPolicy, Durability, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
+use kvlab::types::{NodeId, Quirk, Ready};
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;

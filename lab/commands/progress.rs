@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{OpKind, Violation};
-use kvlab::replication::Quirk;
+use kvlab::types::Quirk;
 
 use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, ScenarioEvent, Stamped};
 use crate::scenario::{Scenario, Step};
@@ -144,7 +144,7 @@ fn said(operation: &Operation) -> String {
 #[cfg(test)]
 mod tests {
     use kvlab::judge::Consistency;
-    use kvlab::replication::{Epoch, NodeId};
+    use kvlab::types::{Epoch, NodeId};
 
     use super::*;
     use crate::event::{Cut, Damage};

@@ -1,6 +1,7 @@
 //! `kvlab promote`: makes a node the primary, by vote or by force.
 
-use kvlab::replication::{CAMPAIGN_TIMEOUT, Command, Reply};
+use kvlab::replication::CAMPAIGN_TIMEOUT;
+use kvlab::types::{Command, Reply};
 
 use super::exit::{Ended, Exit};
 use super::{output, reach};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvlab::client::{Client, ClientError, ClientOptions, Connection};
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use kvlab::wire::{Request, Response};
 
 use super::exit::{Ended, Exit};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kvlab::judge;
-use kvlab::replication::Quirks;
 use kvlab::sim::{Counts, Options, Outcome, Proof, Violation, simulate};
+use kvlab::types::Quirks;
 use serde::Serialize;
 
 use super::exit::{Ended, Exit};

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use kvlab::replication::{NodeId, Quirks};
+use kvlab::types::{NodeId, Quirks};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};

@@ -4,8 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{NodeId, Resyncs, Role, Status};
+use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Role, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 

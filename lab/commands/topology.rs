@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use kvlab::replication::Role;
+use kvlab::types::Role;
 use kvlab::wire::{Request, Response, Topology, TopologyMember};
 
 use super::exit::{Ended, Exit};
@@ -97,7 +97,7 @@ fn row(out: &mut String, cells: &[String; 6]) {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Epoch, NodeId};
+    use kvlab::types::{Epoch, NodeId};
 
     use super::*;
 

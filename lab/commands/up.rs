@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::WriteLevel;
+use kvlab::types::WriteLevel;
 use serde::Serialize;
 use tokio::sync::Notify;
 

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{Ballot, Epoch, Event, NodeId, Position, Role};
+use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Position, Report, Role};
 
 use crate::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 

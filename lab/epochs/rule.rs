@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKind};
-use kvlab::replication::{NodeId, Position};
+use kvlab::types::{NodeId, Position};
 
 use super::reigns::{Epochs, ForgottenVote, Instead, Joined, Reign};
 use crate::event::quorum;

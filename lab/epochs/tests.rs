@@ -3,8 +3,7 @@
 use kvlab::judge::{
     Consistency, Ended, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
 };
-use kvlab::node::Report;
-use kvlab::replication::{Ballot, Epoch, Event, MemberVote, NodeId, Position, Quirks, Vote};
+use kvlab::types::{Ballot, Epoch, Event, MemberVote, NodeId, Position, Quirks, Report, Vote};
 
 use super::reigns::REIGNS_MAX;
 use super::*;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase, Violation};
-use kvlab::replication::{Epoch, NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{Epoch, NodeId, ReadLevel, WriteLevel};
 
 use super::file::HistoryFile;
 use super::judging::{Findings, Judging};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::Phase;
-use kvlab::replication::{NodeId, ReadLevel};
+use kvlab::types::{NodeId, ReadLevel};
 
 use super::recorder::{Intent, Order, Recorder, Reply};
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use crate::action::Action;
 use crate::event::{LabEvent, LinkState, ProcessState, Stamped};

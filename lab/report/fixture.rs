@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, Ended, HistoryEvent, OpKind, Operation, Phase, Stamp};
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use super::operations::Operations;
 use super::{Judging, Records};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use kvlab::judge::{Consistency, HistoryEvent, OpKind, Operation, Phase, Stale};
-use kvlab::replication::{Epoch, NodeId};
+use kvlab::types::{Epoch, NodeId};
 
 /// Operations that went well that are shown at most: beyond it every second one is left out, then every second one of
 /// those. As many of those that failed, or whose outcome is unknown, have room beside them. Operations of a violation

@@ -2,7 +2,7 @@
 
 use askama::Template;
 use kvlab::judge::{Percentiles, Staleness};
-use kvlab::replication::Epoch;
+use kvlab::types::Epoch;
 use serde::Serialize;
 
 use super::chart::{Figure, Rivalry, clock, letter, rivalries};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
-use kvlab::node;
+use kvlab::types;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
 use crate::epochs::Epochs;
@@ -140,7 +140,7 @@ impl Records {
         match event.event {
             LabEvent::Verdict(verdict) => self.verdict = Some(verdict),
             // Most of a run's events; the history has every operation, and nobody asks for a status of then.
-            LabEvent::Node { report: node::Report::Status(_), .. } => {}
+            LabEvent::Node { report: types::Report::Status(_), .. } => {}
             LabEvent::Operation(Operation { by: None, .. }) => {}
             _ => self.events.push(event),
         }

@@ -1,7 +1,7 @@
 //! The judge's answers as a page says them: two families that are never mixed, three answers to every question.
 
 use kvlab::judge::{Ledger, Linearizable};
-use kvlab::replication::Quirk;
+use kvlab::types::Quirk;
 
 use super::svg::visible;
 use super::told::Records;

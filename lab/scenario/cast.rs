@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::node::NodeStatus;
-use kvlab::replication::{Epoch, NodeId, Role};
+use kvlab::types::{Epoch, NodeId, NodeStatus, Role};
 
 use super::model::Shape;
 use super::words::Target;
@@ -190,7 +189,7 @@ impl Cast {
 mod tests {
     use std::time::Duration;
 
-    use kvlab::replication::Position;
+    use kvlab::types::Position;
 
     use super::super::fixture::*;
     use super::*;

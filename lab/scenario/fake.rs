@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::replication::{Epoch, NodeId, Reply, Role};
+use kvlab::types::{Epoch, NodeId, Reply, Role};
 
 use super::fixture;
 use super::stage::Stage;

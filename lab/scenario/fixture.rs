@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::node::NodeStatus;
-use kvlab::replication::{Epoch, NodeId, Position, Quirks, Role, Status};
+use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Quirks, Role, Status};
 
 use crate::cluster::View;
 use crate::event::{LinkState, ProcessState};

@@ -60,7 +60,7 @@ impl Embedded {
 mod tests {
     use std::time::Duration;
 
-    use kvlab::replication::Quirk;
+    use kvlab::types::Quirk;
 
     use super::super::measure::Expected;
     use super::super::model::Scenario;

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use tokio::sync::{broadcast, watch};
 
 use super::stage::Stage;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Quirks, ReadLevel, WriteLevel};
+use kvlab::types::{Quirks, ReadLevel, WriteLevel};
 
 use super::measure::Expect;
 use super::words::{Comparison, Target};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use kvlab::replication::WriteLevel;
+use kvlab::types::WriteLevel;
 
 use super::measure::{Expect, Expected, Measure};
 use super::model::Scenario;

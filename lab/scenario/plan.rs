@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use super::cast::Cast;
 use super::model::{Act, Deed, Op, Pairs, WhichLinks};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Failure, Reply, Role};
+use kvlab::types::{Failure, Reply, Role};
 
 use super::fake::Fake;
 use super::fixture::{edit, n};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use kvlab::judge::Violation;
-use kvlab::replication::Quirks;
+use kvlab::types::Quirks;
 use serde::Serialize;
 
 use super::model::Scenario;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::Reply;
+use kvlab::types::Reply;
 
 use super::cast::Cast;
 use super::model::{Act, Condition, Finds, Op, Scenario, Start, Step, Wanted};

@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use kvlab::node::NodeStatus;
-use kvlab::replication::{Command, NodeId, Reply};
 use kvlab::sim::{Ask, Death, World};
 use kvlab::storage::{self, Durability};
+use kvlab::types::{Command, NodeId, NodeStatus, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 

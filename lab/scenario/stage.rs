@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use crate::action::Action;
 use crate::cluster::View;

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
-use kvlab::wire::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use kvlab::types::{KEY_BYTES_MAX, NodeId, ReadLevel, VALUE_BYTES_MAX, WriteLevel};
 use toml::Spanned;
 
 use super::model::{Act, Deed, Finds, Op, Pairs, Shape, Wanted, WhichLinks};

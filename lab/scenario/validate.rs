@@ -4,7 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use kvlab::replication::{Quirk, Quirks, UnknownQuirk, WriteLevel};
+use kvlab::types::{Quirk, Quirks, UnknownQuirk, WriteLevel};
 use toml::Spanned;
 
 use super::measure::{Expect, Measure};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Epoch, NodeId, Role, Status};
+use kvlab::types::{Epoch, NodeId, Role, Status};
 
 use super::cast::Cast;
 use super::model::{Condition, StateWord};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kvlab::replication::{NodeId, Quirk, UnknownQuirk};
+use kvlab::types::{NodeId, Quirk, UnknownQuirk};
 
 use super::problem::closest;
 

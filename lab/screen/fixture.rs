@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{
-    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, Quirks, ResyncReason, Role, Status, Vote,
+use kvlab::types::{
+    Ballot, Epoch, Event, MemberVote, NodeId, NodeStatus, PeerStatus, Position, Quirks, Report, ResyncReason,
+    Role, Status, Vote,
 };
 
 use crate::action::Action;

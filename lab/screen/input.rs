@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crossterm::event::KeyCode;
-use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
 use super::keys::{self, Command, Key, Scope};
 use super::layout::Pane;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use rustix::process::{Signal, getpid, getsid, kill_process};

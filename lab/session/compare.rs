@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use kvlab::client::Connection;
 use kvlab::judge::{Difference, MemberState, Version, compare_members};
-use kvlab::replication::{Command, NodeId, ReadLevel, Reply};
+use kvlab::types::{Command, NodeId, ReadLevel, Reply};
 use kvlab::wire::{Request, Response};
 
 use crate::workload::Zones;

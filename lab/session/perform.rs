@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
-use kvlab::replication::{NodeId, Reply};
+use kvlab::types::{NodeId, Reply};
 
 use super::run::{Performed, Session};
 use crate::action::Action;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kvlab::replication::{NodeId, ReadLevel};
+use kvlab::types::{NodeId, ReadLevel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 

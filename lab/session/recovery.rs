@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::node::NodeStatus;
-use kvlab::replication::{Epoch, NodeId, Position, Role};
+use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Role};
 
 use crate::cluster::View;
 use crate::event::{LinkState, ProcessState};
@@ -192,7 +191,7 @@ fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Quirks, Status};
+    use kvlab::types::{Quirks, Status};
 
     use super::*;
 

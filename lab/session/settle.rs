@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use super::compare::compare;
 use super::recovery::{End, Vacancy, converged, ends, led_by_one};

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use kvlab::judge::Consistency;
-use kvlab::replication::{NodeId, ReadLevel, Vote, WriteLevel};
+use kvlab::types::{NodeId, ReadLevel, Vote, WriteLevel};
 
 use super::compare::compare;
 use super::read_back::Readers;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use tokio::sync::Semaphore;
 
 use crate::event::{Actor, Operation};

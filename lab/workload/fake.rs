@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use kvlab::replication::{
+use kvlab::types::{
     Command, Epoch, Failure, Found, MemberVote, NodeId, Op, Position, ReadLevel, Reply, Vote,
 };
 use kvlab::wire::{ClientFrame, FrameDecoder, FrameEncoder, NodeFrame, PROTOCOL_VERSION, Request, Response};

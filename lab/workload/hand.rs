@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use kvlab::client::{Answer, Client, ClientError, ClientOptions};
 use kvlab::judge::{Consistency, OpKind, Phase};
-use kvlab::replication::{Command, Failure, MemberVote, NodeId, Op, Position, ReadLevel, Reply, WriteLevel};
+use kvlab::types::{Command, Failure, MemberVote, NodeId, Op, Position, ReadLevel, Reply, WriteLevel};
 use tokio::sync::watch;
 
 use super::zones::Zones;
@@ -270,7 +270,7 @@ impl Ended {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::replication::{Epoch, Found, Vote};
+    use kvlab::types::{Epoch, Found, Vote};
 
     use super::*;
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use kvlab::judge::Consistency;
-use kvlab::replication::WriteLevel;
+use kvlab::types::WriteLevel;
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,7 @@
 //! What a background client does next. Pure: the seed decides.
 
 use kvlab::judge::Consistency;
-use kvlab::replication::{ReadLevel, WriteLevel};
+use kvlab::types::{ReadLevel, WriteLevel};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};

@@ -1,7 +1,7 @@
 //! What a background client asks next, and what it makes of how that ended. Pure: the seed and the outcomes decide.
 
 use kvlab::judge::OpKind;
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use super::hand::Way;
 use super::load::WorkloadOptions;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::ensure;
 use kvlab::client::{Answer, Backoff, ClientError, Course, Setback, Turn};
 use kvlab::judge::Violation;
-use kvlab::replication::{Command, NodeId, Reply};
 use kvlab::sim::{Ask, Happened, World};
+use kvlab::types::{Command, NodeId, Reply};
 
 use super::hand::{ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Ended, Measured, REQUEST_TIMEOUT, Way, command};
 use super::ledger::Ledger;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase};
-use kvlab::replication::{NodeId, WriteLevel};
+use kvlab::types::{NodeId, WriteLevel};
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 

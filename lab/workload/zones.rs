@@ -1,6 +1,6 @@
 //! Where a client stands, and how it reaches the members from there.
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use tokio::sync::watch;
 
 use crate::cluster::Cluster;

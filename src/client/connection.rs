@@ -15,11 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::FramedRead;
 
 use super::error::{ConnectError, ConnectionLost};
-use crate::node::Report;
-use crate::replication::{Failure, NodeId, Reply};
-use crate::wire::{
-    ClientFrame, FrameDecoder, NodeFrame, PROTOCOL_VERSION, Request, Response, check_limits, encode,
-};
+use crate::types::{Failure, NodeId, Reply, Report, check_limits};
+use crate::wire::{ClientFrame, FrameDecoder, NodeFrame, PROTOCOL_VERSION, Request, Response, encode};
 
 /// Requests handed to the connection's task and not yet taken by it; more wait in [`Connection::request`].
 const ASKS_MAX: usize = 256;
@@ -362,8 +359,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::NodeStatus;
-    use crate::replication::{Epoch, Event, Position, Quirks, Role, Status};
+    use crate::types::{Epoch, Event, NodeStatus, Position, Quirks, Role, Status};
 
     fn event(number: u64) -> Response {
         let event = Event::EpochEstablished { epoch: Epoch::new(number, NodeId(1)) };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::error::ClientError;
-use crate::replication::{Command, Failure, NodeId};
+use crate::types::{Command, Failure, NodeId};
 
 /// How an attempt did not end well.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use crate::replication::{Failure, NodeId};
-use crate::wire::LimitError;
+use crate::types::{Failure, LimitError, NodeId};
 
 /// Why there is no connection. Nothing was asked, so this is always definite.
 #[derive(Debug, thiserror::Error)]

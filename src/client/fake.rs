@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::replication::{Epoch, Found, NodeId, Position, Reply};
+use crate::types::{Epoch, Found, NodeId, Position, Reply};
 use crate::wire::{
     ClientFrame, FrameDecoder, FrameEncoder, NodeFrame, PROTOCOL_VERSION, Request, Response, encode,
 };

@@ -3,8 +3,8 @@
 //! * [`Connection`] is one connection to one node: many requests in flight, answers in any order, and watches.
 //!   It retries nothing.
 //! * [`Client`] is one client of the store: it has connections to the members as it needs them, follows
-//!   [`ReadOnly`](crate::replication::Failure::ReadOnly) and
-//!   [`TooStale`](crate::replication::Failure::TooStale) to the primary, and tries again what certainly did not
+//!   [`ReadOnly`](crate::types::Failure::ReadOnly) and
+//!   [`TooStale`](crate::types::Failure::TooStale) to the primary, and tries again what certainly did not
 //!   happen.
 //!
 //! What was sent and got no answer may have happened, or may yet. For a write that is the end: the outcome is

@@ -10,8 +10,8 @@ use super::backoff::Backoff;
 use super::connection::{AskError, Connection};
 use super::course::{Course, Setback, Turn};
 use super::error::{ClientError, ConnectError};
-use crate::replication::{Command, NodeId, Reply};
-use crate::wire::{Request, Response, check_limits};
+use crate::types::{Command, NodeId, Reply, check_limits};
+use crate::wire::{Request, Response};
 
 /// How a client behaves.
 #[derive(Clone, Debug)]

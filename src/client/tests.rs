@@ -10,11 +10,10 @@ use bytes::Bytes;
 
 use super::fake::{Act, Door, FakeNode, value, written};
 use super::{Client, ClientError, ClientOptions, ConnectError, Connection};
-use crate::node::Report;
-use crate::replication::{
-    Command, Epoch, Event, Failure, NodeId, Op, Position, ReadLevel, Reply, WriteLevel,
+use crate::types::{
+    Command, Epoch, Event, Failure, KEY_BYTES_MAX, NodeId, Op, Position, ReadLevel, Reply, Report, WriteLevel,
 };
-use crate::wire::{FRAME_BYTES_MAX, KEY_BYTES_MAX, PROTOCOL_VERSION, Request, Response};
+use crate::wire::{FRAME_BYTES_MAX, PROTOCOL_VERSION, Request, Response};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);

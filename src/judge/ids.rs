@@ -7,7 +7,7 @@ use super::hash::Hash;
 use super::history::{Consistency, HistoryEvent, OpKind, Phase};
 use super::operation::{Ended, Operation, Stamp};
 use super::zones::Zone;
-use crate::replication::{Epoch, NodeId};
+use crate::types::{Epoch, NodeId};
 
 /// No id; also the id of a key's initial absence in its zones.
 pub(super) const NO_ID: u32 = u32::MAX;

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::operation::Shown;
-use crate::replication::{NodeId, Position};
+use crate::types::{NodeId, Position};
 
 /// What a member holds under a key, and the version that wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ impl fmt::Display for Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::Epoch;
+    use crate::types::Epoch;
 
     fn state(entries: &[(&str, &str, u64)]) -> MemberState {
         let version = |value: &str, seq| Version {

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Consistency, OpKind, Phase};
-use crate::replication::{Epoch, NodeId};
+use crate::types::{Epoch, NodeId};
 
 /// A moment of the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

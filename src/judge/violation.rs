@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::operation::{Operation, Seconds, Shown};
-use crate::replication::Position;
+use crate::types::Position;
 
 /// A broken promise, proved from what clients saw.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::replication::NodeId;
+use crate::types::NodeId;
 
 /// Client addresses of all members, as far as this node knows: its own, and what others say when they connect.
 #[derive(Debug)]

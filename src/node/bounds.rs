@@ -4,7 +4,7 @@ use super::peer::CONTROL_BYTES_MAX;
 use crate::replication::CHUNK_BYTES;
 
 /// At most so many bytes are held for replication by a primary with `replicas` replicas, however slowly these read,
-/// while no entry weighs more than `entry_bytes_max` ([`Entry::weight`](crate::replication::Entry::weight)):
+/// while no entry weighs more than `entry_bytes_max` ([`Entry::weight`](crate::types::Entry::weight)):
 ///
 /// * the backlog, trimmed when it exceeds twice its bound, and the entry that makes it exceed that;
 /// * for each replica what waits on its connection, and one frame more, in a buffer that grows by doubling;

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use crate::replication::Time;
+use crate::types::Time;
 
 /// Time since the node started, never going back.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tracing::error;
 
 use super::outbox::Outbox;
-use crate::replication::{Failure, Reply};
+use crate::types::{Failure, Reply};
 use crate::wire::{NodeFrame, Response};
 
 /// No more requests of a connection are read while this many bytes of its answers wait to be written.
@@ -121,7 +121,7 @@ mod tests {
     use tokio_util::codec::Decoder;
 
     use super::*;
-    use crate::replication::{Epoch, Found, Position};
+    use crate::types::{Epoch, Found, Position};
     use crate::wire::FrameDecoder;
 
     fn value(bytes: usize) -> Response {

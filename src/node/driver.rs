@@ -9,11 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 use tracing::warn;
 
 use super::meter::Meter;
-use crate::replication::{
-    CHUNK_BYTES, Config, Core, Effect, Entry, Event, Input, LogId, MemberStatus, Message, NodeId, Recovered,
-    Reply, RequestId, SnapshotId, Status, Time,
-};
+use crate::replication::{CHUNK_BYTES, Config, Core, Effect, Input, LogId, Recovered, RequestId};
 use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
+use crate::types::{Entry, Event, MemberStatus, Message, NodeId, Reply, SnapshotId, Status, Time};
 
 /// Where what leaves the core goes. None of these may come back into the driver before its call returns.
 pub(super) trait Outlet {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::replication::Time;
+use crate::types::Time;
 
 /// Lines let through in one [`WINDOW`].
 const LINES_MAX: u32 = 20;

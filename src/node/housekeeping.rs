@@ -12,11 +12,10 @@ use tracing::{info, warn};
 use super::clock::millis;
 use super::conn::Conn;
 use super::driver::Driver;
-use super::report::{DiskStatus, LastCleanup};
-use crate::replication::Time;
 use crate::storage::{
     Cleaned, Cleanup, CleanupPolicy, Job, Keeper, KeeperNews, NothingToDo, Served, StorageError,
 };
+use crate::types::{DiskStatus, LastCleanup, Time};
 use crate::wire::{CleanupReply, Response};
 
 /// How often the policy looks whether a cleanup should begin by itself.

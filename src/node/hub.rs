@@ -11,7 +11,8 @@ use super::driver::Outlet;
 use super::peer::Link;
 use super::routes::Routes;
 use super::watch::{Watchers, json};
-use crate::replication::{Event, Message, NodeId, Reply, RequestId};
+use crate::replication::RequestId;
+use crate::types::{Event, Message, NodeId, Reply};
 use crate::wire::Response;
 
 /// The node's way out. Nothing here waits.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::replication::Time;
+use crate::types::Time;
 
 const SLOTS: usize = 20;
 const SLOT: Duration = Duration::from_millis(50);

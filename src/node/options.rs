@@ -6,8 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::replication::{Config, NodeId, Quirk, Quirks};
+use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
+use crate::types::{NodeId, Quirk, Quirks};
 
 /// At most this many members: what a dashboard can show and a person can follow.
 pub const MEMBERS_MAX: usize = 9;

@@ -28,12 +28,12 @@ use super::housekeeping::{Asker, Housekeeping};
 use super::hub::Hub;
 use super::options::{NodeOptions, Token};
 use super::peer::{Dial, FromPeer, Link, PeerServer, SETTLED_AFTER};
-use super::report::{NodeStatus, Ready, Report};
 use super::routes::{Route, Routes};
 use super::server::{Ask, FromClient, Server};
 use super::watch::{Watchers, json};
-use crate::replication::{Failure, Input, MemberStatus, NodeId, Promise, Reply, Time};
+use crate::replication::{Input, Promise};
 use crate::storage::{self, DiskNews, DiskThread, Keeper, KeeperNews, Opened, StorageError, Store, Writer};
+use crate::types::{Failure, MemberStatus, NodeId, NodeStatus, Ready, Reply, Report, Time};
 use crate::wire::{PROTOCOL_VERSION, PeerFrame, Response, Topology, TopologyMember};
 
 /// Requests that wait for the loop; connections that have more wait with them.

@@ -26,10 +26,8 @@ use super::conn::Conn;
 use super::frames::{FrameReader, ReadError};
 use super::gate::Gate;
 use super::options::{Limits, Token};
-use crate::replication::{Command, Failure, NodeId, Reply};
-use crate::wire::{
-    ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN, check_limits,
-};
+use crate::types::{Command, Failure, NodeId, Reply, check_limits};
+use crate::wire::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN};
 
 /// A request that is larger than this takes its share of [`LARGE_REQUESTS_BYTES_MAX`] until it is answered. Smaller
 /// ones are bounded by their number.
@@ -301,9 +299,9 @@ impl Server {
     async fn hold(&self, command: &Command) -> Option<OwnedSemaphorePermit> {
         let Command::Write { op, .. } = command else { return None };
         let bytes = match op {
-            crate::replication::Op::Put { key, value } => key.len() + value.len(),
-            crate::replication::Op::Del { key } => key.len(),
-            crate::replication::Op::Noop => 0,
+            crate::types::Op::Put { key, value } => key.len() + value.len(),
+            crate::types::Op::Del { key } => key.len(),
+            crate::types::Op::Noop => 0,
         };
         if bytes <= LARGE_REQUEST_BYTES {
             return None;

@@ -8,8 +8,7 @@ use tracing::warn;
 
 use super::clock::millis;
 use super::conn::Conn;
-use super::report::Report;
-use crate::replication::{Event, Time};
+use crate::types::{Event, Report, Time};
 
 /// Watches at most, all connections together; one more is refused as busy.
 pub(super) const WATCHES_MAX: usize = 64;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::types::Entry;
+use crate::types::Entry;
 
 /// The newest entries of the log, bounded in bytes.
 ///
@@ -67,10 +67,9 @@ mod tests {
     use bytes::Bytes;
 
     use super::super::io::CHUNK_BYTES;
-    use super::super::message::Message;
-    use super::super::types::{Epoch, NodeId, Op, Position};
     use super::*;
-    use crate::wire::{KEY_BYTES_MAX, PeerFrame, VALUE_BYTES_MAX, encode};
+    use crate::types::{Epoch, KEY_BYTES_MAX, Message, NodeId, Op, Position, VALUE_BYTES_MAX};
+    use crate::wire::{PeerFrame, encode};
 
     fn entry(seq: u64, value: usize) -> Entry {
         let op = Op::Put { key: Bytes::from_static(b"k"), value: vec![0; value].into() };

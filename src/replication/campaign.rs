@@ -7,11 +7,9 @@ use rand::Rng;
 
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, PRIMARY_ALIVE_FOR};
 use super::core::{Core, RoleState};
-use super::event::Event;
-use super::io::{Failure, Reply, RequestId};
-use super::message::{Ballot, Message};
+use super::io::RequestId;
 use super::quorum::majority;
-use super::types::{Epoch, NodeId, Position, Time};
+use crate::types::{Ballot, Epoch, Event, Failure, Message, NodeId, Position, Reply, Time};
 
 /// What each member answered; `None`: nothing yet.
 pub(super) type Ballots = BTreeMap<NodeId, Option<Ballot>>;

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::io::Promise;
-use super::quirks::Quirks;
-use super::types::{Lineage, NodeId, Position};
+use crate::types::{Lineage, NodeId, Position, Quirks};
 
 /// How often a primary says that it is there.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(100);
@@ -14,8 +13,6 @@ pub const PRIMARY_ALIVE_FOR: Duration = Duration::from_millis(500);
 pub const UNREACHABLE_AFTER: Duration = Duration::from_millis(350);
 /// How long one campaign may last, both questions together.
 pub const CAMPAIGN_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a member that is told to follow somebody waits to hear from them as a primary.
-pub const FOLLOW_TIMEOUT: Duration = Duration::from_secs(1);
 /// At most this many requests wait in the core; more are refused as busy.
 pub const REQUESTS_WAITING_MAX: usize = 16 * 1024;
 

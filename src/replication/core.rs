@@ -7,19 +7,17 @@ use rand::rngs::SmallRng;
 
 use super::campaign::{AutoCampaign, Campaign};
 use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered, UNREACHABLE_AFTER};
-use super::event::Event;
 use super::follow::FollowOrder;
 use super::install::Install;
-use super::io::{Command, Effect, Failure, Input, LogId, Promise, ReadLevel, ReadToken, Reply, RequestId};
+use super::io::{Effect, Input, LogId, Promise, ReadToken, RequestId};
 use super::log::Log;
-use super::message::Message;
 use super::primary::Primary;
-use super::quirks::Quirk;
 use super::quorum::majority;
 use super::quorum_read::{LocalRead, QuorumReads};
 use super::replica::Replica;
-use super::status::Resyncs;
-use super::types::{Entry, Epoch, NodeId, Time};
+use crate::types::{
+    Command, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply, Resyncs, Time,
+};
 
 /// One member's replication state machine.
 ///

@@ -6,10 +6,9 @@
 //! soon as it has heard from it. What it never does is to follow an epoch below its promise: that would let a primary
 //! that is over collect acknowledgements again.
 
-use super::config::FOLLOW_TIMEOUT;
 use super::core::Core;
-use super::io::{Effect, Failure, Reply, RequestId, Unfollowed};
-use super::types::{Epoch, NodeId, Time};
+use super::io::{Effect, RequestId};
+use crate::types::{Epoch, FOLLOW_TIMEOUT, Failure, NodeId, Reply, Time, Unfollowed};
 
 /// An order to follow `primary`, until that is heard as a primary, or `ends`.
 #[derive(Debug)]

@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use super::config::UNREACHABLE_AFTER;
 use super::core::Core;
-use super::event::Event;
 use super::io::{Effect, LogId, Rollback};
-use super::message::{Message, SnapshotId};
-use super::types::{Entry, Epoch, Lineage, NodeId, Position, Time};
+use crate::types::{Entry, Epoch, Event, Lineage, Message, NodeId, Position, SnapshotId, Time};
 
 /// A state being received.
 ///
@@ -217,9 +215,8 @@ mod tests {
 
     use super::super::config::{Config, Recovered};
     use super::super::io::{Input, Promise};
-    use super::super::types::{Op, Time};
     use super::*;
-    use crate::wire::VALUE_BYTES_MAX;
+    use crate::types::{Op, Time, VALUE_BYTES_MAX};
 
     const N1: NodeId = NodeId(1);
     const E1: Epoch = Epoch::new(1, N1);

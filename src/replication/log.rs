@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::config::Recovered;
 use super::io::LogId;
-use super::types::{Entry, Epoch, Lineage, Op, Position};
+use crate::types::{Entry, Epoch, Lineage, Op, Position};
 
 /// The log as the core sees it; the records themselves are the driver's.
 ///

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, UNREACHABLE_AFTER};
 use super::core::{Core, RoleState};
-use super::event::Event;
-use super::io::{CHUNK_BYTES, Failure, MemberVote, Reply, RequestId, Vote, WriteLevel};
-use super::message::Message;
+use super::io::{CHUNK_BYTES, RequestId};
 use super::progress::{Progress, Stream};
-use super::quirks::Quirk;
 use super::quorum::reached_by;
 use super::replica::Replica;
-use super::types::{Epoch, NodeId, Op, Time};
+use crate::types::{
+    Epoch, Event, Failure, MemberVote, Message, NodeId, Op, Quirk, Reply, Time, Vote, WriteLevel,
+};
 
 /// The primary of one epoch.
 ///

@@ -4,8 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::config::UNREACHABLE_AFTER;
-use super::message::SnapshotId;
-use super::types::{Entry, Position, Time};
+use crate::types::{Entry, Position, SnapshotId, Time};
 
 /// How long a member counts as just come back. Its question may be lost, and come again after an acknowledgement.
 const BACK_FOR: Duration = Duration::from_secs(1);

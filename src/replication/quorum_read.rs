@@ -14,10 +14,10 @@ use bytes::Bytes;
 
 use super::config::HEARTBEAT_EVERY;
 use super::core::Core;
-use super::io::{Effect, Failure, MemberVote, ReadToken, Reply, RequestId, Vote};
-use super::message::{Found, Message, RoundId};
-use super::quirks::{Quirk, Quirks};
-use super::types::{Epoch, NodeId, Position, Time};
+use super::io::{Effect, ReadToken, RequestId};
+use crate::types::{
+    Epoch, Failure, Found, MemberVote, Message, NodeId, Position, Quirk, Quirks, Reply, RoundId, Time, Vote,
+};
 
 /// What a lookup in this node's durable state is for.
 #[derive(Debug)]

@@ -6,12 +6,9 @@ use bytes::Bytes;
 
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
 use super::core::{Core, RoleState};
-use super::event::Event;
-use super::io::{Effect, Failure, RequestId, Unfollowed};
-use super::message::Message;
-use super::quirks::Quirk;
+use super::io::{Effect, RequestId};
 use super::quorum_read::LocalRead;
-use super::types::{Entry, Epoch, NodeId, Position, Time};
+use crate::types::{Entry, Epoch, Event, Failure, Message, NodeId, Position, Quirk, Time, Unfollowed};
 
 /// A replica, with or without a primary.
 #[derive(Debug, Default)]

@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use super::core::{Core, RoleState};
-use super::event::{Event, ResyncReason};
 use super::io::Effect;
-use super::message::{Message, SnapshotId};
 use super::progress::{EntryStream, SnapshotStream, Stream};
-use super::quirks::Quirk;
-use super::types::{Entry, Epoch, NodeId, Position};
+use crate::types::{Entry, Epoch, Event, Message, NodeId, Position, Quirk, ResyncReason, SnapshotId};
 
 /// A part of a full resync that has brought no acknowledgement for this long is sent again.
 const SEND_AGAIN: Duration = Duration::from_millis(300);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::replication::{NodeId, Role};
 use crate::storage::{Durability, Loss};
+use crate::types::{NodeId, Role};
 
 use super::disk::Crash;
 use super::node::SimNode;

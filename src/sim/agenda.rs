@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::replication::Time;
+use crate::types::Time;
 
 /// Things to come, earliest first; of two at the same time, the one noted first.
 #[derive(Debug)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::replication::{Command, Config, NodeId, Reply, Role, Time};
+use crate::replication::Config;
 use crate::storage;
+use crate::types::{Command, NodeId, Reply, Role, Time};
 
 use super::clients::{Client, Clients};
 use super::dice::Dice;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, OpKind, Phase, Report, Violation};
-use crate::replication::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
+use crate::types::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
 
 use super::chaos::Temper;
 use super::dice::Dice;

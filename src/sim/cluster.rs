@@ -8,10 +8,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use crate::replication::{
-    CHUNK_BYTES, Command, Config, Effect, Event, Input, Message, NodeId, Reply, RequestId, Status, Time,
-};
+use crate::replication::{CHUNK_BYTES, Config, Effect, Input, RequestId};
 use crate::storage::{Job, Loss};
+use crate::types::{Command, Event, Message, NodeId, Reply, Status, Time};
 
 use super::disk::{Crash, SimDisk};
 use super::network::{EnvelopeId, Link, SimNetwork};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::replication::{NodeId, Role};
 use crate::storage::Durability;
+use crate::types::{NodeId, Role};
 
 use super::actions::Death;
 use super::chaos::{Simulation, Task};

@@ -2,7 +2,7 @@
 //! alone; and from inside as well. Without the quirk the same seeds are clean. `docs/museum.md` states the numbers.
 
 use super::{Options, Outcome, simulate};
-use crate::replication::{Quirk, Quirks};
+use crate::types::{Quirk, Quirks};
 
 /// The judge must find a quirk within so many seeds.
 const fn seeds(quirk: Quirk) -> u64 {

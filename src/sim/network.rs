@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::replication::{Message, NodeId, Time};
+use crate::types::{Message, NodeId, Time};
 
 use super::dice::Dice;
 

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::replication::{Config, Core, Effect, Input, Lineage, NodeId, Position, Promise, Status, Time};
+use crate::replication::{Config, Core, Effect, Input, Promise};
 use crate::storage::Job;
+use crate::types::{Lineage, NodeId, Position, Status, Time};
 
 use super::disk::{Crash, SimDisk};
 

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::told::Told;
 use crate::judge;
-use crate::replication::{Quirk, Quirks};
 use crate::storage::Durability;
+use crate::types::{Quirk, Quirks};
 
 /// What [`Mix::Relapse`] is to show takes five acts, one after the other.
 const RELAPSES_FOR: Duration = Duration::from_secs(12);

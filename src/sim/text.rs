@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::replication::{
+use crate::storage::Job;
+use crate::types::{
     Ballot, Command, Entry, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
     ResyncReason, RoundId, Status, Vote, WriteLevel,
 };
-use crate::storage::Job;
 
 use super::cluster::Happening;
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::world::World;
-use crate::replication::{Event, NodeId};
+use crate::types::{Event, NodeId};
 
 /// Something told of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]

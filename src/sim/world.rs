@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::replication::{Command, Config, Event, NodeId, Reply, RequestId, Status, Time};
+use crate::replication::{Config, RequestId};
 use crate::storage;
+use crate::types::{Command, Event, NodeId, Reply, Status, Time};
 
 use super::agenda::Agenda;
 use super::cluster::{Cluster, Happening, StartDraw};

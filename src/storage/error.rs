@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::is_full;
-use crate::replication::NodeId;
+use crate::types::NodeId;
 
 /// Why the store cannot be opened, read or written. Each message says what, where, and the way out.
 #[derive(Debug, thiserror::Error)]

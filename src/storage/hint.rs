@@ -21,8 +21,7 @@ use super::disk::DiskFile;
 use super::index::Slot;
 use super::record::{FIXED_BYTES, Kind, RECORD_BYTES_MAX, u32_at, u64_at};
 use super::segment::{FORMAT, HEADER_BYTES, Name};
-use crate::replication::{Epoch, NodeId, Position};
-use crate::wire::KEY_BYTES_MAX;
+use crate::types::{Epoch, KEY_BYTES_MAX, NodeId, Position};
 
 const MAGIC: &[u8; 8] = b"KVLABHNT";
 const TITLE_BYTES: usize = 28;

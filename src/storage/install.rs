@@ -6,7 +6,7 @@ use super::home::Home;
 use super::log::Log;
 use super::meta::Meta;
 use super::recovery::{self, Contents, Tail};
-use crate::replication::{Entry, Lineage, Position, SnapshotId};
+use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// A state being received.
 #[derive(Debug)]

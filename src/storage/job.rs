@@ -7,7 +7,8 @@ use super::error::StorageError;
 use super::index::Slot;
 use super::recovery::Contents;
 use super::segment::Piece;
-use crate::replication::{Entry, Lineage, LogId, Position, Promise, Rollback, SnapshotId};
+use crate::replication::{LogId, Promise, Rollback};
+use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// Something for the [`Writer`](super::Writer); the effects of the same names, word for word.
 #[derive(Clone, Debug)]

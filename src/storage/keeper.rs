@@ -203,8 +203,9 @@ mod tests {
 
     use super::super::{Disk, MemoryDisk, Options, open};
     use super::*;
-    use crate::replication::{Entry, Epoch, LogId, NodeId, Op, Position};
+    use crate::replication::LogId;
     use crate::storage::Job;
+    use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 

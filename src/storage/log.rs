@@ -9,7 +9,7 @@ use super::index::Slot;
 use super::meta::SyncedTo;
 use super::record::{self, Place};
 use super::segment::{self, HEADER_BYTES, Name, Piece};
-use crate::replication::{Entry, Op};
+use crate::types::{Entry, Op};
 
 /// The buffer is written when it has grown to this, however large the batch.
 const WRITE_BYTES: usize = 1 << 20;

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::error::StorageError;
 use super::home::{Home, META};
 use super::segment::{FORMAT, Name};
-use crate::replication::{Lineage, NodeId, Position, Promise};
+use crate::replication::Promise;
+use crate::types::{Lineage, NodeId, Position};
 
 /// No meta file is longer. A terabyte of log needs a tenth of it.
 const META_BYTES_MAX: u64 = 4 << 20;
@@ -185,7 +186,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replication::Epoch;
+    use crate::types::Epoch;
 
     fn meta() -> Meta {
         let epochs = [Epoch::new(1, NodeId(1)), Epoch::new(3, NodeId(2))];

@@ -16,7 +16,8 @@ use super::segment::{HEADER_BYTES, Name};
 use super::store::Store;
 use super::synced::Mark;
 use super::writer::{Beside, Writer};
-use crate::replication::{Lineage, NodeId, Position, Promise, Recovered};
+use crate::replication::{Promise, Recovered};
+use crate::types::{Lineage, NodeId, Position};
 
 /// When a segment is closed unless told otherwise.
 pub const SEGMENT_BYTES: u64 = 64 << 20;

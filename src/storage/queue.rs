@@ -118,7 +118,8 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::{Entry, LogId, Op, Position, SnapshotId};
+    use crate::replication::LogId;
+    use crate::types::{Entry, Op, Position, SnapshotId};
 
     fn abort(n: u64) -> Job {
         Job::InstallAbort { id: SnapshotId(n) }

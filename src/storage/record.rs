@@ -12,8 +12,7 @@
 use bytes::Bytes;
 
 use super::error::StorageError;
-use crate::replication::{Entry, Epoch, NodeId, Op, Position};
-use crate::wire::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use crate::types::{Entry, Epoch, KEY_BYTES_MAX, NodeId, Op, Position, VALUE_BYTES_MAX};
 
 /// Checksum and length: what must be read before it is known how much more to read.
 pub(super) const PREFIX_BYTES: usize = 8;

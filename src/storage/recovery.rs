@@ -15,7 +15,7 @@ use super::record::{Flaw, Kind};
 use super::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
 use super::tail::{self, Verdict};
 use super::tally::{Held, Segments};
-use crate::replication::{Lineage, Position};
+use crate::types::{Lineage, Position};
 
 /// A log as it was read.
 #[derive(Debug)]

@@ -23,7 +23,8 @@ use super::error::StorageError;
 use super::home::{Home, ROLLBACK};
 use super::segment::Piece;
 use super::snapshot::SnapshotReader;
-use crate::replication::{Entry, Epoch, Lineage, Op, Position, Rollback};
+use crate::replication::Rollback;
+use crate::types::{Entry, Epoch, Lineage, Op, Position};
 
 /// Lines are written when this much has come together.
 const WRITE_BYTES: usize = 1 << 20;
@@ -157,7 +158,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::replication::NodeId;
+    use crate::types::NodeId;
 
     #[test]
     fn lines_are_as_documented() {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::error::StorageError;
 use super::segment::{Piece, Scan, Step};
-use crate::replication::Entry;
+use crate::types::Entry;
 
 /// The records of the log up to its durable end as of [`Store::snapshot`](super::Store::snapshot). Records never
 /// change, and the files stay open, so this is one state however long the reading takes.

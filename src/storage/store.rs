@@ -15,7 +15,8 @@ use super::recovery::Contents;
 use super::segment::HEADER_BYTES;
 use super::snapshot::SnapshotReader;
 use super::tally::Held;
-use crate::replication::{Entry, Found, Input, Lineage, LogId, Op, Position};
+use crate::replication::{Input, LogId};
+use crate::types::{Entry, Found, Lineage, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
 /// log, each with its checksum.

@@ -18,7 +18,7 @@
 use super::error::StorageError;
 use super::record::{self, FIXED_BYTES, Flaw, Outline, Place};
 use super::segment::Piece;
-use crate::replication::Position;
+use crate::types::Position;
 
 /// The smallest unit that a disk writes whole.
 const SECTOR_BYTES: usize = 512;

@@ -191,7 +191,8 @@ mod tests {
 
     use super::super::{Disk, Durability, Loss, MemoryDisk, Options, Store, open};
     use super::*;
-    use crate::replication::{Entry, Epoch, LogId, NodeId, Op, Position, Promise};
+    use crate::replication::{LogId, Promise};
+    use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
     const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -17,7 +17,8 @@ use super::recovery::Contents;
 use super::rollback;
 use super::segment::Name;
 use super::synced::Mark;
-use crate::replication::{Entry, Lineage, LogId, Position, SnapshotId};
+use crate::replication::LogId;
+use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
 ///

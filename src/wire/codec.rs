@@ -108,7 +108,7 @@ mod tests {
     use proptest::sample::Index;
 
     use super::*;
-    use crate::wire::strategies::{client_frame, node_frame, peer_frame};
+    use crate::wire::tests::strategies::{client_frame, node_frame, peer_frame};
     use crate::wire::{ClientFrame, NodeFrame, PeerFrame, encode};
 
     /// Feeds `chunks` one after the other and returns every frame and the error, if any.

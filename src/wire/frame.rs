@@ -207,8 +207,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::replication::{
-        Command, Epoch, Failure, Found, MemberVote, NodeId, Op, Position, ReadLevel, Reply, Vote, WriteLevel,
+    use crate::types::{
+        Command, Epoch, Failure, Found, KEY_BYTES_MAX, MemberVote, NodeId, Op, Position, REQUEST_TIMEOUT_MAX,
+        ReadLevel, Reply, VALUE_BYTES_MAX, Vote, WriteLevel,
     };
     use crate::wire::{CleanupReply, ClientFrame, NodeFrame, Request, Response};
 
@@ -273,6 +274,14 @@ mod tests {
             let hex = hex(&frame.expect("encodes"));
             assert!(text.contains(&hex), "docs/protocol.md lacks the example {name:?}:\n{hex}");
         }
+    }
+
+    #[test]
+    fn the_largest_command_fits_into_a_frame() {
+        let op = Op::Put { key: vec![b'k'; KEY_BYTES_MAX].into(), value: vec![b'v'; VALUE_BYTES_MAX].into() };
+        let largest = Command::Write { op, level: WriteLevel::Quorum, timeout: REQUEST_TIMEOUT_MAX };
+        let frame = ClientFrame::Request { id: u64::MAX, request: Request::Do(largest) };
+        encode(&frame).expect("the largest command fits");
     }
 
     #[test]

@@ -2,12 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::replication::{Command, Epoch, Message, NodeId, Reply, Role};
+use crate::types::{Command, Epoch, Message, NodeId, Reply, Role, VALUE_BYTES_MAX};
 
-/// The longest key, in bytes. Checked at the edge: a longer one is a definite error.
-pub const KEY_BYTES_MAX: usize = 64 << 10;
-/// The longest value, in bytes. Checked at the edge: a longer one is a definite error.
-pub const VALUE_BYTES_MAX: usize = 16 << 20;
 /// The longest payload of a frame: a little more than the largest key and value. Checked before allocation.
 pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
 /// The shortest time between two statuses of a watch, in milliseconds.
@@ -89,7 +85,7 @@ pub enum Response {
         /// Client address of the primary that the reply names, if it names one and the address is known.
         primary: Option<String>,
     },
-    /// To `Status` and `Watch`: a [`Report`](crate::node::Report) as JSON, so that tools of any kind can read it.
+    /// To `Status` and `Watch`: a [`Report`](crate::types::Report) as JSON, so that tools of any kind can read it.
     Report(String),
     /// To `Topology`.
     Topology(Topology),

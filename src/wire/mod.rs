@@ -13,12 +13,10 @@
 
 mod codec;
 mod frame;
-mod limits;
 mod messages;
 #[cfg(test)]
-mod strategies;
+mod tests;
 
 pub use self::codec::*;
 pub use self::frame::*;
-pub use self::limits::*;
 pub use self::messages::*;

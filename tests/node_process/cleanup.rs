@@ -6,8 +6,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use kvlab::node::NodeStatus;
-use kvlab::replication::{NodeId, ReadLevel, Reply, WriteLevel};
+use kvlab::types::{NodeId, NodeStatus, ReadLevel, Reply, WriteLevel};
 use kvlab::wire::{CleanupReply, NodeFrame, Request, Response};
 
 use crate::support::{Client, Node, alone, bytes, kvlab, run, until, write};

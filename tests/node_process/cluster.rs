@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use kvlab::replication::{Command as Ask, Failure, NodeId, Op, ReadLevel, Reply, Role, Status, WriteLevel};
+use kvlab::types::Command as Ask;
+use kvlab::types::{Failure, NodeId, Op, ReadLevel, Reply, Role, Status, WriteLevel};
 use kvlab::wire::{CleanupReply, NodeFrame, Request, Response};
 use rustix::process::Signal;
 

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kvlab::replication::{Failure, ReadLevel, Reply, WriteLevel};
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
+use kvlab::types::{Failure, ReadLevel, Reply, WriteLevel};
 use kvlab::wire::{NodeFrame, Request, Response};
 use rustix::process::Signal;
 

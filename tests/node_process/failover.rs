@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kvlab::client::{Client, ClientOptions};
-use kvlab::replication::{Command as Ask, NodeId, Op, ReadLevel, Reply, Role, WriteLevel};
+use kvlab::types::Command as Ask;
+use kvlab::types::{NodeId, Op, ReadLevel, Reply, Role, WriteLevel};
 use kvlab::wire::{NodeFrame, Request, Response, Topology};
 use rustix::process::Signal;
 

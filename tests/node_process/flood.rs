@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use kvlab::node::replication_bytes_max;
-use kvlab::replication::{Message, NodeId, Position, WriteLevel};
+use kvlab::types::{Message, NodeId, Position, WriteLevel};
 use kvlab::wire::{PROTOCOL_VERSION, PeerFrame, encode};
 use rustix::process::Signal;
 
@@ -85,7 +85,7 @@ fn a_stopped_and_a_slow_replica_cost_the_primary_no_more_than_its_bounds() {
         assert!(status.resyncs.installed >= 1, "n{n} took the whole state: {status:?}");
         let mut client = trio.client(n);
         for key in 0..KEYS {
-            let found = client.get_patiently(&format!("k{key}"), kvlab::replication::ReadLevel::Eventual);
+            let found = client.get_patiently(&format!("k{key}"), kvlab::types::ReadLevel::Eventual);
             assert_eq!(found.value, Some(bytes(&value(round))), "k{key} at n{n}");
         }
     }
@@ -104,7 +104,7 @@ fn a_member_that_asks_for_everything_and_reads_nothing_costs_no_more() {
     trio.start_node(3, &["--bootstrap"]);
     let epoch = until("a primary", || {
         let status = trio.status(1);
-        (status.role == kvlab::replication::Role::Primary && status.commit > 0).then_some(status.epoch)
+        (status.role == kvlab::types::Role::Primary && status.commit > 0).then_some(status.epoch)
     });
 
     let mut n2 = TcpStream::connect(trio.peer(1)).expect("connected");

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::net::TcpStream;
 
-use kvlab::replication::{Failure, ReadLevel, Reply, WriteLevel};
-use kvlab::wire::{ClientFrame, KEY_BYTES_MAX, NodeFrame, PROTOCOL_VERSION, encode};
+use kvlab::types::{Failure, KEY_BYTES_MAX, ReadLevel, Reply, WriteLevel};
+use kvlab::wire::{ClientFrame, NodeFrame, PROTOCOL_VERSION, encode};
 
 use crate::support::{Client, Node, alone, bytes, hear, raw};
 
@@ -116,7 +116,7 @@ fn connections_beyond_the_limit_are_turned_away_and_places_come_free() {
 fn a_value_of_the_largest_size_goes_through() {
     let fixture = Fixture::new();
     let mut client = fixture.node.client();
-    let value = "v".repeat(kvlab::wire::VALUE_BYTES_MAX);
+    let value = "v".repeat(kvlab::types::VALUE_BYTES_MAX);
     assert!(matches!(client.put("large", &value, WriteLevel::Quorum), Reply::Written { .. }));
     assert_eq!(client.get_patiently("large", ReadLevel::Eventual).value, Some(bytes(&value)));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use kvlab::replication::{ReadLevel, Reply, WriteLevel};
+use kvlab::types::{ReadLevel, Reply, WriteLevel};
 use kvlab::wire::{NodeFrame, Request, Response};
 
 use crate::support::{Client, Node, alone, bytes, until, write};

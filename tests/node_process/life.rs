@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
-use kvlab::node::Report;
-use kvlab::replication::{Failure, NodeId, ReadLevel, Reply, Role, WriteLevel};
+use kvlab::types::{Failure, NodeId, ReadLevel, Reply, Report, Role, WriteLevel};
 use kvlab::wire::{NodeFrame, Request, Response};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
@@ -155,12 +154,10 @@ fn watchers_hear_statuses_and_every_event() {
         }
     }
     assert!(statuses.windows(2).all(|two| two[0].uptime_ms < two[1].uptime_ms), "{statuses:?}");
-    let (reply, _) = client.ask(kvlab::replication::Command::Promote { force: true });
+    let (reply, _) = client.ask(kvlab::types::Command::Promote { force: true });
     assert!(matches!(reply, Reply::Promoted { .. }), "{reply:?}");
     until("the event", || match watcher.report() {
-        (_, Report::Event { event: kvlab::replication::Event::EpochOpened { forced, .. }, .. }) => {
-            Some(forced)
-        }
+        (_, Report::Event { event: kvlab::types::Event::EpochOpened { forced, .. }, .. }) => Some(forced),
         _ => None,
     });
     assert!(client.status().applied_per_s >= 1);

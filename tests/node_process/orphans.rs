@@ -4,7 +4,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use kvlab::replication::{Command as Ask, Failure, NodeId, Reply, Role, Unfollowed, WriteLevel};
+use kvlab::types::Command as Ask;
+use kvlab::types::{Failure, NodeId, Reply, Role, Unfollowed, WriteLevel};
 use rustix::process::Signal;
 
 use crate::cluster::Trio;

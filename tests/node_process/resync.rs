@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use kvlab::node::Report;
-use kvlab::replication::{Event, ReadLevel, Status, WriteLevel};
+use kvlab::types::{Event, ReadLevel, Report, Status, WriteLevel};
 use kvlab::wire::Request;
 
 use crate::cluster::Trio;
@@ -105,8 +104,9 @@ fn larger_than_memory(mib: usize, memory_mib: u64, line_mib_per_s: u64) {
     line.cut();
     trio.start_node(3, &[]);
     let status = trio.client(3).status();
-    let end =
-        |status: &kvlab::node::NodeStatus| (status.replication.last, status.replication.durable, status.keys);
+    let end = |status: &kvlab::types::NodeStatus| {
+        (status.replication.last, status.replication.durable, status.keys)
+    };
     assert_eq!(
         (end(&status), status.log_bytes),
         (end(&old), old.log_bytes),

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kvlab::replication::WriteLevel;
+use kvlab::types::WriteLevel;
 
 use crate::support::{Node, alone, kvlab, run};
 

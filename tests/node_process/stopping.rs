@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::replication::{Failure, ReadLevel, Reply, WriteLevel};
+use kvlab::types::{Failure, ReadLevel, Reply, WriteLevel};
 use kvlab::wire::{NodeFrame, Request, Response};
 use rustix::process::Signal;
 

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kvlab::node::{NodeStatus, Ready, Report};
-use kvlab::replication::{Command as Ask, Found, NodeId, Op, Position, ReadLevel, Reply, WriteLevel};
+use kvlab::types::Command as Ask;
+use kvlab::types::{Found, NodeId, NodeStatus, Op, Position, ReadLevel, Ready, Reply, Report, WriteLevel};
 use kvlab::wire::{
     ClientFrame, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameHeader, NodeFrame, PROTOCOL_VERSION, Request,
     Response, decode_payload, encode,

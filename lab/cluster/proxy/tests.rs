@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 

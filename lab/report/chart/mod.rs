@@ -15,7 +15,7 @@ use super::svg::{Anchor, Svg};
 use super::told::StaleReads;
 use crate::epochs::Reign;
 use crate::event::LoadSample;
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 pub(super) use self::axis::clock;
 pub(super) use self::faults::letter;

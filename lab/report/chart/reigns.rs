@@ -1,6 +1,6 @@
 //! A lane for each member: when it led, and in which epoch. Two at once are marked as such.
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use super::super::svg::{Anchor, Svg};
 use super::axis::clock;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Epoch, NodeId};
+use kvlab::types::{Epoch, NodeId};
 
 use super::super::faults::{Fault, FaultKind};
 use super::super::fixture;

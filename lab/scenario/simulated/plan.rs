@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::replication::{Config, NodeId, Quirk};
+use kvlab::replication::Config;
 use kvlab::sim::{Climate, Weather};
 use kvlab::storage::Durability;
+use kvlab::types::{NodeId, Quirk};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
-use kvlab::replication::ReadLevel;
+use kvlab::types::ReadLevel;
 
 use super::{Moved, QUIET_WITHIN, Simulated};
 use crate::action::Action;

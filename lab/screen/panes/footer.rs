@@ -1,6 +1,6 @@
 //! The last rows: keys from the table, the choice after `x X d`, or a word on the last key.
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -1,6 +1,6 @@
 //! Who can reach whom: a star around the primary, and the matrix from → to.
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -14,7 +14,7 @@ mod topology;
 mod verdict;
 mod votes;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -60,7 +60,7 @@ impl Scene<'_> {
     fn member_tone(&self, id: NodeId) -> Tone {
         match self.view.nodes.get(&id).and_then(|n| n.role) {
             _ if self.view.is_old_primary(id) => Tone::Bad,
-            Some(kvlab::replication::Role::Primary) => Tone::Primary,
+            Some(kvlab::types::Role::Primary) => Tone::Primary,
             _ => Tone::Text,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Ballot, NodeId, Role};
+use kvlab::types::{Ballot, NodeId, Role};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

@@ -1,6 +1,6 @@
 //! The star: the primary above, every other member below it, and what the link between them does.
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

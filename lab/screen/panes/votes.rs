@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::replication::{NodeId, Vote};
+use kvlab::types::{NodeId, Vote};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 

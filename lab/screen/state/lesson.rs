@@ -1,8 +1,7 @@
 //! "Try this": a first lesson for a person in front of an empty keyboard, ticked off as it happens.
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::Report;
-use kvlab::replication::{Event, NodeId};
+use kvlab::types::{Event, NodeId, Report};
 
 use super::view::ViewState;
 use crate::action::Action;

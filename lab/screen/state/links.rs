@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::replication::NodeId;
+use kvlab::types::NodeId;
 
 use crate::event::LinkState;
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{Ballot, Epoch, Event, NodeId, Role};
+use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Report, Role};
 
 use super::Ring;
 use crate::event::ProcessState;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kvlab::replication::{Epoch, NodeId, PRIMARY_ALIVE_FOR, Role};
+use kvlab::replication::PRIMARY_ALIVE_FOR;
+use kvlab::types::{Epoch, NodeId, Role};
 
 use super::node::{Freshness, NodeView};
 use super::view::ViewState;

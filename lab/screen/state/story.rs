@@ -1,7 +1,6 @@
 //! Events in plain words: one line for each that a person would want to read.
 
-use kvlab::node::Report;
-use kvlab::replication::{Ballot, Event, NodeId, ResyncReason};
+use kvlab::types::{Ballot, Event, NodeId, Report, ResyncReason};
 
 use crate::action::Action;
 use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent};

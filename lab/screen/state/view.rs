@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::replication::{NodeId, Quirks};
+use kvlab::types::{NodeId, Quirks};
 
 use super::Ring;
 use super::lesson::Lesson;

@@ -1,6 +1,6 @@
 //! State → frame: whole screens, at every size, in every theme.
 
-use kvlab::replication::Quirk;
+use kvlab::types::Quirk;
 use proptest::prelude::*;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
@@ -163,7 +163,7 @@ fn the_age_of_what_is_old_is_shown() {
 #[test]
 fn the_age_has_its_place_at_every_size() {
     let view = view_at(&many_faults(9), 7_000_000);
-    let ui = UiState { selected: kvlab::replication::NodeId(4), ..UiState::default() };
+    let ui = UiState { selected: kvlab::types::NodeId(4), ..UiState::default() };
     for width in (40..=200).step_by(3) {
         for height in [10, 16, 24, 40] {
             let text = plain(&view, &ui, (width, height));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crossterm::event::KeyCode;
-use kvlab::replication::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
 use crate::action::Action;
 use crate::event::*;

@@ -69,7 +69,7 @@ async fn puppet(
     let reports: Vec<_> = split_brain(Player::Person)
         .into_iter()
         .filter(|e| e.t_us <= moment::CALM)
-        .filter(|e| matches!(&e.event, LabEvent::Node { report: kvlab::node::Report::Status(_), .. }))
+        .filter(|e| matches!(&e.event, LabEvent::Node { report: kvlab::types::Report::Status(_), .. }))
         .collect();
     let last = reports.len() - 3;
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
@@ -92,7 +92,7 @@ async fn puppet(
                     _ => {}
                 }
                 if let Action::Isolate { node } = action {
-                    for other in (1..=3).map(kvlab::replication::NodeId).filter(|&n| n != node) {
+                    for other in (1..=3).map(kvlab::types::NodeId).filter(|&n| n != node) {
                         emit(LabEvent::Link { from: node, to: other, state: LinkState::Cut });
                         emit(LabEvent::Link { from: other, to: node, state: LinkState::Cut });
                     }

@@ -1,7 +1,6 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
-use kvlab::node::Report;
-use kvlab::replication::{Epoch, Event, NodeId, Role};
+use kvlab::types::{Epoch, Event, NodeId, Report, Role};
 use proptest::prelude::*;
 
 use super::strategies::stamped;

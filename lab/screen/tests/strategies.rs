@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::node::{NodeStatus, Report};
-use kvlab::replication::{
-    Ballot, Epoch, Event, MemberVote, NodeId, PeerStatus, Position, Quirk, Quirks, ReadLevel, ResyncReason,
-    Resyncs, Role, Status, Vote, WriteLevel,
+use kvlab::types::{
+    Ballot, Epoch, Event, MemberVote, NodeId, NodeStatus, PeerStatus, Position, Quirk, Quirks, ReadLevel,
+    Report, ResyncReason, Resyncs, Role, Status, Vote, WriteLevel,
 };
 use proptest::prelude::*;
 

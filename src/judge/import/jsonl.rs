@@ -137,7 +137,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::replication::{Epoch, NodeId};
+    use crate::types::{Epoch, NodeId};
 
     fn event() -> impl Strategy<Value = HistoryEvent> {
         let text = prop_oneof!["[a-z0-9-]{0,9}", "\\PC{0,9}", "[\"\\\\\n/é]{0,3}"];

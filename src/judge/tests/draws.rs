@@ -3,7 +3,7 @@
 use super::super::check::{KeyHistory, check_key, shrink};
 use super::super::*;
 use super::script::{judged, script};
-use crate::replication::Epoch;
+use crate::types::Epoch;
 
 const FOUR: &str = "1 invoke put a
     2 invoke put b

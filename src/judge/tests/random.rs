@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
 use super::super::*;
-use crate::replication::NodeId;
+use crate::types::NodeId;
 
 /// What a random history may have in it.
 #[derive(Clone, Copy, Debug, Default)]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
-use crate::replication::{Command, Found, Op, ReadLevel, Role, WriteLevel};
 use crate::storage::{self, Writer};
+use crate::types::{Command, Found, Op, ReadLevel, Role, WriteLevel};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);

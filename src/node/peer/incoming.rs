@@ -20,7 +20,7 @@ use crate::node::clock::Clock;
 use crate::node::frames::{FrameReader, ReadError};
 use crate::node::gate::Gate;
 use crate::node::options::{Limits, Token};
-use crate::replication::NodeId;
+use crate::types::NodeId;
 use crate::wire::{PROTOCOL_VERSION, PeerFrame};
 
 /// Connections at most: each member has one, and one that replaces it; the rest is room for strangers to be refused.

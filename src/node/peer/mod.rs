@@ -8,7 +8,7 @@ mod outgoing;
 #[cfg(test)]
 mod tests;
 
-use crate::replication::{Message, NodeId};
+use crate::types::{Message, NodeId};
 
 pub(super) use self::incoming::PeerServer;
 pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, Link, SETTLED_AFTER};

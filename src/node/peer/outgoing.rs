@@ -18,7 +18,7 @@ use tracing::{debug, error, info};
 use super::FromPeer;
 use crate::node::clock::Clock;
 use crate::node::outbox::Outbox;
-use crate::replication::{Message, NodeId};
+use crate::types::{Message, NodeId};
 use crate::wire::PeerFrame;
 
 /// Entries and snapshot chunks are dropped while this much waits; the core sends no more than its window anyway.
@@ -217,7 +217,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::replication::{Entry, Epoch, Op, Position};
+    use crate::types::{Entry, Epoch, Op, Position};
 
     fn append(bytes: usize) -> Message {
         let at = Position::new(Epoch::new(1, NodeId(1)), 1);

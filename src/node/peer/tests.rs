@@ -17,7 +17,7 @@ use super::*;
 use crate::node::book::AddressBook;
 use crate::node::clock::Clock;
 use crate::node::options::{Limits, Token};
-use crate::replication::Epoch;
+use crate::types::Epoch;
 use crate::wire::{PROTOCOL_VERSION, PeerFrame, encode};
 
 const N1: NodeId = NodeId(1);

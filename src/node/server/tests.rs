@@ -8,8 +8,8 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::replication::{Epoch, Found, Op, Position, ReadLevel, WriteLevel};
-use crate::wire::{KEY_BYTES_MAX, encode};
+use crate::types::{Epoch, Found, KEY_BYTES_MAX, Op, Position, ReadLevel, WriteLevel};
+use crate::wire::encode;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 const SECOND: Duration = Duration::from_secs(1);

@@ -7,10 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{
-    Entry, Found, Input, Lineage, Op, Position, Promise, Recovered, Rollback, SnapshotId,
-};
+use crate::replication::{Input, Promise, Recovered, Rollback};
 use crate::storage::{Job, Options};
+use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use super::{Crash, ModelDisk, SimDisk, StoredDisk};
 

@@ -21,8 +21,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::replication::{Entry, Found, Input, Lineage, Position, Promise, Recovered, SnapshotId};
+use crate::replication::{Input, Promise, Recovered};
 use crate::storage::{Job, Loss};
+use crate::types::{Entry, Found, Lineage, Position, SnapshotId};
 
 #[cfg(test)]
 pub(crate) use self::mirror::MirrorDisk;

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{
-    Entry, Found, Input, Lineage, LogId, Op, Position, Promise, Recovered, Rollback, SnapshotId,
-};
+use crate::replication::{Input, LogId, Promise, Recovered, Rollback};
 use crate::storage::Job;
+use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use super::{Crash, SimDisk};
 
@@ -286,7 +285,7 @@ impl SimDisk for ModelDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::{Epoch, NodeId};
+    use crate::types::{Epoch, NodeId};
 
     const ONE: Epoch = Epoch::new(1, NodeId(1));
     const TWO: Epoch = Epoch::new(2, NodeId(2));

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::replication::{
-    Entry, Epoch, Found, Input, Lineage, NodeId, Op, Position, Promise, Recovered, SnapshotId,
-};
+use crate::replication::{Input, Promise, Recovered};
 use crate::storage::{
     Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer,
     clean_at_once, open, tear_tail,
 };
+use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position, SnapshotId};
 
 use super::{Crash, SimDisk};
 

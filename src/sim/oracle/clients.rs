@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::replication::{
-    Command, Entry, Failure, NodeId, Op, Position, ReadLevel, Reply, RequestId, Role, Vote, WriteLevel,
-};
+use crate::replication::RequestId;
 use crate::sim::cluster::Cluster;
 use crate::sim::text;
+use crate::types::{Command, Entry, Failure, NodeId, Op, Position, ReadLevel, Reply, Role, Vote, WriteLevel};
 
 use super::{Acknowledged, Asked, Broken, Oracle, ensure, holds};
 

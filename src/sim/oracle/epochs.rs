@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::replication::{Event, NodeId, Position, Role, Status};
 use crate::sim::cluster::Cluster;
 use crate::sim::node::SimNode;
 use crate::sim::text;
+use crate::types::{Event, NodeId, Position, Role, Status};
 
 use super::{Broken, Heard, Oracle, ensure, holds};
 

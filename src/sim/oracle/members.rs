@@ -1,10 +1,10 @@
 //! What members say to each other and write to their disks.
 
-use crate::replication::{Ballot, Entry, Epoch, Message, Position};
 use crate::sim::cluster::Cluster;
 use crate::sim::network::Link;
 use crate::sim::node::SimNode;
 use crate::sim::text;
+use crate::types::{Ballot, Entry, Epoch, Message, Position};
 
 use super::{Broken, Heard, Oracle, ensure, holds};
 

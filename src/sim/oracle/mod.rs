@@ -35,8 +35,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::replication::{Command, Epoch, Lineage, NodeId, Op, Position, RequestId, Time, WriteLevel};
+use crate::replication::RequestId;
 use crate::storage::Job;
+use crate::types::{Command, Epoch, Lineage, NodeId, Op, Position, Time, WriteLevel};
 
 use super::cluster::{Cluster, Happening};
 use super::node::SimNode;

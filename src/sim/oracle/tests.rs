@@ -4,12 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::replication::{
-    Ballot, Config, Entry, Event, Found, LogId, MemberVote, Message, Promise, ReadLevel, Reply, RoundId, Vote,
-};
+use crate::replication::{Config, LogId, Promise};
 use crate::sim::disk::ModelDisk;
 use crate::sim::{Ask, Climate, World, dice::Dice};
 use crate::storage::Job;
+use crate::types::{Ballot, Entry, Event, Found, MemberVote, Message, ReadLevel, Reply, RoundId, Vote};
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
@@ -180,7 +179,7 @@ fn logs_of_equal_position_are_equal() {
 #[test]
 fn what_is_installed_was_written() {
     let mut world = healthy();
-    let id = crate::replication::SnapshotId(1);
+    let id = crate::types::SnapshotId(1);
     let lineage = Lineage::from_spans(vec![(FIRST, 1)]).expect("a lineage");
     let entries = vec![Entry { at: at(2), op: put("k", "else") }];
     let commit =

@@ -14,8 +14,8 @@
 //! | `sending A->B KIND`, `silent A->B [KIND]` | messages under way |
 //! | `seen TEXT`, `unseen TEXT` | something that happened in this block, printed or not, says TEXT |
 
-use crate::replication::{NodeId, Role, Status};
 use crate::sim::text;
+use crate::types::{NodeId, Role, Status};
 
 use super::parse;
 use super::runner::Runner;
@@ -81,7 +81,7 @@ impl Runner {
             let (epoch, seq) = position.split_once('/').ok_or("a position is like 1@n1/2")?;
             let epoch = epoch.parse().map_err(|error| format!("{error}"))?;
             let seq = seq.parse().map_err(|_| "a position is like 1@n1/2")?;
-            let at = crate::replication::Position::new(epoch, seq);
+            let at = crate::types::Position::new(epoch, seq);
             Ok::<_, String>(disk.lineage().contains(at, disk.last().seq))
         };
         match what {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::replication::NodeId;
 use crate::sim::network::Link;
+use crate::types::NodeId;
 
 /// Commands, and what they printed when the script was recorded.
 #[derive(Debug, PartialEq, Eq)]

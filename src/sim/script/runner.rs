@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::replication::{Command, Config, NodeId, Reply, RequestId, Role, Time};
+use crate::replication::{Config, RequestId};
 use crate::sim::cluster::{Cluster, Happening, StartDraw};
 use crate::sim::disk::ModelDisk;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
+use crate::types::{Command, NodeId, Reply, Role, Time};
 
 /// A script that does more than this in one command has a loop.
 const STEPS_MAX: usize = 100_000;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Ground, Kept};
-use crate::replication::Entry;
 use crate::storage::disk::DiskFile;
 use crate::storage::error::StorageError;
 use crate::storage::gate::Halt;
@@ -15,6 +14,7 @@ use crate::storage::home::{Home, ignore_missing};
 use crate::storage::record::{self, Kind, Place};
 use crate::storage::segment::{self, Name, Piece, Segment};
 use crate::storage::tally::Held;
+use crate::types::Entry;
 
 /// The buffer is written when it has grown to this.
 const WRITE_BYTES: usize = 1 << 20;

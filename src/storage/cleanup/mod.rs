@@ -57,7 +57,7 @@ use super::record::{self, Kind};
 use super::segment::{HEADER_BYTES, Name};
 use super::snapshot::SnapshotReader;
 use super::tally::Held;
-use crate::replication::{Entry, Position};
+use crate::types::{Entry, Position};
 
 /// How much is read before the store is asked, in bytes of [`Entry::weight`]: at most 4096 records.
 const SLICE_BYTES: usize = 256 << 10;

@@ -262,8 +262,8 @@ fn outcomes_are_applied_in_order_or_not_at_all() {
 fn the_largest_record_fits() {
     each_disk(|disk, dir| {
         let mut rig = Rig::open(disk, dir);
-        let key = "k".repeat(crate::wire::KEY_BYTES_MAX);
-        let large = "v".repeat(crate::wire::VALUE_BYTES_MAX);
+        let key = "k".repeat(crate::types::KEY_BYTES_MAX);
+        let large = "v".repeat(crate::types::VALUE_BYTES_MAX);
         rig.run(vec![append(vec![put(1, 1, &key, &large), put(1, 2, "small", "value")])]);
         let rig = rig.reopen();
         assert_eq!(rig.get(&key), value(&large, at(1, 1)));

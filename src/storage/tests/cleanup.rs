@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::replication::SnapshotId;
+use crate::types::SnapshotId;
 
 pub(super) const DIR: &str = "/d";
 

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::replication::SnapshotId;
+use crate::types::SnapshotId;
 
 const DIR: &str = "/data";
 const ID: SnapshotId = SnapshotId(1);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::replication::SnapshotId;
 use crate::storage::{Cut, cut_to_synced, tear_tail};
+use crate::types::SnapshotId;
 
 /// Every mode; the interval is one that no test waits for.
 const MODES: [Durability; 3] =

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use super::*;
-use crate::replication::SnapshotId;
+use crate::types::SnapshotId;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const ID: SnapshotId = SnapshotId(1);

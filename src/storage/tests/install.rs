@@ -1,7 +1,8 @@
 //! Full resyncs: received beside the present state, which then makes way.
 
 use super::*;
-use crate::replication::{Rollback, SnapshotId};
+use crate::replication::Rollback;
+use crate::types::SnapshotId;
 
 const ID: SnapshotId = SnapshotId(7);
 

@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::*;
-use crate::replication::{Entry, Epoch, Found, Input, Lineage, LogId, NodeId, Op, Position, Promise};
+use crate::replication::{Input, LogId, Promise};
+use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position};
 
 const NODE: NodeId = NodeId(1);
 

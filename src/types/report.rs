@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::replication::{Event, Quirks, Status};
+use super::event::Event;
+use super::position::NodeId;
+use super::quirks::Quirks;
+use super::status::Status;
 
 /// One thing that a watcher is told; travels as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +88,7 @@ pub struct Ready {
     /// Always true; tells this line from others.
     pub ready: bool,
     /// The node.
-    pub node: crate::replication::NodeId,
+    pub node: NodeId,
     /// Its process.
     pub pid: u32,
     /// Where it takes clients: `address:port`.

@@ -1,14 +1,71 @@
-//! What a command may contain. Checked where it enters: by the client before it sends, by the node before the
-//! core sees it.
+//! Commands: what a client asks, and what one may contain. Checked where it enters: by the client before it sends, by
+//! the node before the core sees it.
 
 use std::time::Duration;
 
-use crate::replication::{Command, Op};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
-use super::messages::{KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use super::entry::{KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
+use super::position::NodeId;
 
 /// The longest time that a request may ask a node to wait for a quorum.
 pub const REQUEST_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// What a client may ask of a node's core.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Set a key, or delete it.
+    Write {
+        /// Put or Del; never a no-op.
+        op: Op,
+        /// When to acknowledge.
+        level: WriteLevel,
+        /// How long a quorum write may wait before its outcome is unknown.
+        timeout: Duration,
+    },
+    /// Read a key.
+    Read {
+        /// The key.
+        key: Bytes,
+        /// From where.
+        level: ReadLevel,
+        /// How long a quorum read may look for a quorum.
+        timeout: Duration,
+    },
+    /// Make this node the primary.
+    Promote {
+        /// Without votes.
+        force: bool,
+    },
+    /// Turn to this primary, now. Members follow the highest epoch by themselves, and go on doing so.
+    Follow {
+        /// The member that is, or is about to be, a primary.
+        primary: NodeId,
+    },
+}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WriteLevel {
+    /// When it is durable on the primary.
+    #[default]
+    Async,
+    /// When it is committed.
+    Quorum,
+}
+
+/// Where a read is answered from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadLevel {
+    /// This node's durable state, however old.
+    #[default]
+    Eventual,
+    /// A quorum's: linearizable with quorum writes.
+    Quorum,
+}
 
 /// Why a command is refused before anything is done about it: a definite error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,8 +135,6 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::replication::{ReadLevel, WriteLevel};
-    use crate::wire::{ClientFrame, Request, encode};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -89,11 +144,8 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_themselves_are_allowed_and_fit_into_a_frame() {
-        let largest = put(KEY_BYTES_MAX, VALUE_BYTES_MAX, REQUEST_TIMEOUT_MAX);
-        assert_eq!(check_limits(&largest), Ok(()));
-        let frame = ClientFrame::Request { id: u64::MAX, request: Request::Do(largest) };
-        encode(&frame).expect("the largest command fits");
+    fn the_limits_themselves_are_allowed() {
+        assert_eq!(check_limits(&put(KEY_BYTES_MAX, VALUE_BYTES_MAX, REQUEST_TIMEOUT_MAX)), Ok(()));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::types::{Entry, Epoch, Lineage, NodeId, Position};
+use super::entry::{Entry, Found};
+use super::lineage::Lineage;
+use super::position::{Epoch, Position};
+use super::vote::Ballot;
 
 /// A message from one member to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,46 +135,6 @@ pub enum Message {
     },
 }
 
-/// A vote, or the reason for its refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "kebab-case")]
-pub enum Ballot {
-    /// Yes.
-    #[error("yes")]
-    Granted,
-    /// The candidate's log ends before the voter's.
-    #[error("{voter} is ahead: {voter_last} against {candidate_last}")]
-    Ahead {
-        /// Who refuses.
-        voter: NodeId,
-        /// Where its log ends.
-        voter_last: Position,
-        /// Where the candidate's log ends.
-        candidate_last: Position,
-    },
-    /// The voter has given its vote of this epoch number, or follows that epoch's primary.
-    #[error("voted for {promised_node} in epoch {number}", promised_node = promised.node, number = promised.number)]
-    Voted {
-        /// What it has promised.
-        promised: Epoch,
-    },
-    /// The voter has promised a higher epoch.
-    #[error("has promised epoch {promised}")]
-    Promised {
-        /// What it has promised.
-        promised: Epoch,
-    },
-    /// The voter hears from a live primary, and nobody asked for it to be deposed.
-    #[error("hears from primary {primary}")]
-    PrimaryAlive {
-        /// That primary.
-        primary: NodeId,
-    },
-    /// The voter's disk was wiped; until it has caught up it neither votes nor counts.
-    #[error("is a learner")]
-    Learner,
-}
-
 /// One round of one quorum read, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RoundId {
@@ -184,13 +147,3 @@ pub struct RoundId {
 /// One full resync. Drawn from a counter of the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SnapshotId(pub u64);
-
-/// What a member's durable state holds for a key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Found {
-    /// The value; `None` if the key is absent.
-    pub value: Option<Bytes>,
-    /// The version that wrote or deleted it. For a key that the store does not know: the position up to which
-    /// it has dropped tombstones (`Position::ZERO` if it never has).
-    pub version: Position,
-}

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::Ballot;
-use super::types::{Epoch, NodeId, Position};
+use super::position::{Epoch, NodeId, Position};
+use super::vote::Ballot;
 
 /// A change of state, as the core saw it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

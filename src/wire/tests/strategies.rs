@@ -7,15 +7,15 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use super::messages::{
-    CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
-};
-use crate::replication::{
+use crate::types::{
     Ballot, Command, Entry, Epoch, Failure, Found, Lineage, MemberVote, Message, NodeId, Op, Position,
     ReadLevel, Reply, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
 };
+use crate::wire::{
+    CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
+};
 
-pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
+pub(in crate::wire) fn client_frame() -> impl Strategy<Value = ClientFrame> {
     let request = prop_oneof![
         4 => command().prop_map(Request::Do),
         1 => Just(Request::Status),
@@ -30,7 +30,7 @@ pub(super) fn client_frame() -> impl Strategy<Value = ClientFrame> {
     ]
 }
 
-pub(super) fn node_frame() -> impl Strategy<Value = NodeFrame> {
+pub(in crate::wire) fn node_frame() -> impl Strategy<Value = NodeFrame> {
     let members = vec((node(), option::of(".{0,20}")), 0..9);
     let response = prop_oneof![
         4 => (reply(), option::of(".{0,20}")).prop_map(|(reply, primary)| Response::Reply { reply, primary }),
@@ -65,7 +65,7 @@ fn topology() -> impl Strategy<Value = Topology> {
         .prop_map(|(node, epoch, primary, members)| Topology { node, epoch, primary, members })
 }
 
-pub(super) fn peer_frame() -> impl Strategy<Value = PeerFrame> {
+pub(in crate::wire) fn peer_frame() -> impl Strategy<Value = PeerFrame> {
     let hello = (any::<u16>(), option::of(".{0,40}"), node(), node(), vec(node(), 0..9), ".{0,20}").prop_map(
         |(version, token, from, to, members, client_addr)| PeerFrame::Hello {
             version,

@@ -1,0 +1,36 @@
+//! The words of the protocol, which every other room speaks. The ground: it imports no other room.
+//!
+//! * [`NodeId`], [`Epoch`], [`Position`], [`Lineage`]: who, when, where in a log, and a log's history of primaries.
+//! * [`Entry`] and [`Op`]: what a log holds. [`Found`]: what a lookup finds.
+//! * [`Command`], [`Reply`], [`Failure`], [`MemberVote`]: what a client asks, and what it is told.
+//! * [`Message`] and [`Ballot`]: what members say to each other.
+//! * [`Status`], [`Event`], [`Report`], [`Quirks`]: what a node tells of itself.
+//! * The limits of keys, values and waiting times: [`KEY_BYTES_MAX`], [`VALUE_BYTES_MAX`], [`check_limits`].
+//!
+//! Members are fixed at start. A *quorum* is a majority of the configured members, never of those that happen to be
+//! connected. A log's *lineage* is its list of epochs with the first seq of each; log A is a prefix of log B exactly
+//! if A's last position lies on B's lineage, otherwise they have *diverged*.
+
+mod command;
+mod entry;
+mod event;
+mod lineage;
+mod message;
+mod position;
+mod quirks;
+mod reply;
+mod report;
+mod status;
+mod vote;
+
+pub use self::command::{Command, LimitError, REQUEST_TIMEOUT_MAX, ReadLevel, WriteLevel, check_limits};
+pub use self::entry::{Entry, Found, KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
+pub use self::event::{Event, ResyncReason};
+pub use self::lineage::Lineage;
+pub use self::message::{Message, RoundId, SnapshotId};
+pub use self::position::{Epoch, NodeId, ParseError, Position, Time};
+pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
+pub use self::reply::{FOLLOW_TIMEOUT, Failure, Reply, Unfollowed};
+pub use self::report::{DiskStatus, LastCleanup, NodeStatus, Ready, Report};
+pub use self::status::{MemberStatus, PeerStatus, Resyncs, Role, Status};
+pub use self::vote::{Ballot, MemberVote, Vote};

@@ -1,0 +1,163 @@
+//! Members, epochs and positions: who, when, and where in a log.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Time since an arbitrary start, chosen by whoever drives the core. The core only subtracts.
+pub type Time = std::time::Duration;
+
+/// A member of the cluster, fixed at start. Prints and parses as `n1`; 0 is nobody.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct NodeId(pub u8);
+
+/// Who claimed primacy, and when: ordered by number, then by node, and unique for each promotion because the
+/// claimant is part of it. Prints and parses as `3@n2`. The default, `0@n0`, is below every real epoch.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Epoch {
+    /// Which claim this is; a claimant takes one more than the highest it has seen.
+    pub number: u64,
+    /// The member that claims.
+    pub node: NodeId,
+}
+
+/// A place in a log, and the version of a key: the epoch that wrote an entry, and its sequence number.
+/// Prints as `1@n1/412`. Ordered by epoch first: of two logs, the one whose last position is greater is ahead.
+/// The default, `0@n0/0`, is the place before the first entry.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// The epoch in which the entry was written.
+    pub epoch: Epoch,
+    /// The entry's number in its log; the first is 1, and there are no gaps.
+    pub seq: u64,
+}
+
+impl NodeId {
+    /// Nobody: the claimant of the epoch below all others.
+    pub const NONE: Self = Self(0);
+}
+
+impl Epoch {
+    /// Below every epoch that a member can claim.
+    pub const ZERO: Self = Self { number: 0, node: NodeId::NONE };
+
+    /// An epoch from its parts.
+    pub const fn new(number: u64, node: NodeId) -> Self {
+        Self { number, node }
+    }
+}
+
+impl Position {
+    /// The place before the first entry.
+    pub const ZERO: Self = Self { epoch: Epoch::ZERO, seq: 0 };
+
+    /// A position from its parts.
+    pub const fn new(epoch: Epoch, seq: u64) -> Self {
+        Self { epoch, seq }
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "n{}", self.0)
+    }
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.number, self.node)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.epoch, self.seq)
+    }
+}
+
+impl fmt::Debug for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A member or an epoch that is not written as it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not {expected}")]
+pub struct ParseError {
+    pub(super) found: String,
+    pub(super) expected: &'static str,
+}
+
+impl FromStr for NodeId {
+    type Err = ParseError;
+
+    fn from_str(s: &str) -> Result<Self, ParseError> {
+        s.strip_prefix('n')
+            .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()) && !digits.starts_with('0'))
+            .and_then(|digits| digits.parse().ok())
+            .map(Self)
+            .ok_or_else(|| ParseError { found: s.to_owned(), expected: "a node like n1" })
+    }
+}
+
+impl FromStr for Epoch {
+    type Err = ParseError;
+
+    fn from_str(s: &str) -> Result<Self, ParseError> {
+        let parse = || {
+            let (number, node) = s.split_once('@')?;
+            let node = if node == "n0" { NodeId::NONE } else { node.parse().ok()? };
+            Some(Self { number: number.parse().ok()?, node })
+        };
+        parse().ok_or_else(|| ParseError { found: s.to_owned(), expected: "an epoch like 3@n2" })
+    }
+}
+
+impl Serialize for NodeId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() { s.collect_str(self) } else { s.serialize_u8(self.0) }
+    }
+}
+
+impl<'de> Deserialize<'de> for NodeId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        if d.is_human_readable() {
+            let text = String::deserialize(d)?;
+            text.parse().map_err(D::Error::custom)
+        } else {
+            u8::deserialize(d).map(Self)
+        }
+    }
+}
+
+impl Serialize for Epoch {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        if s.is_human_readable() { s.collect_str(self) } else { (self.number, self.node).serialize(s) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Epoch {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        if d.is_human_readable() {
+            let text = String::deserialize(d)?;
+            text.parse().map_err(D::Error::custom)
+        } else {
+            <(u64, NodeId)>::deserialize(d).map(|(number, node)| Self { number, node })
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Random messages for the tests of this room.
+
+pub(super) mod strategies;
