@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use common::{Shape, Style};
 use divan::Bencher;
 use kvlab::judge::Linearizable;
-use kvlab::judge::check::{KeyHistory, check_key};
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
+use kvlab::judge::offline::{KeyHistory, check_key};
 
 /// A check is given up after this.
 const PATIENCE: Duration = Duration::from_secs(60);

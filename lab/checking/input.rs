@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use kvlab::judge::check::KeyHistory;
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
+use kvlab::judge::offline::KeyHistory;
 
 use crate::epochs::Epochs;
 use crate::history::HISTORY_FILE;

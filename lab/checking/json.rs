@@ -1,7 +1,7 @@
 //! The verdict as one JSON object. `docs/judge.md` describes it; its names and their meanings do not change.
 
-use kvlab::judge::check::{Method, Op};
 use kvlab::judge::import::Format;
+use kvlab::judge::offline::{Method, Op};
 use kvlab::judge::{Ledger, Linearizable, Report, Staleness, Unavailable, Violation, Writes};
 use serde::Serialize;
 

@@ -5,8 +5,8 @@ use std::io::BufRead;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use kvlab::judge::check::{Evidence, KeyHistory, KeyVerdict, Method, Op};
 use kvlab::judge::import::{Format, ImportOptions};
+use kvlab::judge::offline::{Evidence, KeyHistory, KeyVerdict, Method, Op};
 use kvlab::judge::{Diagram, HistoryEvent, JudgeOptions, JudgedBy, Linearizable, Report, Violation};
 
 use super::input::{Input, Opened, Others};

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use kvlab::judge::Linearizable;
-use kvlab::judge::check::{KeyHistory, KeyVerdict, check_key, explain_key};
+use kvlab::judge::offline::{KeyHistory, KeyVerdict, check_key, explain_key};
 
 use super::progress::Progress;
 
@@ -180,7 +180,7 @@ impl std::fmt::Display for GivenUp {
 
 #[cfg(test)]
 mod tests {
-    use kvlab::judge::check::{Act, Mark, Op, Outcome};
+    use kvlab::judge::offline::{Act, Mark, Op, Outcome};
 
     use super::*;
 

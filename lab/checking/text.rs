@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
-use kvlab::judge::check::Method;
 use kvlab::judge::import::Format;
+use kvlab::judge::offline::Method;
 use kvlab::judge::{Ledger, Linearizable, Percentiles, Report, Violation};
 
 use super::judging::{Checked, KeyCheck, Overall, Proof};

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use anyhow::bail;
-use kvlab::judge::check::{Evidence, KeyHistory, check_key, explain_key, shrink};
 use kvlab::judge::export::{Exporter, Target, tell};
 use kvlab::judge::import::Format;
+use kvlab::judge::offline::{Evidence, KeyHistory, check_key, explain_key, shrink};
 use kvlab::judge::{
     Diagram, HistoryEvent, Judge, JudgeOptions, JudgedBy, Linearizable, Violation, ViolationKind,
 };

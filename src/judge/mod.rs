@@ -9,29 +9,19 @@
 //!
 //! `docs/judge.md` says in plain words why the answers can be trusted, and what cannot be judged.
 
-mod availability;
-pub mod check;
 mod draw;
 mod error;
 pub mod export;
 mod hash;
 mod history;
-mod ids;
 pub mod import;
-mod key;
-mod ledger;
-mod max_tree;
 mod members;
+pub mod offline;
 mod online;
 mod operation;
-mod options;
-mod orders;
-mod proof;
 mod report;
 mod search;
-mod staleness;
 mod violation;
-mod zones;
 
 #[cfg(test)]
 mod tests;
@@ -40,10 +30,8 @@ pub use self::draw::{Diagram, Lane};
 pub use self::error::HistoryError;
 pub use self::history::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};
-pub use self::online::Judge;
+pub use self::online::{Judge, JudgeOptions, Stale};
 pub use self::operation::{Ended, Operation, Stamp};
-pub use self::options::JudgeOptions;
 pub use self::report::*;
 pub use self::search::*;
-pub use self::staleness::Stale;
 pub use self::violation::{OrderProof, Violation, ViolationKind};

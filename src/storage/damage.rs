@@ -12,9 +12,9 @@ use rand::{Rng, SeedableRng};
 use super::disk::Disk;
 use super::error::StorageError;
 use super::home::Home;
+use super::log::segment::{HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::synced::{Marked, SYNCED};
 use super::meta::Meta;
-use super::segment::{HEADER_BYTES, Name, Piece, Scan, Segment, Step};
-use super::synced::{Marked, SYNCED};
 
 /// What was cut off a log.
 #[derive(Clone, Debug, PartialEq, Eq)]

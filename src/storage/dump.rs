@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::disk::Disk;
 use super::error::StorageError;
 use super::home::{Home, META};
+use super::log::record::{Kind, Record};
+use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::meta::Meta;
-use super::record::{Kind, Record};
 use super::recovery;
-use super::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 
 /// At most this many bytes of a key or value are shown.
 const SHOWN_BYTES: usize = 32;

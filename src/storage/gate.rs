@@ -5,13 +5,26 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::disk::Lock;
 use super::error::StorageError;
+use super::home::Home;
 
 /// Guards the directory of the log that counts. Held for the creation, renaming or removal of a file, never for the
 /// writing of one.
 #[derive(Clone, Debug)]
 pub(super) struct Gate {
     generation: Arc<Mutex<u64>>,
+}
+
+/// Where work beside the log is done.
+#[derive(Clone, Debug)]
+pub(super) struct Ground {
+    pub(super) home: Home,
+    pub(super) gate: Gate,
+    /// The log that it is done for.
+    pub(super) generation: u64,
+    /// Nobody else may open the store before it is over.
+    pub(super) _lock: Arc<Lock>,
 }
 
 /// Why work beside the log ended before its end.

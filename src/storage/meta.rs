@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
 use super::home::{Home, META};
-use super::segment::{FORMAT, Name};
+use super::log::segment::{FORMAT, Name};
 use crate::replication::Promise;
 use crate::types::{Lineage, NodeId, Position};
 

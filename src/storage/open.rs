@@ -2,64 +2,21 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::cleanup::Ground;
 use super::disk::{Disk, Patience, PatientDisk};
 use super::error::StorageError;
-use super::gate::Gate;
+use super::gate::{Gate, Ground};
 use super::home::{Home, META, ROLLBACK};
-use super::log::Log;
+use super::log::log::Log;
+use super::log::segment::{HEADER_BYTES, Name};
+use super::log::synced::Mark;
 use super::meta::Meta;
+use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::recovery::{self, Tail};
-use super::segment::{HEADER_BYTES, Name};
 use super::store::Store;
-use super::synced::Mark;
-use super::writer::{Beside, Writer};
-use crate::replication::{Promise, Recovered};
-use crate::types::{Lineage, NodeId, Position};
-
-/// When a segment is closed unless told otherwise.
-pub const SEGMENT_BYTES: u64 = 64 << 20;
-/// No segment is asked to grow larger; a place in one is 32 bits.
-pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-
-/// When an entry counts as durable: `always | interval | os`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// When its batch is synced (default). Survives a loss of power.
-    #[default]
-    Always,
-    /// When it is written; synced at least this often. Survives the end of the process.
-    Interval(Duration),
-    /// When it is written; the system syncs when it likes. Survives the end of the process.
-    Os,
-}
-
-/// How to open a store.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// Whose store it is. Another member's is refused.
-    pub node: NodeId,
-    /// When an entry counts as durable.
-    pub durability: Durability,
-    /// A segment is closed when it has grown past this; at most [`SEGMENT_BYTES_MAX`].
-    pub segment_bytes: u64,
-    /// What a store that is created has promised: in its very first meta file, so that no crash can come between.
-    pub first_promise: Promise,
-}
-
-impl Options {
-    /// The defaults for a node.
-    pub fn new(node: NodeId) -> Self {
-        Self {
-            node,
-            durability: Durability::default(),
-            segment_bytes: SEGMENT_BYTES,
-            first_promise: Promise::default(),
-        }
-    }
-}
+use super::writing::writer::{Beside, Writer};
+use crate::replication::Recovered;
+use crate::types::{Lineage, Position};
 
 /// What opening found, besides the state: for the node's log and events.
 #[derive(Clone, Debug, Default)]

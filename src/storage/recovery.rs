@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StorageError;
-use super::hint::{self, Hint};
+use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
+use super::log::record::{Flaw, Kind};
+use super::log::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::tail::{self, Verdict};
 use super::meta::Meta;
-use super::record::{Flaw, Kind};
-use super::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
-use super::tail::{self, Verdict};
 use super::tally::{Held, Segments};
 use crate::types::{Lineage, Position};
 

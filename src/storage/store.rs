@@ -3,18 +3,20 @@
 use bytes::Bytes;
 
 use super::cleanup::{
-    Answer, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, Ground, NothingToDo, Progress, Request,
-    Swap, Verdict, plan, policy_wants,
+    Answer, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, NothingToDo, Progress, Request, Verdict,
+    plan, policy_wants,
 };
 use super::error::StorageError;
-use super::hinting::HintTask;
+use super::gate::Ground;
+use super::hints::task::HintTask;
 use super::index::Slot;
-use super::job::{Appended, Done, Job, Outcome};
-use super::record::{self, Place};
+use super::install::snapshot::SnapshotReader;
+use super::log::record::{self, Place};
+use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
-use super::segment::HEADER_BYTES;
-use super::snapshot::SnapshotReader;
 use super::tally::Held;
+use super::writing::job::Swap;
+use super::writing::job::{Appended, Done, Job, Outcome};
 use crate::replication::{Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 

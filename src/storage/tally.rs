@@ -1,7 +1,7 @@
 //! What each segment is used for: how much of it still holds a value, and how much is garbage.
 
 use super::index::Slot;
-use super::segment::{HEADER_BYTES, Name, Piece, SegmentKey};
+use super::log::segment::{HEADER_BYTES, Name, Piece, SegmentKey};
 
 /// A segment that is read from, and what is known of its records.
 #[derive(Clone, Debug)]
@@ -162,8 +162,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::super::disk::{Disk, MemoryDisk};
-    use super::super::segment::Segment;
     use super::*;
+    use crate::storage::log::segment::Segment;
 
     fn held(number: u32, revision: u32) -> Held {
         let name = Name { number, revision };

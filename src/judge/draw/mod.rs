@@ -9,8 +9,8 @@ mod text;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::check::{Evidence, KeyHistory, Op, Outcome};
 use super::history::{OpKind, Phase};
+use super::offline::{Evidence, KeyHistory, Op, Outcome};
 use super::operation::{Ended, Operation, Shown};
 use super::violation::{Violation, ViolationKind};
 

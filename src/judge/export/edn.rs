@@ -1,6 +1,6 @@
 //! Values as EDN: nil, strings, and the vectors that Jepsen makes of them.
 
-use super::super::check::Act;
+use crate::judge::offline::Act;
 
 /// How values are put.
 #[derive(Clone, Copy, Debug)]

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::super::check::Act;
 use super::super::history::{Consistency, HistoryEvent, OpKind, Phase};
 use super::edn::{self, Style};
 use super::holding::Holding;
 use super::told::Told;
+use crate::judge::offline::Act;
 
 /// For whom a history is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

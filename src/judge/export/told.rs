@@ -1,7 +1,7 @@
 //! What there is to write: the events of a history, one after another, whoever recorded it.
 
-use super::super::check::{Act, KeyHistory, Mark, Op, Outcome};
 use super::super::history::{HistoryEvent, OpKind, Phase};
+use crate::judge::offline::{Act, KeyHistory, Mark, Op, Outcome};
 
 /// One event of a history: an operation begins, or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

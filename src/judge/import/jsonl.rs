@@ -1,9 +1,8 @@
 //! Our own `history.jsonl`.
 
 use super::super::history::{Consistency, HistoryEvent, OpKind, Phase};
-use super::super::online::Judge;
-use super::super::options::JudgeOptions;
 use super::{ImportError, quoted};
+use crate::judge::online::{Judge, JudgeOptions};
 
 /// Reads the event of one line; `number` is the line's, from 1.
 ///

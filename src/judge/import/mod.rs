@@ -19,8 +19,8 @@ mod jsonl;
 mod log;
 mod pair;
 
-use super::check::KeyHistory;
 use super::history::HistoryEvent;
+use super::offline::KeyHistory;
 
 pub use self::jsonl::read_event;
 

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::super::check::{Act, KeyHistory, Mark, Op, Outcome};
 use super::{ImportError, ImportOptions};
+use crate::judge::offline::{Act, KeyHistory, Mark, Op, Outcome};
 
 /// A line of somebody's history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
-use super::super::ids::AsIs;
+use crate::judge::hash::AsIs;
 
 /// The set of operations placed now, and every (set, state) that has been reached, up to a bound. Exact: hashes only
 /// find. What is not remembered beyond the bound is searched again.

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::super::check::Act;
 use super::super::*;
 use super::brute;
 use super::random::{self, Kind, shown};
+use crate::judge::offline::Act;
 
 /// Histories of each kind, so many that all tests together see more than 100 000; more with `KVLAB_ORACLE_CASES`.
 pub(super) fn cases() -> u64 {

@@ -1,7 +1,7 @@
 //! The oracle: tries every order that time allows, with no idea but the definition of linearizability.
 
-use super::super::check::Act;
 use super::super::*;
+use crate::judge::offline::Act;
 
 /// An operation of known or unknown outcome.
 #[derive(Clone, Debug)]
@@ -34,11 +34,11 @@ pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
 }
 
 /// The operations of a key's history that matter.
-pub(super) fn of_history(history: &check::KeyHistory) -> Vec<Op> {
-    let happened = history.ops().iter().filter(|op| op.outcome != check::Outcome::Failed);
+pub(super) fn of_history(history: &offline::KeyHistory) -> Vec<Op> {
+    let happened = history.ops().iter().filter(|op| op.outcome != offline::Outcome::Failed);
     happened
         .map(|op| {
-            let ended = op.ended.filter(|_| op.outcome == check::Outcome::Ok).map(|ended| ended.i);
+            let ended = op.ended.filter(|_| op.outcome == offline::Outcome::Ok).map(|ended| ended.i);
             Op { act: op.act.clone(), began: op.began.i, ended }
         })
         .collect()

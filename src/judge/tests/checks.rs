@@ -4,10 +4,10 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 
-use super::super::check::*;
 use super::super::*;
 use super::agree::cases;
 use super::{brute, random};
+use crate::judge::offline::*;
 
 fn go_on(steps: u64) -> bool {
     steps < 1_000_000

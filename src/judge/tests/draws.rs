@@ -1,8 +1,8 @@
 //! Proofs as pictures and as sentences.
 
-use super::super::check::{KeyHistory, check_key, shrink};
 use super::super::*;
 use super::script::{judged, script};
+use crate::judge::offline::{KeyHistory, check_key, shrink};
 use crate::types::Epoch;
 
 const FOUR: &str = "1 invoke put a

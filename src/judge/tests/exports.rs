@@ -1,12 +1,12 @@
 //! What is written for others is read back as the same operations, with the same verdict.
 
-use super::super::check::{Act, KeyHistory, Op, Outcome, check_key};
 use super::super::export::{ExportError, Exporter, Target, Told, tell};
 use super::super::import::{Format, ImportOptions, Imported, import};
 use super::super::*;
 use super::random::{self, Kind};
 use super::script::script;
 use super::{agree, checks};
+use crate::judge::offline::{Act, KeyHistory, Op, Outcome, check_key};
 
 fn exported(told: Vec<Told>, mut exporter: Exporter) -> Result<String, ExportError> {
     let mut text = String::new();

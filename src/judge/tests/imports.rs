@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use super::super::check::{Act, KeyHistory, Outcome, check_key};
 use super::super::import::*;
 use super::super::*;
+use crate::judge::offline::{Act, KeyHistory, Outcome, check_key};
 
 fn keys_of(text: &str, options: ImportOptions) -> Vec<KeyHistory> {
     let format = Format::detect(text).expect("a known format");

@@ -9,10 +9,10 @@ use super::{Ground, Kept};
 use crate::storage::disk::DiskFile;
 use crate::storage::error::StorageError;
 use crate::storage::gate::Halt;
-use crate::storage::hint::{self, Hint, HintWriter};
+use crate::storage::hints::hint::{self, Hint, HintWriter};
 use crate::storage::home::{Home, ignore_missing};
-use crate::storage::record::{self, Kind, Place};
-use crate::storage::segment::{self, Name, Piece, Segment};
+use crate::storage::log::record::{self, Kind, Place};
+use crate::storage::log::segment::{self, Name, Piece, Segment};
 use crate::storage::tally::Held;
 use crate::types::Entry;
 

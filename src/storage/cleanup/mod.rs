@@ -38,25 +38,23 @@
 //! is committed.
 
 mod copy;
+pub(super) mod keeper;
 mod plan;
-
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 use self::copy::{Copied, Copy};
 pub use self::plan::NothingToDo;
 pub(super) use self::plan::{Group, plan, policy_wants};
-use super::disk::Lock;
 use super::error::StorageError;
-use super::gate::{Gate, Halt};
-use super::hint::Hint;
-use super::home::{Home, ignore_missing};
+use super::gate::{Ground, Halt};
+use super::hints::hint::Hint;
+use super::home::ignore_missing;
 use super::index::Slot;
-use super::record::{self, Kind};
-use super::segment::{HEADER_BYTES, Name};
-use super::snapshot::SnapshotReader;
-use super::tally::Held;
+use super::install::snapshot::SnapshotReader;
+use super::log::record::{self, Kind};
+use super::log::segment::HEADER_BYTES;
+use super::writing::job::Swap;
 use crate::types::{Entry, Position};
 
 /// How much is read before the store is asked, in bytes of [`Entry::weight`]: at most 4096 records.
@@ -88,20 +86,9 @@ impl Default for CleanupPolicy {
 /// [`run`](Self::run) it on a thread that may wait for the disk.
 #[derive(Debug)]
 pub struct Cleanup {
-    pub(super) ground: Ground,
-    pub(super) groups: Vec<Group>,
-    pub(super) progress: Progress,
-}
-
-/// Where work beside the log is done.
-#[derive(Clone, Debug)]
-pub(super) struct Ground {
-    pub(super) home: Home,
-    pub(super) gate: Gate,
-    /// The log that it is done for.
-    pub(super) generation: u64,
-    /// Nobody else may open the store before it is over.
-    pub(super) _lock: Arc<Lock>,
+    pub(in crate::storage) ground: Ground,
+    pub(in crate::storage) groups: Vec<Group>,
+    pub(in crate::storage) progress: Progress,
 }
 
 /// How far a cleanup is.
@@ -126,14 +113,14 @@ pub struct Cleaned {
 
 /// What a cleanup asks of the store, which has the index: see [`Store::serve`](super::Store::serve).
 #[derive(Debug)]
-pub struct CleanupRequest(pub(super) Request);
+pub struct CleanupRequest(pub(in crate::storage) Request);
 
 /// The store's answer.
 #[derive(Debug)]
-pub struct CleanupAnswer(pub(super) Answer);
+pub struct CleanupAnswer(pub(in crate::storage) Answer);
 
 #[derive(Debug)]
-pub(super) enum Request {
+pub(in crate::storage) enum Request {
     /// Which of these records are to be kept?
     Judge { records: Vec<(Position, Option<Bytes>)>, progress: Progress },
     /// Put the new segment in the place of the old ones.
@@ -145,7 +132,7 @@ pub(super) enum Request {
 }
 
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(in crate::storage) enum Answer {
     Verdicts(Vec<Verdict>),
     Go,
     /// The log has been replaced.
@@ -156,25 +143,11 @@ pub(super) enum Answer {
 
 /// What is to become of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(in crate::storage) enum Verdict {
     Keep,
     Drop,
     /// It is its key's newest record, and a tombstone.
     DropTombstone,
-}
-
-/// A group that is ready to be swapped.
-#[derive(Clone, Debug)]
-pub(super) struct Swap {
-    pub(super) generation: u64,
-    /// Consecutive segments.
-    pub(super) old: Vec<Name>,
-    /// What comes in their place; `None`: nothing was left.
-    pub(super) new: Option<Held>,
-    /// Nothing was dropped after this seq.
-    pub(super) base: u64,
-    /// The highest tombstone that was dropped; 0: none.
-    pub(super) floor: u64,
 }
 
 /// Has the store and the disk thread do something, and waits for it.
@@ -187,7 +160,7 @@ impl Cleanup {
     }
 
     /// Goes through all groups. What it has swapped stays swapped however it ends.
-    pub(super) fn run(mut self, ask: Ask<'_>) -> Result<Cleaned, Halt> {
+    pub(in crate::storage) fn run(mut self, ask: Ask<'_>) -> Result<Cleaned, Halt> {
         let mut cleaned = Cleaned::default();
         for group in std::mem::take(&mut self.groups) {
             self.clean_group(&group, &mut cleaned, ask)?;

@@ -1,7 +1,7 @@
 //! Which segments a cleanup takes, and in what groups.
 
 use super::CleanupPolicy;
-use crate::storage::segment::{Name, Piece};
+use crate::storage::log::segment::{Name, Piece};
 use crate::storage::tally::Held;
 
 /// No group is longer than this, so that every place in what becomes of it has 32 bits.
@@ -112,7 +112,7 @@ mod tests {
 
     use super::*;
     use crate::storage::disk::{Disk, MemoryDisk};
-    use crate::storage::segment::{HEADER_BYTES, Segment};
+    use crate::storage::log::segment::{HEADER_BYTES, Segment};
 
     const SEGMENT_BYTES: u64 = 1000;
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::log::{record, segment};
 use super::*;
 use crate::replication::{Input, LogId, Promise};
 use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position};

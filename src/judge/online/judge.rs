@@ -1,0 +1,532 @@
+//! The judge: history events in, one at a time; violations out, in the event that reveals them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::availability::Availability;
+use super::ids::{Ids, NO_ID, Span};
+use super::key::{Key, Mode, Outcome, Seen, Unmeasured};
+use super::ledger::Ledgers;
+use super::options::JudgeOptions;
+use super::orders::{Fate, Held, Step};
+use super::staleness::{Measured, Stale};
+use crate::judge::error::HistoryError;
+use crate::judge::hash::Hash;
+use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
+use crate::judge::report::{
+    JudgedBy, KeyReport, Keys, Linearizable, Report, Unavailable, Undecided, UndecidedKey, Writes,
+};
+use crate::judge::violation::{Violation, ViolationKind};
+
+/// Judges a history while it is made.
+///
+/// * Events come in the order of their index.
+/// * What it costs: O(log n) for a completion, memory within [`JudgeOptions`].
+/// * The same events give the same answers: it has no clock and no randomness.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    options: JudgeOptions,
+    /// The options once there is too much altogether.
+    tightened: JudgeOptions,
+    last: Option<u64>,
+    now_ns: u64,
+    events: u64,
+    ended: bool,
+    /// By client: each does one thing at a time.
+    running: HashMap<u32, Running, Hash>,
+    names: HashMap<Arc<str>, u32, Hash>,
+    keys: Vec<Key>,
+    ids: Ids,
+    /// Acknowledgements remembered, of all keys.
+    acks: usize,
+    by_search: Vec<u32>,
+    totals: Totals,
+    ledgers: Ledgers,
+    measured: Measured,
+    stale: Option<Stale>,
+    violations: Vec<Violation>,
+    undecided: Vec<UndecidedKey>,
+}
+
+/// Undecided keys that a report names.
+const UNDECIDED_NAMED: usize = 64;
+/// Indices stay below this, so that they can be counted on.
+const INDEX_END: u64 = 1 << 62;
+/// The key of an operation that is not judged.
+const UNTRACKED: u32 = u32::MAX;
+
+/// An operation that has no reply yet.
+#[derive(Clone, Debug)]
+struct Running {
+    key: u32,
+    id: u32,
+    op: OpKind,
+    consistency: Consistency,
+    span: Span,
+}
+
+/// Counts over the whole history.
+#[derive(Clone, Debug, Default)]
+struct Totals {
+    keys: Keys,
+    quorum: Writes,
+    unreplicated: Writes,
+    unknown: u64,
+    violations: u64,
+    not_linearizable: bool,
+    any: Availability,
+    any_quorum: Availability,
+    any_async: Availability,
+}
+
+impl Judge {
+    /// A judge of an empty history.
+    pub fn new(options: JudgeOptions) -> Self {
+        Self {
+            tightened: options.tightened(),
+            options,
+            last: None,
+            now_ns: 0,
+            events: 0,
+            ended: false,
+            running: HashMap::default(),
+            names: HashMap::default(),
+            keys: Vec::new(),
+            ids: Ids::default(),
+            acks: 0,
+            by_search: Vec::new(),
+            totals: Totals::default(),
+            ledgers: Ledgers::default(),
+            measured: Measured::default(),
+            stale: None,
+            violations: Vec::new(),
+            undecided: Vec::new(),
+        }
+    }
+
+    /// The next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight
+    /// are told of each key, and [`Report::violations_total`] counts all.
+    ///
+    /// # Errors
+    /// If it cannot follow the events before it; it is then as if it had not come.
+    pub fn observe(&mut self, event: &HistoryEvent) -> Result<Option<Violation>, HistoryError> {
+        self.check(event)?;
+        self.last = Some(event.i);
+        self.now_ns = self.now_ns.max(event.t_ns);
+        self.events += 1;
+        self.stale = None;
+        if event.phase == Phase::Invoke {
+            self.invoke(event);
+            return Ok(None);
+        }
+        let Some(mut running) = self.running.remove(&event.client) else { return Ok(None) };
+        running.span.end(event);
+        self.count(&running);
+        if running.key == UNTRACKED {
+            return Ok(None);
+        }
+        let outcome = match running.op {
+            OpKind::Put | OpKind::Del => self.write_ended(&running),
+            OpKind::Get => self.read_ended(&running, event.value.as_deref()),
+        };
+        let found = self.settle(running.key, outcome, running.span.is_quorum());
+        let outcome = self.advance(running.key);
+        Ok(found.or(self.settle(running.key, outcome, true)))
+    }
+
+    /// How stale what the last event's eventual read saw was; `None` if it was not, or the event was another.
+    pub fn stale(&self) -> Option<Stale> {
+        self.stale
+    }
+
+    /// No event will follow: operations without a reply are of unknown outcome.
+    pub fn finish(&mut self) -> Report {
+        self.ended = true;
+        let mut running: Vec<_> = self.running.drain().map(|(_, running)| running).collect();
+        running.sort_by_key(|running| running.span.began.i);
+        for running in running.iter_mut().filter(|running| running.key != UNTRACKED) {
+            running.span.phase = Phase::Info;
+            if let Mode::BySearch(orders) = &mut self.keys[running.key as usize].mode {
+                orders.end(&running.span, Fate::Unknown, None);
+            }
+        }
+        for key in self.by_search.clone() {
+            let outcome = self.advance(key);
+            self.settle(key, outcome, true);
+        }
+        self.report()
+    }
+
+    /// What can be said so far. Costs little beside copying the violations kept.
+    pub fn report(&self) -> Report {
+        let totals = &self.totals;
+        let undecided = totals.keys.undecided > 0 || totals.keys.operations_untracked > 0;
+        Report {
+            events: self.events,
+            checked_i: self.checked(),
+            linearizable: match (totals.not_linearizable, undecided) {
+                (true, _) => Linearizable::No,
+                (false, true) => Linearizable::Undecided,
+                (false, false) => Linearizable::Yes,
+            },
+            keys: totals.keys,
+            undecided: self.undecided.clone(),
+            violations: self.violations.clone(),
+            violations_total: totals.violations,
+            quorum_writes: totals.quorum,
+            async_writes: totals.unreplicated,
+            unknown: totals.unknown,
+            quorum_ledger: self.ledgers.quorum,
+            async_ledger: self.ledgers.unreplicated,
+            staleness: self.measured.report(),
+            unavailable: Unavailable {
+                any_ms: totals.any.longest_ns(self.now_ns) / 1_000_000,
+                quorum_ms: totals.any_quorum.longest_ns(self.now_ns) / 1_000_000,
+                async_ms: totals.any_async.longest_ns(self.now_ns) / 1_000_000,
+            },
+        }
+    }
+
+    /// What can be said of each key so far, in the order in which they were first used.
+    pub fn keys(&self) -> impl Iterator<Item = KeyReport<'_>> {
+        self.keys.iter().map(|key| {
+            let judged_by = match key.mode {
+                Mode::ByIds => JudgedBy::Ids,
+                Mode::BySearch(_) | Mode::Violated => JudgedBy::Search,
+                Mode::Measured => JudgedBy::Nothing,
+                Mode::Undecided => JudgedBy::Undecided,
+            };
+            KeyReport { key: &key.name, operations: key.operations, judged_by, violated: key.violated }
+        })
+    }
+
+    /// Write attempts that are remembered now; it stays within the options.
+    pub fn remembered(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether the event can follow. Nothing is changed.
+    fn check(&self, event: &HistoryEvent) -> Result<(), HistoryError> {
+        let (i, client) = (event.i, event.client);
+        if self.ended {
+            return Err(HistoryError::AfterEnd { i, client });
+        }
+        if i >= INDEX_END {
+            return Err(HistoryError::IndexTooLarge { i, client });
+        }
+        if let Some(last) = self.last.filter(|&last| i <= last) {
+            return Err(HistoryError::IndexGoesBack { i, client, last });
+        }
+        let running = self.running.get(&client);
+        if event.phase != Phase::Invoke {
+            let running = running.ok_or(HistoryError::ReplyWithoutInvoke { i, client })?;
+            return self.check_reply(event, running);
+        }
+        if let Some(running) = running {
+            return Err(HistoryError::InvokeWhileOutstanding { i, client, invoked: running.span.began.i });
+        }
+        let (op, consistency) = (event.op, event.consistency);
+        let other = if op == OpKind::Get { Consistency::Async } else { Consistency::Eventual };
+        if consistency == other {
+            return Err(HistoryError::NoSuchLevel { i, client, op, consistency });
+        }
+        if op == OpKind::Put && event.value.is_none() {
+            return Err(HistoryError::PutWithoutValue { i, client, key: event.key.clone() });
+        }
+        Ok(())
+    }
+
+    fn check_reply(&self, event: &HistoryEvent, running: &Running) -> Result<(), HistoryError> {
+        let key = self.keys.get(running.key as usize);
+        let wrote = (running.id != NO_ID).then(|| &*self.ids[running.id].value);
+        let what = if event.op != running.op {
+            "operation"
+        } else if key.is_some_and(|key| *key.name != *event.key) {
+            "key"
+        } else if event.consistency != running.consistency {
+            "consistency"
+        } else if wrote.is_some() && event.value.is_some() && event.value.as_deref() != wrote {
+            "value"
+        } else {
+            return Ok(());
+        };
+        let (i, client, invoked) = (event.i, event.client, running.span.began.i);
+        Err(HistoryError::ReplyMismatch { i, client, invoked, what })
+    }
+
+    fn invoke(&mut self, event: &HistoryEvent) {
+        let key = self.key(&event.key);
+        let span = Span::begin(event);
+        let (op, consistency) = (event.op, event.consistency);
+        let mut running = Running { key, id: NO_ID, op, consistency, span };
+        if op != OpKind::Get {
+            self.totals.any.tried(event.t_ns);
+            self.totals.of(consistency).1.tried(event.t_ns);
+        }
+        if key == UNTRACKED {
+            self.totals.keys.operations_untracked += 1;
+            self.running.insert(event.client, running);
+            return;
+        }
+        if op != OpKind::Get {
+            running.id = self.write_began(key, event, span);
+        }
+        let state = &mut self.keys[key as usize];
+        state.operations += 1;
+        if span.is_quorum() {
+            state.began(&span);
+            if let Mode::BySearch(orders) = &mut state.mode {
+                let value = event.value.as_deref();
+                orders.begin(span, (op != OpKind::Get).then(|| Held::from_value(value)));
+            }
+        }
+        self.running.insert(event.client, running);
+    }
+
+    /// Returns the id that the write gets, if any.
+    fn write_began(&mut self, key: u32, event: &HistoryEvent, span: Span) -> u32 {
+        let puts = event.op == OpKind::Put;
+        let state = &mut self.keys[key as usize];
+        self.ledgers.tried(&mut state.ledger, event.consistency, puts);
+        state.deletes |= !puts;
+        let (id, unique) = match event.value.as_deref().filter(|_| puts) {
+            Some(value) => state.put_began(&mut self.ids, value, span),
+            None => (NO_ID, false),
+        };
+        if event.consistency == Consistency::Async {
+            self.turn(key, Mode::Measured);
+        } else if !unique && matches!(state.mode, Mode::ByIds) {
+            self.search(key);
+        }
+        id
+    }
+
+    /// From now on the key is judged by search.
+    fn search(&mut self, key: u32) {
+        if self.keys[key as usize].forgot_unknown() {
+            return self.undecide(key, Undecided::UnknownForgotten);
+        }
+        let mut outstanding = Vec::new();
+        for running in self.running.values().filter(|running| running.key == key && running.span.is_quorum())
+        {
+            let held = match running.op {
+                OpKind::Get => None,
+                OpKind::Del => Some(Held::Absent),
+                // One that was read already is among the ids that are known.
+                OpKind::Put if self.ids[running.id].zone.is_known() => continue,
+                OpKind::Put => Some(Held::from_value(Some(&self.ids[running.id].value))),
+            };
+            outstanding.push((running.span, held));
+        }
+        self.keys[key as usize].search(&mut self.ids, &outstanding, &self.options);
+        self.by_search.push(key);
+        self.totals.keys.by_ids -= 1;
+        self.totals.keys.by_search += 1;
+    }
+
+    /// From now on the key is judged otherwise, and neither by ids nor by search.
+    fn turn(&mut self, key: u32, mode: Mode) {
+        let (state, keys) = (&mut self.keys[key as usize], &mut self.totals.keys);
+        match (&state.mode, &mode) {
+            (Mode::ByIds, _) => keys.by_ids -= 1,
+            (Mode::BySearch(_), _) => {
+                self.by_search.retain(|&other| other != key);
+                keys.by_search -= 1;
+            }
+            // What was found out before stands.
+            (Mode::Measured | Mode::Undecided | Mode::Violated, _) => return,
+        }
+        match mode {
+            Mode::Measured => keys.measured += 1,
+            Mode::Undecided => keys.undecided += 1,
+            Mode::ByIds | Mode::BySearch(_) | Mode::Violated => keys.by_search += 1,
+        }
+        state.turn(&mut self.ids, mode);
+    }
+
+    fn count(&mut self, running: &Running) {
+        let (phase, t_ns) = (running.span.phase, running.span.ended.t_ns);
+        self.totals.unknown += u64::from(phase == Phase::Info);
+        if running.op == OpKind::Get {
+            return;
+        }
+        self.totals.any.ended(t_ns, phase == Phase::Ok);
+        let (writes, availability) = self.totals.of(running.consistency);
+        availability.ended(t_ns, phase == Phase::Ok);
+        match phase {
+            Phase::Ok => writes.acked += 1,
+            Phase::Fail => writes.failed += 1,
+            Phase::Info | Phase::Invoke => writes.unknown += 1,
+        }
+    }
+
+    fn write_ended(&mut self, running: &Running) -> Outcome {
+        let options = if self.is_too_much() { &self.tightened } else { &self.options };
+        let (key, span) = (&mut self.keys[running.key as usize], &running.span);
+        if span.phase == Phase::Ok {
+            self.acks += 1;
+            self.acks -= key.acks.push(span.began.i, span.ended, options.acks_remembered);
+            self.ledgers.acked(&mut key.ledger, span.ended.i);
+        }
+        if span.is_quorum() {
+            key.ended(span);
+            if let Mode::BySearch(orders) = &mut key.mode {
+                orders.end(span, Fate::of(span.phase), None);
+            }
+        }
+        match running.op {
+            OpKind::Put => key.put_ended(&mut self.ids, running.id, span, options),
+            OpKind::Del | OpKind::Get => Outcome::Fine,
+        }
+    }
+
+    fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Outcome {
+        let options = if self.is_too_much() { &self.tightened } else { &self.options };
+        let (key, span) = (&mut self.keys[running.key as usize], &running.span);
+        let quorum = span.is_quorum();
+        if quorum {
+            key.ended(span);
+        }
+        if span.phase != Phase::Ok {
+            if let Mode::BySearch(orders) = &mut key.mode {
+                orders.end(span, Fate::Failed, None);
+            }
+            return Outcome::Fine;
+        }
+        let seen = key.seen(&self.ids, value);
+        if quorum {
+            // In the ledger only one write was tried: its id is the only one there can be.
+            self.ledgers.read(&mut key.ledger, span.began.i, matches!(seen, Seen::Id(_)));
+        }
+        let phantom = key.phantom(&self.ids, seen, value, span);
+        if let Mode::BySearch(orders) = &mut key.mode
+            && quorum
+        {
+            let fate = if phantom.is_some() { Fate::Failed } else { Fate::Happened };
+            orders.end(span, fate, Some(Held::from_value(value)));
+        }
+        if let Some(kind) = phantom {
+            return Outcome::Violated(kind);
+        }
+        if !quorum {
+            match key.staleness(&self.ids, seen, span) {
+                Ok(stale) => {
+                    self.stale = stale;
+                    self.measured.record(stale);
+                }
+                Err(Unmeasured) => self.measured.unmeasured += 1,
+            }
+        } else if matches!(key.mode, Mode::ByIds) {
+            return key.quorum_read(&mut self.ids, seen, value, span, options);
+        }
+        key.read_seen(&mut self.ids, seen, span.ended.i);
+        Outcome::Fine
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.ids.len() > self.options.ids_altogether || self.acks > self.options.ids_altogether
+    }
+
+    /// Places what can be placed of a key that is judged by search.
+    fn advance(&mut self, key: u32) -> Outcome {
+        let Mode::BySearch(orders) = &mut self.keys[key as usize].mode else { return Outcome::Fine };
+        match orders.advance() {
+            Step::Fine => Outcome::Fine,
+            Step::Undecided(why) => Outcome::Undecided(why),
+            Step::Violated(misfit) => {
+                self.turn(key, Mode::Violated);
+                let value = misfit.value.as_ref().and_then(Held::name);
+                let operation = Box::new(misfit.span.operation(&self.keys[key as usize].name, value));
+                let possible = misfit.possible.iter().map(|held| held.name().map(str::to_owned)).collect();
+                Outcome::Violated(ViolationKind::NoOrder { operation, possible })
+            }
+        }
+    }
+
+    /// Counts and keeps what was found.
+    fn settle(&mut self, key: u32, outcome: Outcome, quorum: bool) -> Option<Violation> {
+        match outcome {
+            Outcome::Fine => None,
+            Outcome::Again => {
+                self.totals.violations += 1;
+                None
+            }
+            Outcome::Undecided(why) => {
+                self.undecide(key, why);
+                None
+            }
+            Outcome::Violated(kind) => {
+                let judged = !matches!(self.keys[key as usize].mode, Mode::Measured)
+                    && !matches!(kind, ViolationKind::FailedWrite { read: None, .. });
+                let violation = Violation {
+                    key: self.keys[key as usize].name.to_string(),
+                    i: self.last.unwrap_or(0),
+                    linearizability: quorum && judged,
+                    kind,
+                };
+                self.totals.violations += 1;
+                self.totals.not_linearizable |= violation.linearizability;
+                self.keys[key as usize].violated |= violation.linearizability;
+                if self.violations.len() < self.options.violations_kept {
+                    self.violations.push(violation.clone());
+                }
+                Some(violation)
+            }
+        }
+    }
+
+    fn undecide(&mut self, key: u32, why: Undecided) {
+        if self.undecided.len() < UNDECIDED_NAMED {
+            let since_i = match &self.keys[key as usize].mode {
+                Mode::BySearch(orders) => orders.waits_at().unwrap_or(0).saturating_sub(1),
+                _ => self.last.unwrap_or(0).saturating_sub(1),
+            };
+            let key = self.keys[key as usize].name.to_string();
+            self.undecided.push(UndecidedKey { key, since_i, why });
+        }
+        self.turn(key, Mode::Undecided);
+    }
+
+    /// Up to where linearizability has been checked: keys judged by search may lag behind.
+    fn checked(&self) -> u64 {
+        let lag = |&key: &u32| match &self.keys[key as usize].mode {
+            Mode::BySearch(orders) => orders.waits_at().map(|at| at.saturating_sub(1)),
+            _ => None,
+        };
+        self.by_search.iter().filter_map(lag).min().unwrap_or(self.last.unwrap_or(0))
+    }
+
+    fn key(&mut self, name: &str) -> u32 {
+        if let Some(&key) = self.names.get(name) {
+            return key;
+        }
+        if self.keys.len() >= self.options.keys_max.min(UNTRACKED as usize) {
+            return UNTRACKED;
+        }
+        let (key, name) = (self.keys.len() as u32, Arc::<str>::from(name));
+        self.names.insert(Arc::clone(&name), key);
+        self.keys.push(Key::new(name, key));
+        self.totals.keys.by_ids += 1;
+        key
+    }
+}
+
+impl Totals {
+    fn of(&mut self, consistency: Consistency) -> (&mut Writes, &mut Availability) {
+        match consistency {
+            Consistency::Quorum => (&mut self.quorum, &mut self.any_quorum),
+            Consistency::Async | Consistency::Eventual => (&mut self.unreplicated, &mut self.any_async),
+        }
+    }
+}
+
+impl Fate {
+    fn of(phase: Phase) -> Self {
+        match phase {
+            Phase::Invoke => Self::Running,
+            Phase::Ok => Self::Happened,
+            Phase::Fail => Self::Failed,
+            Phase::Info => Self::Unknown,
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! Judging a key online whose ids do not tell reads apart: it has a delete, or a value that was written twice.
+//!
+//! Every order of the operations that fits what clients saw so far is kept in mind, as far as it matters for what
+//! comes: what the key holds in it, and which of the operations still running are placed already. When an
+//! operation ends, each order must place it; orders that cannot are dropped, and if none is left there never was
+//! one. (Lowe, *Testing for linearizability*, 2017, calls this just-in-time linearization.)
+//!
+//! What keeps the number of orders small:
+//! * An event waits until every operation that began before it has ended, so that the result of a read is known
+//!   when it is placed. A read is placed as soon as it fits, which is never worse than later.
+//! * A write that nobody needs to see can be placed just before another write; orders only note which could have
+//!   been ("covered"), instead of being multiplied.
+//! * A write of unknown outcome is placed only when a read needs it.
+//!
+//! Not handled: more than 64 operations that are running or unknown at once, and histories with very many orders;
+//! both are reported as undecided.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use super::ids::Span;
+use crate::judge::report::Undecided;
+
+/// What a key may hold.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Held {
+    /// Something that no further read may return.
+    Lost,
+    /// Nothing.
+    Absent,
+    /// A value.
+    Value(Arc<str>),
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Not yet.
+    Running,
+    /// It happened.
+    Happened,
+    /// It may have.
+    Unknown,
+    /// It did not.
+    Failed,
+}
+
+/// An operation as the orders see it.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    /// What it writes, or what it saw; `None`: a read that has not ended.
+    pub(super) value: Option<Held>,
+    pub(super) writes: bool,
+    pub(super) fate: Fate,
+    pub(super) span: Span,
+}
+
+/// The operation that fits no order, and what the key could have held.
+#[derive(Clone, Debug)]
+pub(super) struct Misfit {
+    pub(super) value: Option<Held>,
+    pub(super) span: Span,
+    pub(super) possible: Vec<Held>,
+}
+
+/// How far it came.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    Fine,
+    Violated(Box<Misfit>),
+    Undecided(Undecided),
+}
+
+/// All orders that fit.
+#[derive(Clone, Debug)]
+pub(super) struct Orders {
+    /// Operations by the index of their invoke, from the first event waiting on, or in a slot.
+    operations: BTreeMap<u64, Placed>,
+    waiting: VecDeque<Event>,
+    /// The operations running at the first event waiting; bits below name slots.
+    slots: [u64; SLOTS],
+    /// The slots in use.
+    taken: u64,
+    orders: Set,
+    waiting_max: usize,
+    orders_max: usize,
+}
+
+/// The same in every run.
+type Set = HashSet<Order, BuildHasherDefault<DefaultHasher>>;
+
+/// As many as a word has bits.
+const SLOTS: usize = 64;
+/// How many of the possible values a misfit names.
+const POSSIBLE_MAX: usize = 4;
+/// Orders are compared pairwise up to this number.
+const COMPARED_MAX: usize = 512;
+
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Begin(u64),
+    End(u64, u64),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Order {
+    holds: Held,
+    /// Slots placed.
+    placed: u64,
+    /// Slots of writes that could have been placed before the last write placed, if they are not yet.
+    covered: u64,
+}
+
+impl Orders {
+    /// A key that holds `initially` before anything.
+    pub(super) fn new(initially: Held, waiting_max: usize, orders_max: usize) -> Self {
+        let first = Order { holds: initially, placed: 0, covered: 0 };
+        Self {
+            operations: BTreeMap::new(),
+            waiting: VecDeque::new(),
+            slots: [0; SLOTS],
+            taken: 0,
+            orders: HashSet::from_iter([first]),
+            waiting_max,
+            orders_max,
+        }
+    }
+
+    /// An operation begins: `value` is what it writes.
+    pub(super) fn begin(&mut self, span: Span, writes: Option<Held>) {
+        let at = span.began.i;
+        let placed = Placed { writes: writes.is_some(), value: writes, fate: Fate::Running, span };
+        self.operations.insert(at, placed);
+        self.waiting.push_back(Event::Begin(at));
+    }
+
+    /// An operation ends; a read with what it `saw`.
+    pub(super) fn end(&mut self, span: &Span, fate: Fate, saw: Option<Held>) {
+        let Some(operation) = self.operations.get_mut(&span.began.i) else { return };
+        if operation.fate != Fate::Running {
+            return; // A write that a read has shown to have happened.
+        }
+        operation.fate = fate;
+        operation.span = *span;
+        if !operation.writes {
+            operation.value = saw;
+        }
+        self.waiting.push_back(Event::End(span.began.i, span.ended.i));
+    }
+
+    /// The first event that has not been placed, if any waits.
+    pub(super) fn waits_at(&self) -> Option<u64> {
+        self.waiting.front().map(|event| match *event {
+            Event::Begin(at) | Event::End(_, at) => at,
+        })
+    }
+
+    /// Places every event whose turn it is.
+    pub(super) fn advance(&mut self) -> Step {
+        while let Some(&event) = self.waiting.front() {
+            let step = match event {
+                Event::Begin(at) => match self.operations.get(&at) {
+                    Some(operation) if operation.fate == Fate::Running => break,
+                    Some(operation) if operation.matters() => self.place_begin(at),
+                    _ => {
+                        self.operations.remove(&at);
+                        Step::Fine
+                    }
+                },
+                Event::End(at, _) => self.place_end(at),
+            };
+            if !matches!(step, Step::Fine) {
+                return step;
+            }
+            self.waiting.pop_front();
+        }
+        if self.waiting.len() > self.waiting_max {
+            Step::Undecided(Undecided::TooManyWaiting)
+        } else {
+            Step::Fine
+        }
+    }
+
+    fn place_begin(&mut self, at: u64) -> Step {
+        let slot = self.taken.trailing_ones() as usize;
+        if slot == SLOTS {
+            return Step::Undecided(Undecided::TooManyAtOnce);
+        }
+        self.slots[slot] = at;
+        self.taken |= 1 << slot;
+        let operation = &self.operations[&at];
+        if !operation.writes {
+            let orders = std::mem::take(&mut self.orders);
+            let place = |mut order: Order| {
+                if Some(&order.holds) == operation.value.as_ref() {
+                    order.placed |= 1 << slot;
+                }
+                order
+            };
+            self.orders = orders.into_iter().map(place).collect();
+        }
+        Step::Fine
+    }
+
+    fn place_end(&mut self, at: u64) -> Step {
+        let Some(slot) = bits(self.taken).find(|&slot| self.slots[slot] == at) else { return Step::Fine };
+        if self.operations[&at].fate == Fate::Unknown {
+            return Step::Fine;
+        }
+        let before = std::mem::take(&mut self.orders);
+        let mut after = Set::default();
+        for order in &before {
+            if !self.place(order.clone(), slot, &mut after) {
+                return Step::Undecided(Undecided::TooManyOrders);
+            }
+        }
+        let operation = self.operations.remove(&at);
+        if after.is_empty() {
+            let mut possible: Vec<_> =
+                before.into_iter().map(|order| order.holds).filter(|held| *held != Held::Lost).collect();
+            possible.sort_by(|a, b| a.name().cmp(&b.name()));
+            possible.dedup();
+            possible.truncate(POSSIBLE_MAX);
+            return match operation {
+                Some(Placed { value, span, .. }) => {
+                    Step::Violated(Box::new(Misfit { value, span, possible }))
+                }
+                None => Step::Fine,
+            };
+        }
+        self.taken &= !(1 << slot);
+        let free = |mut order: Order| {
+            order.placed &= !(1 << slot);
+            order.covered &= !(1 << slot);
+            order
+        };
+        self.orders = after.into_iter().map(free).collect();
+        self.drop_worse();
+        Step::Fine
+    }
+
+    /// Adds to `after` what becomes of an order once the operation in `slot` is placed. False: too many.
+    fn place(&self, order: Order, slot: usize, after: &mut Set) -> bool {
+        let bit = 1_u64 << slot;
+        if order.placed & bit != 0 {
+            after.insert(order);
+            return after.len() <= self.orders_max;
+        }
+        let writes = self.operation(slot).writes;
+        let mut seen = Set::default();
+        let mut open = vec![order];
+        while let Some(order) = open.pop() {
+            if writes && order.covered & bit != 0 {
+                after.insert(order.clone());
+            }
+            for next in bits(self.taken & !order.placed).filter(|&next| self.operation(next).writes) {
+                let (applied, read) = self.apply(&order, next);
+                if applied.placed & bit != 0 {
+                    after.insert(applied);
+                } else if read && seen.insert(applied.clone()) {
+                    // Placing a write that no running read wants can wait: the next one covers it.
+                    open.push(applied);
+                }
+            }
+            if after.len() > self.orders_max || seen.len() > self.orders_max {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The order with one more write placed, and whether a running read saw it.
+    fn apply(&self, order: &Order, slot: usize) -> (Order, bool) {
+        let mut order = Order { placed: order.placed | 1 << slot, ..order.clone() };
+        let mut read = false;
+        if let Some(value) = &self.operation(slot).value {
+            order.holds = value.clone();
+        }
+        for other in bits(self.taken & !order.placed) {
+            let operation = self.operation(other);
+            if operation.writes {
+                if operation.fate == Fate::Happened {
+                    order.covered |= 1 << other;
+                }
+            } else if operation.value.as_ref() == Some(&order.holds) {
+                order.placed |= 1 << other;
+                read = true;
+            }
+        }
+        (order, read)
+    }
+
+    /// Drops orders after which nothing can happen that could not happen after another.
+    fn drop_worse(&mut self) {
+        if self.orders.len() < 2 || self.orders.len() > COMPARED_MAX {
+            return;
+        }
+        let (mut writes, mut required) = (0_u64, 0_u64);
+        for slot in bits(self.taken).filter(|&slot| self.operation(slot).writes) {
+            writes |= 1 << slot;
+            required |= u64::from(self.operation(slot).fate == Fate::Happened) << slot;
+        }
+        let better = |a: &Order, b: &Order| {
+            let reads = b.placed & !writes & !a.placed == 0;
+            let fewer = a.placed & writes & !b.placed == 0;
+            let excused = b.placed & !a.placed & required & !a.covered == 0;
+            let covered = b.covered & !a.covered & !a.placed == 0;
+            a != b && a.holds == b.holds && reads && fewer && excused && covered
+        };
+        let mut kept: Vec<Order> = Vec::new();
+        for order in self.orders.drain() {
+            if !kept.iter().any(|other| better(other, &order)) {
+                kept.retain(|other| !better(&order, other));
+                kept.push(order);
+            }
+        }
+        self.orders = kept.into_iter().collect();
+    }
+
+    /// The operation in a slot in use.
+    fn operation(&self, slot: usize) -> &Placed {
+        &self.operations[&self.slots[slot]]
+    }
+}
+
+impl Placed {
+    /// Whether it constrains anything: a failed operation does not, nor does a read that saw nothing for certain.
+    fn matters(&self) -> bool {
+        match self.fate {
+            Fate::Failed => false,
+            Fate::Unknown => self.writes,
+            Fate::Running | Fate::Happened => true,
+        }
+    }
+}
+
+impl Held {
+    /// From a value of the history.
+    pub(super) fn from_value(value: Option<&str>) -> Self {
+        value.map_or(Self::Absent, |value| Self::Value(value.into()))
+    }
+
+    /// To a value of the history.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Lost | Self::Absent => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
+/// The bits that are set, lowest first.
+fn bits(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = (mask != 0).then(|| mask.trailing_zeros() as usize)?;
+        mask &= mask - 1;
+        Some(bit)
+    })
+}

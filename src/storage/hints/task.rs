@@ -1,0 +1,65 @@
+//! Hints of segments that have been closed, written from what is in them, beside everything else.
+
+use super::hint::HintWriter;
+use crate::storage::error::StorageError;
+use crate::storage::gate::Ground;
+use crate::storage::gate::Halt;
+use crate::storage::home::{Home, ignore_missing};
+use crate::storage::log::segment::{Piece, Scan, Step};
+
+/// The hint that a closed segment lacks: to be [written](Self::run) on a thread that may wait for the disk.
+#[derive(Debug)]
+pub struct HintTask {
+    ground: Ground,
+    piece: Piece,
+}
+
+impl HintTask {
+    pub(in crate::storage) fn new(ground: Ground, piece: Piece) -> Self {
+        Self { ground, piece }
+    }
+
+    /// Reads the segment and writes its hint, durably; in place of the one that is there, if any. Looks between
+    /// records whether to `go_on`.
+    pub(in crate::storage) fn run(&self, go_on: &dyn Fn() -> bool) -> Result<(), Halt> {
+        let Ground { home, gate, generation, .. } = &self.ground;
+        let dir = home.log_dir(*generation);
+        let name = self.piece.segment.name.hint();
+        let part = Home::part(&dir, &name);
+        let file = {
+            let _inside = gate.enter(*generation)?;
+            home.disk.create(&part).map_err(|e| StorageError::io("create", &part, e))?
+        };
+        let mut writer = HintWriter::new(file, *generation, self.piece.segment.name);
+        match self.fill(&mut writer, go_on) {
+            Ok(()) => {}
+            Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
+            Err(halt) => {
+                let _inside = gate.enter(*generation)?;
+                ignore_missing(home.remove(&part))?;
+                return Err(halt);
+            }
+        }
+        let _inside = gate.enter(*generation)?;
+        Ok(home.finish_part(&dir, &name)?)
+    }
+
+    fn fill(&self, writer: &mut HintWriter, go_on: &dyn Fn() -> bool) -> Result<(), Halt> {
+        let io = |e| StorageError::io("write", &self.piece.segment.path.with_extension("hint.part"), e);
+        let mut scan = Scan::new(self.piece.clone());
+        loop {
+            if !go_on() {
+                return Err(Halt::Stopped);
+            }
+            match scan.next()? {
+                Step::Record(_, record) => {
+                    writer.add(record.at, record.kind, record.key, record.bytes()).map_err(io)?;
+                }
+                Step::End => return Ok(writer.finish(self.piece.bytes).map_err(io)?),
+                Step::Bad(offset, flaw) => {
+                    return Err(Halt::Failed(self.piece.segment.corrupt(offset, flaw.to_string())));
+                }
+            }
+        }
+    }
+}

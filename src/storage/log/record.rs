@@ -1,0 +1,356 @@
+//! One record of the log, as bytes.
+//!
+//! ```text
+//! crc32 u32 | length u32 | synced u32 | epoch number u64 | epoch node u8 | seq u64 | kind u8 | key length u32 | key | value
+//! ```
+//!
+//! Little endian. `length` counts what follows it. The checksum covers everything after itself and then the
+//! record's place (segment u32, offset u32), which is not stored: a copy of a record elsewhere, for instance
+//! within a value, is no record. `synced` says up to which byte of its segment the log was known to be synced
+//! when the record was written; recovery tells a torn tail from corruption by it (see `tail.rs`).
+
+use bytes::Bytes;
+
+use crate::storage::error::StorageError;
+use crate::types::{Entry, Epoch, KEY_BYTES_MAX, NodeId, Op, Position, VALUE_BYTES_MAX};
+
+/// Checksum and length: what must be read before it is known how much more to read.
+pub(in crate::storage) const PREFIX_BYTES: usize = 8;
+/// A record without key and value.
+pub(in crate::storage) const FIXED_BYTES: usize = 34;
+/// The longest record.
+pub(in crate::storage) const RECORD_BYTES_MAX: usize = FIXED_BYTES + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+
+/// What a record does; the byte that stands for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) enum Kind {
+    Noop = 0,
+    Put = 1,
+    Del = 2,
+}
+
+/// Where a record begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) struct Place {
+    /// The segment's number.
+    pub(in crate::storage) segment: u32,
+    /// The byte in the segment.
+    pub(in crate::storage) offset: u32,
+}
+
+/// A record, over the bytes that it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) struct Record<'a> {
+    pub(in crate::storage) at: Position,
+    pub(in crate::storage) synced: u32,
+    pub(in crate::storage) kind: Kind,
+    pub(in crate::storage) key: &'a [u8],
+    pub(in crate::storage) value: &'a [u8],
+}
+
+/// What can be told of a record before its bytes are all there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) struct Outline {
+    pub(in crate::storage) bytes: usize,
+    pub(in crate::storage) synced: u32,
+    pub(in crate::storage) at: Position,
+}
+
+/// Why bytes are not a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::storage) enum Flaw {
+    #[error("the file ends within a record")]
+    Short,
+    #[error("a record of {0} bytes is impossible")]
+    Length(u64),
+    #[error("a record's checksum does not match")]
+    Checksum,
+    #[error("a record of unknown kind {0}")]
+    Kind(u8),
+    #[error("a record's key length does not fit it")]
+    KeyLength,
+}
+
+/// Appends `entry` to `buffer` as a record for `place`; returns how long the record is.
+pub(in crate::storage) fn encode(
+    buffer: &mut Vec<u8>,
+    entry: &Entry,
+    place: Place,
+    synced: u32,
+) -> Result<u32, StorageError> {
+    let (kind, key, value): (Kind, &[u8], &[u8]) = match &entry.op {
+        Op::Noop => (Kind::Noop, &[], &[]),
+        Op::Put { key, value } => (Kind::Put, key, value),
+        Op::Del { key } => (Kind::Del, key, &[]),
+    };
+    if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+        let what = format!("{} has a key of {} and a value of {} bytes", entry.at, key.len(), value.len());
+        return Err(StorageError::misuse(what));
+    }
+    let start = buffer.len();
+    let bytes = u32::try_from(FIXED_BYTES + key.len() + value.len()).expect("bounded by the limits above");
+    buffer.reserve(bytes as usize);
+    buffer.extend_from_slice(&[0; 4]);
+    buffer.extend_from_slice(&(bytes - PREFIX_BYTES as u32).to_le_bytes());
+    buffer.extend_from_slice(&synced.to_le_bytes());
+    buffer.extend_from_slice(&entry.at.epoch.number.to_le_bytes());
+    buffer.push(entry.at.epoch.node.0);
+    buffer.extend_from_slice(&entry.at.seq.to_le_bytes());
+    buffer.push(kind as u8);
+    buffer.extend_from_slice(&u32::try_from(key.len()).expect("bounded above").to_le_bytes());
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value);
+    let crc = checksum(&buffer[start + 4..], place);
+    buffer[start..start + 4].copy_from_slice(&crc.to_le_bytes());
+    Ok(bytes)
+}
+
+/// How long the record of an entry is.
+pub(in crate::storage) fn bytes_of(entry: &Entry) -> u32 {
+    let (key, value) = match &entry.op {
+        Op::Noop => (0, 0),
+        Op::Put { key, value } => (key.len(), value.len()),
+        Op::Del { key } => (key.len(), 0),
+    };
+    u32::try_from(FIXED_BYTES + key + value).expect("bounded by the limits of key and value")
+}
+
+/// How long the record that begins with `prefix` is. Refuses impossible lengths, so that nobody allocates for them.
+pub(in crate::storage) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
+    let length = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
+    let bytes = length as usize + PREFIX_BYTES;
+    if (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(Flaw::Length(bytes as u64))
+    }
+}
+
+/// Reads the record at the beginning of `bytes`; what follows it does not matter.
+pub(in crate::storage) fn decode(bytes: &[u8], place: Place) -> Result<Record<'_>, Flaw> {
+    let prefix = bytes.first_chunk::<PREFIX_BYTES>().ok_or(Flaw::Short)?;
+    let bytes = bytes.get(..length(*prefix)?).ok_or(Flaw::Short)?;
+    if u32_at(bytes, 0) != checksum(&bytes[4..], place) {
+        return Err(Flaw::Checksum);
+    }
+    let kind = kind_of(bytes[29])?;
+    let key_end = FIXED_BYTES.saturating_add(u32_at(bytes, 30) as usize);
+    let (key, value) = (bytes.get(FIXED_BYTES..key_end), bytes.get(key_end..));
+    let (Some(key), Some(value)) = (key, value) else { return Err(Flaw::KeyLength) };
+    if !shape_fits(kind, key.len(), value.len()) {
+        return Err(Flaw::KeyLength);
+    }
+    Ok(Record { at: position(bytes), synced: u32_at(bytes, 8), kind, key, value })
+}
+
+/// What the fixed part of a record says, if it could be one. Cheap: looks at no checksum.
+pub(in crate::storage) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> {
+    let bytes = length(*fixed.first_chunk().expect("longer than a prefix")).ok()?;
+    let kind = kind_of(fixed[29]).ok()?;
+    let key = u32_at(fixed, 30) as usize;
+    let value = bytes.checked_sub(FIXED_BYTES + key)?;
+    shape_fits(kind, key, value).then(|| Outline { bytes, synced: u32_at(fixed, 8), at: position(fixed) })
+}
+
+impl Record<'_> {
+    /// Its length in the file.
+    pub(in crate::storage) fn bytes(&self) -> u32 {
+        u32::try_from(FIXED_BYTES + self.key.len() + self.value.len())
+            .expect("records are shorter than 4 GiB")
+    }
+
+    /// Where the value begins, counted from the record's beginning.
+    pub(in crate::storage) fn value_start(&self) -> usize {
+        FIXED_BYTES + self.key.len()
+    }
+
+    /// An entry of its own.
+    pub(in crate::storage) fn to_entry(self) -> Entry {
+        let copy = Bytes::copy_from_slice;
+        let op = match self.kind {
+            Kind::Noop => Op::Noop,
+            Kind::Put => Op::Put { key: copy(self.key), value: copy(self.value) },
+            Kind::Del => Op::Del { key: copy(self.key) },
+        };
+        Entry { at: self.at, op }
+    }
+}
+
+impl Kind {
+    /// What an entry does.
+    pub(in crate::storage) fn of(op: &Op) -> Self {
+        match op {
+            Op::Noop => Self::Noop,
+            Op::Put { .. } => Self::Put,
+            Op::Del { .. } => Self::Del,
+        }
+    }
+}
+
+fn kind_of(byte: u8) -> Result<Kind, Flaw> {
+    match byte {
+        0 => Ok(Kind::Noop),
+        1 => Ok(Kind::Put),
+        2 => Ok(Kind::Del),
+        other => Err(Flaw::Kind(other)),
+    }
+}
+
+fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
+    match kind {
+        Kind::Noop => key == 0 && value == 0,
+        Kind::Put => key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX,
+        Kind::Del => key <= KEY_BYTES_MAX && value == 0,
+    }
+}
+
+fn position(bytes: &[u8]) -> Position {
+    Position::new(Epoch::new(u64_at(bytes, 12), NodeId(bytes[20])), u64_at(bytes, 21))
+}
+
+fn checksum(body: &[u8], place: Place) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(body);
+    hasher.update(&place.segment.to_le_bytes());
+    hasher.update(&place.offset.to_le_bytes());
+    hasher.finalize()
+}
+
+/// The number in four bytes, little end first.
+pub(in crate::storage) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// The number in eight bytes, little end first.
+pub(in crate::storage) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PLACE: Place = Place { segment: 7, offset: 28 };
+
+    fn entry(number: u64, node: u8, seq: u64, op: Op) -> Entry {
+        Entry { at: Position::new(Epoch::new(number, NodeId(node)), seq), op }
+    }
+
+    fn ops() -> impl Strategy<Value = Op> {
+        let bytes = |max| prop::collection::vec(any::<u8>(), 0..max).prop_map(Bytes::from);
+        prop_oneof![
+            Just(Op::Noop),
+            (bytes(80), bytes(300)).prop_map(|(key, value)| Op::Put { key, value }),
+            bytes(80).prop_map(|key| Op::Del { key }),
+        ]
+    }
+
+    fn entries() -> impl Strategy<Value = Entry> {
+        (any::<u64>(), any::<u8>(), any::<u64>(), ops()).prop_map(|(e, n, s, op)| entry(e, n, s, op))
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(entry in entries(), synced: u32, junk: Vec<u8>) {
+            let mut bytes = Vec::new();
+            let written = encode(&mut bytes, &entry, PLACE, synced).unwrap();
+            prop_assert_eq!(written as usize, bytes.len());
+            prop_assert_eq!(written, bytes_of(&entry));
+            let fixed = bytes.first_chunk::<FIXED_BYTES>().unwrap();
+            let outline = outline(fixed).unwrap();
+            prop_assert_eq!(outline, Outline { bytes: bytes.len(), synced, at: entry.at });
+
+            bytes.extend(junk);
+            let record = decode(&bytes, PLACE).unwrap();
+            prop_assert_eq!(record.bytes(), written);
+            prop_assert_eq!(record.synced, synced);
+            prop_assert_eq!(record.to_entry(), entry);
+        }
+
+        #[test]
+        fn any_flipped_bit_shows(entry in entries(), bit: prop::sample::Index) {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &entry, PLACE, 0).unwrap();
+            let bit = bit.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(decode(&bytes, PLACE).is_err());
+        }
+
+        #[test]
+        fn any_cut_shows(entry in entries(), cut: prop::sample::Index) {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &entry, PLACE, 0).unwrap();
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert_eq!(decode(&bytes, PLACE), Err(Flaw::Short));
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_no_record_and_no_panic(bytes: Vec<u8>) {
+            prop_assert!(decode(&bytes, PLACE).is_err());
+            if let Some(prefix) = bytes.first_chunk() {
+                prop_assert!(length(*prefix).is_ok_and(|n| n <= RECORD_BYTES_MAX) || length(*prefix).is_err());
+            }
+            if let Some(fixed) = bytes.first_chunk() {
+                let _ = outline(fixed);
+            }
+        }
+
+        // A checksum that matches is no licence to trust the rest.
+        #[test]
+        fn well_summed_nonsense_is_refused_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 34..200)) {
+            let length = u32::try_from(bytes.len() - PREFIX_BYTES).unwrap();
+            bytes[4..8].copy_from_slice(&length.to_le_bytes());
+            let crc = checksum(&bytes[4..], PLACE);
+            bytes[..4].copy_from_slice(&crc.to_le_bytes());
+            if let Ok(record) = decode(&bytes, PLACE) {
+                prop_assert_eq!(record.bytes() as usize, bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_elsewhere_is_no_record() {
+        let mut bytes = Vec::new();
+        encode(&mut bytes, &entry(1, 1, 1, Op::Noop), PLACE, 0).unwrap();
+        assert!(decode(&bytes, PLACE).is_ok());
+        assert_eq!(decode(&bytes, Place { offset: 29, ..PLACE }), Err(Flaw::Checksum));
+        assert_eq!(decode(&bytes, Place { segment: 8, ..PLACE }), Err(Flaw::Checksum));
+    }
+
+    #[test]
+    fn the_layout_is_as_documented() {
+        let mut bytes = Vec::new();
+        let op = Op::Put { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"vw") };
+        encode(&mut bytes, &entry(3, 2, 258, op), PLACE, 28).unwrap();
+        let body = [
+            29, 0, 0, 0, 28, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, b'k',
+            b'v', b'w',
+        ];
+        assert_eq!(bytes[4..], body);
+        let mut summed = body.to_vec();
+        summed.extend([7, 0, 0, 0, 28, 0, 0, 0]);
+        assert_eq!(bytes[..4], crc32fast::hash(&summed).to_le_bytes());
+    }
+
+    #[test]
+    fn limits_hold_on_both_sides() {
+        let mut bytes = Vec::new();
+        let put = |key: usize, value: usize| {
+            entry(1, 1, 1, Op::Put { key: vec![0; key].into(), value: vec![0; value].into() })
+        };
+        encode(&mut bytes, &put(KEY_BYTES_MAX, VALUE_BYTES_MAX), PLACE, 0).unwrap();
+        assert_eq!(bytes.len(), RECORD_BYTES_MAX);
+        assert!(decode(&bytes, PLACE).is_ok());
+        assert!(encode(&mut bytes, &put(KEY_BYTES_MAX + 1, 0), PLACE, 0).is_err());
+        assert!(encode(&mut bytes, &put(0, VALUE_BYTES_MAX + 1), PLACE, 0).is_err());
+        assert_eq!(bytes.len(), RECORD_BYTES_MAX, "a refused entry leaves nothing behind");
+
+        let mut prefix = [0; PREFIX_BYTES];
+        for (length_field, fits) in [(0, false), (25, false), (26, true), (u32::MAX, false)] {
+            prefix[4..].copy_from_slice(&u32::to_le_bytes(length_field));
+            assert_eq!(length(prefix).is_ok(), fits, "{length_field}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The mark: up to where the log is synced, left where it can be read after the process has been killed.
+//!
+//! ```text
+//! kvlab-synced 1 5f3a09c1 00000000000000000002 0000000003 00000000000000002871
+//!                checksum generation           segment    bytes of it
+//! ```
+//!
+//! One line of fixed length in the file `synced`, written over in place after each sync and before anything that the
+//! sync made durable is acknowledged. It is never synced itself: the system keeps it when the process is killed,
+//! and that is when it is wanted. Whoever plays a loss of power cuts the log back to it
+//! ([`cut_to_synced`](crate::storage::cut_to_synced)). The store never reads it, and nothing depends on it.
+//!
+//! It may be behind by what was synced and not yet acknowledged. It is never ahead.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::segment::Name;
+use crate::storage::disk::DiskFile;
+use crate::storage::error::StorageError;
+use crate::storage::home::{Home, log_name};
+use crate::types::Position;
+
+/// The mark's file.
+pub(in crate::storage) const SYNCED: &str = "synced";
+const TITLE: &str = "kvlab-synced 1";
+/// No mark is longer.
+const LINE_BYTES_MAX: u64 = 128;
+
+/// Up to where the log is durable whatever happens to the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncedEnd {
+    /// The log's generation.
+    pub generation: u64,
+    /// The last segment. All earlier ones are synced whole.
+    pub segment: u32,
+    /// How many of its bytes are synced.
+    pub bytes: u64,
+    /// The last position in them.
+    pub last: Position,
+}
+
+impl SyncedEnd {
+    /// The last segment's file, relative to the data directory.
+    pub fn file(&self) -> PathBuf {
+        PathBuf::from(log_name(self.generation)).join(Name::first(self.segment).log())
+    }
+}
+
+/// What a mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::storage) struct Marked {
+    /// The log's generation.
+    pub(in crate::storage) generation: u64,
+    /// The segment that was written to. Those before it are synced whole.
+    pub(in crate::storage) segment: u32,
+    /// How many of its bytes are synced.
+    pub(in crate::storage) bytes: u64,
+}
+
+/// The writing side.
+#[derive(Debug)]
+pub(in crate::storage) struct Mark {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    said: Option<Marked>,
+}
+
+impl Mark {
+    /// The mark of a store that is being opened. What an earlier process has left stands until the first
+    /// [`say`](Self::say).
+    pub(in crate::storage) fn open(home: &Home) -> Result<Self, StorageError> {
+        let path = home.dir.join(SYNCED);
+        let file = match home.disk.open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => home.disk.create(&path),
+            opened => opened,
+        };
+        let file = file.map_err(|e| StorageError::io("open", &path, e))?;
+        Ok(Self { file, path, said: None })
+    }
+
+    /// Notes how far the log is synced, if that has changed.
+    pub(in crate::storage) fn say(&mut self, end: &SyncedEnd) -> Result<(), StorageError> {
+        let now = Marked { generation: end.generation, segment: end.segment, bytes: end.bytes };
+        if self.said != Some(now) {
+            let line = now.line();
+            self.file.write_at(line.as_bytes(), 0).map_err(|e| StorageError::io("write", &self.path, e))?;
+            self.said = Some(now);
+        }
+        Ok(())
+    }
+}
+
+impl Marked {
+    /// Reads the mark. `None`: there is none that can be relied on.
+    pub(in crate::storage) fn read(home: &Home) -> Result<Option<Self>, StorageError> {
+        let bytes = home.read(&home.dir.join(SYNCED), LINE_BYTES_MAX)?;
+        Ok(bytes.and_then(|bytes| Self::parse(&bytes)))
+    }
+
+    fn line(&self) -> String {
+        let body = self.body();
+        format!("{TITLE} {:08x} {body}\n", crc32fast::hash(body.as_bytes()))
+    }
+
+    fn body(&self) -> String {
+        format!("{:020} {:010} {:020}", self.generation, self.segment, self.bytes)
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(bytes).ok()?;
+        let (_, body) = line.strip_prefix(TITLE)?.strip_prefix(' ')?.strip_suffix('\n')?.split_once(' ')?;
+        let mut words = body.split(' ');
+        let marked = Self {
+            generation: words.next()?.parse().ok()?,
+            segment: words.next()?.parse().ok()?,
+            bytes: words.next()?.parse().ok()?,
+        };
+        // Whole, with its checksum, and in no other form.
+        (marked.line() == line).then_some(marked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKED: Marked = Marked { generation: 2, segment: 3, bytes: 2871 };
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        for marked in [MARKED, Marked { generation: u64::MAX, segment: u32::MAX, bytes: u64::MAX }] {
+            assert_eq!(Marked::parse(marked.line().as_bytes()), Some(marked));
+        }
+        let line = MARKED.line();
+        assert!(line.ends_with(" 00000000000000000002 0000000003 00000000000000002871\n"), "{line}");
+        assert_eq!(line.len(), Marked { segment: u32::MAX, ..MARKED }.line().len(), "written over in place");
+        assert!(line.len() as u64 <= LINE_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_mark_with_any_bit_flipped_or_any_byte_missing_is_none() {
+        let line = MARKED.line().into_bytes();
+        for bit in 0..line.len() * 8 {
+            let mut bad = line.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Marked::parse(&bad), None, "bit {bit}");
+        }
+        for len in 0..line.len() {
+            assert_eq!(Marked::parse(&line[..len]), None, "cut at {len}");
+        }
+        assert_eq!(Marked::parse(&[&line[..], b"\n"].concat()), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! What the disk is asked to do, and what it has done.
+
+use bytes::Bytes;
+
+use crate::replication::{LogId, Promise, Rollback};
+use crate::storage::error::StorageError;
+use crate::storage::index::Slot;
+use crate::storage::log::segment::Name;
+use crate::storage::log::segment::Piece;
+use crate::storage::recovery::Contents;
+use crate::storage::tally::Held;
+use crate::types::{Entry, Lineage, Position, SnapshotId};
+
+/// Something for the [`Writer`](crate::storage::Writer); the effects of the same names, word for word.
+#[derive(Clone, Debug)]
+pub enum Job {
+    /// Append to the log.
+    Append {
+        /// The log; entries for one that has been replaced are dropped.
+        log: LogId,
+        /// Contiguous entries that follow what was appended before.
+        entries: Vec<Entry>,
+    },
+    /// Make a promise durable, in every durability mode.
+    Save {
+        /// What to save.
+        promise: Promise,
+    },
+    /// Begin to receive a state beside the present one. Discards what was begun before.
+    InstallBegin {
+        /// Names the installation.
+        id: SnapshotId,
+    },
+    /// Add records to the state being received.
+    InstallChunk {
+        /// Which; must have been begun.
+        id: SnapshotId,
+        /// Records, in log order.
+        entries: Vec<Entry>,
+    },
+    /// Put the received state in place of the present one.
+    InstallCommit {
+        /// Which; must have been begun.
+        id: SnapshotId,
+        /// The name of the new log. From now on only appends that name it count.
+        log: LogId,
+        /// Where it ends.
+        at: Position,
+        /// Its lineage up to there.
+        lineage: Lineage,
+        /// The last position that the present log shares with it; what follows goes to `rollback/` first.
+        fork: Position,
+    },
+    /// Give up an installation, if it was begun.
+    InstallAbort {
+        /// Which.
+        id: SnapshotId,
+    },
+    /// Something for cleanup, which the core never hears of.
+    Tidy(Tidy),
+}
+
+/// See [`Job::Tidy`].
+#[derive(Clone, Debug)]
+pub struct Tidy(pub(in crate::storage) TidyJob);
+
+#[derive(Clone, Debug)]
+pub(in crate::storage) enum TidyJob {
+    /// Close the last segment, so that a cleanup can take it too.
+    CloseSegment,
+    /// Put a new segment in the place of old ones.
+    Swap(Box<Swap>),
+}
+
+/// A group that is ready to be swapped.
+#[derive(Clone, Debug)]
+pub(in crate::storage) struct Swap {
+    pub(in crate::storage) generation: u64,
+    /// Consecutive segments.
+    pub(in crate::storage) old: Vec<Name>,
+    /// What comes in their place; `None`: nothing was left.
+    pub(in crate::storage) new: Option<Held>,
+    /// Nothing was dropped after this seq.
+    pub(in crate::storage) base: u64,
+    /// The highest tombstone that was dropped; 0: none.
+    pub(in crate::storage) floor: u64,
+}
+
+/// A job that is done, one for each job, in their order. For [`Store::apply`](crate::storage::Store::apply), which tells
+/// what the core is to hear of it.
+#[derive(Debug)]
+pub struct Done(pub(in crate::storage) Outcome);
+
+#[derive(Debug)]
+pub(in crate::storage) enum Outcome {
+    /// Nothing that anybody need hear of.
+    Quiet,
+    Appended(Appended),
+    Saved(Promise),
+    /// Written beside the present state; not yet synced, and not yet the state.
+    ChunkStored(SnapshotId),
+    Installed {
+        id: SnapshotId,
+        log: LogId,
+        rollback: Option<Rollback>,
+        generation: u64,
+        contents: Box<Contents>,
+    },
+    /// Another segment was begun.
+    Closed {
+        generation: u64,
+        grown: Piece,
+    },
+    /// A cleanup's swap stands.
+    Swapped {
+        swap: Box<Swap>,
+        floor: Position,
+    },
+    /// It does not: the log has been replaced, or (with the error) there was no room.
+    NotSwapped(Option<StorageError>),
+}
+
+/// Entries that are durable.
+#[derive(Debug)]
+pub(in crate::storage) struct Appended {
+    pub(in crate::storage) log: LogId,
+    /// The position of the last.
+    pub(in crate::storage) last: Position,
+    /// Those that opened an epoch.
+    pub(in crate::storage) opened: Vec<Position>,
+    /// Keys and where their records are, in order.
+    pub(in crate::storage) slots: Vec<(Bytes, Slot)>,
+    /// The segments that grew or began, with their new lengths, and how many of the records each took.
+    pub(in crate::storage) grown: Vec<(Piece, u64)>,
+    pub(in crate::storage) records: u64,
+}
+
+impl Job {
+    /// Closes the last segment, if there is anything in it, so that a cleanup can take it too.
+    pub fn close_segment() -> Self {
+        Self::Tidy(Tidy(TidyJob::CloseSegment))
+    }
+
+    pub(in crate::storage) fn swap(swap: Box<Swap>) -> Self {
+        Self::Tidy(Tidy(TidyJob::Swap(swap)))
+    }
+
+    /// How many bytes of memory it holds, roughly.
+    pub(in crate::storage) fn weight(&self) -> usize {
+        match self {
+            Self::Append { entries, .. } | Self::InstallChunk { entries, .. } => {
+                entries.iter().map(Entry::weight).sum()
+            }
+            _ => 0,
+        }
+    }
+}

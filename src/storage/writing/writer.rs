@@ -1,0 +1,336 @@
+//! The writing half: batches of jobs, carried out in order.
+
+use std::sync::Arc;
+
+use super::job::{Appended, Done, Job, Outcome, Swap, Tidy, TidyJob};
+use crate::replication::LogId;
+use crate::storage::disk::{Lock, Patience};
+use crate::storage::error::StorageError;
+use crate::storage::gate::Gate;
+use crate::storage::home::{Home, META, ignore_missing};
+use crate::storage::install::incoming::Incoming;
+use crate::storage::install::rollback;
+use crate::storage::log::log::Log;
+use crate::storage::log::synced::{Mark, SyncedEnd};
+use crate::storage::meta::{Meta, SyncedTo};
+use crate::storage::options::{Durability, Options};
+use crate::storage::recovery::Contents;
+use crate::types::{Entry, Lineage, Position, SnapshotId};
+
+/// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
+///
+/// * What is on disk is always what a prefix of the jobs leaves, whenever the power goes. In the modes that do
+///   not sync each batch, the end of the log may be missing from it, but nothing before a save.
+/// * On the disk thread it waits where there is no room. After any error it does nothing any more: what it wrote since
+///   the last sync may or may not be there.
+#[derive(Debug)]
+pub struct Writer {
+    home: Home,
+    options: Options,
+    meta: Meta,
+    log: Log,
+    /// The log's name, once a job has named it.
+    log_id: Option<LogId>,
+    last: Position,
+    lineage: Lineage,
+    incoming: Option<Incoming>,
+    /// No log has had this generation yet.
+    next_generation: u64,
+    /// The position that was last when everything was last synced.
+    synced_last: Position,
+    /// Says up to where the log is synced, for whoever finds the directory after a kill.
+    mark: Mark,
+    /// Whether, and on which thread, it waits for room.
+    patience: Arc<Patience>,
+    failed: Option<String>,
+    gate: Gate,
+    _lock: Arc<Lock>,
+}
+
+/// What a writer shares with others, or leaves for them.
+#[derive(Debug)]
+pub(in crate::storage) struct Beside {
+    pub(in crate::storage) gate: Gate,
+    pub(in crate::storage) mark: Mark,
+    pub(in crate::storage) patience: Arc<Patience>,
+    pub(in crate::storage) lock: Arc<Lock>,
+}
+
+impl Writer {
+    pub(in crate::storage) fn new(
+        home: Home,
+        options: Options,
+        meta: Meta,
+        contents: &Contents,
+        beside: Beside,
+    ) -> Result<Self, StorageError> {
+        let Beside { gate, mark, patience, lock } = beside;
+        let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.segments.pieces());
+        let mut writer = Self {
+            next_generation: meta.generation + 1,
+            home,
+            options,
+            meta,
+            log,
+            log_id: None,
+            last: contents.last,
+            lineage: contents.lineage.clone(),
+            incoming: None,
+            synced_last: contents.last,
+            mark,
+            patience,
+            failed: None,
+            gate,
+            _lock: lock,
+        };
+        writer.mark_synced()?;
+        Ok(writer)
+    }
+
+    /// Carries out a batch in order: consecutive appends share their writes and one sync. Returns one [`Done`] for
+    /// each job, all of them durable in the sense of the durability mode.
+    ///
+    /// # Errors
+    /// Any error is final, for this and every later call: end the process. Nothing of the batch may be
+    /// acknowledged then.
+    pub fn execute(&mut self, jobs: Vec<Job>) -> Result<Vec<Done>, StorageError> {
+        self.guarded(|writer| {
+            let mut done = Vec::with_capacity(jobs.len());
+            for job in jobs {
+                done.push(Done(writer.carry_out(job)?));
+            }
+            writer.settle()?;
+            writer.mark_synced()?;
+            Ok(done)
+        })
+    }
+
+    /// Makes everything written durable: for [`Durability::Interval`], and at a graceful end.
+    ///
+    /// # Errors
+    /// As [`execute`](Self::execute).
+    pub fn sync(&mut self) -> Result<(), StorageError> {
+        self.guarded(|writer| {
+            writer.sync_log()?;
+            writer.mark_synced()
+        })
+    }
+
+    /// For the thread that it runs on: whether to wait for room, and when to stop that.
+    pub(in crate::storage) fn patience(&self) -> &Arc<Patience> {
+        &self.patience
+    }
+
+    /// Whether something counts as durable that a loss of power would take.
+    pub fn is_dirty(&self) -> bool {
+        self.log.is_dirty()
+    }
+
+    /// How often to call [`sync`](Self::sync), if at all.
+    pub fn sync_every(&self) -> Option<std::time::Duration> {
+        match self.options.durability {
+            Durability::Interval(every) => Some(every),
+            Durability::Always | Durability::Os => None,
+        }
+    }
+
+    /// Up to where the log is durable whatever happens to the power. Moves with [`execute`](Self::execute) and
+    /// [`sync`](Self::sync).
+    pub fn synced(&self) -> SyncedEnd {
+        let end = self.log.synced_end();
+        SyncedEnd {
+            generation: self.log.generation(),
+            segment: end.segment,
+            bytes: end.bytes,
+            last: self.synced_last,
+        }
+    }
+
+    /// Lets nothing happen after a failure.
+    fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        if let Some(first) = &self.failed {
+            return Err(StorageError::Stopped { first: first.clone() });
+        }
+        // Also if `work` panics.
+        self.failed = Some("a panic".to_owned());
+        let result = work(self);
+        self.failed = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+
+    fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
+        match job {
+            Job::Append { log, entries } => {
+                if *self.log_id.get_or_insert(log) != log {
+                    return Ok(Outcome::Quiet);
+                }
+                return self.append(log, &entries).map(Outcome::Appended);
+            }
+            Job::Save { promise } => {
+                // What was appended before must not be missing where the promise is there.
+                self.sync_log()?;
+                self.meta.promise = promise;
+                self.meta.segments = self.log.synced();
+                self.meta.save(&self.home)?;
+                return Ok(Outcome::Saved(promise));
+            }
+            Job::InstallBegin { id } => {
+                if let Some(previous) = self.incoming.take() {
+                    previous.discard(&self.home)?;
+                }
+                let (generation, segment_bytes) = (self.next_generation, self.options.segment_bytes);
+                self.next_generation += 1;
+                self.incoming = Some(Incoming::begin(&self.home, id, generation, segment_bytes)?);
+            }
+            Job::InstallChunk { id, entries } => match &mut self.incoming {
+                Some(incoming) if incoming.id == id => {
+                    incoming.take(&entries)?;
+                    return Ok(Outcome::ChunkStored(id));
+                }
+                _ => return Err(not_begun(id)),
+            },
+            Job::InstallCommit { id, log, at, lineage, fork } => {
+                return self.install(id, log, at, lineage, fork);
+            }
+            Job::InstallAbort { id } => {
+                if let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == id) {
+                    incoming.discard(&self.home)?;
+                }
+            }
+            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
+                self.log.close_segment(self.last.seq + 1)?;
+                let (generation, grown) = (self.log.generation(), self.log.active().clone());
+                return Ok(Outcome::Closed { generation, grown });
+            }
+            Job::Tidy(Tidy(TidyJob::Swap(swap))) => return self.swap(swap),
+        }
+        Ok(Outcome::Quiet)
+    }
+
+    fn append(&mut self, log: LogId, entries: &[Entry]) -> Result<Appended, StorageError> {
+        let segments_before = self.log.pieces().len();
+        let mut slots = Vec::with_capacity(entries.len());
+        let mut opened = Vec::new();
+        let mut counts = vec![0];
+        for entry in entries {
+            if entry.at.seq != self.last.seq + 1 || entry.at.epoch < self.last.epoch {
+                let what = format!("entry {} cannot be appended after {}", entry.at, self.last);
+                return Err(StorageError::misuse(what));
+            }
+            let segments = self.log.pieces().len();
+            let slot = self.log.append(entry)?;
+            if self.log.pieces().len() > segments {
+                self.synced_last = self.last; // the segment before was synced when it was closed
+            }
+            counts.resize(self.log.pieces().len() - segments_before + 1, 0);
+            *counts.last_mut().expect("there is one for the last segment") += 1;
+            if entry.at.epoch != self.last.epoch {
+                self.lineage.extend(entry.at);
+                opened.push(entry.at);
+            }
+            slots.extend(entry.op.key().map(|key| (key.clone(), slot)));
+            self.last = entry.at;
+        }
+        let grown = self.log.pieces()[segments_before - 1..].iter().cloned().zip(counts).collect();
+        Ok(Appended { log, last: self.last, opened, slots, grown, records: entries.len() as u64 })
+    }
+
+    /// The received state takes the place of the present one. Until the meta file is replaced, a crash leaves the
+    /// old state; from then on, the new one.
+    fn install(
+        &mut self,
+        id: SnapshotId,
+        log: LogId,
+        at: Position,
+        lineage: Lineage,
+        fork: Position,
+    ) -> Result<Outcome, StorageError> {
+        let incoming = self.incoming.take_if(|incoming| incoming.id == id).ok_or_else(|| not_begun(id))?;
+        self.log.write()?;
+        let (meta, contents) = incoming.finish(&self.home, &self.meta, at, lineage)?;
+        // The core has found the fork by the same rule; whoever is more careful is right.
+        let shared = self.lineage.fork_point(self.last.seq, &contents.lineage, at.seq);
+        let after = fork.seq.min(shared.seq);
+        let rollback = rollback::keep(&self.home, self.log.pieces(), after, self.last.seq, &self.lineage)?;
+        meta.save(&self.home)?;
+
+        let old = std::mem::replace(&mut self.meta, meta).generation;
+        let (generation, segment_bytes) = (self.meta.generation, self.options.segment_bytes);
+        self.log = Log::resume(&self.home, generation, segment_bytes, contents.segments.pieces());
+        self.log_id = Some(log);
+        self.last = contents.last;
+        self.synced_last = contents.last;
+        self.lineage = contents.lineage.clone();
+        // From here on nobody puts anything into the old directory any more.
+        self.gate.change(generation);
+        self.home.remove_log(old)?;
+        Ok(Outcome::Installed { id, log, rollback, generation, contents: Box::new(contents) })
+    }
+
+    /// A cleanup's new segment takes the place of the old ones, the base and the floor rise: one new meta file.
+    fn swap(&mut self, swap: Box<Swap>) -> Result<Outcome, StorageError> {
+        if swap.generation != self.log.generation() {
+            return Ok(Outcome::NotSwapped(None));
+        }
+        // What supersedes the dropped records must not be lost where they are gone.
+        self.sync_log()?;
+        let new = swap.new.as_ref().map(|held| &held.piece);
+        let Some(pieces) = self.log.with_replaced(&swap.old, new) else {
+            let what = format!("segments {:?} are not there to be replaced", swap.old);
+            return Err(StorageError::misuse(what));
+        };
+        let position = |seq| Position::new(self.lineage.epoch_of(seq), seq);
+        let base = self.meta.base.max(position(swap.base));
+        let spans = self.lineage.spans().iter().copied().filter(|&(_, first)| first <= base.seq).collect();
+        let segments = pieces.iter().map(|piece| SyncedTo::new(piece.segment.name, piece.bytes)).collect();
+        let meta = Meta {
+            base,
+            floor: self.meta.floor.max(position(swap.floor)),
+            lineage: Lineage::from_spans(spans).expect("the beginning of a lineage is one"),
+            cleaned: swap.old.iter().map(|old| old.number).fold(self.meta.cleaned, u32::max),
+            segments,
+            ..self.meta.clone()
+        };
+        // A cleanup makes room: it does not wait for it.
+        match self.patience.clone().at_once(|| meta.prepare(&self.home)) {
+            Ok(()) => {}
+            Err(full @ StorageError::Full { .. }) => {
+                ignore_missing(self.home.remove(&Home::part(&self.home.dir, META)))?;
+                return Ok(Outcome::NotSwapped(Some(full)));
+            }
+            Err(error) => return Err(error),
+        }
+        meta.put_in_place(&self.home)?;
+        self.log.replace(pieces);
+        let floor = meta.floor;
+        self.meta = meta;
+        Ok(Outcome::Swapped { swap, floor })
+    }
+
+    /// What must have happened to appended entries before they count.
+    fn settle(&mut self) -> Result<(), StorageError> {
+        match self.options.durability {
+            Durability::Always => self.sync_log(),
+            Durability::Interval(_) | Durability::Os => self.log.write(),
+        }
+    }
+
+    /// Before anything is acknowledged that a sync has made durable: a mark that is behind what was acknowledged
+    /// would make a loss of power look worse than it is.
+    fn mark_synced(&mut self) -> Result<(), StorageError> {
+        self.mark.say(&self.synced())
+    }
+
+    fn sync_log(&mut self) -> Result<(), StorageError> {
+        self.log.sync()?;
+        self.synced_last = self.last;
+        Ok(())
+    }
+}
+
+fn not_begun(id: SnapshotId) -> StorageError {
+    StorageError::misuse(format!("installation {} was not begun", id.0))
+}
