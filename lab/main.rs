@@ -9,23 +9,20 @@
 )]
 
 mod action;
-mod checking;
 mod cli;
 mod cluster;
 mod commands;
-mod epochs;
-mod event;
-mod evidence;
-mod history;
-mod journal;
+mod engine;
+mod explain;
 mod record;
-mod records;
 mod report;
-mod run_dir;
+mod run;
 mod scenario;
 mod screen;
 mod session;
-mod whole;
+mod simulation;
+mod text;
+mod verify;
 mod workload;
 
 use std::process::ExitCode;

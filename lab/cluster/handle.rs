@@ -14,7 +14,6 @@ use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use super::engine::{Engine, Harm, KvlabNode, Launch, Settings};
 use super::limits::raise_open_files;
 use super::link::Link;
 use super::ports::{Reserved, WELL_KNOWN_BASE};
@@ -24,9 +23,10 @@ use super::supervisor::{Context, Deadlines, Ruin, Supervisor};
 use super::tasks::Tasks;
 use super::view::{Shared, View};
 use super::watch::watch;
-use crate::event::{LabEvent, Level, LinkState};
-use crate::journal::Journal;
-use crate::run_dir::{CLUSTER_FILE_VERSION, ClusterFile, NodeAddresses};
+use crate::engine::{Engine, Harm, KvlabNode, Launch, Settings};
+use crate::run::directory::{CLUSTER_FILE_VERSION, ClusterFile, NodeAddresses};
+use crate::run::event::{LabEvent, Level, LinkState};
+use crate::run::journal::Journal;
 
 /// The largest cluster.
 const NODES_MAX: u8 = 9;
@@ -421,4 +421,5 @@ fn reserve(members: &[NodeId], well_known: bool, journal: &Journal) -> anyhow::R
 }
 
 #[cfg(test)]
+#[path = "tests/handle.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 
 /// One directed link. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -14,8 +14,7 @@
 //! Not handled: bandwidth limits; one link for several connections shares no queue (each connection is
 //! delayed on its own); a lab that is stopped (Ctrl-Z) is a total partition, since it carries every link.
 
-mod engine;
-mod frame;
+pub(crate) mod frame;
 mod handle;
 mod limits;
 mod link;
@@ -23,10 +22,10 @@ mod pipe;
 mod ports;
 mod process;
 mod proxy;
-#[cfg(test)]
-mod stand_in;
 mod supervisor;
 mod tasks;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 

@@ -33,7 +33,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::frame::{Framing, Splitter};
 use super::link::{Link, Setting};
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 
 /// What a pipe holds before it stops reading; one unfinished frame and one read may come on top.
 pub(super) const HELD_BYTES_MAX: usize = 4 << 20;

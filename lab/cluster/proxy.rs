@@ -25,7 +25,7 @@ use super::frame::Framing;
 use super::link::{Link, Setting};
 use super::pipe::{End, HELD_BYTES_MAX, Pipe};
 use super::tasks::Tasks;
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 
 /// Connections that one proxy carries at once; more are closed at once.
 const CONNECTIONS_MAX: usize = 1024;
@@ -151,4 +151,5 @@ async fn unanswered(client: &TcpStream, mut link: watch::Receiver<Setting>, born
 }
 
 #[cfg(test)]
+#[path = "tests/proxy.rs"]
 mod tests;

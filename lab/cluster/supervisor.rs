@@ -27,11 +27,11 @@ use tokio::process::ChildStdout;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::engine::{Engine, Harm, Launch};
 use super::process::{Process, Spawned, Spawner, describe, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
-use crate::event::{Damage, ProcessState};
+use crate::engine::{Engine, Harm, Launch};
+use crate::run::event::{Damage, ProcessState};
 
 /// How long a process that has closed its output, or said nonsense, may take to end by itself.
 const GRACE: Duration = Duration::from_millis(100);
@@ -528,4 +528,5 @@ fn wipe(data: &Path) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
+#[path = "tests/supervisor.rs"]
 mod tests;

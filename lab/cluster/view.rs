@@ -8,8 +8,8 @@ use kvlab::types::{NodeId, NodeStatus, Report};
 use tokio::sync::watch;
 
 use super::link::Link;
-use crate::event::{Damage, LabEvent, LinkState, ProcessState};
-use crate::journal::Journal;
+use crate::run::event::{Damage, LabEvent, LinkState, ProcessState};
+use crate::run::journal::Journal;
 
 /// What is known of everything at one moment.
 #[derive(Clone, Debug, Default)]

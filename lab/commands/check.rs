@@ -3,11 +3,11 @@
 use kvlab::judge::Diagram;
 use kvlab::judge::import::{Format, ImportOptions};
 
-use super::exit::{Ended, Exit};
-use super::output;
-use crate::checking::{self, Input, Limits, Look, Object, Overall};
+use super::support::exit::{Ended, Exit};
+use super::support::output;
 use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
-use crate::whole::Whole;
+use crate::run::output_file::Whole;
+use crate::verify::{self, Input, Limits, Look, Object, Overall};
 
 pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
     let look = Look::of_stdout();
@@ -16,7 +16,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
     for (nth, file) in args.files.iter().enumerate() {
         let input = Input::find(file, format(args.reading.format));
         let checked =
-            input.and_then(|input| checking::check(&input, options(&args.reading), limits(&args.reading)));
+            input.and_then(|input| verify::check(&input, options(&args.reading), limits(&args.reading)));
         match checked {
             Ok(checked) => {
                 worst = worst.max(checked.overall());
@@ -28,7 +28,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
                     object.add(&checked);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
-                    output::print(format!("{gap}{}", checking::text(&checked, look)));
+                    output::print(format!("{gap}{}", verify::text(&checked, look)));
                 }
             }
             Err(error) => {

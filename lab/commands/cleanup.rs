@@ -6,10 +6,11 @@ use futures_util::future::join_all;
 use kvlab::types::{DiskStatus, LastCleanup, NodeId};
 use kvlab::wire::{CleanupReply, Request, Response};
 
-use super::exit::{Ended, Exit};
-use super::{output, reach, status};
+use super::support::exit::{Ended, Exit};
+use super::support::{output, reach};
 use crate::cli::CleanupArgs;
-use crate::screen::words;
+use crate::commands::status;
+use crate::text::words;
 
 /// How long a node may take to begin, or say why not.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);

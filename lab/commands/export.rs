@@ -8,12 +8,12 @@ use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::{Consistency, HistoryEvent};
 
 use super::check::format;
-use super::exit::{Ended, Exit};
-use super::output;
-use crate::checking::{self, Input, Opened, Others, Progress};
+use super::support::exit::{Ended, Exit};
+use super::support::output;
 use crate::cli::{ExportArgs, ExportFormat};
-use crate::history::HistoryReader;
-use crate::whole::Whole;
+use crate::run::history::HistoryReader;
+use crate::run::output_file::Whole;
+use crate::verify::{self, Input, Opened, Others, Progress};
 
 pub fn run(args: &ExportArgs) -> Result<Exit, Ended> {
     let input = Input::find(&args.run, format(args.format))?.rereadable()?;
@@ -21,7 +21,7 @@ pub fn run(args: &ExportArgs) -> Result<Exit, Ended> {
         Opened::Kvlab(reader, length) => {
             let mut found = Found::default();
             let mut progress = Progress::begin();
-            checking::judge_ours(&input, reader, length, &mut progress, |event| found.note(event))?;
+            verify::judge_ours(&input, reader, length, &mut progress, |event| found.note(event))?;
             drop(progress);
             ours(&input, args, &found)?;
         }

@@ -2,8 +2,8 @@
 
 use kvlab::types::{Command, FOLLOW_TIMEOUT, Reply};
 
-use super::exit::{Ended, Exit};
-use super::{output, reach};
+use super::support::exit::{Ended, Exit};
+use super::support::{output, reach};
 use crate::cli::FollowArgs;
 
 pub async fn run(args: FollowArgs) -> Result<Exit, Ended> {

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use kvlab::client::Answer;
 use kvlab::types::{Command, MemberVote, Op, ReadLevel, Reply, Vote, WriteLevel};
 
-use super::exit::{Ended, Exit};
-use super::output;
-use super::reach;
+use super::support::exit::{Ended, Exit};
+use super::support::output;
+use super::support::reach;
 use crate::cli::{DelArgs, GetArgs, OperationArgs, PutArgs};
 
 /// Prints where the value was written: `1@n1/412`.

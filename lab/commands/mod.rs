@@ -3,36 +3,28 @@
 
 mod check;
 mod cleanup;
-mod dashboard;
-mod exit;
 mod export;
 mod follow;
 mod kv;
-mod logging;
 pub(crate) mod node;
-mod output;
 mod picture;
-mod progress;
 mod promote;
-mod reach;
 mod report;
 mod run;
 mod scenarios;
-mod seeds;
 mod shrink;
-mod signals;
 mod sim;
 mod simulated;
-mod start;
 mod status;
+mod support;
 mod topology;
 mod up;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use self::exit::{Ended, Exit};
 use crate::cli::Command;
+use crate::commands::support::exit::{Ended, Exit};
 
 /// Threads of the lab beside the main one: links, workload and watches share them.
 const WORKER_THREADS: usize = 2;
@@ -55,7 +47,7 @@ pub fn dispatch(command: Command) -> ExitCode {
     match ended {
         Ok(exit) => exit.code(),
         Err(ended) => {
-            output::tell(format_args!("error: {ended}"));
+            support::output::tell(format_args!("error: {ended}"));
             ended.exit.code()
         }
     }

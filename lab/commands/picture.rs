@@ -2,10 +2,10 @@
 
 use ratatui::layout::Size;
 
-use super::exit::{Ended, Exit};
+use super::support::exit::{Ended, Exit};
 use crate::cli::PictureArgs;
-use crate::journal::EVENTS_FILE;
 use crate::record::{self, Picture};
+use crate::run::journal::EVENTS_FILE;
 
 /// The size at which every pane has its place.
 const SIZE: Size = Size::new(120, 36);

@@ -3,8 +3,8 @@
 use kvlab::replication::CAMPAIGN_TIMEOUT;
 use kvlab::types::{Command, Reply};
 
-use super::exit::{Ended, Exit};
-use super::{output, reach};
+use super::support::exit::{Ended, Exit};
+use super::support::{output, reach};
 use crate::cli::PromoteArgs;
 
 pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::exit::{Ended, Exit};
-use super::output;
-use super::signals::Signals;
+use super::support::exit::{Ended, Exit};
+use super::support::output;
+use super::support::signals::Signals;
 use crate::cli::ReportArgs;
 use crate::report::source;
-use crate::run_dir;
+use crate::run::directory;
 
 pub fn run(args: &ReportArgs) -> Result<Exit, Ended> {
-    let run = run_dir::find(args.run.as_deref())?;
-    let so_far = run_dir::is_live(&run);
+    let run = directory::find(args.run.as_deref())?;
+    let so_far = directory::is_live(&run);
     let report = source::write(&run, so_far, args.out.as_deref())?;
     let remark = if so_far { " (so far: the run goes on)" } else { "" };
     output::print(format!("report: {}{remark}\n", report.display()));

@@ -7,17 +7,19 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::broadcast;
 
-use super::exit::{Ended, Exit};
-use super::output::{Printer, To};
-use super::progress::Narrator;
-use super::signals::Signals;
-use super::start::{self, Prepared};
-use super::{dashboard, logging, output, simulated};
+use super::support::exit::{Ended, Exit};
+use super::support::narrator::Narrator;
+use super::support::output::{Printer, To};
+use super::support::signals::Signals;
+use super::support::start::{self, Prepared};
+use super::support::{dashboard, logging, output};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
-use crate::event::{RunOutcome, ScenarioHeader, Stamped};
+use crate::commands::simulated;
 use crate::report::source::SCENARIO_FILE;
-use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan, report};
+use crate::run::event::{RunOutcome, ScenarioHeader, Stamped};
+use crate::scenario::report;
+use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan};
 use crate::session::{Session, WorkloadOptions};
 
 /// No scenario file is longer.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::exit::{Ended, Exit};
-use super::output;
+use super::support::exit::{Ended, Exit};
+use super::support::output;
 use crate::cli::ScenariosArgs;
 use crate::scenario::{self, EMBEDDED, Embedded, Scenario};
 

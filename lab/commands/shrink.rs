@@ -11,19 +11,19 @@ use kvlab::judge::{
 };
 
 use super::check::{format, limits, options};
-use super::exit::{Ended, Exit};
-use super::output;
-use crate::checking::{self, Budget, Input, Look, Opened, Others, Progress};
+use super::support::exit::{Ended, Exit};
+use super::support::output;
 use crate::cli::ShrinkArgs;
-use crate::history::Judged;
-use crate::whole::Whole;
+use crate::run::history::Judged;
+use crate::run::output_file::Whole;
+use crate::verify::{self, Budget, Input, Look, Opened, Others, Progress};
 
 pub fn run(args: &ShrinkArgs) -> Result<Exit, Ended> {
     let input = Input::find(&args.history, format(args.reading.format))?.rereadable()?;
     let found = match input.open(options(&args.reading))? {
         Opened::Kvlab(reader, length) => {
             let mut progress = Progress::begin();
-            let judged = checking::judge_ours(&input, reader, length, &mut progress, |_| {})?;
+            let judged = verify::judge_ours(&input, reader, length, &mut progress, |_| {})?;
             drop(progress);
             ours(&input, args, &judged)?
         }
@@ -99,7 +99,7 @@ fn ours(input: &Input, args: &ShrinkArgs, judged: &Judged) -> anyhow::Result<Out
     };
     let mut undecided = None;
     for (key, last) in candidates {
-        let events = checking::key_of(input, &key, last)?;
+        let events = verify::key_of(input, &key, last)?;
         let Some(history) = KeyHistory::of_events(&events).pop() else { continue };
         match smaller(args, &history) {
             Ok(shrunk) => {

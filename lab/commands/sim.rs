@@ -10,11 +10,12 @@ use kvlab::sim::{Counts, Options, Outcome, Proof, Violation, simulate};
 use kvlab::types::Quirks;
 use serde::Serialize;
 
-use super::exit::{Ended, Exit};
-use super::signals::Signals;
-use super::{node, output, seeds};
+use super::support::exit::{Ended, Exit};
+use super::support::signals::Signals;
+use super::support::{output, seeds};
 use crate::cli::SimArgs;
-use crate::evidence::Evidence;
+use crate::commands::node;
+use crate::explain::Evidence;
 
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;

@@ -9,15 +9,17 @@ use std::task::{Context, Poll, Waker};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::exit::{Ended, Exit};
-use super::progress::Narrator;
 use super::run::{exit, workload};
-use super::signals::Signals;
-use super::{output, seeds, start};
+use super::support::exit::{Ended, Exit};
+use super::support::narrator::Narrator;
+use super::support::signals::Signals;
+use super::support::{output, seeds, start};
 use crate::cli::RunArgs;
-use crate::event::{RunOutcome, Stamped, Verdict};
-use crate::evidence::Evidence;
-use crate::scenario::{self, Outcome, Scenario, Simulated, cannot_simulate, report};
+use crate::explain::Evidence;
+use crate::run::event::{RunOutcome, Stamped, Verdict};
+use crate::scenario::report;
+use crate::scenario::{self, Outcome, Scenario};
+use crate::simulation::{Simulated, cannot_simulate};
 
 /// Seeds not as expected that are told one by one; of more, the first ones.
 const SEEDS_TOLD_MAX: usize = 20;

@@ -8,10 +8,10 @@ use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Role, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 
-use super::exit::{Ended, Exit};
-use super::{output, reach};
+use super::support::exit::{Ended, Exit};
+use super::support::{output, reach};
 use crate::cli::StatusArgs;
-use crate::screen::words;
+use crate::text::words;
 
 /// How long a node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use kvlab::types::Role;
 use kvlab::wire::{Request, Response, Topology, TopologyMember};
 
-use super::exit::{Ended, Exit};
-use super::{output, reach};
+use super::support::exit::{Ended, Exit};
+use super::support::{output, reach};
 use crate::cli::TopologyArgs;
 
 /// How long a node may take to answer.

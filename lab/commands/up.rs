@@ -6,15 +6,15 @@ use kvlab::types::WriteLevel;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::exit::{Ended, Exit};
-use super::output::{Printer, To};
-use super::signals::Signals;
-use super::start::{self, Prepared};
-use super::{dashboard, logging, output};
+use super::support::exit::{Ended, Exit};
+use super::support::output::{Printer, To};
+use super::support::signals::Signals;
+use super::support::start::{self, Prepared};
+use super::support::{dashboard, logging, output};
 use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
-use crate::event::{LabEvent, Level, Stamped};
-use crate::run_dir::{ClusterFile, NodeAddresses};
+use crate::run::directory::{ClusterFile, NodeAddresses};
+use crate::run::event::{LabEvent, Level, Stamped};
 use crate::scenario::report;
 use crate::session::{Session, WorkloadOptions};
 

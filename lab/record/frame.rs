@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 
-use crate::event::Stamped;
+use crate::run::event::Stamped;
 use crate::screen::input::ProofCard;
 use crate::screen::{self, Theme, UiState, ViewState};
 

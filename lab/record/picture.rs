@@ -9,8 +9,8 @@ use anyhow::{Context as _, bail};
 use ratatui::layout::Size;
 
 use super::{Paper, frame, to_svg, to_text, view_at};
-use crate::event::Stamped;
-use crate::records;
+use crate::run::event::Stamped;
+use crate::run::reader;
 use crate::screen::Theme;
 
 /// What is to be on a picture.
@@ -30,7 +30,7 @@ pub struct Picture {
 /// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
 pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
     let file = events;
-    let events = records::events(file)?;
+    let events = reader::events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
     let view = view_at(&events, at);
     let proofs = view.evidence.violations().len();

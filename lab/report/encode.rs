@@ -140,9 +140,9 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
     use super::super::pack::tests::{unpacked_differences, unpacked_plain};
     use super::*;
+    use crate::report::tests::fixture;
 
     #[test]
     fn columns_say_what_the_operations_said() {

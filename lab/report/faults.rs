@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use kvlab::types::NodeId;
 
 use crate::action::Action;
-use crate::event::{LabEvent, LinkState, ProcessState, Stamped};
-use crate::screen::words;
+use crate::run::event::{LabEvent, LinkState, ProcessState, Stamped};
+use crate::text::words;
 
 /// Faults shown at most, the first ones.
 pub(super) const FAULTS_MAX: usize = 200;
@@ -239,7 +239,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::event::Actor;
+    use crate::run::event::Actor;
 
     const N: [NodeId; 4] = [NodeId(0), NodeId(1), NodeId(2), NodeId(3)];
 

@@ -11,8 +11,6 @@
 mod chart;
 mod encode;
 mod faults;
-#[cfg(test)]
-mod fixture;
 mod operations;
 mod pack;
 mod page;

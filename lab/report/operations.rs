@@ -190,8 +190,8 @@ impl Operations {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
     use super::*;
+    use crate::report::tests::fixture;
 
     fn collected(max: usize, events: &[HistoryEvent], accused: &[Operation]) -> Operations {
         let mut collector = Collector::new(max);

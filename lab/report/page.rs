@@ -13,8 +13,8 @@ use super::story::{Chapter, Line, chapters};
 use super::svg::visible;
 use super::told::Records;
 use super::verdicts::{Mark, Verdicts, verdicts};
-use crate::epochs::Reign;
-use crate::event::{Header, LabEvent, Level, Stamped};
+use crate::explain::Reign;
+use crate::run::event::{Header, LabEvent, Level, Stamped};
 use crate::scenario::Embedded;
 
 /// Events listed at most: warnings and errors before anything else.

@@ -86,8 +86,8 @@ fn undressed(svg: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
     use super::*;
+    use crate::report::tests::fixture;
 
     #[test]
     fn a_card_says_and_draws_the_proof() {

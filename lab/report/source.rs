@@ -9,10 +9,10 @@ use anyhow::Context as _;
 use kvlab::judge::JudgeOptions;
 
 use super::{Judging, Records, html};
-use crate::history::{HISTORY_FILE, HistoryReader, Unreadable};
-use crate::journal::EVENTS_FILE;
-use crate::records;
-use crate::whole::Whole;
+use crate::run::history::{HISTORY_FILE, HistoryReader, Unreadable};
+use crate::run::journal::EVENTS_FILE;
+use crate::run::output_file::Whole;
+use crate::run::reader;
 
 /// The report's name in the run directory.
 pub const REPORT_FILE: &str = "report.html";
@@ -45,7 +45,7 @@ pub fn write(run_dir: &Path, so_far: bool, out: Option<&Path>) -> anyhow::Result
 /// If there are no events of a run.
 pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     let mut records = Records { so_far, ..Records::default() };
-    records::each_event(&run_dir.join(EVENTS_FILE), |event| records.observe(event))
+    reader::each_event(&run_dir.join(EVENTS_FILE), |event| records.observe(event))
         .with_context(|| format!("{} is no run directory", run_dir.display()))?;
     let path = run_dir.join(HISTORY_FILE);
     let long = fs::metadata(&path).is_ok_and(|about| about.len() > REMEMBERED_BYTES_MAX);
@@ -86,10 +86,10 @@ fn judge(path: &Path, judging: &mut Judging) -> Result<(), String> {
 mod tests {
     use std::fmt::Write as _;
 
-    use super::super::fixture;
     use super::*;
-    use crate::event::{LabEvent, ScenarioEvent, Stamped};
-    use crate::screen::fixture::{Player, split_brain};
+    use crate::report::tests::fixture;
+    use crate::run::event::{LabEvent, ScenarioEvent, Stamped};
+    use crate::screen::tests::fixture::{Player, split_brain};
 
     fn lines<T: serde::Serialize>(objects: &[T]) -> String {
         objects.iter().fold(String::new(), |mut text, object| {

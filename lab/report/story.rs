@@ -3,7 +3,7 @@
 use super::chart::clock;
 use super::svg::visible;
 use super::told::Records;
-use crate::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
+use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
 use crate::screen::state::story::{deed, tell};
 
 /// Lines that are told of one step; the list of events has them all.
@@ -161,8 +161,8 @@ fn happenings(chapters: &mut [Chapter], events: &[Stamped]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture;
     use super::*;
+    use crate::report::tests::fixture;
 
     #[test]
     fn every_step_has_its_time_its_deeds_and_what_came_of_it() {

@@ -6,9 +6,9 @@ use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
 use kvlab::types;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
-use crate::epochs::Epochs;
-use crate::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
-use crate::history::VIOLATIONS_PROVED_MAX;
+use crate::explain::Epochs;
+use crate::run::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
+use crate::run::history::VIOLATIONS_PROVED_MAX;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;

@@ -5,7 +5,7 @@ use kvlab::types::Quirk;
 
 use super::svg::visible;
 use super::told::Records;
-use crate::event::{Expectation, Harm, LabEvent, Promise, RunOutcome, ScenarioEvent, Verdict};
+use crate::run::event::{Expectation, Harm, LabEvent, Promise, RunOutcome, ScenarioEvent, Verdict};
 
 /// A glyph, a word and a colour for the same thing: none of them alone says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,9 +347,10 @@ fn lowered(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Judging, fixture};
     use super::*;
-    use crate::event::Stamped;
+    use crate::report::Judging;
+    use crate::report::tests::fixture;
+    use crate::run::event::Stamped;
 
     fn answer<'v>(answers: &'v [Answer], question: &str) -> &'v Answer {
         answers.iter().find(|answer| answer.question.contains(question)).expect("it is asked")

@@ -10,42 +10,18 @@
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
-mod cast;
-mod conditions;
+pub(crate) mod language;
+pub(crate) mod play;
 #[cfg(test)]
-mod fake;
-#[cfg(test)]
-mod fixture;
-mod library;
-mod live;
-mod measure;
-mod model;
-mod outcome;
-mod parse;
-mod plan;
-#[cfg(test)]
-mod played;
-mod problem;
-#[cfg(test)]
-mod reference;
-#[cfg(test)]
-mod refused;
-pub mod report;
-mod runner;
-mod say;
-mod schema;
-mod simulated;
-mod stage;
-mod steps;
-mod validate;
-mod watch;
-mod words;
+pub(crate) mod tests;
 
-pub use self::library::{EMBEDDED, Embedded, MUSEUM};
-pub use self::live::Live;
-pub use self::model::{Scenario, Step, WorkloadPlan};
-pub use self::outcome::Outcome;
-pub use self::problem::{BadScenario, closest};
-pub use self::runner::play;
-pub use self::simulated::{Simulated, cannot_simulate};
-pub use self::words::{DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk};
+pub use self::language::library::{EMBEDDED, Embedded, MUSEUM};
+pub use self::language::model::{Scenario, Step, WorkloadPlan};
+pub use self::language::problem::{BadScenario, closest};
+pub use self::language::words::{
+    DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk,
+};
+pub use self::play::live::Live;
+pub use self::play::outcome::Outcome;
+pub use self::play::report;
+pub use self::play::runner::play;

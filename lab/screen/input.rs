@@ -10,7 +10,7 @@ use super::layout::Pane;
 use super::state::{Condition, ViewState};
 use super::theme::Tone;
 use crate::action::Action;
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 
 /// The key that a person's quorum writes go to, and quorum reads come from. Only quorum writes ever touch it, so
 /// that it can be judged like any other register of that level.

@@ -17,12 +17,9 @@ pub mod state;
 pub mod terminal;
 pub mod theme;
 mod ui;
-pub(crate) mod words;
 
 #[cfg(test)]
-pub mod fixture;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::input::UiState;
 pub use self::state::ViewState;

@@ -6,7 +6,7 @@ use ratatui::style::Style;
 use ratatui::widgets::{Block, BorderType, Widget};
 
 use super::theme::{Glyph, Theme, Tone};
-use super::words;
+use crate::text::words;
 
 /// A row of an area, written from left to right. What does not fit is left out.
 pub struct Row<'a> {

@@ -24,8 +24,8 @@ use super::state::{NodeView, ViewState};
 use super::terminal::{self, Guard};
 use super::theme::{Colours, Theme, Tone};
 use crate::action::Action;
-use crate::event::Stamped;
 use crate::record;
+use crate::run::event::Stamped;
 
 /// Events are taken and a frame is drawn this often.
 const FRAME_EVERY: Duration = Duration::from_millis(100);
@@ -226,7 +226,7 @@ impl Screen {
             let theme = Theme { colours: Colours::True, ..self.dashboard.theme };
             let mut buf = Buffer::empty(area);
             super::render(area, &mut buf, view, &self.ui, theme);
-            let name = format!("screen-{}", super::words::clock(view.now_us).replace(':', "."));
+            let name = format!("screen-{}", crate::text::words::clock(view.now_us).replace(':', "."));
             let svg = self.dashboard.run_dir.join(format!("{name}.svg"));
             std::fs::write(&svg, record::to_svg(&buf, &record::Paper::DARK, &name))?;
             std::fs::write(svg.with_extension("txt"), record::to_text(&buf))?;

@@ -7,8 +7,8 @@ use kvlab::types::{NodeId, Reply};
 
 use super::run::{Performed, Session};
 use crate::action::Action;
-use crate::event::{Actor, LabEvent, LinkState};
-use crate::history::Intent;
+use crate::run::event::{Actor, LabEvent, LinkState};
+use crate::run::history::Intent;
 use crate::workload::{Hand, Way};
 
 /// What a client asks, once it is known which client.

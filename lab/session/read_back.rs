@@ -9,8 +9,8 @@ use kvlab::types::{NodeId, ReadLevel};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::event::Outcome;
-use crate::history::{Intent, Recorder};
+use crate::run::event::Outcome;
+use crate::run::history::{Intent, Recorder};
 use crate::workload::{Hand, Way, Zones};
 
 /// Clients that read back at once.

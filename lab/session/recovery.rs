@@ -6,7 +6,7 @@ use std::time::Duration;
 use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Role};
 
 use crate::cluster::View;
-use crate::event::{LinkState, ProcessState};
+use crate::run::event::{LinkState, ProcessState};
 
 /// Watches the cluster and times its recovery: from the moment in which nothing is broken any more to the moment
 /// in which one primary leads and every member holds all that it held by then.

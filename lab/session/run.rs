@@ -14,10 +14,10 @@ use super::recovery::Recovery;
 use super::verdict::verdict;
 use super::visitors::Visitors;
 use crate::cluster::{Cluster, ClusterOptions};
-use crate::event::{LabEvent, Operation, Stamped, Verdict};
-use crate::evidence::Evidence;
-use crate::history::Recorder;
-use crate::journal::Journal;
+use crate::explain::Evidence;
+use crate::run::event::{LabEvent, Operation, Stamped, Verdict};
+use crate::run::history::Recorder;
+use crate::run::journal::Journal;
 use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
 
 /// One run. Cheap to clone.

@@ -12,7 +12,7 @@ use super::compare::compare;
 use super::recovery::{End, Vacancy, converged, ends, led_by_one};
 use super::run::{Session, Settled};
 use crate::action::Action;
-use crate::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
+use crate::run::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
 
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;

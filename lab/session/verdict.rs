@@ -1,7 +1,7 @@
 //! The verdict, from what the judge has found and what else is known.
 
-use crate::event::{Harm, Promise, Verdict};
-use crate::history::Findings;
+use crate::run::event::{Harm, Promise, Verdict};
+use crate::run::history::Findings;
 
 /// Violations named in a verdict; the first ones, and the history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kvlab::types::NodeId;
 use tokio::sync::Semaphore;
 
-use crate::event::{Actor, Operation};
-use crate::history::{Intent, Recorder};
+use crate::run::event::{Actor, Operation};
+use crate::run::history::{Intent, Recorder};
 use crate::workload::{Hand, Way, Zones};
 
 /// Visitors at once; further ones wait.

@@ -13,19 +13,19 @@ use kvlab::types::{Command, Failure, MemberVote, NodeId, Op, Position, ReadLevel
 use tokio::sync::watch;
 
 use super::zones::Zones;
-use crate::event::{Operation, Outcome};
-use crate::history::{self, Intent, Recorder};
+use crate::run::event::{Operation, Outcome};
+use crate::run::history::{self, Intent, Recorder};
 
 /// How long a node may wait for a quorum on behalf of the lab's clients.
 pub(crate) const QUORUM_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a client waits for an answer: a little longer, so that it hears what the node knows.
-pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_millis(750);
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_millis(750);
 /// How long a client waits for a connection.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 /// No attempt begins later than this after the first.
-pub(super) const DEADLINE: Duration = Duration::from_millis(500);
+pub(crate) const DEADLINE: Duration = Duration::from_millis(500);
 /// A redirect, a second one if the primary has just changed, and two more.
-pub(super) const ATTEMPTS_MAX: u32 = 4;
+pub(crate) const ATTEMPTS_MAX: u32 = 4;
 
 /// One client of the lab, with its number in the history.
 #[derive(Debug)]
@@ -133,7 +133,7 @@ fn new_client(zones: &dyn Zones, home: Option<NodeId>, seed: u64) -> Client {
 }
 
 /// What to ask a node for it.
-pub(super) fn command(intent: &Intent) -> Command {
+pub(crate) fn command(intent: &Intent) -> Command {
     let key = Bytes::from(intent.key.clone().into_bytes());
     let quorum = intent.consistency == Consistency::Quorum;
     let write = |op| {
@@ -155,20 +155,20 @@ pub(super) fn command(intent: &Intent) -> Command {
 
 /// What the lab measures of an operation by itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// Its place in the history.
-    pub(super) i: u64,
+    pub(crate) i: u64,
     /// Where its client is at home.
-    pub(super) home: NodeId,
+    pub(crate) home: NodeId,
     /// From intended send to answer, in microseconds.
-    pub(super) took_us: u64,
+    pub(crate) took_us: u64,
     /// How stale what it read was, if it was.
-    pub(super) stale_ms: Option<u64>,
+    pub(crate) stale_ms: Option<u64>,
 }
 
 /// What came of an operation, in the lab's words.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     node: Option<NodeId>,
     outcome: Outcome,
     seen: Option<String>,
@@ -178,7 +178,7 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    pub(super) fn of(intent: &Intent, outcome: Result<Answer, ClientError>) -> Self {
+    pub(crate) fn of(intent: &Intent, outcome: Result<Answer, ClientError>) -> Self {
         match outcome {
             Ok(answer) => Self::well(answer),
             Err(error) => Self::badly(intent, &error),
@@ -229,7 +229,7 @@ impl Ended {
         Self { node: error.node().filter(|_| reached), outcome, seen: None, at, votes, refused_stale }
     }
 
-    pub(super) fn for_history(&self) -> history::Reply {
+    pub(crate) fn for_history(&self) -> history::Reply {
         history::Reply {
             phase: match self.outcome {
                 Outcome::Ok => Phase::Ok,
@@ -247,7 +247,7 @@ impl Ended {
 
 impl Ended {
     /// The whole of it.
-    pub(super) fn operation(self, intent: Intent, measured: Measured) -> Operation {
+    pub(crate) fn operation(self, intent: Intent, measured: Measured) -> Operation {
         let Measured { i, home, took_us, stale_ms } = measured;
         Operation {
             i,

@@ -9,7 +9,7 @@ pub(crate) const LEDGER_MAX: usize = 50_000;
 
 /// The keys whose writes have been acknowledged.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// Writes that have been begun, of each family; the bound counts them, however many are in flight.
     quorum_begun: usize,
     async_begun: usize,
@@ -18,7 +18,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Whether there is room for one more; if so, it is taken.
-    pub(super) fn begin(&mut self, family: Family) -> bool {
+    pub(crate) fn begin(&mut self, family: Family) -> bool {
         let begun = match family {
             Family::Quorum => &mut self.quorum_begun,
             Family::Async => &mut self.async_begun,
@@ -29,12 +29,12 @@ impl Ledger {
     }
 
     /// The write of this key has been acknowledged.
-    pub(super) fn acked(&mut self, key: String) {
+    pub(crate) fn acked(&mut self, key: String) {
         self.acked.push(key);
     }
 
     /// Every key whose write has been acknowledged.
-    pub(super) fn keys(&self) -> &[String] {
+    pub(crate) fn keys(&self) -> &[String] {
         &self.acked
     }
 }

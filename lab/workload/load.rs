@@ -18,9 +18,9 @@ use super::pace::{Schedule, interval};
 use super::routine::Routine;
 use super::samples::{Budget, Samples};
 use super::zones::Zones;
-use crate::event::{LabEvent, Level, LoadSample, Operation, Outcome};
-use crate::history::Recorder;
-use crate::journal::Journal;
+use crate::run::event::{LabEvent, Level, LoadSample, Operation, Outcome};
+use crate::run::history::Recorder;
+use crate::run::journal::Journal;
 
 /// Background clients at most.
 pub(crate) const CLIENTS_MAX: u32 = 256;
@@ -112,7 +112,7 @@ impl WorkloadOptions {
     }
 
     /// Which families of operations there are.
-    pub(super) fn families(&self) -> Vec<Family> {
+    pub(crate) fn families(&self) -> Vec<Family> {
         let mut families: Vec<Family> = self.levels.iter().copied().map(Family::of).collect();
         families.sort_unstable();
         families.dedup();
@@ -318,7 +318,7 @@ impl BackgroundClient {
 }
 
 /// Whether a load of this rate can be run.
-pub(super) fn check_rate(rate: u32) -> anyhow::Result<()> {
+pub(crate) fn check_rate(rate: u32) -> anyhow::Result<()> {
     ensure!(
         (1..=RATE_MAX).contains(&rate),
         "a rate of {rate} operations a second: it must be from 1 to {RATE_MAX} (to stop the load, turn it off)"

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 /// A family of operations. Each has keys of its own, so that the promises of one are not judged by the
 /// operations of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Family {
+pub(crate) enum Family {
     /// Quorum writes and quorum reads, judged for linearizability.
     Quorum,
     /// Async writes and eventual reads, measured for staleness.
@@ -18,7 +18,7 @@ pub(super) enum Family {
 
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
+pub(crate) enum Choice {
     /// Write a register that others write and read as well.
     WriteRegister(Family, u32),
     /// Read one, at home.
@@ -29,7 +29,7 @@ pub(super) enum Choice {
 
 /// Chooses for one client.
 #[derive(Debug)]
-pub(super) struct Mix {
+pub(crate) struct Mix {
     random: SmallRng,
     families: Vec<Family>,
     registers: u32,
@@ -38,7 +38,7 @@ pub(super) struct Mix {
 
 impl Family {
     /// The family of a level of writes.
-    pub(super) fn of(level: WriteLevel) -> Self {
+    pub(crate) fn of(level: WriteLevel) -> Self {
         match level {
             WriteLevel::Async => Self::Async,
             WriteLevel::Quorum => Self::Quorum,
@@ -46,7 +46,7 @@ impl Family {
     }
 
     /// The family of a write in the history.
-    pub(super) fn of_write(consistency: Consistency) -> Self {
+    pub(crate) fn of_write(consistency: Consistency) -> Self {
         match consistency {
             Consistency::Quorum => Self::Quorum,
             Consistency::Async | Consistency::Eventual => Self::Async,
@@ -54,7 +54,7 @@ impl Family {
     }
 
     /// How it writes.
-    pub(super) fn write_level(self) -> WriteLevel {
+    pub(crate) fn write_level(self) -> WriteLevel {
         match self {
             Self::Quorum => WriteLevel::Quorum,
             Self::Async => WriteLevel::Async,
@@ -62,7 +62,7 @@ impl Family {
     }
 
     /// How it reads.
-    pub(super) fn read_level(self) -> ReadLevel {
+    pub(crate) fn read_level(self) -> ReadLevel {
         match self {
             Self::Quorum => ReadLevel::Quorum,
             Self::Async => ReadLevel::Eventual,
@@ -70,12 +70,12 @@ impl Family {
     }
 
     /// `q0`, `a3`.
-    pub(super) fn register_key(self, register: u32) -> String {
+    pub(crate) fn register_key(self, register: u32) -> String {
         format!("{}{register}", self.letter())
     }
 
     /// `lq-3-17`: the 17th of client 3.
-    pub(super) fn ledger_key(self, client: u32, number: u64) -> String {
+    pub(crate) fn ledger_key(self, client: u32, number: u64) -> String {
         format!("l{}-{client}-{number}", self.letter())
     }
 
@@ -89,7 +89,7 @@ impl Family {
 
 impl Mix {
     /// `None` if there is nothing to do: no family, or neither registers nor ledger.
-    pub(super) fn new(families: &[Family], registers: u32, ledger: bool, seed: u64) -> Option<Self> {
+    pub(crate) fn new(families: &[Family], registers: u32, ledger: bool, seed: u64) -> Option<Self> {
         if families.is_empty() || (registers == 0 && !ledger) {
             return None;
         }
@@ -98,14 +98,14 @@ impl Mix {
     }
 
     /// To read a register, if there is one.
-    pub(super) fn look(&mut self, family: Family) -> Option<Choice> {
+    pub(crate) fn look(&mut self, family: Family) -> Option<Choice> {
         let register = (self.registers > 0).then(|| self.random.random_range(0..self.registers))?;
         Some(Choice::ReadRegister(family, register))
     }
 
     /// A third each: writes of registers, reads of registers, writes of the ledger. Without a ledger half and
     /// half; without registers all ledger.
-    pub(super) fn next(&mut self) -> Choice {
+    pub(crate) fn next(&mut self) -> Choice {
         let family = *self.families.choose(&mut self.random).expect("there is a family");
         let kinds = if self.ledger { 3 } else { 2 };
         let kind = if self.registers == 0 { 2 } else { self.random.random_range(0..kinds) };

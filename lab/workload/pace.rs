@@ -12,19 +12,19 @@ const BEHIND_MAX: Duration = Duration::from_secs(1);
 
 /// The moments at which one client means to send.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     interval: Duration,
     next: Duration,
 }
 
 impl Schedule {
     /// Every `interval` from `first` on.
-    pub(super) fn new(interval: Duration, first: Duration) -> Self {
+    pub(crate) fn new(interval: Duration, first: Duration) -> Self {
         Self { interval, next: first }
     }
 
     /// The next moment, as seen at `now`. Each is given once.
-    pub(super) fn next(&mut self, now: Duration) -> Duration {
+    pub(crate) fn next(&mut self, now: Duration) -> Duration {
         let due = self.next.max(now.saturating_sub(BEHIND_MAX));
         self.next = due + self.interval;
         due
@@ -32,7 +32,7 @@ impl Schedule {
 }
 
 /// The interval of one of `clients` that together send `per_second`.
-pub(super) fn interval(clients: u32, per_second: u32) -> Duration {
+pub(crate) fn interval(clients: u32, per_second: u32) -> Duration {
     Duration::from_secs(1) * clients / per_second.max(1)
 }
 

@@ -6,12 +6,12 @@ use kvlab::types::NodeId;
 use super::hand::Way;
 use super::load::WorkloadOptions;
 use super::mix::{Choice, Family, Mix};
-use crate::event::{Operation, Outcome};
-use crate::history::Intent;
+use crate::run::event::{Operation, Outcome};
+use crate::run::history::Intent;
 
 /// One client's.
 #[derive(Debug)]
-pub(super) struct Routine {
+pub(crate) struct Routine {
     /// The client's number in the history.
     number: u32,
     home: NodeId,
@@ -27,7 +27,7 @@ pub(super) struct Routine {
 impl Routine {
     /// The `n`th client's, from 0; `None` if there is nothing for it to do. `numbered` gives its number in the
     /// history, once it is known that there is.
-    pub(super) fn new(
+    pub(crate) fn new(
         n: u32,
         options: &WorkloadOptions,
         members: &[NodeId],
@@ -51,7 +51,7 @@ impl Routine {
     }
 
     /// Whom to ask what, and whether it goes into the ledger.
-    pub(super) fn next(
+    pub(crate) fn next(
         &mut self,
         ledger_has_room: impl FnOnce(Family) -> bool,
         fresh_value: impl FnOnce() -> String,
@@ -83,7 +83,7 @@ impl Routine {
     }
 
     /// How what it asked has ended.
-    pub(super) fn ended(&mut self, operation: &Operation) {
+    pub(crate) fn ended(&mut self, operation: &Operation) {
         if operation.op != OpKind::Get {
             // Whoever took it is the primary on this side; if nobody did, home is asked next.
             let ok = operation.outcome == Outcome::Ok;

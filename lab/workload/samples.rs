@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::event::{LoadSample, Outcome};
+use crate::run::event::{LoadSample, Outcome};
 
 /// Time between two samples.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -16,7 +16,7 @@ const LATENCY_US_MAX: u64 = 60_000_000;
 
 /// Collects outcomes and turns them into samples.
 #[derive(Debug)]
-pub(super) struct Samples {
+pub(crate) struct Samples {
     ok: u64,
     failed: u64,
     unknown: u64,
@@ -28,7 +28,7 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn new(now: Duration) -> Self {
+    pub(crate) fn new(now: Duration) -> Self {
         Self {
             ok: 0,
             failed: 0,
@@ -40,7 +40,7 @@ impl Samples {
     }
 
     /// An operation has ended.
-    pub(super) fn record(&mut self, outcome: &Outcome, took_us: u64) {
+    pub(crate) fn record(&mut self, outcome: &Outcome, took_us: u64) {
         match outcome {
             Outcome::Ok => {
                 self.ok += 1;
@@ -52,7 +52,7 @@ impl Samples {
     }
 
     /// What has happened since the last sample, and the latencies of the last second.
-    pub(super) fn sample(&mut self, now: Duration, on: bool, rate: u32) -> LoadSample {
+    pub(crate) fn sample(&mut self, now: Duration, on: bool, rate: u32) -> LoadSample {
         if self.window.len() == WINDOW {
             self.window.pop_front();
         }
@@ -84,20 +84,20 @@ fn histogram() -> Histogram<u32> {
 
 /// Lets through so many a second, and as many at once after a quiet second.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     per_second: f64,
     left: f64,
     refilled_at: Duration,
 }
 
 impl Budget {
-    pub(super) fn new(per_second: u32, now: Duration) -> Self {
+    pub(crate) fn new(per_second: u32, now: Duration) -> Self {
         let per_second = f64::from(per_second);
         Self { per_second, left: per_second, refilled_at: now }
     }
 
     /// Whether one more may pass.
-    pub(super) fn take(&mut self, now: Duration) -> bool {
+    pub(crate) fn take(&mut self, now: Duration) -> bool {
         let elapsed = now.saturating_sub(self.refilled_at).as_secs_f64();
         self.left = elapsed.mul_add(self.per_second, self.left).min(self.per_second);
         self.refilled_at = now;

@@ -3,7 +3,7 @@
 use super::super::svg::{Anchor, Svg};
 use super::axis::{Linear, Logarithmic};
 use super::{LEFT, Panel};
-use crate::event::LoadSample;
+use crate::run::event::LoadSample;
 
 /// All samples of one column of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -13,8 +13,8 @@ use self::axis::TimeAxis;
 use super::faults::Fault;
 use super::svg::{Anchor, Svg};
 use super::told::StaleReads;
-use crate::epochs::Reign;
-use crate::event::LoadSample;
+use crate::explain::Reign;
+use crate::run::event::LoadSample;
 use kvlab::types::NodeId;
 
 pub(super) use self::axis::clock;

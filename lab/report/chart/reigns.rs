@@ -5,7 +5,7 @@ use kvlab::types::NodeId;
 use super::super::svg::{Anchor, Svg};
 use super::axis::clock;
 use super::{LEFT, Panel};
-use crate::epochs::Reign;
+use crate::explain::Reign;
 
 const LANE: f64 = 22.0;
 /// Room below the lanes for the mark of two primaries.

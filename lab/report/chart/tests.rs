@@ -5,9 +5,9 @@ use std::time::Duration;
 use kvlab::types::{Epoch, NodeId};
 
 use super::super::faults::{Fault, FaultKind};
-use super::super::fixture;
 use super::super::told::StaleReads;
 use super::*;
+use crate::report::tests::fixture;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);

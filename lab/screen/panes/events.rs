@@ -4,11 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::event::Level;
+use crate::run::event::Level;
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Cells of the time and the sign.
 const LABEL: usize = 10;

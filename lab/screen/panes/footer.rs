@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 use crate::screen::input::LinkKey;
 use crate::screen::keys::{Binding, Command, Footer, KEYS, Scope};
 use crate::screen::paint::Row;

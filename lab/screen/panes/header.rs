@@ -8,7 +8,7 @@ use crate::screen::input::Mode;
 use crate::screen::paint::Row;
 use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Cells of the header that tell of quirks at most, in a wide window and in a narrow one: two primaries must still fit
 /// beside them.

@@ -8,7 +8,7 @@ use super::Scene;
 use crate::screen::keys::{Danger, KEYS};
 use crate::screen::paint::{self, Row};
 use crate::screen::theme::Tone;
-use crate::screen::words;
+use crate::text::words;
 
 /// Cells of a line: key, gap, what it does.
 const LINE: u16 = 12 + 45;

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::{Scene, topology};
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 use crate::screen::layout::Pane;
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};

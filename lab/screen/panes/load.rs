@@ -10,7 +10,7 @@ use crate::screen::layout::Pane;
 use crate::screen::paint::{self, Row};
 use crate::screen::state::Column;
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Cells of the axis labels, the gap after them included.
 const LABEL: u16 = 7;

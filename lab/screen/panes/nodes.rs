@@ -11,7 +11,7 @@ use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::{self, Row};
 use crate::screen::state::{Condition, Freshness, NodeView};
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::Scene;
 use crate::screen::input::PROOF_LINES_MAX;
 use crate::screen::paint::{self, Row};
 use crate::screen::theme::{Charset, Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Lines longer than this are hard to read.
 const WIDTH_MAX: u16 = 112;

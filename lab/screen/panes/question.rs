@@ -8,7 +8,7 @@ use super::Scene;
 use crate::screen::input::Question;
 use crate::screen::paint::{self, Row};
 use crate::screen::theme::Tone;
-use crate::screen::words;
+use crate::text::words;
 
 /// Draws the question, if one is asked.
 pub fn question(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {

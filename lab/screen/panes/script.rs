@@ -4,12 +4,12 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::event::RunOutcome;
+use crate::run::event::RunOutcome;
 use crate::screen::layout::Pane;
 use crate::screen::paint::{self, Row};
 use crate::screen::state::{LessonStep, Phase, ScenarioView, StepState};
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {

@@ -8,7 +8,7 @@ use super::{Scene, nodes, severity_tone};
 use crate::screen::paint::Row;
 use crate::screen::state::Condition;
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Rows that it takes.
 pub(super) const HEIGHT: u16 = 5;

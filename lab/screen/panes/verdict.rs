@@ -6,10 +6,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::event::{Harm, Promise};
+use crate::run::event::{Harm, Promise};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// One answer: sign, tone, and its text at three lengths.
 struct Answer {

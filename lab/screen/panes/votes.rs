@@ -8,11 +8,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::Scene;
-use crate::event::{Operation, Outcome};
+use crate::run::event::{Operation, Outcome};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
-use crate::screen::words;
+use crate::text::words;
 
 /// Widths of the columns of one drawing.
 struct Columns {

@@ -5,7 +5,7 @@ use kvlab::types::{Event, NodeId, Report};
 
 use super::view::ViewState;
 use crate::action::Action;
-use crate::event::{Actor, LabEvent, Operation, Outcome};
+use crate::run::event::{Actor, LabEvent, Operation, Outcome};
 
 /// One thing to try.
 #[derive(Clone, Debug, PartialEq, Eq)]

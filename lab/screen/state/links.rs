@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvlab::types::NodeId;
 
-use crate::event::LinkState;
+use crate::run::event::LinkState;
 
 /// Every directed link that is not simply up.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,7 +1,7 @@
 //! Throughput, latency and the times in which something was broken.
 
 use super::Ring;
-use crate::event::LoadSample;
+use crate::run::event::LoadSample;
 
 /// Samples kept: two minutes at ten a second.
 const SAMPLES_MAX: usize = 1200;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Report, Role};
 
 use super::Ring;
-use crate::event::ProcessState;
+use crate::run::event::ProcessState;
 
 /// Lag samples kept of each member: two minutes at four a second.
 const LAG_SAMPLES_MAX: usize = 480;

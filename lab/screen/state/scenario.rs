@@ -1,6 +1,6 @@
 //! How far the scenario has come.
 
-use crate::event::{Expectation, RunOutcome, ScenarioEvent, ScenarioHeader};
+use crate::run::event::{Expectation, RunOutcome, ScenarioEvent, ScenarioHeader};
 
 /// Expectations kept: more than any scenario has.
 const EXPECTATIONS_MAX: usize = 64;

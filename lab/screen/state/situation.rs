@@ -7,8 +7,8 @@ use kvlab::types::{Epoch, NodeId, Role};
 
 use super::node::{Freshness, NodeView};
 use super::view::ViewState;
-use crate::event::ProcessState;
-use crate::screen::words;
+use crate::run::event::ProcessState;
+use crate::text::words;
 
 /// A lag up to this is operations on their way: a heartbeat's worth of a busy cluster.
 const LAG_ON_THE_WAY: u64 = 100;

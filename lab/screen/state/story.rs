@@ -3,8 +3,10 @@
 use kvlab::types::{Ballot, Event, NodeId, Report, ResyncReason};
 
 use crate::action::Action;
-use crate::event::{Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent};
-use crate::screen::words;
+use crate::run::event::{
+    Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent,
+};
+use crate::text::words;
 
 /// One line of the events pane.
 #[derive(Clone, Debug, PartialEq, Eq)]

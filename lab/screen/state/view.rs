@@ -11,9 +11,9 @@ use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
 use super::story::{self, StoryLine};
-use crate::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
-use crate::evidence::Evidence;
-use crate::screen::words;
+use crate::explain::Evidence;
+use crate::run::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
+use crate::text::words;
 
 /// Operations of each kind kept for the votes pane.
 const OPERATIONS_MAX: usize = 100;

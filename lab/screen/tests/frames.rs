@@ -6,10 +6,10 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
+use super::fixture::{N2, Player, many_faults, moment, split_brain};
 use super::strategies::stamped;
-use crate::event::{LabEvent, Stamped};
 use crate::record::{is_drawn, to_text};
-use crate::screen::fixture::{N2, Player, many_faults, moment, split_brain};
+use crate::run::event::{LabEvent, Stamped};
 use crate::screen::input::{LinkKey, Mode, ProofCard, Question, UiState};
 use crate::screen::keys::KEYS;
 use crate::screen::layout::Pane;

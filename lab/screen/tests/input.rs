@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use crossterm::event::KeyCode;
 use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
+use super::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
 use crate::action::Action;
-use crate::event::*;
-use crate::screen::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
+use crate::run::event::*;
 use crate::screen::input::*;
 use crate::screen::keys::{Command, KEYS, Key, Scope};
 use crate::screen::layout::Pane;

@@ -7,11 +7,11 @@ use kvlab::judge::{
 use proptest::prelude::*;
 use ratatui::buffer::Cell;
 
+use super::fixture::{Player, broken_promise, moment, split_brain, verdict};
 use super::frames::{ASCII, MONO, check, frame, plain};
 use super::strategies::{epoch, node, number, text};
-use crate::event::{LabEvent, Stamped};
 use crate::record::is_drawn;
-use crate::screen::fixture::{Player, broken_promise, moment, split_brain, verdict};
+use crate::run::event::{LabEvent, Stamped};
 use crate::screen::input::{ProofCard, UiCommand, UiState, update};
 use crate::screen::keys::Key;
 use crate::screen::state::ViewState;

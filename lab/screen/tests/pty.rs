@@ -10,9 +10,9 @@ use termlens::{Key, Signal, Terminal};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::fixture::{Player, moment, split_brain};
 use crate::action::Action;
-use crate::event::*;
-use crate::screen::fixture::{Player, moment, split_brain};
+use crate::run::event::*;
 use crate::screen::run::{Dashboard, PanicIn, run};
 use crate::screen::theme::{ColourChoice, Theme};
 

@@ -3,9 +3,9 @@
 use kvlab::types::{Epoch, Event, NodeId, Report, Role};
 use proptest::prelude::*;
 
+use super::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
 use super::strategies::stamped;
-use crate::event::*;
-use crate::screen::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
+use crate::run::event::*;
 use crate::screen::state::{Condition, Freshness, Severity, ViewState};
 
 /// The view of the made-up run at a moment.
@@ -212,7 +212,7 @@ fn a_killed_primary_is_no_primary_and_a_paused_one_is() {
 fn a_broken_promise_beats_everything() {
     let mut view = at(Player::Person, moment::SPLIT);
     let mut tell = |change: fn(&mut Promise)| {
-        let mut verdict = crate::screen::fixture::verdict(true);
+        let mut verdict = super::fixture::verdict(true);
         change(&mut verdict.promise);
         view.apply(&Stamped { t_us: moment::SPLIT, event: LabEvent::Verdict(verdict) });
         (view.situation().title, view.story.newest().map(|l| (l.level, l.text.clone())))

@@ -10,7 +10,7 @@ use kvlab::types::{
 use proptest::prelude::*;
 
 use crate::action::Action;
-use crate::event::*;
+use crate::run::event::*;
 
 /// Members and strangers.
 pub fn node() -> impl Strategy<Value = NodeId> {

@@ -1,0 +1,64 @@
+//! The one place where commands meet the screen.
+#![expect(clippy::disallowed_methods, reason = "each action of a person is a task of its own")]
+
+use std::path::Path;
+
+use tokio::sync::{broadcast, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::exit::{Ended, Exit};
+use crate::action::Action;
+use crate::cli::DisplayOptions;
+use crate::run::event::{Actor, Stamped};
+use crate::screen::run::{self as dashboard, Dashboard};
+use crate::screen::theme::Theme;
+use crate::session::Session;
+
+/// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
+const ACTIONS_WAITING_MAX: usize = 64;
+
+/// Shows the dashboard until the person quits. `events` were subscribed before the run's first event.
+///
+/// * Dropping the future restores the terminal, so that a signal or the end of a run can end it at any moment.
+/// * It neither stops the session nor handles signals: the command does.
+pub async fn show(
+    session: Session,
+    events: broadcast::Receiver<Stamped>,
+    run_dir: &Path,
+    display: DisplayOptions,
+) -> Result<(), Ended> {
+    let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
+    let journal = session.journal().clone();
+    let dashboard = Dashboard {
+        events,
+        actions,
+        now: Box::new(move || journal.now()),
+        theme: Theme::resolve(display.color, display.ascii, |name| std::env::var(name).ok()),
+        run_dir: run_dir.to_owned(),
+        // Ends from outside come by dropping this future.
+        shutdown: CancellationToken::new(),
+        panic_in: display.panic_in,
+    };
+    let ended = tokio::select! {
+        ended = dashboard::run(dashboard) => ended,
+        never = carry_out(session, asked) => match never {},
+    };
+    match ended.map_err(|e| Exit::Usage.because(format!("{e:#}")))? {
+        dashboard::Exit::Quit | dashboard::Exit::Shutdown => Ok(()),
+        dashboard::Exit::TerminalGone(why) => {
+            Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
+        }
+        dashboard::Exit::TaskDied(why) => Err(Exit::Refused
+            .because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}"))),
+    }
+}
+
+/// Does what the person asks, each without waiting for the one before. What fails is journalled with its reason, and
+/// the screen shows it from there.
+async fn carry_out(session: Session, mut asked: mpsc::Receiver<Action>) -> std::convert::Infallible {
+    while let Some(action) = asked.recv().await {
+        let session = session.clone();
+        tokio::spawn(async move { session.perform(Actor::Person, action).await });
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,11 @@
+//! What commands share: how a run is started, how a live cluster is reached, how a command speaks and how it ends.
+
+pub(crate) mod dashboard;
+pub(crate) mod exit;
+pub(crate) mod logging;
+pub(crate) mod narrator;
+pub(crate) mod output;
+pub(crate) mod reach;
+pub(crate) mod seeds;
+pub(crate) mod signals;
+pub(crate) mod start;

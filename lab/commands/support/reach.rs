@@ -1,0 +1,110 @@
+//! Reaching a live cluster from outside its lab: the latest run's, or whichever `--addr` names.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kvlab::client::{Client, ClientError, ClientOptions, Connection};
+use kvlab::types::NodeId;
+use kvlab::wire::{Request, Response};
+
+use super::exit::{Ended, Exit};
+use crate::cli::ClusterArgs;
+use crate::run::directory;
+
+/// How long a connection may take.
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How much longer than the node itself a client waits for its answer.
+const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+/// Where the cluster token is taken from, where one is set.
+const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
+
+/// Where the members of a live cluster take clients. Direct addresses: no partition is in between.
+#[derive(Debug)]
+pub struct Reached {
+    pub members: BTreeMap<NodeId, String>,
+    /// Members whose address nobody knows yet.
+    pub unknown: Vec<NodeId>,
+    /// The node to ask unless the person names one.
+    pub first: NodeId,
+}
+
+/// The cluster that is meant.
+pub async fn cluster(args: &ClusterArgs) -> Result<Reached, Ended> {
+    match &args.addr {
+        Some(addr) => at(addr).await,
+        None => {
+            let file = directory::latest_cluster()?;
+            let members: BTreeMap<_, _> = file.nodes.into_iter().map(|n| (n.node, n.client)).collect();
+            let first = members.keys().next().copied();
+            let first = first.ok_or_else(|| Exit::Usage.because("the latest run has no nodes"))?;
+            Ok(Reached { members, unknown: Vec::new(), first })
+        }
+    }
+}
+
+/// The node at `addr` says who the others are.
+async fn at(addr: &str) -> Result<Reached, Ended> {
+    let connection = connect(addr).await.map_err(|why| Exit::Usage.because(why))?;
+    let first = connection.node();
+    let mut members = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for (node, address) in connection.members() {
+        match address {
+            Some(address) => drop(members.insert(*node, address.clone())),
+            None => unknown.push(*node),
+        }
+    }
+    // However it calls itself, this is where it was found.
+    members.insert(first, addr.to_owned());
+    unknown.retain(|node| *node != first);
+    Ok(Reached { members, unknown, first })
+}
+
+/// A connection, or why there is none.
+pub async fn connect(addr: &str) -> Result<Connection, String> {
+    Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await.map_err(|e| e.to_string())
+}
+
+/// The answer to one request, or why there is none: the node may have done what was asked all the same.
+pub async fn answer(connection: &Connection, request: Request, within: Duration) -> Result<Response, String> {
+    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
+    let answer = tokio::time::timeout(within, connection.request(request)).await;
+    let answer = answer.map_err(|_| format!("no answer within {} s", within.as_secs()))?;
+    answer.map_err(|lost| lost.to_string())
+}
+
+impl Reached {
+    /// A client of this cluster; the node may take `timeout` for each request.
+    pub fn client(&self, timeout: Duration) -> Client {
+        Client::new(ClientOptions {
+            token: token(),
+            request_timeout: timeout + ANSWER_MARGIN,
+            connect_timeout: CONNECT_WITHIN,
+            ..ClientOptions::new(self.members.clone())
+        })
+    }
+
+    /// The node that the person names, or else the first.
+    pub fn node(&self, named: Option<NodeId>) -> Result<NodeId, Ended> {
+        let Some(node) = named else { return Ok(self.first) };
+        if self.members.contains_key(&node) {
+            return Ok(node);
+        }
+        if self.unknown.contains(&node) {
+            return Err(
+                Exit::Usage.because(format!("nobody knows the address of {node}; name it with --addr"))
+            );
+        }
+        let members: Vec<_> = self.members.keys().chain(&self.unknown).map(NodeId::to_string).collect();
+        Err(Exit::Usage.because(format!("there is no {node} here; the members are {}", members.join(", "))))
+    }
+}
+
+/// A failure with its exit code: whoever does not know whether it happened is told so.
+pub fn failed(error: &ClientError) -> Ended {
+    if error.is_definite() { Exit::Refused.because(error) } else { Exit::Unknown.because(error) }
+}
+
+fn token() -> Option<String> {
+    std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+}

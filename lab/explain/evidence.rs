@@ -1,0 +1,122 @@
+//! The evidence of a run: each broken promise with its proof, and which rule was broken.
+
+use kvlab::judge::{Diagram, Lane, Violation};
+use kvlab::sim;
+
+use super::Epochs;
+use crate::run::event::{LabEvent, Stamped};
+use crate::run::history::VIOLATIONS_PROVED_MAX;
+use crate::text::words;
+
+/// The violations of a run and what explains them: a fold over its events. Bounded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Evidence {
+    violations: Vec<Violation>,
+    epochs: Epochs,
+}
+
+/// A proof, to be drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Proof {
+    /// The operations in space and time.
+    pub(crate) lanes: Vec<Lane>,
+    /// Why no order explains them.
+    pub(crate) why: String,
+    /// Which rule was broken, if that is known.
+    pub(crate) rule: Option<String>,
+}
+
+impl Evidence {
+    /// What all events of a run tell.
+    pub(crate) fn of(events: &[Stamped]) -> Self {
+        let mut evidence = Self::default();
+        events.iter().for_each(|event| evidence.observe(event));
+        evidence
+    }
+
+    /// The next event of the run.
+    pub(crate) fn observe(&mut self, event: &Stamped) {
+        self.epochs.observe(event);
+        if let LabEvent::Violation(violation) = &event.event
+            && self.violations.len() < VIOLATIONS_PROVED_MAX
+        {
+            self.violations.push((**violation).clone());
+        }
+    }
+
+    /// The violations that were told with their proofs, the first first.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Whether some of them break linearizability.
+    pub(crate) fn breaks_linearizability(&self) -> bool {
+        self.violations.iter().any(|violation| violation.linearizability)
+    }
+
+    /// Which rule was broken, in one sentence, if that is known.
+    pub(crate) fn rule(&self, violation: &Violation) -> Option<String> {
+        self.epochs.rule(violation)
+    }
+
+    /// What there is to show for what a simulation's judge found.
+    pub(crate) fn of_simulation(proof: &sim::Proof) -> Self {
+        let mut evidence = Self::default();
+        proof.told.iter().for_each(|told| evidence.observe(&told.clone().into()));
+        evidence.violations.push(proof.violation.clone());
+        evidence
+    }
+
+    /// The proof of a violation, its drawing in at most `width` columns if it can be.
+    pub(crate) fn proof(&self, violation: &Violation, width: usize) -> Proof {
+        let rule = self.rule(violation);
+        let lanes = Diagram::with_rule(violation, None).lanes(width);
+        Proof { lanes, why: violation.explanation(), rule }
+    }
+}
+
+/// Lines that a sentence of a proof may take; the values in it are cut short, so none takes as many.
+const SENTENCE_LINES_MAX: usize = 100;
+
+impl Proof {
+    /// As text in lines of at most `width` columns if it can be; ends with a newline.
+    pub(crate) fn text(&self, width: usize) -> String {
+        let sentence = |text: &str| words::wrap(text, width.max(1), SENTENCE_LINES_MAX);
+        let mut lines: Vec<String> = self.lanes.iter().map(|lane| lane.text.clone()).collect();
+        for text in std::iter::once(&self.why).chain(&self.rule) {
+            lines.push(String::new());
+            lines.extend(sentence(text));
+        }
+        lines.join("\n") + "\n"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::screen::tests::fixture::broken_promise;
+
+    #[test]
+    fn a_proof_fits_its_columns() {
+        let evidence = Evidence::of(&broken_promise());
+        assert_eq!(evidence.violations().len(), 3);
+        for violation in evidence.violations() {
+            for width in [72, 80, 100] {
+                let text = evidence.proof(violation, width).text(width);
+                let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+                assert!(widest <= width && text.ends_with('\n'), "{widest} > {width}\n{text}");
+                let rule = evidence.rule(violation).expect("it is known");
+                let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(folded(&text).contains(&folded(&rule)), "{rule}\n{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn more_violations_than_the_judge_keeps_are_not_kept_here_either() {
+        let events = broken_promise();
+        let mut evidence = Evidence::default();
+        (0..40).for_each(|_| events.iter().for_each(|event| evidence.observe(event)));
+        assert_eq!(evidence.violations().len(), VIOLATIONS_PROVED_MAX);
+    }
+}

@@ -1,0 +1,13 @@
+//! Who led in which epoch, and which rule a violation broke: a pure reduction of the event log.
+//!
+//! What clients saw decides whether a promise was broken; what is here only explains it, and says nothing that the
+//! events do not tell. `reigns` keeps what they tell, `rule` makes a sentence of it.
+
+mod evidence;
+mod leadership;
+mod rule;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::evidence::Evidence;
+pub(crate) use self::leadership::{Epochs, Reign};

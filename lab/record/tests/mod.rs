@@ -1,0 +1,205 @@
+//! Pictures: well-formed, and showing what the frame holds.
+#![expect(clippy::disallowed_methods, reason = "files of runs and pictures")]
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use ratatui::buffer::{Buffer, Cell, CellWidth};
+use ratatui::layout::{Rect, Size};
+use ratatui::style::{Color, Modifier, Style};
+use roxmltree::{Document, Node};
+
+use super::glyphs::{CELL_HEIGHT, CELL_WIDTH};
+use super::*;
+use crate::run::event::EVENTS_VERSION;
+use crate::screen::Theme;
+use crate::screen::tests::fixture::{Player, broken_promise, many_faults, moment, split_brain};
+
+fn frame(player: Player, t_us: u64, size: (u16, u16)) -> Buffer {
+    let view = view_at(&split_brain(player), Duration::from_micros(t_us));
+    super::frame(&view, None, Size::new(size.0, size.1), Theme::RECORDING)
+}
+
+/// Writes pictures to look at into the directory named by `KVLAB_DRAW`; without it, only draws them.
+#[test]
+fn pictures() {
+    let dir = std::env::var_os("KVLAB_DRAW").map(PathBuf::from);
+    let moments = [
+        ("calm", moment::CALM),
+        ("isolated", moment::ISOLATED),
+        ("split", moment::SPLIT),
+        ("healed", moment::HEALED),
+    ];
+    let mut drawn = Vec::new();
+    for (name, t_us) in moments {
+        for size in [(120, 36), (80, 24)] {
+            for player in [Player::Person, Player::Scenario] {
+                let buf = frame(player, t_us, size);
+                drawn.push((format!("{name}-{}-{player:?}", size.0), buf));
+            }
+        }
+    }
+    for nodes in [3, 5, 9] {
+        for (w, h) in [(120, 36), (80, 24)] {
+            let view = view_at(&many_faults(nodes), Duration::from_secs(7));
+            let buf = super::frame(&view, None, Size::new(w, h), Theme::RECORDING);
+            drawn.push((format!("faults{nodes}-{w}"), buf));
+        }
+    }
+    for (name, buf) in drawn {
+        let svg = to_svg(&buf, &Paper::DARK, &name);
+        assert!(svg.len() < 100_000, "{name}: {} bytes", svg.len());
+        check(&svg, &buf);
+        if let Some(dir) = &dir {
+            std::fs::write(dir.join(format!("{name}.svg")), svg).unwrap();
+            std::fs::write(dir.join(format!("{name}.txt")), to_text(&buf)).unwrap();
+        }
+    }
+}
+
+fn number(node: Node<'_, '_>, name: &str) -> f32 {
+    node.attribute(name).and_then(|v| v.parse().ok()).unwrap_or_else(|| panic!("{name} of {node:?}"))
+}
+
+/// Well-formed, nothing from outside, and every sign in its cell: as text, or drawn.
+fn check(svg: &str, buf: &Buffer) {
+    let document = Document::parse(svg).unwrap_or_else(|e| panic!("{e}\n{svg}"));
+    for node in document.descendants().filter(Node::is_element) {
+        assert!(
+            ["svg", "title", "style", "rect", "g", "path", "text", "tspan"].contains(&node.tag_name().name()),
+            "{node:?}"
+        );
+        assert!(!node.attributes().any(|a| a.name().starts_with("on") || a.name() == "href"));
+    }
+    let mut left: Vec<Option<&str>> = buf
+        .content()
+        .iter()
+        .map(Cell::symbol)
+        .map(|s| Some(s).filter(|s| *s != " " && !s.chars().all(is_drawn)))
+        .collect();
+    for text in document.descendants().filter(|n| n.has_tag_name("text")) {
+        let row = ((number(text, "y") - 13.5) / CELL_HEIGHT).round() as usize;
+        for span in text.children().filter(|n| n.has_tag_name("tspan")) {
+            let mut column = (number(span, "x") / CELL_WIDTH).round() as usize;
+            let said = span.text().unwrap_or_default();
+            let mut cells = 0;
+            let mut rest = said;
+            while !rest.is_empty() {
+                let cell = &mut left[row * usize::from(buf.area.width) + column];
+                let symbol = cell.take().unwrap_or(" ");
+                // XML cannot hold these two.
+                let shown = symbol.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+                rest = rest.strip_prefix(&shown).unwrap_or_else(|| panic!("{symbol:?} in {said:?}"));
+                let width = usize::from(symbol.cell_width().max(1));
+                (column, cells) = (column + width, cells + width);
+            }
+            assert!((number(span, "textLength") - cells as f32 * CELL_WIDTH).abs() < 0.1, "{said:?}");
+        }
+    }
+    assert_eq!(left.iter().flatten().next(), None, "left out");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is on the screen, the picture is XML and shows it.
+    #[test]
+    fn any_frame_is_a_picture(
+        texts in prop::collection::vec(("\\PC{0,12}|[ -~]{0,30}", 0u16..40, 0u16..8, any::<u8>(), 0u16..512), 0..20),
+        title in "\\PC{0,20}|[<>&\"']{0,5}",
+    ) {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 40, 8));
+        for (text, x, y, colour, modifier) in texts {
+            let style = Style::new()
+                .fg(Color::Indexed(colour))
+                .bg(if colour % 3 == 0 { Color::Rgb(colour, 0, 9) } else { Color::Reset })
+                .add_modifier(Modifier::from_bits_truncate(modifier));
+            buf.set_stringn(x, y, text, usize::from(40 - x), style);
+        }
+        check(&to_svg(&buf, &Paper::DARK, &title), &buf);
+    }
+}
+
+#[test]
+fn a_small_picture() {
+    let mut buf = Buffer::empty(Rect::new(0, 0, 12, 2));
+    buf.set_string(0, 0, "┌─ <a & b> ", Style::new().fg(Color::Indexed(74)));
+    buf.set_string(0, 1, "▃░⠿╳ ✓", Style::new().fg(Color::Red).add_modifier(Modifier::DIM));
+    buf.set_string(7, 1, "LIVE", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
+    insta::assert_snapshot!(to_svg(&buf, &Paper::DARK, "small"));
+}
+
+/// Every sign that needs no font has an outline within its cell.
+#[test]
+fn drawn_signs_stay_in_their_cells() {
+    let drawn = (0u32..0x1_0000).filter_map(char::from_u32).filter(|&c| is_drawn(c));
+    let mut count = 0;
+    for c in drawn {
+        let mut path = String::new();
+        glyphs::draw(c, 0.0, 0.0, &mut path);
+        assert!(!path.is_empty() || c == '\u{2800}', "{c}");
+        for point in path.split(['M', 'L']).filter_map(|p| p.split(['h', 'a', 'Z']).next()) {
+            let mut numbers = point.split_whitespace().filter_map(|n| n.parse::<f32>().ok());
+            if let (Some(x), Some(y)) = (numbers.next(), numbers.next()) {
+                assert!(
+                    (-0.6..=CELL_WIDTH + 0.6).contains(&x) && (-0.6..=CELL_HEIGHT + 0.6).contains(&y),
+                    "{c} {point}"
+                );
+            }
+        }
+        count += 1;
+    }
+    assert!(count > 256 + 17 + 8, "{count}");
+}
+
+#[test]
+fn a_proof_is_drawn_from_the_events() {
+    let view = view_at(&broken_promise(), Duration::from_micros(moment::SPLIT));
+    let buf = super::frame(&view, Some(0), Size::new(120, 36), Theme::RECORDING);
+    check(&to_svg(&buf, &Paper::DARK, "a proof"), &buf);
+    assert!(to_text(&buf).contains("The rule that was broken"));
+}
+
+#[test]
+fn a_run_is_drawn_from_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = dir.path().join("events.jsonl");
+    let mut file = std::fs::File::create(&events).unwrap();
+    for event in split_brain(Player::Scenario) {
+        writeln!(file, "{}", serde_json::to_string(&event).unwrap()).unwrap();
+    }
+    write!(file, "{{\"t_us\":14000000,\"event\":\"no").unwrap();
+    drop(file);
+    let end = Picture { at: None, proof: None, size: Size::new(120, 36) };
+    let split = Picture { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
+    draw(&events, split, &dir.path().join("split.svg")).unwrap();
+    let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
+    let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
+    check(&svg, &shown);
+    draw(&events, end, &dir.path().join("end.txt")).unwrap();
+    assert!(std::fs::read_to_string(dir.path().join("end.txt")).unwrap().contains("AS EXPECTED"));
+
+    let proof = draw(&events, Picture { proof: Some(1), ..end }, &dir.path().join("proof.svg")).unwrap_err();
+    assert!(proof.to_string().ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
+    let refused = |out: &str| draw(&events, split, &dir.path().join(out)).unwrap_err().to_string();
+    assert!(refused("split.bmp").ends_with("pictures are .svg or .txt"));
+    let newer = split_brain(Player::Person).swap_remove(0);
+    let newer = serde_json::to_string(&newer).unwrap();
+    let version =
+        |n: u32| newer.replace(&format!("\"version\":{EVENTS_VERSION}"), &format!("\"version\":{n}"));
+    std::fs::write(&events, version(EVENTS_VERSION + 1) + "\n{\"t_us\":1,\"event\":\"of tomorrow\"}\n")
+        .unwrap();
+    assert!(refused("split.svg").contains("this one reads formats up to 2"), "{}", refused("split.svg"));
+    std::fs::write(&events, version(1) + "\n").unwrap();
+    draw(&events, end, &dir.path().join("old.txt")).expect("older formats are read");
+    std::fs::write(&events, "{\"t_us\":1}\n").unwrap();
+    assert!(
+        refused("split.svg").contains("events.jsonl:1: not an event of a run"),
+        "{}",
+        refused("split.svg")
+    );
+    std::fs::write(&events, "").unwrap();
+    assert!(refused("split.svg").contains("does not begin with a header"));
+}

@@ -1,0 +1,181 @@
+//! The judge as the lab uses it: events in, findings out. Whatever knows the judge's own words is here.
+
+use std::fmt::Display;
+
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report, Violation};
+
+/// Violations named at most: the first ones. The history has them all.
+const VIOLATIONS_NAMED_MAX: usize = 8;
+
+/// Violations handed out with their proofs: the first ones, as many as the judge keeps. All are counted.
+pub(crate) const VIOLATIONS_PROVED_MAX: usize = 64;
+
+/// What there is to say of the history so far.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Findings {
+    /// Quorum operations so far are linearizable; `None`: undecided.
+    pub(crate) linearizable: Option<bool>,
+    /// The last event that this covers.
+    pub(crate) checked_i: u64,
+    /// Quorum writes acknowledged.
+    pub(crate) quorum_writes_acked: u64,
+    /// Async writes acknowledged.
+    pub(crate) async_writes_acked: u64,
+    /// Of keys written once, at quorum.
+    pub(crate) quorum_loss: Loss,
+    /// Of keys written once, async.
+    pub(crate) async_loss: Loss,
+    /// Eventual reads that returned something already overwritten.
+    pub(crate) stale_reads: u64,
+    /// The age of the oldest of them, in milliseconds.
+    pub(crate) stale_max_ms: u64,
+    /// Operations that may have happened or not.
+    pub(crate) unknown: u64,
+    /// The longest time in which no write succeeded though some were tried, in milliseconds.
+    pub(crate) unavailable_ms: u64,
+    /// One line for each violation, the first first. Bounded.
+    pub(crate) violations: Vec<String>,
+    /// How many there are.
+    pub(crate) violations_total: u64,
+}
+
+/// What has become of acknowledged writes that nothing has overwritten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Loss {
+    /// Read back, and there.
+    pub(crate) kept: u64,
+    /// Read back, and gone.
+    pub(crate) lost: u64,
+    /// Not read back.
+    pub(crate) waiting: u64,
+}
+
+/// What there is to say of one event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// For the reply of an eventual read that was stale: how old what it saw was, in milliseconds.
+    pub(crate) stale_ms: Option<u64>,
+    /// The broken promise that it revealed, if it is one of the first.
+    pub(crate) violation: Option<Violation>,
+}
+
+/// The judge at work.
+#[derive(Debug)]
+pub(crate) struct Judging {
+    judge: Judge,
+    /// What is wrong with the history itself, if anything is: the first such event. Then nothing that the judge
+    /// says of the rest is worth anything, and nothing is said.
+    refused: Option<String>,
+    /// Violations handed out with their proofs.
+    handed_out: usize,
+}
+
+impl Default for Judging {
+    fn default() -> Self {
+        Self { judge: Judge::new(JudgeOptions::default()), refused: None, handed_out: 0 }
+    }
+}
+
+impl Judging {
+    /// Takes the next event.
+    pub(crate) fn observe(&mut self, event: &HistoryEvent) -> Finding {
+        if self.refused.is_some() {
+            return Finding::default();
+        }
+        let violation = match self.judge.observe(event) {
+            Ok(violation) => violation.filter(|_| self.handed_out < VIOLATIONS_PROVED_MAX),
+            Err(error) => {
+                self.refused = Some(format!("the history is wrong, and cannot be judged: {error}"));
+                return Finding::default();
+            }
+        };
+        self.handed_out += usize::from(violation.is_some());
+        let stale_ms = self.judge.stale().map(|stale| stale.age_ms());
+        Finding { stale_ms, violation }
+    }
+
+    /// What it has found so far.
+    pub(crate) fn findings(&self) -> Findings {
+        let report = self.judge.report();
+        let mut findings = Findings {
+            linearizable: report.linearizable.known(),
+            checked_i: report.checked_i,
+            quorum_writes_acked: report.quorum_writes.acked,
+            async_writes_acked: report.async_writes.acked,
+            quorum_loss: Loss::of(&report.quorum_ledger),
+            async_loss: Loss::of(&report.async_ledger),
+            stale_reads: report.staleness.stale,
+            // Rounded down, like every age that is shown.
+            stale_max_ms: report.staleness.age_ms.max as u64,
+            unknown: report.unknown,
+            unavailable_ms: report.unavailable.any_ms,
+            violations: named(&report),
+            violations_total: report.violations_total,
+        };
+        if let Some(refused) = &self.refused {
+            findings.linearizable = None;
+            findings.quorum_loss = Loss::default();
+            findings.async_loss = Loss::default();
+            findings.violations.insert(0, refused.clone());
+        }
+        findings
+    }
+}
+
+/// Violations first; then what could not be decided, since "undecided" without a reason helps nobody.
+fn named(report: &Report) -> Vec<String> {
+    let violations = report.violations.iter().map(|violation| violation as &dyn Display);
+    let mut lines: Vec<String> = violations.take(VIOLATIONS_NAMED_MAX).map(ToString::to_string).collect();
+    let more = report.violations_total.saturating_sub(lines.len() as u64);
+    if more > 0 {
+        lines.push(format!("and {more} more like these"));
+    }
+    lines
+}
+
+impl Loss {
+    fn of(ledger: &Ledger) -> Self {
+        Self { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
+    }
+}
+
+impl Loss {
+    /// How many of `acked` writes are lost, as far as that can be said. What is proved lost is lost. "None" is said
+    /// only when nothing is left unread and something was read; or, once reading back is `over`, if there was nothing
+    /// to lose.
+    pub(crate) fn known(self, acked: u64, over: bool) -> Option<u64> {
+        let says_none = self.waiting == 0 && (self.kept > 0 || over && acked == 0);
+        (self.lost > 0 || says_none).then_some(self.lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn loss(kept: u64, lost: u64, waiting: u64) -> Loss {
+        Loss { kept, lost, waiting }
+    }
+
+    #[test]
+    fn none_is_said_only_when_all_was_read_back() {
+        assert_eq!(loss(0, 0, 100).known(100, false), None);
+        assert_eq!(loss(99, 0, 1).known(100, false), None);
+        assert_eq!(loss(100, 0, 0).known(100, false), Some(0));
+        assert_eq!(loss(0, 1, 99).known(100, false), Some(1));
+    }
+
+    #[test]
+    fn what_was_left_unread_is_not_called_kept() {
+        assert_eq!(loss(99, 0, 1).known(100, true), None);
+        assert_eq!(loss(98, 1, 1).known(100, true), Some(1), "what is proved lost is lost all the same");
+        assert_eq!(loss(100, 0, 0).known(300, true), Some(0));
+    }
+
+    #[test]
+    fn without_a_ledger_nobody_knows_unless_there_was_nothing_to_lose() {
+        assert_eq!(loss(0, 0, 0).known(300, true), None);
+        assert_eq!(loss(0, 0, 0).known(0, true), Some(0));
+        assert_eq!(loss(0, 0, 0).known(0, false), None);
+    }
+}

@@ -1,0 +1,102 @@
+//! A validated scenario in words: what a step does, for whoever watches.
+
+use std::fmt;
+
+use super::model::{Act, Condition, Deed, Op, Pairs, Shape, StateWord, WhichLinks};
+use super::words::{Target, say_duration};
+
+/// The word for `meaning` in a table of words.
+pub(crate) fn word_for<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
+    words.iter().find(|(_, m)| m == meaning).map_or("?", |(word, _)| word)
+}
+
+/// Targets as a person would list them.
+pub(crate) fn say_targets(targets: &[Target]) -> String {
+    targets.iter().map(Target::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Partition(groups) => {
+                let groups: Vec<_> = groups.iter().map(|group| say_targets(group)).collect();
+                write!(f, "partition {}", groups.join(" | "))
+            }
+            Self::Shape(shape) => write!(f, "partition {}", word_for(&Shape::WORDS, shape)),
+            Self::Isolate(targets) => write!(f, "cut {} off", say_targets(targets)),
+            Self::Cut(pairs) => write!(f, "cut {pairs}"),
+            Self::Slow { links, delay, .. } => match links {
+                WhichLinks::Of(targets) => {
+                    write!(f, "slow {} by {}", say_targets(targets), say_duration(*delay))
+                }
+                WhichLinks::Between(pairs) => write!(f, "slow {pairs} by {}", say_duration(*delay)),
+            },
+            Self::Reset(WhichLinks::Of(targets)) => write!(f, "reset {}", say_targets(targets)),
+            Self::Reset(WhichLinks::Between(pairs)) => write!(f, "reset {pairs}"),
+            Self::HealLinks(pairs) => write!(f, "heal {pairs}"),
+            Self::Heal(targets) => write!(f, "heal {}", say_targets(targets)),
+            Self::HealAll => f.write_str("heal all"),
+            Self::Process(deed, targets) => write!(f, "{deed} {}", say_targets(targets)),
+            Self::Promote { node, force: true, .. } => write!(f, "promote {node} by force"),
+            Self::Promote { node, force: false, .. } => write!(f, "promote {node}"),
+            Self::Follow { node, primary, .. } => write!(f, "{node} is to follow {primary}"),
+            Self::Operation { node, op, .. } => match op {
+                Op::Put { key, .. } => write!(f, "put {key} at {node}"),
+                Op::Get { key, .. } => write!(f, "get {key} at {node}"),
+                Op::Del { key, .. } => write!(f, "del {key} at {node}"),
+            },
+            Self::Load { on: true, rate: Some(rate) } => write!(f, "load {rate}/s"),
+            Self::Load { on, .. } => write!(f, "load {}", if *on { "on" } else { "off" }),
+            Self::Wait { conditions, .. } => write!(f, "wait for {}", say_conditions(conditions)),
+            Self::Expect(conditions) => write!(f, "expect {}", say_conditions(conditions)),
+        }
+    }
+}
+
+fn say_conditions(conditions: &[Condition]) -> String {
+    conditions.iter().map(Condition::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Primaries(count) => write!(f, "primaries {count}"),
+            Self::Primary(node) => write!(f, "primary {node}"),
+            Self::Converged => f.write_str("convergence"),
+            Self::CaughtUp(nodes) => write!(f, "{} to catch up", say_targets(nodes)),
+            Self::Stale(nodes) => write!(f, "{} to refuse reads", say_targets(nodes)),
+            Self::Fresh(nodes) => write!(f, "{} to serve reads", say_targets(nodes)),
+            Self::Lag(node, lag) => write!(f, "lag of {node} {lag}"),
+            Self::Seq(node, seq) => write!(f, "seq of {node} {seq}"),
+            Self::State(nodes, state) => {
+                write!(f, "{} to be {}", say_targets(nodes), word_for(&StateWord::WORDS, state))
+            }
+            Self::PartialResyncs(count) => write!(f, "partial resyncs {count}"),
+            Self::FullResyncs(count) => write!(f, "full resyncs {count}"),
+            Self::Measured(expect) => write!(f, "{} {}", expect.measure.name(), expect.expected),
+        }
+    }
+}
+
+impl fmt::Display for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let arrow = if self.both_ways { "↔" } else { "→" };
+        write!(f, "{} {arrow} {}", say_targets(&self.from), say_targets(&self.to))
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kill => "kill",
+            Self::Term => "term",
+            Self::PowerLoss => "power loss at",
+            Self::TearTail => "tear the tail of",
+            Self::Wipe => "wipe",
+            Self::Restart => "restart",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cleanup => "clean up",
+        })
+    }
+}

@@ -1,0 +1,418 @@
+//! The checks of one step: what it does, to whom, and that it does one thing only.
+
+use std::ops::Range;
+
+use kvlab::types::{KEY_BYTES_MAX, NodeId, ReadLevel, VALUE_BYTES_MAX, WriteLevel};
+use toml::Spanned;
+
+use super::model::{Act, Deed, Finds, Op, Pairs, Shape, Wanted, WhichLinks};
+use super::problem::Problem;
+use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
+use super::validate::{Checked, Surroundings, per_second, time};
+use super::words::{TARGETS_EXPECTED, Target};
+
+/// Every action that a step can have, in the order of the reference.
+pub(crate) const ACTIONS: [&str; 22] = [
+    "partition",
+    "cut",
+    "slow",
+    "reset",
+    "heal",
+    "kill",
+    "term",
+    "power_loss",
+    "tear_tail",
+    "wipe",
+    "restart",
+    "pause",
+    "resume",
+    "promote",
+    "follow",
+    "cleanup",
+    "put",
+    "get",
+    "del",
+    "load",
+    "wait",
+    "expect",
+];
+
+/// The one action of a step, if it has any.
+pub(crate) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>> {
+    let mut given = given(step);
+    given.sort_by_key(|(_, span)| span.start);
+    if let [(first, _), (second, span), ..] = &given[..] {
+        return Err(Problem::new(
+            span.clone(),
+            format!("this step does two things: `{first}` and `{second}`"),
+        )
+        .help("give each a [[step]] of its own"));
+    }
+    let check = Check { around };
+    let process = |deed, form: &Option<Spanned<Form>>| {
+        form.as_ref().map(|targets| check.targets(targets).map(|targets| Act::Process(deed, targets)))
+    };
+    let found = None
+        .or_else(|| step.partition.as_ref().map(|form| check.partition(form)))
+        .or_else(|| step.cut.as_ref().map(|form| check.cut(form)))
+        .or_else(|| step.slow.as_ref().map(|table| check.slow(table)))
+        .or_else(|| step.reset.as_ref().map(|form| check.reset(form)))
+        .or_else(|| step.heal.as_ref().map(|form| check.heal(form)))
+        .or_else(|| process(Deed::Kill, &step.kill))
+        .or_else(|| process(Deed::Term, &step.term))
+        .or_else(|| process(Deed::PowerLoss, &step.power_loss))
+        .or_else(|| process(Deed::TearTail, &step.tear_tail))
+        .or_else(|| process(Deed::Wipe, &step.wipe))
+        .or_else(|| process(Deed::Restart, &step.restart))
+        .or_else(|| process(Deed::Pause, &step.pause))
+        .or_else(|| process(Deed::Resume, &step.resume))
+        .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
+        .or_else(|| step.follow.as_ref().map(|table| check.follow(table.get_ref())))
+        .or_else(|| process(Deed::Cleanup, &step.cleanup))
+        .or_else(|| check.operation(step))
+        .or_else(|| step.load.as_ref().map(|form| check.load(form)))
+        .or_else(|| step.wait.as_ref().map(|table| check.wait(table)))
+        .or_else(|| step.expect.as_ref().map(|table| check.expect(table)));
+    found.transpose()
+}
+
+/// The actions given in a step, with their places.
+fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
+    fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+        value.as_ref().map(Spanned::span)
+    }
+    let spans = [
+        span(&step.partition),
+        span(&step.cut),
+        span(&step.slow),
+        span(&step.reset),
+        span(&step.heal),
+        span(&step.kill),
+        span(&step.term),
+        span(&step.power_loss),
+        span(&step.tear_tail),
+        span(&step.wipe),
+        span(&step.restart),
+        span(&step.pause),
+        span(&step.resume),
+        span(&step.promote),
+        span(&step.follow),
+        span(&step.cleanup),
+        span(&step.put),
+        span(&step.get),
+        span(&step.del),
+        span(&step.load),
+        span(&step.wait),
+        span(&step.expect),
+    ];
+    ACTIONS.into_iter().zip(spans).filter_map(|(name, span)| Some((name, span?))).collect()
+}
+
+/// Checks of values against the rest of the file.
+pub(crate) struct Check {
+    around: Surroundings,
+}
+
+impl Check {
+    fn target(&self, text: &str, span: Range<usize>) -> Checked<Target> {
+        let nodes = self.around.nodes;
+        let target: Target =
+            text.parse().map_err(|why: String| Problem::new(span.clone(), why).help(TARGETS_EXPECTED))?;
+        match target {
+            Target::Node(NodeId(id)) if id > nodes => {
+                let last = if nodes == 1 { String::new() } else { format!(" to n{nodes}") };
+                Err(Problem::new(span, format!("there is no {target} in a cluster of {nodes}"))
+                    .help(format!("the members are n1{last}; [cluster] nodes says how many")))
+            }
+            Target::Replica(rank) if rank >= nodes => {
+                Err(Problem::new(span, format!("there is no {target} in a cluster of {nodes}"))
+                    .help(format!("beside a primary it has {} replicas at most", nodes - 1)))
+            }
+            target => Ok(target),
+        }
+    }
+
+    /// One target or a list of them, none twice.
+    pub(crate) fn targets<T>(&self, form: &Spanned<Form<T>>) -> Checked<Vec<Target>> {
+        let list = match form.get_ref() {
+            Form::Text(text) => return Ok(vec![self.target(text, form.span())?]),
+            Form::List(list) if !list.is_empty() => list,
+            Form::List(_) => {
+                return Err(Problem::new(form.span(), "this list names nobody").help(TARGETS_EXPECTED));
+            }
+            other => return Err(not_a_target(other, form.span())),
+        };
+        let mut targets: Vec<Target> = Vec::new();
+        for item in list {
+            let Form::Text(text) = item.get_ref() else {
+                return Err(not_a_target(item.get_ref(), item.span()));
+            };
+            let target = self.target(text, item.span())?;
+            if targets.contains(&target) {
+                return Err(Problem::new(item.span(), format!("{target} is listed twice")));
+            }
+            targets.push(target);
+        }
+        Ok(targets)
+    }
+
+    /// A target that names one member at most.
+    pub(crate) fn single<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
+        let Form::Text(text) = form.get_ref() else {
+            return Err(not_a_target(form.get_ref(), form.span()));
+        };
+        let target = self.target(text, form.span())?;
+        if target.is_single() {
+            return Ok(target);
+        }
+        Err(Problem::new(form.span(), format!("{target} may name several members where one is needed"))
+            .help("one member is n1, n2, …, primary, old-primary, replica-1, …, newest-replica"))
+    }
+
+    /// A member by its name: a role would contradict itself where a role is waited for.
+    pub(crate) fn named<T>(&self, form: &Spanned<Form<T>>) -> Checked<Target> {
+        let target = self.single(form)?;
+        if matches!(target, Target::Node(_)) {
+            return Ok(target);
+        }
+        Err(Problem::new(form.span(), format!("{target} is a role itself; which member is meant?"))
+            .help("expected n1, n2, …"))
+    }
+
+    fn partition(&self, form: &Spanned<Form>) -> Checked<Act> {
+        const EXPECTED: &str = "expected groups like [[\"primary\"], [\"replicas\"]], or one of: isolate-primary, \
+                                halves, majorities-ring, bridge";
+        let groups = match form.get_ref() {
+            Form::Text(text) => return self.shape(text, form.span(), EXPECTED),
+            Form::List(groups) if groups.len() >= 2 => groups,
+            Form::List(_) => {
+                return Err(Problem::new(form.span(), "a partition has two groups or more").help(EXPECTED));
+            }
+            other => {
+                return Err(Problem::new(form.span(), format!("a partition cannot be {}", other.describe()))
+                    .help(EXPECTED));
+            }
+        };
+        let mut seen: Vec<Target> = Vec::new();
+        let mut checked = Vec::new();
+        for group in groups {
+            let Form::List(items) = group.get_ref() else {
+                let what = format!("a group is a list, not {}", group.get_ref().describe());
+                return Err(Problem::new(group.span(), what).help(EXPECTED));
+            };
+            let targets = self.targets(group)?;
+            if let Some((twice, item)) = targets.iter().zip(items).find(|(target, _)| seen.contains(target)) {
+                return Err(Problem::new(item.span(), format!("{twice} is in two groups")));
+            }
+            seen.extend(&targets);
+            checked.push(targets);
+        }
+        if seen.contains(&Target::All) {
+            return Err(Problem::new(form.span(), "`all` leaves nobody for another group"));
+        }
+        Ok(Act::Partition(checked))
+    }
+
+    fn shape(&self, text: &str, span: Range<usize>, expected: &str) -> Checked<Act> {
+        let shape = one_of(&Shape::WORDS, text).ok_or_else(|| {
+            Problem::new(span.clone(), format!("there is no partition `{}`", text.escape_debug()))
+                .did_you_mean(text, Shape::WORDS.map(|(word, _)| word))
+                .help(expected)
+        })?;
+        let least = match shape {
+            Shape::IsolatePrimary | Shape::Halves => 2,
+            Shape::Bridge => 3,
+            Shape::MajoritiesRing => 4,
+        };
+        if self.around.nodes < least {
+            let nodes = self.around.nodes;
+            return Err(Problem::new(
+                span,
+                format!("`{text}` needs {least} members or more; there are {nodes}"),
+            ));
+        }
+        Ok(Act::Shape(shape))
+    }
+
+    fn pairs(&self, table: &CutTable) -> Checked<Pairs> {
+        let (from, to) = (self.targets(&table.from)?, self.targets(&table.to)?);
+        if let ([Target::Node(a)], [Target::Node(b)]) = (&from[..], &to[..])
+            && a == b
+        {
+            return Err(Problem::new(table.to.span(), format!("there is no link from {a} to itself")));
+        }
+        Ok(Pairs { from, to, both_ways: table.both_ways })
+    }
+
+    fn cut(&self, form: &Spanned<Form<CutTable>>) -> Checked<Act> {
+        match form.get_ref() {
+            Form::Table(table) => self.pairs(table).map(Act::Cut),
+            _ => self.targets(form).map(Act::Isolate),
+        }
+    }
+
+    fn reset(&self, form: &Spanned<Form<CutTable>>) -> Checked<Act> {
+        let links = match form.get_ref() {
+            Form::Table(table) => WhichLinks::Between(self.pairs(table)?),
+            _ => WhichLinks::Of(self.targets(form)?),
+        };
+        Ok(Act::Reset(links))
+    }
+
+    fn heal(&self, form: &Spanned<Form<CutTable>>) -> Checked<Act> {
+        match form.get_ref() {
+            Form::Table(table) => self.pairs(table).map(Act::HealLinks),
+            _ => self.targets(form).map(|targets| {
+                if targets.contains(&Target::All) { Act::HealAll } else { Act::Heal(targets) }
+            }),
+        }
+    }
+
+    fn slow(&self, table: &Spanned<SlowTable>) -> Checked<Act> {
+        let span = table.span();
+        let table = table.get_ref();
+        let links = match (&table.node, &table.from, &table.to) {
+            (Some(node), None, None) => {
+                if let Some(flag) = &table.both_ways {
+                    return Err(Problem::new(flag.span(), "`node` already means both ways"));
+                }
+                WhichLinks::Of(self.targets(node)?)
+            }
+            (None, Some(from), Some(to)) => WhichLinks::Between(Pairs {
+                from: self.targets(from)?,
+                to: self.targets(to)?,
+                both_ways: table.both_ways.as_ref().is_some_and(|flag| *flag.get_ref()),
+            }),
+            _ => {
+                return Err(Problem::new(span, "it is not clear which links are slow")
+                    .help("expected either `node`, or `from` and `to`"));
+            }
+        };
+        let delay = time(&table.delay)?;
+        if delay.is_zero() {
+            return Err(Problem::new(table.delay.span(), "a delay of nothing slows nothing")
+                .help("`heal` heals a link"));
+        }
+        Ok(Act::Slow {
+            links,
+            delay,
+            jitter: table.jitter.as_ref().map_or(Ok(std::time::Duration::ZERO), time)?,
+        })
+    }
+
+    fn promote(&self, form: &Spanned<Form<PromoteTable>>) -> Checked<Act> {
+        let Form::Table(table) = form.get_ref() else {
+            return Ok(Act::Promote { node: self.single(form)?, force: false, outcome: Wanted::Ok });
+        };
+        Ok(Act::Promote {
+            node: self.single(&table.node)?,
+            force: table.force,
+            outcome: outcome(table.outcome.as_ref())?,
+        })
+    }
+
+    fn follow(&self, table: &FollowTable) -> Checked<Act> {
+        let (node, primary) = (self.single(&table.node)?, self.single(&table.primary)?);
+        if node == primary {
+            return Err(Problem::new(table.primary.span(), format!("{node} cannot follow itself"))
+                .help("`promote` makes a member the primary"));
+        }
+        Ok(Act::Follow { node, primary, outcome: outcome(table.outcome.as_ref())? })
+    }
+
+    fn operation(&self, step: &StepTable) -> Option<Checked<Act>> {
+        let act = |node: &Spanned<Form>, wanted: &Option<Spanned<String>>, op: Checked<Op>| {
+            Ok(Act::Operation { node: self.single(node)?, op: op?, outcome: outcome(wanted.as_ref())? })
+        };
+        if let Some(put) = &step.put {
+            let put = put.get_ref();
+            let op = key(&put.key).and_then(|key| {
+                let value = put.value.as_ref().map(value).transpose()?;
+                Ok(Op::Put { key, value, level: write_level(put.quorum) })
+            });
+            return Some(act(&put.node, &put.outcome, op));
+        }
+        if let Some(get) = &step.get {
+            let get = get.get_ref();
+            let level = if get.quorum { ReadLevel::Quorum } else { ReadLevel::Eventual };
+            let op = finds(get).and_then(|finds| Ok(Op::Get { key: key(&get.key)?, level, finds }));
+            return Some(act(&get.node, &get.outcome, op));
+        }
+        step.del.as_ref().map(|del| {
+            let del = del.get_ref();
+            let op = key(&del.key).map(|key| Op::Del { key, level: write_level(del.quorum) });
+            act(&del.node, &del.outcome, op)
+        })
+    }
+
+    fn load(&self, form: &Spanned<Form>) -> Checked<Act> {
+        if !self.around.workload {
+            return Err(Problem::new(form.span(), "there is no load to change").help("add a [workload]"));
+        }
+        match form.get_ref() {
+            Form::Bool(on) => Ok(Act::Load { on: *on, rate: None }),
+            Form::Text(_) => Ok(Act::Load { on: true, rate: Some(per_second(form)?) }),
+            other => Err(Problem::new(form.span(), format!("load cannot be {}", other.describe()))
+                .help("expected true, false or a rate like \"300/s\"")),
+        }
+    }
+}
+
+fn not_a_target<T>(form: &Form<T>, span: Range<usize>) -> Problem {
+    Problem::new(span, format!("{} is not a target", form.describe())).help(TARGETS_EXPECTED)
+}
+
+/// The meaning of a word.
+pub(crate) fn one_of<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
+    words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
+}
+
+fn outcome(word: Option<&Spanned<String>>) -> Checked<Wanted> {
+    let Some(word) = word else { return Ok(Wanted::Ok) };
+    let words = Wanted::WORDS.map(|(word, _)| word);
+    one_of(&Wanted::WORDS, word.get_ref()).ok_or_else(|| {
+        Problem::new(word.span(), format!("there is no outcome `{}`", word.get_ref().escape_debug()))
+            .did_you_mean(word.get_ref(), words)
+            .help(format!("expected one of: {}", words.join(", ")))
+    })
+}
+
+fn write_level(quorum: bool) -> WriteLevel {
+    if quorum { WriteLevel::Quorum } else { WriteLevel::Async }
+}
+
+fn finds(get: &GetTable) -> Checked<Finds> {
+    if (get.value.is_some() || get.absent.is_some())
+        && let Some(wanted) = get.outcome.as_ref().filter(|word| word.get_ref() != "ok")
+    {
+        return Err(Problem::new(wanted.span(), "a value is found only where the outcome is ok"));
+    }
+    match (&get.value, &get.absent) {
+        (Some(_), Some(absent)) => Err(Problem::new(absent.span(), "a key with a value is not absent")),
+        (Some(text), None) => Ok(Finds::Value(value(text)?)),
+        (None, Some(absent)) if *absent.get_ref() => Ok(Finds::Nothing),
+        (None, Some(absent)) => Err(Problem::new(absent.span(), "`absent` can only be true")),
+        (None, None) => Ok(Finds::Anything),
+    }
+}
+
+fn key(text: &Spanned<String>) -> Checked<String> {
+    if text.get_ref().is_empty() {
+        return Err(Problem::new(text.span(), "a key cannot be empty"));
+    }
+    bounded(text, KEY_BYTES_MAX, "key")
+}
+
+fn value(text: &Spanned<String>) -> Checked<String> {
+    bounded(text, VALUE_BYTES_MAX, "value")
+}
+
+fn bounded(text: &Spanned<String>, bytes_max: usize, what: &str) -> Checked<String> {
+    if text.get_ref().len() > bytes_max {
+        return Err(Problem::new(text.span(), format!("this {what} is longer than {bytes_max} bytes")));
+    }
+    if text.get_ref().chars().any(char::is_control) {
+        return Err(Problem::new(text.span(), format!("this {what} holds control characters")));
+    }
+    Ok(text.get_ref().clone())
+}

@@ -1,0 +1,143 @@
+//! From what a step does to the actions that do it, once it is known who is meant.
+
+use std::time::Duration;
+
+use kvlab::types::NodeId;
+
+use super::cast::Cast;
+use crate::action::Action;
+use crate::cluster::View;
+use crate::scenario::language::model::{Act, Deed, Op, Pairs, WhichLinks};
+use crate::scenario::language::words::Target;
+
+/// Whether it must be known who is who before this can be done.
+pub(crate) fn needs_roles(act: &Act) -> bool {
+    let any = |targets: &[Target]| targets.iter().any(|target| target.is_role());
+    let pair = |pairs: &Pairs| any(&pairs.from) || any(&pairs.to);
+    match act {
+        Act::Partition(groups) => groups.iter().any(|group| any(group)),
+        Act::Shape(_) => true,
+        Act::Isolate(targets) | Act::Heal(targets) | Act::Process(_, targets) => any(targets),
+        Act::Cut(pairs) | Act::HealLinks(pairs) => pair(pairs),
+        Act::Slow { links: which, .. } | Act::Reset(which) => match which {
+            WhichLinks::Of(targets) => any(targets),
+            WhichLinks::Between(pairs) => pair(pairs),
+        },
+        Act::Promote { node, .. } | Act::Operation { node, .. } => node.is_role(),
+        Act::Follow { node, primary, .. } => node.is_role() || primary.is_role(),
+        Act::HealAll | Act::Load { .. } | Act::Wait { .. } | Act::Expect(_) => false,
+    }
+}
+
+/// Whether this undoes a fault, so that recovery begins.
+pub(crate) fn repairs(act: &Act) -> bool {
+    matches!(
+        act,
+        Act::HealLinks(_)
+            | Act::Heal(_)
+            | Act::HealAll
+            | Act::Process(Deed::Restart | Deed::Resume, _)
+            | Act::Promote { .. }
+            | Act::Follow { .. }
+    )
+}
+
+/// The actions, in order. `wait` and `expect` have none.
+pub(crate) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>, String> {
+    let who = |targets: &[Target]| cast.resolve_all(view, targets);
+    let links = |pairs: &Pairs| links(cast, view, pairs);
+    let which = |which: &WhichLinks| match which {
+        WhichLinks::Between(pairs) => links(pairs),
+        WhichLinks::Of(targets) => Ok(all_links_of(cast, &who(targets)?)),
+    };
+    Ok(match act {
+        Act::Partition(groups) => vec![Action::Partition { groups: disjoint(cast, view, groups)? }],
+        Act::Shape(shape) => {
+            cast.shape(view, *shape)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect()
+        }
+        Act::Isolate(targets) => who(targets)?.into_iter().map(|node| Action::Isolate { node }).collect(),
+        Act::Cut(pairs) => links(pairs)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect(),
+        Act::Slow { links, delay, jitter } => slow(&which(links)?, *delay, *jitter),
+        Act::Reset(links) => which(links)?.into_iter().map(|(from, to)| Action::Reset { from, to }).collect(),
+        Act::HealLinks(pairs) => {
+            links(pairs)?.into_iter().map(|(from, to)| Action::HealLink { from, to }).collect()
+        }
+        Act::Heal(targets) => who(targets)?.into_iter().map(|node| Action::Heal { node }).collect(),
+        Act::HealAll => vec![Action::HealAll],
+        Act::Process(deed, targets) => who(targets)?.into_iter().map(|node| process(*deed, node)).collect(),
+        Act::Promote { node, force, .. } => {
+            vec![Action::Promote { node: cast.resolve_one(view, *node)?, force: *force }]
+        }
+        Act::Follow { node, primary, .. } => vec![Action::Follow {
+            node: cast.resolve_one(view, *node)?,
+            primary: cast.resolve_one(view, *primary)?,
+        }],
+        Act::Operation { node, op, .. } => vec![operation(cast.resolve_one(view, *node)?, op)],
+        Act::Load { on, rate } => {
+            let rate = rate.map(|per_second| Action::Rate { per_second });
+            rate.into_iter().chain([Action::Load { on: *on }]).collect()
+        }
+        Act::Wait { .. } | Act::Expect(_) => Vec::new(),
+    })
+}
+
+/// Groups in which nobody is twice.
+fn disjoint(cast: &Cast, view: &View, groups: &[Vec<Target>]) -> Result<Vec<Vec<NodeId>>, String> {
+    let mut taken: Vec<NodeId> = Vec::new();
+    let mut resolved = Vec::new();
+    for group in groups {
+        let nodes = cast.resolve_all(view, group)?;
+        if let Some(twice) = nodes.iter().find(|node| taken.contains(node)) {
+            return Err(format!("{twice} would be in two groups"));
+        }
+        taken.extend(&nodes);
+        resolved.push(nodes);
+    }
+    Ok(resolved)
+}
+
+fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<(NodeId, NodeId)>, String> {
+    let (from, to) = (cast.resolve_all(view, &pairs.from)?, cast.resolve_all(view, &pairs.to)?);
+    let mut found = Vec::new();
+    for (a, b) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
+        found.push((a, b));
+        if pairs.both_ways {
+            found.push((b, a));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    if found.is_empty() { Err("there is no link from a member to itself".to_owned()) } else { Ok(found) }
+}
+
+fn all_links_of(cast: &Cast, nodes: &[NodeId]) -> Vec<(NodeId, NodeId)> {
+    let members = cast.members();
+    let pairs = members.iter().flat_map(|a| members.iter().map(move |b| (*a, *b)));
+    pairs.filter(|(a, b)| a != b && (nodes.contains(a) || nodes.contains(b))).collect()
+}
+
+fn slow(pairs: &[(NodeId, NodeId)], delay: Duration, jitter: Duration) -> Vec<Action> {
+    pairs.iter().map(|&(from, to)| Action::Slow { from, to, delay, jitter }).collect()
+}
+
+fn process(deed: Deed, node: NodeId) -> Action {
+    match deed {
+        Deed::Kill => Action::Kill { node },
+        Deed::Term => Action::Terminate { node },
+        Deed::PowerLoss => Action::PowerLoss { node },
+        Deed::TearTail => Action::TearTail { node },
+        Deed::Wipe => Action::Wipe { node },
+        Deed::Restart => Action::Restart { node },
+        Deed::Pause => Action::Pause { node },
+        Deed::Resume => Action::Resume { node },
+        Deed::Cleanup => Action::Cleanup { node },
+    }
+}
+
+fn operation(node: NodeId, op: &Op) -> Action {
+    match op.clone() {
+        Op::Put { key, value, level } => Action::Put { node, key, value, level },
+        Op::Get { key, level, .. } => Action::Get { node, key, level },
+        Op::Del { key, level } => Action::Del { node, key, level },
+    }
+}

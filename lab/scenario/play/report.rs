@@ -1,0 +1,243 @@
+//! A run's outcome for programs (one JSON object) and for people (a few lines).
+
+use std::fmt::Write as _;
+
+use kvlab::judge::Violation;
+use kvlab::types::Quirks;
+use serde::Serialize;
+
+use super::outcome::Outcome;
+use crate::explain::Evidence;
+use crate::run::event::{Expectation, Promise, RunOutcome, Verdict};
+use crate::scenario::language::model::Scenario;
+
+/// What else belongs to the report of a run.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// What was played.
+    pub scenario: &'a Scenario,
+    /// How it was called on the command line.
+    pub called: &'a str,
+    /// The seed.
+    pub seed: u64,
+    /// The proofs of broken promises.
+    pub evidence: &'a Evidence,
+    /// Columns of a proof in the text.
+    pub columns: usize,
+    /// Where everything lies; a simulated run leaves nothing behind.
+    pub run_dir: Option<&'a str>,
+}
+
+/// The JSON of a run: its names and their meanings do not change. `null`: not known.
+#[derive(Debug, Serialize)]
+struct Object<'a> {
+    scenario: &'a str,
+    seed: u64,
+    /// The mistakes that the nodes made on purpose.
+    quirks: Quirks,
+    outcome: RunOutcome,
+    elapsed_s: f64,
+    promise: PromiseObject,
+    harm: HarmObject,
+    expectations: &'a [Expectation],
+    /// The broken promises that the judge found, with their proofs; the first ones.
+    violations: Vec<ViolationObject<'a>>,
+    violations_total: u64,
+    run_dir: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+struct PromiseObject {
+    linearizable: &'static str,
+    quorum_writes_acked: u64,
+    quorum_writes_lost: Option<u64>,
+    members_equal: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+struct HarmObject {
+    async_writes_acked: u64,
+    async_writes_lost: Option<u64>,
+    stale_reads: u64,
+    stale_max_ms: u64,
+    unavailable_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ViolationObject<'a> {
+    #[serde(flatten)]
+    violation: &'a Violation,
+    explanation: String,
+    rule: Option<String>,
+}
+
+/// One object, on one line.
+pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
+    let (promise, harm) = (&outcome.verdict.promise, &outcome.verdict.harm);
+    serde_json::to_string(&Object {
+        scenario: &run.scenario.name,
+        seed: run.seed,
+        quirks: run.scenario.cluster.quirks,
+        outcome: outcome.outcome,
+        elapsed_s: (outcome.elapsed.as_secs_f64() * 10.0).round() / 10.0,
+        promise: PromiseObject {
+            linearizable: linearizable(promise.linearizable),
+            quorum_writes_acked: promise.quorum_writes_acked,
+            quorum_writes_lost: promise.quorum_writes_lost,
+            members_equal: promise.members_equal,
+        },
+        harm: HarmObject {
+            async_writes_acked: harm.async_writes_acked,
+            async_writes_lost: harm.async_writes_lost,
+            stale_reads: harm.stale_reads,
+            stale_max_ms: harm.stale_max_ms,
+            unavailable_ms: harm.unavailable_ms,
+        },
+        expectations: &outcome.expectations,
+        violations: run
+            .evidence
+            .violations()
+            .iter()
+            .map(|violation| object(run.evidence, violation))
+            .collect(),
+        violations_total: promise.violations_total,
+        run_dir: run.run_dir,
+    })
+}
+
+fn object<'a>(evidence: &Evidence, violation: &'a Violation) -> ViolationObject<'a> {
+    ViolationObject { violation, explanation: violation.explanation(), rule: evidence.rule(violation) }
+}
+
+/// What the judge found, a line each, and the proof of the first violation in so many columns.
+pub fn facts(verdict: &Verdict, evidence: &Evidence, columns: usize) -> String {
+    let mut out = String::new();
+    let (promise, harm) = (&verdict.promise, &verdict.harm);
+    let mut line = |label: &str, value: String| {
+        let _ = writeln!(out, "  {label:<27} {value}");
+    };
+    line("linearizable", linearizable(promise.linearizable).to_owned());
+    let (acked, unread) = (promise.quorum_writes_acked, promise.quorum_writes_unread);
+    line("quorum writes lost", lost(promise.quorum_writes_lost, acked, unread));
+    line("members equal", known(promise.members_equal.map(|equal| if equal { "yes" } else { "NO" })));
+    let (acked, unread) = (harm.async_writes_acked, harm.async_writes_unread);
+    line("async writes lost", lost(harm.async_writes_lost, acked, unread));
+    line(
+        "stale reads",
+        match harm.stale_reads {
+            0 => "0".to_owned(),
+            n => format!("{n}, the oldest {} ms old", harm.stale_max_ms),
+        },
+    );
+    line("reads refused as stale", harm.refused_stale.to_string());
+    line("unknown outcomes", harm.unknown.to_string());
+    line("longest time without writes", format!("{} ms", harm.unavailable_ms));
+    out + &proof(&verdict.promise, evidence, columns)
+}
+
+/// The first violation with its proof; the others are counted. What has no proof has a line.
+fn proof(promise: &Promise, evidence: &Evidence, columns: usize) -> String {
+    let mut out = String::new();
+    let proved = evidence.violations().first();
+    let first = proved.map(ToString::to_string);
+    // Without proofs: violations of a run whose events were lost, or why its history cannot be judged.
+    for line in promise.violations.iter().take_while(|line| Some(*line) != first.as_ref()) {
+        let _ = writeln!(out, "\n  {line}");
+    }
+    let Some(violation) = proved else { return out };
+    let promise_of = if violation.linearizability { "NOT linearizable" } else { "a value that nobody wrote" };
+    let _ = writeln!(out, "\n  key {:?}: {promise_of}\n", violation.key);
+    let width = columns.saturating_sub(2);
+    for line in evidence.proof(violation, width).text(width).lines() {
+        let _ = writeln!(out, "{}", format!("  {line}").trim_end());
+    }
+    let more = promise.violations_total.max(evidence.violations().len() as u64) - 1;
+    if more > 0 {
+        let _ = writeln!(out, "\n  and {more} more like this");
+    }
+    out
+}
+
+/// The summary that a person reads, ending with a line break.
+pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
+    let mut out = facts(&outcome.verdict, run.evidence, run.columns);
+    let _ = writeln!(out);
+    for expectation in &outcome.expectations {
+        let _ = writeln!(out, "  {}", said(expectation));
+    }
+    for unchecked in &outcome.unchecked {
+        let _ = writeln!(out, "  not checked  {unchecked}");
+    }
+    let _ = writeln!(
+        out,
+        "\n{}: {} in {:.1} s",
+        run.scenario.name,
+        verdict_words(outcome.outcome),
+        outcome.elapsed.as_secs_f64()
+    );
+    for remark in remarks(run.scenario, outcome) {
+        let _ = writeln!(out, "  {remark}");
+    }
+    for reason in &outcome.reasons {
+        let _ = writeln!(out, "  {reason}");
+    }
+    if let Some(run_dir) = run.run_dir {
+        let _ = writeln!(out, "run directory: {run_dir}");
+    }
+    let simulated = if run.run_dir.is_none() { " --simulated" } else { "" };
+    let _ = writeln!(out, "again: kvlab run {}{simulated} --seed {}", run.called, run.seed);
+    out
+}
+
+/// What must not be read as the store's usual conduct: promises that were broken as expected, and mistakes that were
+/// made on purpose.
+pub fn remarks(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
+    let broken: Vec<_> = outcome.broken.iter().map(String::as_str).collect();
+    let quirks = scenario.cluster.quirks;
+    let mut remarks = Vec::new();
+    if !broken.is_empty() {
+        remarks.push(format!("BROKEN, as expected: {}", broken.join(", ")));
+    }
+    remarks.extend(quirks.iter().map(|quirk| format!("QUIRK {quirk}: {}", quirk.mistake())));
+    remarks
+}
+
+/// How the outcome is said to a person.
+pub fn verdict_words(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::AsExpected => "as expected",
+        RunOutcome::Violated => "VIOLATED",
+        RunOutcome::Undecided => "UNDECIDED",
+    }
+}
+
+/// One expectation in one line.
+pub fn said(expectation: &Expectation) -> String {
+    let Expectation { name, expected, actual, held } = expectation;
+    match held {
+        Some(true) => format!("held         {name} {expected} (was {actual})"),
+        Some(false) => format!("NOT HELD     {name}: expected {expected}, was {actual}"),
+        None => format!("undecided    {name}: expected {expected}, {actual}"),
+    }
+}
+
+fn linearizable(answer: Option<bool>) -> &'static str {
+    match answer {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "undecided",
+    }
+}
+
+fn lost(lost: Option<u64>, acked: u64, unread: u64) -> String {
+    match lost {
+        Some(lost) if unread > 0 => format!("{lost} so far, {unread} not read back ({acked} acknowledged)"),
+        None if unread > 0 => format!("0 so far, {unread} not read back ({acked} acknowledged)"),
+        Some(lost) => format!("{lost} ({acked} acknowledged)"),
+        None => format!("not known ({acked} acknowledged)"),
+    }
+}
+
+fn known(value: Option<&str>) -> String {
+    value.unwrap_or("not known").to_owned()
+}

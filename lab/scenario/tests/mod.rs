@@ -1,0 +1,7 @@
+//! Scenarios read, refused and played, without processes.
+
+mod fake;
+pub(crate) mod fixture;
+mod played;
+mod reference;
+mod refused;

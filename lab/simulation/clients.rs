@@ -1,0 +1,449 @@
+//! The lab's clients on a simulated cluster: the same routine, the same course of an operation, the same history;
+//! in simulated time, one step of the world after the other.
+//!
+//! A connection is modelled by what it is good for: whoever has none finds out that nobody can be reached before
+//! anything is sent, and whoever has one does not. Handshakes take no time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::ensure;
+use kvlab::client::{Answer, Backoff, ClientError, Course, Setback, Turn};
+use kvlab::judge::Violation;
+use kvlab::sim::{Ask, Happened, World};
+use kvlab::types::{Command, NodeId, Reply};
+
+use crate::run::event::{Operation, Outcome};
+use crate::run::history::{Intent, Order};
+use crate::workload::hand::{
+    ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Ended, Measured, REQUEST_TIMEOUT, Way, command,
+};
+use crate::workload::ledger::Ledger;
+use crate::workload::load::{WorkloadOptions, check_rate};
+use crate::workload::pace::{Schedule, interval};
+use crate::workload::routine::Routine;
+
+/// The operator asks as this client, on the spot.
+pub(crate) const OPERATOR: u64 = 0;
+
+/// Something that is planned in a lab's world.
+#[derive(Debug)]
+pub(crate) enum Task {
+    /// A member tells its watcher how it is.
+    Report(NodeId),
+    /// A background client means to ask something, at the pace of this number.
+    Due { hand: usize, pace: u64 },
+    /// A client asks this node, now that it has waited.
+    Attempt { hand: usize, node: NodeId },
+    /// Whatever becomes of this attempt, its client waits no longer.
+    Patience { attempt: u64 },
+    /// Nobody could be reached for this attempt.
+    Unreachable { attempt: u64, reason: &'static str },
+}
+
+/// What a step of the world means for the stage.
+#[derive(Debug)]
+pub(crate) enum Meaning {
+    /// Nothing, or something that only clients care for.
+    Nothing,
+    /// A member is to tell how it is.
+    Report(NodeId),
+    /// The operator is answered.
+    Operator(Reply),
+}
+
+/// All clients: those of the background load, and guests.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    options: WorkloadOptions,
+    hands: Vec<Hand>,
+    /// Attempts under way, and whose they are.
+    attempts: BTreeMap<u64, usize>,
+    attempts_begun: u64,
+    order: Order,
+    ledger: Ledger,
+    on: bool,
+    rate: u32,
+    /// Background operations that succeeded without a quorum, since this was last asked.
+    odd: Vec<Operation>,
+    /// Counts changes of the pace.
+    pace: u64,
+    background_busy: usize,
+}
+
+#[derive(Debug)]
+struct Hand {
+    number: u32,
+    home: Option<NodeId>,
+    /// Members that it has a connection to, and which of their processes that is.
+    connections: BTreeMap<NodeId, u64>,
+    waits: Backoff,
+    values: u64,
+    busy: Option<Busy>,
+    /// What a client of the background load does. Guests have none.
+    background: Option<Background>,
+    /// How a guest's operation ended.
+    ended: Option<Operation>,
+}
+
+#[derive(Debug)]
+struct Background {
+    routine: Routine,
+    schedule: Schedule,
+    phase: f64,
+}
+
+/// An operation under way.
+#[derive(Debug)]
+struct Busy {
+    intent: Intent,
+    way: Way,
+    command: Command,
+    course: Course,
+    node: NodeId,
+    /// When its first attempt began, and when it was meant to.
+    began: Duration,
+    intended: Duration,
+    i: u64,
+    attempt: u64,
+    tries: u32,
+    in_ledger: bool,
+}
+
+impl Crowd {
+    /// The clients of a background load, which begin at once if it is on. The options have been checked.
+    pub(crate) fn new(options: WorkloadOptions, world: &mut World<Task>) -> Self {
+        let mut crowd = Self {
+            hands: Vec::new(),
+            attempts: BTreeMap::new(),
+            attempts_begun: 0,
+            order: Order::new(),
+            ledger: Ledger::default(),
+            on: options.on,
+            rate: options.rate,
+            odd: Vec::new(),
+            pace: 0,
+            background_busy: 0,
+            options,
+        };
+        let members = world.members();
+        for n in 0..crowd.options.clients {
+            let mut from = None;
+            let options = crowd.options.clone();
+            let routine = Routine::new(n, &options, &members, |home, seed| {
+                let number = crowd.order.new_client();
+                from = Some((home, seed, number));
+                number
+            });
+            if let (Some(routine), Some((home, seed, number))) = (routine, from) {
+                let phase = f64::from(n) / f64::from(options.clients);
+                let schedule = Schedule::new(Duration::from_secs(1), Duration::ZERO);
+                let background = Some(Background { routine, schedule, phase });
+                crowd.hands.push(Hand::new(number, Some(home), seed, background));
+            }
+        }
+        crowd.set_pace(world, crowd.on, crowd.rate);
+        crowd
+    }
+
+    /// A client of the lab itself or of a step, at home with `home`, or one whom no fault touches.
+    pub(crate) fn guest(&mut self, home: Option<NodeId>) -> usize {
+        let number = self.order.new_client();
+        self.hands.push(Hand::new(number, home, self.options.seed ^ u64::from(number), None));
+        self.hands.len() - 1
+    }
+
+    /// A guest asks something. It has nothing else under way.
+    pub(crate) fn begin(
+        &mut self,
+        world: &mut World<Task>,
+        guest: usize,
+        way: Way,
+        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
+    ) {
+        let intent = intent(&mut || self.hands[guest].fresh_value());
+        let now = world.now();
+        self.operate(world, guest, way, intent, now, false);
+    }
+
+    /// How a guest's operation ended, if it has.
+    pub(crate) fn take_ended(&mut self, guest: usize) -> Option<Operation> {
+        self.hands[guest].ended.take()
+    }
+
+    /// On or off. Operations under way end as they may.
+    pub(crate) fn set_on(&mut self, world: &mut World<Task>, on: bool) -> anyhow::Result<()> {
+        ensure!(!on || self.options.clients > 0, "there are no clients to put the cluster under load");
+        if on != self.on {
+            self.set_pace(world, on, self.rate);
+        }
+        Ok(())
+    }
+
+    /// Operations a second, all clients together.
+    pub(crate) fn set_rate(&mut self, world: &mut World<Task>, rate: u32) -> anyhow::Result<()> {
+        check_rate(rate)?;
+        if rate != self.rate {
+            self.set_pace(world, self.on, rate);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing of the background load is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.background_busy == 0
+    }
+
+    /// Every key that there is to read back: of acknowledged writes to the ledger, and all registers.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        let mut keys = self.ledger.keys().to_vec();
+        if self.options.clients > 0 {
+            for family in self.options.families() {
+                keys.extend((0..self.options.registers).map(|register| family.register_key(register)));
+            }
+        }
+        keys
+    }
+
+    /// Background operations that succeeded without a quorum, since this was last asked: what may explain a violation.
+    pub(crate) fn take_odd(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.odd)
+    }
+
+    /// The broken promises that were found since this was last asked.
+    pub(crate) fn take_found(&mut self) -> Vec<Violation> {
+        self.order.take_found()
+    }
+
+    /// The history so far, judged.
+    pub(crate) fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Takes a step of the world: clients go on, and what is not theirs is handed on.
+    pub(crate) fn take(&mut self, world: &mut World<Task>, happened: Happened<Task>) -> Meaning {
+        match happened {
+            Happened::Nothing => {}
+            Happened::Answered { client: OPERATOR, reply } => return Meaning::Operator(reply),
+            Happened::Answered { client, reply } => match reply {
+                Reply::Failed(failure) => self.set_back(world, client, Setback::Failed(failure), false),
+                reply => self.answered(world, client, reply),
+            },
+            Happened::Lost { client } => {
+                self.set_back(world, client, Setback::NoAnswer("the connection was lost".to_owned()), true);
+            }
+            Happened::Refused { client } => {
+                self.set_back(world, client, Setback::Unsent("the connection has ended".to_owned()), true);
+            }
+            Happened::Own(Task::Report(node)) => return Meaning::Report(node),
+            Happened::Own(Task::Due { hand, pace }) => {
+                if pace == self.pace && self.on {
+                    self.background(world, hand);
+                }
+            }
+            Happened::Own(Task::Attempt { hand, node }) => self.attempt(world, hand, node),
+            Happened::Own(Task::Patience { attempt }) => {
+                let reason = format!("nothing came within {} ms", REQUEST_TIMEOUT.as_millis());
+                self.set_back(world, attempt, Setback::NoAnswer(reason), true);
+            }
+            Happened::Own(Task::Unreachable { attempt, reason }) => {
+                self.set_back(world, attempt, Setback::Unsent(reason.to_owned()), true);
+            }
+        }
+        Meaning::Nothing
+    }
+
+    /// Every client of the load has a new schedule; those under way take it up when they have ended.
+    fn set_pace(&mut self, world: &mut World<Task>, on: bool, rate: u32) {
+        (self.on, self.rate) = (on, rate);
+        self.pace += 1;
+        let (every, now) = (interval(self.options.clients.max(1), rate), world.now());
+        for index in 0..self.hands.len() {
+            let hand = &mut self.hands[index];
+            let Some(background) = &mut hand.background else { continue };
+            background.schedule = Schedule::new(every, now + every.mul_f64(background.phase));
+            if on && hand.busy.is_none() {
+                self.plan_next(world, index);
+            }
+        }
+    }
+
+    fn plan_next(&mut self, world: &mut World<Task>, hand: usize) {
+        let Some(background) = &mut self.hands[hand].background else { return };
+        let due = background.schedule.next(world.now());
+        world.later(due.saturating_sub(world.now()), Task::Due { hand, pace: self.pace });
+    }
+
+    fn background(&mut self, world: &mut World<Task>, index: usize) {
+        let Self { hands, ledger, .. } = self;
+        let hand = &mut hands[index];
+        let Some(Background { routine, .. }) = &mut hand.background else { return };
+        let (number, values) = (hand.number, &mut hand.values);
+        let fresh = || {
+            *values += 1;
+            value(number, *values)
+        };
+        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family), fresh);
+        self.background_busy += 1;
+        let now = world.now();
+        self.operate(world, index, way, intent, now, in_ledger);
+    }
+
+    fn operate(
+        &mut self,
+        world: &mut World<Task>,
+        index: usize,
+        way: Way,
+        intent: Intent,
+        intended: Duration,
+        in_ledger: bool,
+    ) {
+        let first = match way {
+            Way::From(node) | Way::Only(node) => node,
+        };
+        let now = world.now();
+        let hand = &mut self.hands[index];
+        assert!(hand.busy.is_none(), "client {} does one thing at a time", hand.number);
+        let i = self.order.invoke(now, hand.number, first, &intent);
+        hand.waits.reset();
+        hand.busy = Some(Busy {
+            command: command(&intent),
+            intent,
+            way,
+            course: Course::new(ATTEMPTS_MAX, DEADLINE),
+            node: first,
+            began: now,
+            intended,
+            i,
+            attempt: 0,
+            tries: 0,
+            in_ledger,
+        });
+        self.attempt(world, index, first);
+    }
+
+    fn attempt(&mut self, world: &mut World<Task>, index: usize, node: NodeId) {
+        self.attempts_begun += 1;
+        let attempt = self.attempts_begun;
+        self.attempts.insert(attempt, index);
+        let hand = &mut self.hands[index];
+        let busy = hand.busy.as_mut().expect("an attempt belongs to an operation");
+        (busy.attempt, busy.node, busy.tries) = (attempt, node, busy.course.begin(node));
+        let process = world.starts(node);
+        if hand.connections.get(&node) != Some(&process) {
+            match reach(world, hand.home, node) {
+                Reach::Open => hand.connections.insert(node, process),
+                Reach::Nobody => {
+                    let task = Task::Unreachable { attempt, reason: "nobody listens there" };
+                    return world.later(Duration::from_micros(200), task);
+                }
+                Reach::Silence => {
+                    let left = (busy.began + DEADLINE).saturating_sub(world.now());
+                    let task = Task::Unreachable { attempt, reason: "no connection in time" };
+                    return world.later(CONNECT_TIMEOUT.min(left), task);
+                }
+            };
+        }
+        world.ask(Ask { client: attempt, home: hand.home, node, command: busy.command.clone() });
+        world.later(REQUEST_TIMEOUT, Task::Patience { attempt });
+    }
+
+    fn answered(&mut self, world: &mut World<Task>, attempt: u64, reply: Reply) {
+        let Some(index) = self.attempts.remove(&attempt) else { return };
+        let busy = self.hands[index].busy.as_ref().expect("its attempt was under way");
+        let answer = Answer { node: busy.node, reply, attempts: busy.tries };
+        self.end(world, index, Ok(answer));
+    }
+
+    fn set_back(&mut self, world: &mut World<Task>, attempt: u64, setback: Setback, disconnected: bool) {
+        let Some(index) = self.attempts.remove(&attempt) else { return };
+        let members = world.members();
+        let hand = &mut self.hands[index];
+        let busy = hand.busy.as_ref().expect("its attempt was under way");
+        if disconnected {
+            hand.connections.remove(&busy.node);
+        }
+        if let Way::Only(node) = busy.way {
+            let error = setback.error(node, 1);
+            return self.end(world, index, Err(error));
+        }
+        let elapsed = world.now() - busy.began;
+        match busy.course.turn(&busy.command, setback, elapsed, &mut hand.waits, &members) {
+            Turn::Stop(error) => self.end(world, index, Err(error)),
+            Turn::Ask(node, wait) => world.later(wait, Task::Attempt { hand: index, node }),
+        }
+    }
+
+    fn end(&mut self, world: &mut World<Task>, index: usize, outcome: Result<Answer, ClientError>) {
+        let now = world.now();
+        let hand = &mut self.hands[index];
+        let busy = hand.busy.take().expect("only what was begun ends");
+        let ended = Ended::of(&busy.intent, outcome);
+        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &ended.for_history());
+        let took_us = u64::try_from((now - busy.intended).as_micros()).unwrap_or(u64::MAX);
+        let first = match busy.way {
+            Way::From(node) | Way::Only(node) => node,
+        };
+        let measured = Measured { i: busy.i, home: hand.home.unwrap_or(first), took_us, stale_ms };
+        let operation = ended.operation(busy.intent, measured);
+        let Some(background) = &mut hand.background else {
+            hand.ended = Some(operation);
+            return;
+        };
+        background.routine.ended(&operation);
+        if busy.in_ledger && operation.outcome == Outcome::Ok {
+            self.ledger.acked(operation.key.clone());
+        }
+        if operation.lacks_quorum() {
+            self.odd.push(operation);
+        }
+        self.background_busy -= 1;
+        if self.on {
+            self.plan_next(world, index);
+        }
+    }
+}
+
+impl Hand {
+    fn new(number: u32, home: Option<NodeId>, seed: u64, background: Option<Background>) -> Self {
+        Self {
+            number,
+            home,
+            connections: BTreeMap::new(),
+            waits: Backoff::seeded(seed ^ u64::from(number)),
+            values: 0,
+            busy: None,
+            background,
+            ended: None,
+        }
+    }
+
+    fn fresh_value(&mut self) -> String {
+        self.values += 1;
+        value(self.number, self.values)
+    }
+}
+
+/// A value that nobody else writes in this run.
+fn value(client: u32, number: u64) -> String {
+    format!("c{client}-{number}")
+}
+
+/// What somebody who wants a connection finds.
+enum Reach {
+    Open,
+    /// Nobody listens, and that is told at once.
+    Nobody,
+    /// Nothing is told.
+    Silence,
+}
+
+fn reach(world: &World<Task>, home: Option<NodeId>, node: NodeId) -> Reach {
+    let away = home.filter(|home| *home != node);
+    let cut = away.is_some_and(|home| world.is_cut(home, node) || world.is_cut(node, home));
+    match (cut, world.is_running(node), world.is_paused(node)) {
+        (true, ..) | (_, true, true) => Reach::Silence,
+        (_, false, _) => Reach::Nobody,
+        (_, true, false) => Reach::Open,
+    }
+}

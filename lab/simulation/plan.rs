@@ -1,0 +1,64 @@
+//! From a scenario's words to a simulated cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use kvlab::replication::Config;
+use kvlab::sim::{Climate, Weather};
+use kvlab::storage::Durability;
+use kvlab::types::{NodeId, Quirk};
+use rand::rngs::SmallRng;
+use rand::seq::IndexedRandom as _;
+
+use crate::run::event::LinkState;
+use crate::scenario::language::model::{ClusterPlan, Scenario};
+
+/// What of a scenario cannot be simulated, in words: found before anything starts. Every step can.
+pub fn cannot_simulate(scenario: &Scenario) -> Result<(), String> {
+    durability(&scenario.cluster).map(drop)
+}
+
+pub(crate) fn durability(plan: &ClusterPlan) -> Result<Durability, String> {
+    if plan.quirks.has(Quirk::AckBeforeSync) {
+        return Ok(Durability::Os); // as a node does
+    }
+    match plan.durability.as_deref() {
+        None | Some("always") => Ok(Durability::Always),
+        Some("os") => Ok(Durability::Os),
+        Some(other) => match other.strip_prefix("interval=").map(crate::scenario::duration) {
+            Some(Ok(every)) => Ok(Durability::Interval(every)),
+            _ => Err(format!("durability {other:?} cannot be simulated")),
+        },
+    }
+}
+
+pub(crate) fn configs(plan: &ClusterPlan) -> Vec<Config> {
+    let members: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
+    let config = |&id| {
+        let default = Config::new(id, members.clone());
+        let backlog_bytes = plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize);
+        Config {
+            stale_after: plan.stale_after.unwrap_or(default.stale_after),
+            stale_lag: plan.stale_lag.unwrap_or(default.stale_lag),
+            backlog_bytes,
+            // As a node has it.
+            window_bytes: default.window_bytes.min(backlog_bytes),
+            quirks: plan.quirks,
+            ..default
+        }
+    };
+    members.iter().map(config).collect()
+}
+
+/// One machine is not like another: a local network, and disks from good to poor.
+pub(crate) fn climate(chance: &mut SmallRng) -> Climate {
+    let pick = |from: &[u64], chance: &mut SmallRng| *from.choose(chance).expect("there are some");
+    let delay_max = Duration::from_micros(pick(&[300, 1000, 5000], chance));
+    let disk_max = Duration::from_micros(pick(&[500, 2000, 10_000], chance));
+    Climate { weather: Weather { delay_max, ..Weather::CALM }, disk_max, ..Climate::CALM }
+}
+
+pub(crate) fn every_link(members: &[NodeId]) -> BTreeMap<(NodeId, NodeId), LinkState> {
+    let pairs = members.iter().flat_map(|&a| members.iter().map(move |&b| (a, b)));
+    pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
+}

@@ -1,0 +1,430 @@
+//! The stage of a simulated cluster on simulated time: the same core and storage, the same clients' routine, the same
+//! judge, all from one seed. Nothing waits: a run of fifteen seconds takes some tens of milliseconds.
+//!
+//! Beside the judge, the simulator's oracle looks at every step, as no lab of real processes can. What it finds ends
+//! the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use kvlab::sim::{Ask, Death, World};
+use kvlab::storage::{self, Durability};
+use kvlab::types::{Command, NodeId, NodeStatus, Reply};
+use rand::rngs::SmallRng;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::action::Action;
+use crate::cluster::View;
+use crate::run::event::{
+    Actor, LabEvent, Level, LinkState, Operation, ProcessState, ScenarioEvent, Stamped, Verdict,
+};
+use crate::run::history::Intent;
+use crate::scenario::language::model::Scenario;
+use crate::scenario::play::stage::Stage;
+use crate::session::recovery::Recovery;
+use crate::session::{Performed, Settled, WorkloadOptions, links_between, verdict};
+use crate::workload::Way;
+
+use super::clients::{Crowd, Meaning, OPERATOR, Task};
+use super::plan::{climate, configs, durability, every_link};
+
+/// How often a member reports.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// How long a member may take to answer a promotion.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+/// How long the last operations of a load may take to end; they are bounded themselves.
+pub(super) const QUIET_WITHIN: Duration = Duration::from_secs(10);
+/// A segment of the log is closed soon, so that there are some.
+const SEGMENT_BYTES: u64 = 64 << 10;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Simulated {
+    pub(super) world: World<Task>,
+    pub(super) crowd: Crowd,
+    pub(super) view: View,
+    pub(super) recovery: Recovery,
+    pub(super) operator: Option<Reply>,
+    /// The clients of steps, by their home.
+    pub(super) guests: BTreeMap<NodeId, usize>,
+    /// When its disks say that something is durable.
+    pub(super) durability: Durability,
+    /// Keys that steps have touched.
+    pub(super) touched: BTreeSet<String>,
+    pub(super) read_back: bool,
+    pub(super) members_equal: Option<bool>,
+    /// The promise that the oracle has seen broken. The world stands still from then on.
+    pub(super) broken: Option<String>,
+    /// Time let pass since.
+    pub(super) past: Duration,
+    pub(super) told: Vec<Stamped>,
+}
+
+/// What became of going on.
+pub(super) enum Moved {
+    /// Something happened.
+    On,
+    /// Somebody reported: the view has changed.
+    Reported,
+    /// It is as late as it may be.
+    Arrived,
+}
+
+impl Simulated {
+    /// A cluster as the scenario wants it, under its load. The seed decides everything, also how good the disks and
+    /// the network are.
+    pub fn new(scenario: &Scenario, mut load: WorkloadOptions, seed: u64) -> Result<Self, String> {
+        load.seed = seed;
+        let plan = &scenario.cluster;
+        let mut chance = SmallRng::seed_from_u64(seed);
+        let disks = storage::Options {
+            durability: durability(plan)?,
+            segment_bytes: plan.segment_bytes.unwrap_or(SEGMENT_BYTES),
+            ..storage::Options::new(NodeId(1))
+        };
+        let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());
+        let members = world.members();
+        let mut view = View { links: every_link(&members), ..View::default() };
+        let mut broken = None;
+        for &node in &members {
+            broken = broken.or(world.start(node).err());
+            view.processes.insert(node, running(&world, node));
+            world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
+        }
+        world.listen();
+        let crowd = Crowd::new(load, &mut world);
+        Ok(Self {
+            durability: disks.durability,
+            world,
+            crowd,
+            view,
+            recovery: Recovery::default(),
+            operator: None,
+            guests: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            read_back: false,
+            members_equal: None,
+            broken,
+            past: Duration::ZERO,
+            told: Vec::new(),
+        })
+    }
+
+    /// The promise that the oracle has seen broken, if it has.
+    pub fn broken(&self) -> Option<&str> {
+        self.broken.as_deref()
+    }
+
+    /// What was told since this was last asked.
+    pub fn take_told(&mut self) -> Vec<Stamped> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Does the next thing that is due by `until`.
+    pub(super) fn go_on(&mut self, until: Duration) -> Moved {
+        if self.broken.is_none() {
+            match self.world.step(until) {
+                Ok(None) => return Moved::Arrived,
+                Ok(Some(happened)) => {
+                    let meaning = self.crowd.take(&mut self.world, happened);
+                    self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
+                    let odd = self.crowd.take_odd().into_iter().map(LabEvent::Operation);
+                    let found =
+                        self.crowd.take_found().into_iter().map(|found| LabEvent::Violation(Box::new(found)));
+                    odd.chain(found).for_each(|event| self.emit(event));
+                    return match meaning {
+                        Meaning::Nothing => Moved::On,
+                        Meaning::Operator(reply) => {
+                            self.operator = Some(reply);
+                            Moved::On
+                        }
+                        Meaning::Report(node) => self.report(node),
+                    };
+                }
+                Err(broken) => self.breaks(broken),
+            }
+        }
+        self.past += until.saturating_sub(self.now());
+        Moved::Arrived
+    }
+
+    /// Goes on until `enough` is true, or it is `until`. Returns whether it was.
+    pub(super) fn until(&mut self, until: Duration, mut enough: impl FnMut(&mut Self) -> bool) -> bool {
+        loop {
+            if enough(self) {
+                return true;
+            }
+            if matches!(self.go_on(until), Moved::Arrived) {
+                return enough(self);
+            }
+        }
+    }
+
+    fn report(&mut self, node: NodeId) -> Moved {
+        self.world.later(REPORT_EVERY, Task::Report(node));
+        let now = self.now();
+        let status = self.world.status(node).filter(|_| !self.world.is_paused(node));
+        let Some(replication) = status else { return Moved::On };
+        let pid = pid(&self.world, node);
+        // What else a real node tells is about its process, and there is none.
+        let status = NodeStatus {
+            replication,
+            applied_per_s: 0,
+            connections: 0,
+            keys: 0,
+            log_bytes: 0,
+            disk: Box::default(),
+            uptime_ms: 0,
+            pid,
+        };
+        self.view.statuses.insert(node, (now, status));
+        self.recovery.observe(now, &self.view);
+        Moved::Reported
+    }
+
+    /// What the oracle says is the end of the world.
+    pub(super) fn breaks(&mut self, what: String) {
+        self.broken.get_or_insert(what);
+    }
+
+    pub(super) fn do_and_tell(&mut self, by: Actor, action: Action) -> anyhow::Result<Performed> {
+        let performed = self.carry_out(&action);
+        let error = match &performed {
+            Err(error) => Some(format!("{error:#}")),
+            Ok(Performed::Promotion(Reply::Failed(failure)) | Performed::Follow(Reply::Failed(failure))) => {
+                Some(failure.to_string())
+            }
+            Ok(_) => None,
+        };
+        self.emit(LabEvent::Action { by, action, error });
+        performed
+    }
+
+    fn carry_out(&mut self, action: &Action) -> anyhow::Result<Performed> {
+        match action {
+            Action::Cut { from, to } => self.link(*from, *to, LinkState::Cut),
+            Action::HealLink { from, to } => self.link(*from, *to, LinkState::Up),
+            Action::Slow { from, to, delay, jitter } => {
+                self.link(*from, *to, LinkState::Slow { delay: *delay, jitter: *jitter });
+            }
+            Action::Reset { from, to } => self.world.reset(*from, *to),
+            Action::Partition { groups } => {
+                let links = links_between(groups, &self.members())?;
+                links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Cut));
+            }
+            Action::Isolate { node } => self.links_of(*node, LinkState::Cut),
+            Action::Heal { node } => self.links_of(*node, LinkState::Up),
+            Action::HealAll => self.heal_all(),
+            Action::Pause { node } => self.pause(*node)?,
+            Action::Resume { node } => self.resume(*node)?,
+            Action::Kill { node } => {
+                ensure!(self.world.is_running(*node), "{node} is down");
+                let died = self.world.kill(*node, Death::Kill);
+                self.stopped(*node, "SIGKILL", died);
+            }
+            Action::PowerLoss { node } => {
+                let lost = self.world.lose_power(*node, self.durability);
+                self.stopped(*node, "SIGKILL, and the power went", lost);
+            }
+            Action::TearTail { node } => {
+                let torn = self.world.tear_tail(*node);
+                self.stopped(*node, "SIGKILL, and its log was torn", torn);
+            }
+            Action::Wipe { node } => {
+                let wiped = self.world.wipe(*node);
+                self.stopped(*node, "SIGKILL, and its disk was wiped", wiped);
+            }
+            Action::Cleanup { node } => {
+                ensure!(self.world.is_running(*node), "cannot clean up the disk of {node}: it is down");
+                self.world.cleanup(*node);
+            }
+            Action::Follow { node, primary } => {
+                let order = Command::Follow { primary: *primary };
+                return self.order(*node, "tell", order).map(Performed::Follow);
+            }
+            Action::Terminate { node } => {
+                ensure!(self.world.is_running(*node), "{node} is down");
+                if self.world.is_paused(*node) {
+                    self.resume(*node)?;
+                }
+                let ended = self.world.stop(*node);
+                self.stopped(*node, "SIGTERM", ended);
+            }
+            Action::Restart { node } => self.restart(*node)?,
+            Action::Promote { node, force } => {
+                let order = Command::Promote { force: *force };
+                return self.order(*node, "promote", order).map(Performed::Promotion);
+            }
+            Action::Put { node, key, value, level } => {
+                let (key, value, level) = (key.clone(), value.clone(), *level);
+                return self.operate(*node, Way::From(*node), |fresh| {
+                    Intent::put(key, value.unwrap_or_else(fresh), level)
+                });
+            }
+            Action::Del { node, key, level } => {
+                return self.operate(*node, Way::From(*node), |_| Intent::del(key.clone(), *level));
+            }
+            // A read is about what this node says, a quorum read about what it can find out.
+            Action::Get { node, key, level } => {
+                return self.operate(*node, Way::Only(*node), |_| Intent::get(key.clone(), *level));
+            }
+            Action::Load { on } => self.crowd.set_on(&mut self.world, *on)?,
+            Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, *per_second)?,
+        }
+        Ok(Performed::Done)
+    }
+
+    fn link(&mut self, from: NodeId, to: NodeId, state: LinkState) {
+        match state {
+            LinkState::Up => self.world.heal(from, to),
+            LinkState::Cut => self.world.cut(from, to),
+            LinkState::Slow { delay, jitter } => self.world.slow(from, to, delay, jitter),
+        }
+        self.view.links.insert((from, to), state);
+    }
+
+    /// All links of a member, both ways.
+    fn links_of(&mut self, node: NodeId, state: LinkState) {
+        for other in self.members().into_iter().filter(|other| *other != node) {
+            self.link(node, other, state);
+            self.link(other, node, state);
+        }
+    }
+
+    pub(super) fn heal_all(&mut self) {
+        let broken = |state: &LinkState| *state != LinkState::Up;
+        let links: Vec<_> =
+            self.view.links.iter().filter(|(_, state)| broken(state)).map(|(l, _)| *l).collect();
+        links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Up));
+    }
+
+    fn pause(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(self.world.is_running(node) && !self.world.is_paused(node), "{node} does not run");
+        self.world.pause(node);
+        self.view.processes.insert(node, ProcessState::Paused { pid: pid(&self.world, node) });
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(self.world.is_paused(node), "{node} is not paused");
+        self.world.resume(node);
+        self.view.processes.insert(node, running(&self.world, node));
+        Ok(())
+    }
+
+    pub(super) fn restart(&mut self, node: NodeId) -> anyhow::Result<()> {
+        ensure!(!self.world.is_running(node), "{node} is not down");
+        if let Err(broken) = self.world.start(node) {
+            self.breaks(broken);
+        }
+        self.view.processes.insert(node, running(&self.world, node));
+        Ok(())
+    }
+
+    fn stopped(&mut self, node: NodeId, how: &str, ended: Result<(), String>) {
+        if let Err(broken) = ended {
+            self.breaks(broken);
+        }
+        self.view.processes.insert(node, ProcessState::Stopped { how: how.to_owned() });
+    }
+
+    /// An operator's order to a member, in a word.
+    fn order(&mut self, node: NodeId, word: &str, command: Command) -> anyhow::Result<Reply> {
+        ensure!(self.world.is_running(node), "cannot {word} {node}: it is down");
+        self.operator = None;
+        self.world.ask(Ask { client: OPERATOR, home: None, node, command });
+        self.until(self.now() + ANSWER_WITHIN, |stage| stage.operator.is_some());
+        self.operator.take().with_context(|| {
+            format!("cannot {word} {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
+        })
+    }
+
+    /// A client's operation, in the zone of the node.
+    fn operate(
+        &mut self,
+        home: NodeId,
+        way: Way,
+        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
+    ) -> anyhow::Result<Performed> {
+        let crowd = &mut self.crowd;
+        let guest = *self.guests.entry(home).or_insert_with(|| crowd.guest(Some(home)));
+        let touched = &mut self.touched;
+        crowd.begin(&mut self.world, guest, way, |fresh| {
+            let intent = intent(fresh);
+            touched.insert(intent.key.clone());
+            intent
+        });
+        let mut ended = None;
+        self.until(self.now() + QUIET_WITHIN, |stage| {
+            ended = stage.crowd.take_ended(guest);
+            ended.is_some()
+        });
+        let operation = ended.context("it did not end")?;
+        Ok(Performed::Operation(Box::new(operation)))
+    }
+
+    fn emit(&mut self, event: LabEvent) {
+        let t_us = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
+        self.told.push(Stamped { t_us, event });
+    }
+
+    pub(super) fn warn(&mut self, text: String) {
+        self.emit(LabEvent::Notice { level: Level::Warn, text });
+    }
+}
+
+impl Stage for Simulated {
+    fn members(&self) -> Vec<NodeId> {
+        self.world.members()
+    }
+
+    fn now(&self) -> Duration {
+        self.world.now() + self.past
+    }
+
+    fn view(&self) -> View {
+        self.view.clone()
+    }
+
+    fn verdict(&self) -> Verdict {
+        let order = self.crowd.order();
+        verdict(order.findings(), order.refused_stale(), self.read_back, self.members_equal)
+    }
+
+    fn tell(&mut self, event: ScenarioEvent) {
+        self.emit(LabEvent::Scenario(event));
+    }
+
+    async fn next(&mut self, until: Duration) {
+        while let Moved::On = self.go_on(until) {}
+    }
+
+    async fn perform(&mut self, step: usize, action: Action) -> anyhow::Result<Performed> {
+        if let Some(broken) = &self.broken {
+            bail!("the cluster has broken a promise before: {broken}");
+        }
+        let by = Actor::Step(step);
+        match self.do_and_tell(by, action)? {
+            Performed::Operation(operation) => {
+                let operation = Operation { by: Some(by), ..*operation };
+                self.emit(LabEvent::Operation(operation.clone()));
+                Ok(Performed::Operation(Box::new(operation)))
+            }
+            performed => Ok(performed),
+        }
+    }
+
+    async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled> {
+        self.settled(within)
+    }
+}
+
+fn running(world: &World<Task>, node: NodeId) -> ProcessState {
+    ProcessState::Running { pid: pid(world, node), client: String::new(), peer: String::new() }
+}
+
+/// Names a process as the system would.
+fn pid(world: &World<Task>, node: NodeId) -> u32 {
+    u32::from(node.0) * 1000 + world.starts(node) as u32
+}

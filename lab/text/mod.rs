@@ -1,0 +1,3 @@
+//! Words and sentences that several views say: the screen, the report, the commands.
+
+pub(crate) mod words;

@@ -1,0 +1,228 @@
+//! Where a history comes from, and in which format it is.
+#![expect(clippy::disallowed_methods, reason = "histories are files")]
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use kvlab::judge::import::{Format, ImportOptions, Imported, import};
+use kvlab::judge::offline::KeyHistory;
+
+use crate::explain::Epochs;
+use crate::run::directory::Runs;
+use crate::run::history::HISTORY_FILE;
+use crate::run::journal::EVENTS_FILE;
+use crate::run::reader;
+
+/// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
+const WHOLE_BYTES_MAX: u64 = 1 << 30;
+/// The format is told from the first bytes, so many at most.
+const HEAD_BYTES: u64 = 64 << 10;
+/// Bytes read at once.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What is expected where no history is found.
+const EXPECTED: &str = "a history: kvlab's history.jsonl, Jepsen's or porcupine's EDN maps, or Jepsen's log";
+
+/// A history somewhere, not read yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Input {
+    /// What it is called in messages.
+    pub(crate) name: String,
+    place: Place,
+    format: Option<Format>,
+    /// It is the history of a run, which may have been killed in the middle of a line.
+    pub(crate) of_run: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    Stdin,
+    /// What can be read once, as a pipe with a name.
+    Pipe(PathBuf),
+    File(PathBuf),
+    Memory(Arc<[u8]>),
+}
+
+/// A history that has been opened.
+pub(crate) enum Opened {
+    /// Ours, to be read line by line; how long it is, where that is known.
+    Kvlab(Box<dyn BufRead>, Option<u64>),
+    /// Somebody else's.
+    Others(Others),
+}
+
+/// Somebody else's history.
+#[derive(Clone, Debug)]
+pub(crate) struct Others {
+    /// How it is written.
+    pub(crate) format: Format,
+    /// Its operations by key.
+    pub(crate) keys: Vec<KeyHistory>,
+}
+
+impl Input {
+    /// What is meant: `-`, `latest`, a run's directory or a file.
+    ///
+    /// # Errors
+    /// If it is not there, or a directory without a history.
+    pub(crate) fn find(called: &Path, format: Option<Format>) -> anyhow::Result<Self> {
+        let name = called.display().to_string();
+        if called == Path::new("-") {
+            return Ok(Self {
+                name: "standard input".to_owned(),
+                place: Place::Stdin,
+                format,
+                of_run: false,
+            });
+        }
+        let path = match called.to_str() {
+            Some("latest") if !called.exists() => Runs::from_env()?.latest()?,
+            _ => called.to_owned(),
+        };
+        let about = std::fs::metadata(&path).with_context(|| format!("cannot read {name}"))?;
+        if !about.is_dir() {
+            let place = if about.is_file() { Place::File(path) } else { Place::Pipe(path) };
+            return Ok(Self { name, place, format, of_run: false });
+        }
+        let file = path.join(HISTORY_FILE);
+        if !file.is_file() {
+            bail!("{name} is a directory without a {HISTORY_FILE}; name a run's directory, or a file");
+        }
+        let name = file.display().to_string();
+        Ok(Self { name, place: Place::File(file), format: format.or(Some(Format::Kvlab)), of_run: true })
+    }
+
+    /// The same, so that it can be opened more than once: standard input is read into memory.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is too large.
+    pub(crate) fn rereadable(self) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot read {}", self.name);
+        let bytes = match &self.place {
+            Place::Stdin => read_all(io::stdin().lock()).with_context(cannot)?,
+            Place::Pipe(path) => {
+                let pipe = File::open(path).with_context(cannot)?;
+                read_all(pipe).with_context(cannot)?
+            }
+            Place::File(_) | Place::Memory(_) => return Ok(self),
+        };
+        Ok(Self { place: Place::Memory(bytes.into()), ..self })
+    }
+
+    /// Whether it can be opened more than once.
+    pub(crate) fn is_rereadable(&self) -> bool {
+        !matches!(self.place, Place::Stdin | Place::Pipe(_))
+    }
+
+    /// Opens it, finds out its format unless that was said, and reads it if it is not ours.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is no history: the message names the line and what was expected there.
+    pub(crate) fn open(&self, options: ImportOptions) -> anyhow::Result<Opened> {
+        let cannot = || format!("cannot read {}", self.name);
+        let (mut reader, length): (Box<dyn BufRead>, _) = match &self.place {
+            Place::Stdin => (Box::new(io::stdin().lock()), None),
+            Place::File(path) | Place::Pipe(path) => {
+                let file = File::open(path).with_context(cannot)?;
+                let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
+                (Box::new(BufReader::with_capacity(BUFFER_BYTES, file)), length)
+            }
+            Place::Memory(bytes) => (Box::new(Cursor::new(Arc::clone(bytes))), Some(bytes.len() as u64)),
+        };
+        if self.format == Some(Format::Kvlab) {
+            return Ok(Opened::Kvlab(reader, length));
+        }
+        let mut head = Vec::new();
+        reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).with_context(cannot)?;
+        if self.format.is_none() && detect(&head) == Some(Format::Kvlab) {
+            let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader));
+            return Ok(Opened::Kvlab(Box::new(whole), length));
+        }
+        let bytes = read_all(Cursor::new(head).chain(reader)).with_context(cannot)?;
+        self.others(bytes, options).map(Opened::Others)
+    }
+
+    /// What the run's events tell of its epochs and votes. They explain a verdict and decide nothing, so what cannot be
+    /// read of them is passed over.
+    pub(crate) fn epochs(&self) -> Epochs {
+        let mut epochs = Epochs::default();
+        let Place::File(history) = &self.place else { return epochs };
+        if !self.of_run {
+            return epochs;
+        }
+        let _ = reader::each_event(&history.with_file_name(EVENTS_FILE), |event| epochs.observe(&event));
+        epochs
+    }
+
+    fn others(&self, bytes: Vec<u8>, options: ImportOptions) -> anyhow::Result<Others> {
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+            anyhow!("{}: line {line}: what is not UTF-8 text; expected {EXPECTED}", self.name)
+        })?;
+        if text.trim_start_matches('\u{feff}').trim().is_empty() {
+            bail!("{}: line 1: nothing; expected {EXPECTED}", self.name);
+        }
+        let Some(format) = self.format.or_else(|| Format::detect(&text)) else {
+            let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+            let shown: String = first.chars().take(40).flat_map(char::escape_debug).collect();
+            bail!("{}: line 1: \"{shown}\" begins no history that is known; expected {EXPECTED}", self.name);
+        };
+        let imported = import(&text, format, options).with_context(|| self.name.clone())?;
+        match imported {
+            Imported::Keys(keys) => Ok(Others { format, keys }),
+            Imported::Kvlab(_) => {
+                bail!("{}: kvlab's own history begins too late; give --format kvlab", self.name)
+            }
+        }
+    }
+}
+
+/// From how it begins.
+fn detect(head: &[u8]) -> Option<Format> {
+    let valid = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
+    };
+    Format::detect(valid)
+}
+
+fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(WHOLE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > WHOLE_BYTES_MAX {
+        let why = format!("it is larger than {WHOLE_BYTES_MAX} bytes, the most that is read as a whole");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
+    }
+    Ok(bytes)
+}
+
+impl Others {
+    /// Whether events name their key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        !matches!(&*self.keys, [only] if only.key().is_empty())
+    }
+
+    /// Leaves this key alone, if one is named; `name` is what the history is called.
+    ///
+    /// # Errors
+    /// If no operation has it.
+    pub(crate) fn keep(&mut self, key: Option<&str>, name: &str) -> anyhow::Result<()> {
+        if let Some(key) = key {
+            self.keys.retain(|history| history.key() == key);
+            if self.keys.is_empty() {
+                bail!("{name}: no operation has the key {key:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// More than the highest number of a process.
+    pub(crate) fn processes(&self) -> u64 {
+        let ops = self.keys.iter().flat_map(KeyHistory::ops);
+        ops.map(|op| u64::from(op.process) + 1).max().unwrap_or(0)
+    }
+}
