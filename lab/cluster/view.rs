@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::types::{NodeId, NodeStatus, Report};
+use kvlab::types::{NodeId, Report};
 use tokio::sync::watch;
 
 use super::link::Link;
+use crate::engine::NodeState;
 use crate::run::event::{Damage, LabEvent, LinkState, ProcessState};
 use crate::run::journal::Journal;
 
@@ -17,7 +18,7 @@ pub(crate) struct View {
     /// Each member's process, from its first start on.
     pub(crate) processes: BTreeMap<NodeId, ProcessState>,
     /// The last status of each node, and the journal time at which it came. A status outlives its process.
-    pub(crate) statuses: BTreeMap<NodeId, (Duration, NodeStatus)>,
+    pub(crate) statuses: BTreeMap<NodeId, (Duration, NodeState)>,
     /// Every ordered pair of members.
     pub(crate) links: BTreeMap<(NodeId, NodeId), LinkState>,
 }
@@ -61,7 +62,7 @@ impl Shared {
     pub(super) fn report(&self, node: NodeId, report: Report) {
         let mut view = self.lock();
         if let Report::Status(status) = &report {
-            view.statuses.insert(node, (self.journal.now(), status.clone()));
+            view.statuses.insert(node, (self.journal.now(), NodeState::from(status)));
         }
         self.tell(view, LabEvent::Node { node, report });
     }

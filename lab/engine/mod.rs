@@ -5,6 +5,8 @@
 //! signals, supervision and the run directory stay the same.
 #![expect(clippy::disallowed_methods, reason = "an engine that does not answer is given up after a while")]
 
+mod state;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -23,6 +25,10 @@ use tokio::time::timeout;
 
 use crate::cluster::frame::Framing;
 use crate::run::event::Cut;
+
+#[cfg(test)]
+pub use self::state::Kvlab;
+pub use self::state::{NodeState, Place, Term};
 
 /// How long a node may take to accept a connection and greet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

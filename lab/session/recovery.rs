@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Role};
+use kvlab::types::{NodeId, Role};
 
 use crate::cluster::View;
+use crate::engine::{NodeState, Place, Term};
 use crate::run::event::{LinkState, ProcessState};
 
 /// Watches the cluster and times its recovery: from the moment in which nothing is broken any more to the moment
@@ -16,7 +17,7 @@ use crate::run::event::{LinkState, ProcessState};
 pub(crate) struct Recovery {
     healed: Option<Duration>,
     /// What the members must hold: the primary's end when it was first followed by all.
-    target: Option<(Epoch, u64)>,
+    target: Option<(Term, u64)>,
     recovered: Option<Duration>,
 }
 
@@ -35,21 +36,18 @@ impl Recovery {
             return;
         }
         // A status from before the healing says nothing about what came of it.
-        let fresh = |(at, _): &(Duration, NodeStatus)| *at >= healed;
+        let fresh = |(at, _): &(Duration, NodeState)| *at >= healed;
         if view.statuses.len() < view.processes.len() || !view.statuses.values().all(fresh) {
             return;
         }
         let Ok(primary) = led_by_one(view) else { return };
-        let (epoch, seq) = match self.target {
-            Some(target) if target.0 == primary.replication.epoch => target,
-            _ => {
-                let target = (primary.replication.epoch, primary.replication.last.seq);
-                *self.target.insert(target)
-            }
-        };
-        let holds = |(_, status): &(Duration, NodeStatus)| {
-            let status = &status.replication;
-            status.last.epoch == epoch && status.durable >= seq && status.resync.is_none()
+        if self.target.as_ref().is_none_or(|(term, _)| *term != primary.term) {
+            self.target = Some((primary.term.clone(), primary.last.index));
+        }
+        let target = self.target.as_ref();
+        let holds = |(_, state): &(Duration, NodeState)| {
+            let reached = |(term, index): &(Term, u64)| state.last.term == *term && state.durable >= *index;
+            target.is_some_and(reached) && state.resync.is_none()
         };
         if view.statuses.values().all(holds) {
             self.recovered = Some(now);
@@ -82,22 +80,19 @@ pub(crate) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
         }
     }
     let primary = led_by_one(view)?;
-    let end = primary.replication.last;
-    for (_, status) in view.statuses.values() {
-        let status = &status.replication;
-        if let Some((have, total)) = status.resync {
-            return Err(format!("{} is being resynced ({have} of {total} bytes)", status.id));
+    let end = &primary.last;
+    for (_, state) in view.statuses.values() {
+        if let Some((have, total)) = state.resync {
+            return Err(format!("{} is being resynced ({have} of {total} bytes)", state.node));
         }
-        if status.last != end {
-            return Err(format!(
-                "{} ends at {}, {} at {end}",
-                status.id, status.last, primary.replication.id
-            ));
+        if state.last != *end {
+            return Err(format!("{} ends at {}, {} at {end}", state.node, state.last, primary.node));
         }
-        if status.durable != end.seq || status.commit != end.seq {
+        let committed = state.commit.unwrap_or(state.durable);
+        if state.durable != end.index || committed != end.index {
             return Err(format!(
-                "{} is durable to {} and committed to {} of {}",
-                status.id, status.durable, status.commit, end.seq
+                "{} is durable to {} and committed to {committed} of {}",
+                state.node, state.durable, end.index
             ));
         }
     }
@@ -105,37 +100,36 @@ pub(crate) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
 }
 
 /// Where a member stands when everything is at rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     /// Where its durable log ends.
-    pub(crate) at: Position,
+    pub(crate) at: Place,
     /// How many keys it holds.
     pub(crate) keys: u64,
 }
 
 /// Where each member stands.
 pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, End> {
-    let end = |(node, (_, status)): (&NodeId, &(Duration, NodeStatus))| {
-        let at = Position::new(status.replication.last.epoch, status.replication.durable);
-        (*node, End { at, keys: status.keys })
+    let end = |(node, (_, state)): (&NodeId, &(Duration, NodeState))| {
+        let at = Place { term: state.last.term.clone(), index: state.durable };
+        (*node, End { at, keys: state.keys })
     };
     view.statuses.iter().map(end).collect()
 }
 
 /// The one primary, if there is one and everybody follows its epoch.
-pub(crate) fn led_by_one(view: &View) -> Result<&NodeStatus, Reason> {
-    let mut primaries = view.statuses.values().filter(|(_, status)| status.replication.role == Role::Primary);
+pub(crate) fn led_by_one(view: &View) -> Result<&NodeState, Reason> {
+    let mut primaries = view.statuses.values().filter(|(_, state)| state.role == Role::Primary);
     let Some((_, primary)) = primaries.next() else {
         return Err("there is no primary, and no member has won enough votes to be one".to_owned());
     };
     if let Some((_, other)) = primaries.next() {
-        let (one, other) = (primary.replication.id, other.replication.id);
+        let (one, other) = (primary.node, other.node);
         return Err(format!("{one} and {other} both call themselves primary"));
     }
-    for (_, status) in view.statuses.values() {
-        let status = &status.replication;
-        if status.epoch != primary.replication.epoch {
-            return Err(format!("{} does not follow {}", status.id, primary.replication.epoch));
+    for (_, state) in view.statuses.values() {
+        if state.term != primary.term {
+            return Err(format!("{} does not follow {}", state.node, primary.term));
         }
     }
     Ok(primary)
@@ -181,19 +175,20 @@ fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
         .processes
         .iter()
         .all(|(node, state)| running(state) && view.statuses.get(node).is_some_and(|(at, _)| *at >= since));
-    let statuses = || view.statuses.values().map(|(_, status)| &status.replication);
-    if !known || statuses().any(|status| matches!(status.role, Role::Primary | Role::Candidate)) {
+    let statuses = || view.statuses.values().map(|(_, state)| state);
+    if !known || statuses().any(|state| matches!(state.role, Role::Primary | Role::Candidate)) {
         return None;
     }
-    let may_lead = statuses().filter(|status| status.role == Role::Replica);
-    may_lead.max_by_key(|status| (status.last, std::cmp::Reverse(status.id))).map(|status| status.id)
+    let may_lead = statuses().filter(|state| state.role == Role::Replica);
+    may_lead.max_by_key(|state| (&state.last, std::cmp::Reverse(state.node))).map(|state| state.node)
 }
 
 #[cfg(test)]
 mod tests {
-    use kvlab::types::{Quirks, Status};
+    use kvlab::types::{Epoch, Position};
 
     use super::*;
+    use crate::scenario::tests::fixture;
 
     const N1: NodeId = NodeId(1);
     const N2: NodeId = NodeId(2);
@@ -204,28 +199,8 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn status(id: NodeId, role: Role, epoch: Epoch, at: Position) -> NodeStatus {
-        let replication = Status {
-            id,
-            role,
-            epoch,
-            promised: epoch,
-            primary: Some(epoch.node),
-            last: at,
-            durable: at.seq,
-            commit: at.seq,
-            lag: None,
-            heard_ms: None,
-            stale: false,
-            disk_full: false,
-            resync: None,
-            resyncs: Default::default(),
-            peers: Vec::new(),
-            quirks: Quirks::NONE,
-        };
-        let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 7, 0, 0, 1);
-        let disk = Box::default();
-        NodeStatus { replication, applied_per_s, connections, keys, log_bytes, disk, uptime_ms, pid }
+    fn state(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeState {
+        NodeState { keys: 7, ..fixture::state(id, role, epoch, seq) }
     }
 
     /// Two members that agree, as told at `at`.
@@ -234,15 +209,15 @@ mod tests {
         for (id, role) in [(N1, Role::Primary), (N2, Role::Replica)] {
             let running = ProcessState::Running { pid: 1, client: String::new(), peer: String::new() };
             view.processes.insert(id, running);
-            view.statuses.insert(id, (at, status(id, role, E1, Position::new(E1, seq))));
+            view.statuses.insert(id, (at, state(id, role, E1, seq)));
         }
         view.links.insert((N1, N2), LinkState::Up);
         view.links.insert((N2, N1), LinkState::Up);
         view
     }
 
-    fn of(view: &mut View, node: NodeId) -> &mut Status {
-        &mut view.statuses.get_mut(&node).expect("is there").1.replication
+    fn of(view: &mut View, node: NodeId) -> &mut NodeState {
+        &mut view.statuses.get_mut(&node).expect("is there").1
     }
 
     #[test]
@@ -250,7 +225,7 @@ mod tests {
         assert_eq!(converged(&whole(ms(5), 9), ms(5)), Ok(()));
         assert_eq!(
             ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(),
-            [&End { at: Position::new(E1, 9), keys: 7 }; 2]
+            [&End { at: Position::new(E1, 9).into(), keys: 7 }; 2]
         );
     }
 
@@ -263,11 +238,11 @@ mod tests {
         };
         assert!(reason(&|v| of(v, N1).role = Role::Replica).contains("there is no primary"));
         assert!(reason(&|v| of(v, N2).role = Role::Primary).contains("n1 and n2"));
-        assert!(reason(&|v| of(v, N2).epoch = E2).contains("n2 does not follow 1@n1"));
-        assert!(reason(&|v| of(v, N2).last.seq = 8).contains("n2 ends at 1@n1/8"));
-        assert!(reason(&|v| of(v, N2).last.epoch = E2).contains("n2 ends at 2@n2/9"));
+        assert!(reason(&|v| of(v, N2).term = E2.into()).contains("n2 does not follow 1@n1"));
+        assert!(reason(&|v| of(v, N2).last.index = 8).contains("n2 ends at 1@n1/8"));
+        assert!(reason(&|v| of(v, N2).last.term = E2.into()).contains("n2 ends at 2@n2/9"));
         assert!(reason(&|v| of(v, N2).durable = 8).contains("durable to 8"));
-        assert!(reason(&|v| of(v, N1).commit = 8).contains("committed to 8"));
+        assert!(reason(&|v| of(v, N1).commit = Some(8)).contains("committed to 8"));
         assert!(reason(&|v| of(v, N2).resync = Some((1, 2))).contains("resynced (1 of 2"));
         assert!(reason(&|v| drop(v.statuses.remove(&N2))).contains("n2 has said nothing"));
         let old = |v: &mut View| v.statuses.get_mut(&N2).expect("is there").0 = ms(4);
@@ -316,8 +291,12 @@ mod tests {
         };
         assert_eq!(next_in_line(&whole(ms(5), 9), ms(5)), None, "n1 leads");
         assert_eq!(view(&|_| {}), Some(N1), "of equals the first");
-        assert_eq!(view(&|v| of(v, N2).last.seq = 10), Some(N2));
-        assert_eq!(view(&|v| of(v, N2).last = Position::new(E2, 3)), Some(N2), "the epoch comes first");
+        assert_eq!(view(&|v| of(v, N2).last.index = 10), Some(N2));
+        assert_eq!(
+            view(&|v| of(v, N2).last = Position::new(E2, 3).into()),
+            Some(N2),
+            "the epoch comes first"
+        );
         assert_eq!(view(&|v| of(v, N1).role = Role::Learner), Some(N2), "a learner has no voice");
         assert_eq!(view(&|v| of(v, N2).role = Role::Candidate), None, "it may win yet");
         assert_eq!(view(&|v| v.statuses.get_mut(&N2).expect("is there").0 = ms(4)), None, "not heard lately");

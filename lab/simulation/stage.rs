@@ -16,6 +16,7 @@ use rand::{Rng as _, SeedableRng as _};
 
 use crate::action::Action;
 use crate::cluster::View;
+use crate::engine::NodeState;
 use crate::run::event::{
     Actor, LabEvent, Level, LinkState, Operation, ProcessState, ScenarioEvent, Stamped, Verdict,
 };
@@ -178,7 +179,7 @@ impl Simulated {
             uptime_ms: 0,
             pid,
         };
-        self.view.statuses.insert(node, (now, status));
+        self.view.statuses.insert(node, (now, NodeState::from(&status)));
         self.recovery.observe(now, &self.view);
         Moved::Reported
     }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::types::{Epoch, NodeId, NodeStatus, Role};
+use kvlab::types::{NodeId, Role};
 
 use crate::cluster::View;
+use crate::engine::{NodeState, Term};
 use crate::run::event::{LinkState, ProcessState};
 use crate::scenario::language::model::Shape;
 use crate::scenario::language::words::Target;
@@ -14,7 +15,7 @@ use crate::scenario::language::words::Target;
 pub struct Cast {
     members: Vec<NodeId>,
     /// The highest epoch that each member has opened, as far as anyone has reported.
-    opened: BTreeMap<NodeId, Epoch>,
+    opened: BTreeMap<NodeId, Term>,
 }
 
 impl Cast {
@@ -31,10 +32,9 @@ impl Cast {
     /// Remembers who has been primary.
     pub fn observe(&mut self, view: &View) {
         for (_, status) in view.statuses.values() {
-            let epoch = status.replication.epoch;
-            if epoch.number > 0 {
-                let opened = self.opened.entry(epoch.node).or_default();
-                *opened = epoch.max(*opened);
+            if let Some(leader) = status.term.leader {
+                let opened = self.opened.entry(leader).or_default();
+                *opened = status.term.clone().max(std::mem::take(opened));
             }
         }
     }
@@ -121,30 +121,30 @@ impl Cast {
 
     /// See [`Cast::resolve`].
     pub fn primary(&self, view: &View) -> Option<NodeId> {
-        let leads = |status: &&NodeStatus| status.replication.role == Role::Primary;
-        self.live(view).filter(leads).max_by_key(|s| s.replication.epoch).map(|s| s.replication.id)
+        let leads = |status: &&NodeState| status.role == Role::Primary;
+        self.live(view).filter(leads).max_by_key(|s| &s.term).map(|s| s.node)
     }
 
     fn old_primary(&self, view: &View) -> Option<NodeId> {
         let now = self.primary(view);
         let others = self.opened.iter().filter(|(node, _)| Some(**node) != now);
-        others.max_by_key(|(_, epoch)| **epoch).map(|(node, _)| *node)
+        others.max_by_key(|(_, term)| *term).map(|(node, _)| *node)
     }
 
     fn why_no_primary(&self) -> String {
-        let last = self.opened.iter().max_by_key(|(_, epoch)| **epoch);
+        let last = self.opened.iter().max_by_key(|(_, term)| *term);
         let was = last.map(|(node, _)| format!("; {node} was: say old-primary")).unwrap_or_default();
         format!("no live member is primary{was}")
     }
 
     fn replicas(&self, view: &View) -> Vec<NodeId> {
-        self.live(view).filter(|s| s.replication.role != Role::Primary).map(|s| s.replication.id).collect()
+        self.live(view).filter(|s| s.role != Role::Primary).map(|s| s.node).collect()
     }
 
     fn newest_replica(&self, view: &View) -> Option<NodeId> {
-        let replicas = self.live(view).filter(|s| s.replication.role != Role::Primary);
+        let replicas = self.live(view).filter(|s| s.role != Role::Primary);
         // `max_by_key` takes the last of equals.
-        let mut replicas: Vec<_> = replicas.map(|s| (s.replication.last, s.replication.id)).collect();
+        let mut replicas: Vec<_> = replicas.map(|s| (&s.last, s.node)).collect();
         replicas.reverse();
         replicas.into_iter().max_by_key(|(last, _)| *last).map(|(_, id)| id)
     }
@@ -173,7 +173,7 @@ impl Cast {
     }
 
     /// The last status of each live member, in order of id.
-    fn live<'a>(&'a self, view: &'a View) -> impl Iterator<Item = &'a NodeStatus> {
+    fn live<'a>(&'a self, view: &'a View) -> impl Iterator<Item = &'a NodeState> {
         self.members.iter().filter_map(|node| {
             let alive = match view.processes.get(node)? {
                 ProcessState::Running { pid, .. } | ProcessState::Paused { pid } => *pid,
@@ -189,7 +189,7 @@ impl Cast {
 mod tests {
     use std::time::Duration;
 
-    use kvlab::types::Position;
+    use kvlab::types::{Epoch, Position};
 
     use super::*;
     use crate::scenario::tests::fixture::*;
@@ -249,7 +249,7 @@ mod tests {
     fn of_two_primaries_the_higher_epoch_is_meant() {
         let (mut cast, mut view) = seen(3);
         let second = Epoch::new(2, n(2));
-        edit(&mut view, 2, |s| (s.role, s.epoch) = (Role::Primary, second));
+        edit(&mut view, 2, |s| turn(s, Role::Primary, second));
         cast.observe(&view);
         for (target, expected) in
             [("primary", "n2"), ("old-primary", "n1"), ("replicas", "n3"), ("replica-1", "n3")]
@@ -257,7 +257,7 @@ mod tests {
             assert_eq!(who(&cast, &view, target), expected);
         }
         // The old one comes back and follows: it is still the one that was primary before.
-        edit(&mut view, 1, |s| (s.role, s.epoch) = (Role::Replica, second));
+        edit(&mut view, 1, |s| turn(s, Role::Replica, second));
         cast.observe(&view);
         assert_eq!(who(&cast, &view, "old-primary"), "n1");
         assert_eq!(who(&cast, &view, "replicas"), "n1 n3");
@@ -275,9 +275,9 @@ mod tests {
     fn the_newest_replica_has_the_longest_log_of_the_highest_epoch() {
         let (cast, mut view) = seen(5);
         assert_eq!(who(&cast, &view, "newest-replica"), "n2");
-        edit(&mut view, 4, |s| s.last.seq = 12);
+        edit(&mut view, 4, |s| s.last.index = 12);
         assert_eq!(who(&cast, &view, "newest-replica"), "n4");
-        edit(&mut view, 3, |s| s.last = Position::new(Epoch::new(2, n(3)), 11));
+        edit(&mut view, 3, |s| s.last = Position::new(Epoch::new(2, n(3)), 11).into());
         assert_eq!(who(&cast, &view, "newest-replica"), "n3");
         process(&mut view, 3, stopped());
         assert_eq!(who(&cast, &view, "newest-replica"), "n4");

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use kvlab::types::{Epoch, NodeId, Role, Status};
+use kvlab::types::{NodeId, Resyncs, Role};
 
 use super::cast::Cast;
 use crate::cluster::View;
+use crate::engine::{NodeState, Term};
 use crate::run::event::{ProcessState, Verdict};
 use crate::scenario::language::model::{Condition, StateWord};
 use crate::scenario::language::say::word_for;
@@ -32,8 +33,8 @@ pub struct Moment<'a> {
 #[derive(Clone, Debug)]
 pub struct Watch {
     since: Duration,
-    converging: Option<(Epoch, u64)>,
-    catching_up: Option<(Epoch, u64)>,
+    converging: Option<(Term, u64)>,
+    catching_up: Option<(Term, u64)>,
 }
 
 /// Why a condition does not hold, in a few words.
@@ -74,13 +75,13 @@ impl Watch {
         match condition {
             Condition::Primaries(count) => {
                 let primaries = self.primaries(moment);
-                let said: Vec<_> = primaries.iter().map(|s| s.id.to_string()).collect();
+                let said: Vec<_> = primaries.iter().map(|s| s.node.to_string()).collect();
                 let found = if said.is_empty() { "nobody".to_owned() } else { said.join(" and ") };
                 held(count.holds(primaries.len() as u64), || format!("{found} is primary"))
             }
             Condition::Primary(target) => {
                 let node = moment.cast.resolve_one(moment.view, *target)?;
-                let primary = self.primaries(moment).into_iter().max_by_key(|s| s.epoch).map(|s| s.id);
+                let primary = self.primaries(moment).into_iter().max_by_key(|s| &s.term).map(|s| s.node);
                 let found = || primary.map_or("nobody".to_owned(), |id| id.to_string());
                 held(primary == Some(node), || format!("{} is primary", found()))
             }
@@ -98,14 +99,14 @@ impl Watch {
                 held(lag.holds(behind), || format!("is {behind} behind"))
             }),
             Condition::Seq(target, seq) => self.each(moment, &[*target], |s| {
-                held(seq.holds(s.last.seq), || format!("is at {}", s.last.seq))
+                held(seq.holds(s.last.index), || format!("is at {}", s.last.index))
             }),
             Condition::PartialResyncs(count) => {
-                let were: u64 = self.running(moment).map(|s| s.resyncs.partial).sum();
+                let were = self.resyncs(moment, |resyncs| resyncs.partial);
                 held(count.holds(were), || format!("there were {were} partial resyncs"))
             }
             Condition::FullResyncs(count) => {
-                let were: u64 = self.running(moment).map(|s| s.resyncs.full).sum();
+                let were = self.resyncs(moment, |resyncs| resyncs.full);
                 held(count.holds(were), || format!("there were {were} full resyncs"))
             }
             Condition::Measured(_) | Condition::State(..) => unreachable!("judged above"),
@@ -119,34 +120,37 @@ impl Watch {
         let [primary] = primaries[..] else {
             return Err(format!("there are {} primaries", primaries.len()));
         };
-        let running: Vec<&Status> = self.running(moment).collect();
+        let running: Vec<&NodeState> = self.running(moment).collect();
         if running.len() <= moment.cast.members().len() / 2 {
             return Err(format!("only {} members run", running.len()));
         }
         for status in &running {
-            let settled = status.epoch == primary.epoch
-                && status.promised == primary.epoch
-                && status.last.epoch == primary.epoch
+            let settled = status.term == primary.term
+                && status.kvlab.as_ref().is_none_or(|ours| ours.promised == primary.term)
+                && status.last.term == primary.term
                 && status.resync.is_none()
                 && matches!(status.role, Role::Primary | Role::Replica);
             if !settled {
                 self.converging = None;
-                return Err(format!("{} does not follow {} in {} yet", status.id, primary.id, primary.epoch));
+                return Err(format!(
+                    "{} does not follow {} in {} yet",
+                    status.node, primary.node, primary.term
+                ));
             }
         }
         let goal = fixed(&mut self.converging, primary);
         let behind = running.iter().find(|status| status.durable < goal);
-        behind.map_or(Ok(()), |s| Err(format!("{} is at {} of {goal}", s.id, s.durable)))
+        behind.map_or(Ok(()), |s| Err(format!("{} is at {} of {goal}", s.node, s.durable)))
     }
 
     /// These members have what the primary had at the first look.
     fn caught_up(&mut self, moment: Moment<'_>, targets: &[Target]) -> Result<(), Unmet> {
         let primary =
-            self.primaries(moment).into_iter().max_by_key(|s| s.epoch).ok_or("nobody is primary")?;
-        let (epoch, goal) = (primary.epoch, fixed(&mut self.catching_up, primary));
+            self.primaries(moment).into_iter().max_by_key(|s| &s.term).ok_or("nobody is primary")?;
+        let (term, goal) = (&primary.term, fixed(&mut self.catching_up, primary));
         self.each(moment, targets, |s| {
-            let there = s.last.epoch == epoch && s.durable >= goal;
-            held(there, || format!("is at {} of {epoch}/{goal}", s.last))
+            let there = s.last.term == *term && s.durable >= goal;
+            held(there, || format!("is at {} of {term}/{goal}", s.last))
         })
     }
 
@@ -155,7 +159,7 @@ impl Watch {
         &self,
         moment: Moment<'_>,
         targets: &[Target],
-        test: impl Fn(&Status) -> Result<(), Unmet>,
+        test: impl Fn(&NodeState) -> Result<(), Unmet>,
     ) -> Result<(), Unmet> {
         for node in moment.cast.resolve_all(moment.view, targets)? {
             test(self.report(moment, node)?).map_err(|why| format!("{node} {why}"))?;
@@ -163,32 +167,34 @@ impl Watch {
         Ok(())
     }
 
-    fn primaries<'a>(&self, moment: Moment<'a>) -> Vec<&'a Status> {
+    fn resyncs(&self, moment: Moment<'_>, which: impl Fn(&Resyncs) -> u64) -> u64 {
+        self.running(moment).filter_map(|state| state.kvlab.as_ref()).map(|ours| which(&ours.resyncs)).sum()
+    }
+
+    fn primaries<'a>(&self, moment: Moment<'a>) -> Vec<&'a NodeState> {
         self.running(moment).filter(|status| status.role == Role::Primary).collect()
     }
 
-    fn running<'a>(&self, moment: Moment<'a>) -> impl Iterator<Item = &'a Status> {
+    fn running<'a>(&self, moment: Moment<'a>) -> impl Iterator<Item = &'a NodeState> {
         moment.cast.members().iter().filter_map(move |node| self.report(moment, *node).ok())
     }
 
     /// What a running member has reported since the beginning.
-    fn report<'a>(&self, moment: Moment<'a>, node: NodeId) -> Result<&'a Status, Unmet> {
+    fn report<'a>(&self, moment: Moment<'a>, node: NodeId) -> Result<&'a NodeState, Unmet> {
         let Some(ProcessState::Running { pid, .. }) = moment.view.processes.get(&node) else {
             return Err(format!("{node} does not run"));
         };
         match moment.view.statuses.get(&node) {
-            Some((t, status)) if status.pid == *pid && *t >= self.since + REPORT_MARGIN => {
-                Ok(&status.replication)
-            }
+            Some((t, state)) if state.pid == *pid && *t >= self.since + REPORT_MARGIN => Ok(state),
             _ => Err(format!("{node} has not reported")),
         }
     }
 }
 
 /// The end of the primary's log at the first look in this epoch.
-fn fixed(goal: &mut Option<(Epoch, u64)>, primary: &Status) -> u64 {
-    let kept = goal.filter(|(epoch, _)| *epoch == primary.epoch);
-    goal.insert(kept.unwrap_or((primary.epoch, primary.last.seq))).1
+fn fixed(goal: &mut Option<(Term, u64)>, primary: &NodeState) -> u64 {
+    let kept = goal.take().filter(|(term, _)| *term == primary.term);
+    goal.insert(kept.unwrap_or_else(|| (primary.term.clone(), primary.last.index))).1
 }
 
 fn held(holds: bool, why: impl FnOnce() -> String) -> Result<(), Unmet> {
@@ -214,6 +220,8 @@ fn state(moment: Moment<'_>, targets: &[Target], wanted: StateWord) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use kvlab::types::Epoch;
+
     use super::*;
     use crate::scenario::language::model::Act;
     use crate::scenario::language::model::Scenario;
@@ -295,7 +303,7 @@ mod tests {
     #[test]
     fn two_primaries_do_not_converge() {
         let mut view = healthy(3, LATER);
-        edit(&mut view, 2, |s| (s.role, s.epoch) = (Role::Primary, Epoch::new(2, n(2))));
+        edit(&mut view, 2, |s| turn(s, Role::Primary, Epoch::new(2, n(2))));
         assert_eq!(once(&view, "{ primaries = 2 }"), "holds");
         assert_eq!(once(&view, "{ converged = true }"), "there are 2 primaries");
         assert_eq!(once(&view, "{ primary = \"n2\" }"), "holds");
@@ -304,7 +312,7 @@ mod tests {
     #[test]
     fn convergence_needs_the_epoch_in_every_log() {
         let mut view = healthy(3, LATER);
-        edit(&mut view, 3, |s| s.last.epoch = Epoch::ZERO);
+        edit(&mut view, 3, |s| s.last.term = Epoch::ZERO.into());
         assert_eq!(once(&view, "{ converged = true }"), "n3 does not follow n1 in 1@n1 yet");
         let mut view = healthy(3, LATER);
         edit(&mut view, 3, |s| s.resync = Some((1, 2)));
@@ -318,19 +326,19 @@ mod tests {
     fn convergence_can_be_reached_under_load() {
         let mut view = healthy(3, LATER);
         let mut watch = Watch::new(BEGAN);
-        edit(&mut view, 1, |s| (s.last.seq, s.durable) = (20, 20));
+        edit(&mut view, 1, |s| (s.last.index, s.durable) = (20, 20));
         assert_eq!(look(&mut watch, &view, "{ converged = true }"), "n2 is at 10 of 20");
         // The primary has gone on, the replicas have what it had.
-        edit(&mut view, 1, |s| (s.last.seq, s.durable) = (40, 40));
+        edit(&mut view, 1, |s| (s.last.index, s.durable) = (40, 40));
         for id in [2, 3] {
-            edit(&mut view, id, |s| (s.last.seq, s.durable) = (25, 25));
+            edit(&mut view, id, |s| (s.last.index, s.durable) = (25, 25));
         }
         assert_eq!(look(&mut watch, &view, "{ converged = true }"), "holds");
         // In a new epoch the goal is set anew.
         for id in [1, 2, 3] {
             edit(&mut view, id, |s| {
-                (s.epoch, s.promised) = (Epoch::new(2, n(1)), Epoch::new(2, n(1)));
-                s.last.epoch = s.epoch;
+                turn(s, s.role, Epoch::new(2, n(1)));
+                s.last.term = s.term.clone();
             });
         }
         assert_eq!(look(&mut watch, &view, "{ converged = true }"), "n2 is at 25 of 40");
@@ -339,8 +347,8 @@ mod tests {
     #[test]
     fn resyncs_of_all_running_members_are_counted() {
         let mut view = healthy(3, LATER);
-        edit(&mut view, 1, |s| (s.resyncs.partial, s.resyncs.full) = (2, 1));
-        edit(&mut view, 2, |s| s.resyncs.full = 1);
+        edit(&mut view, 1, |s| (ours(s).resyncs.partial, ours(s).resyncs.full) = (2, 1));
+        edit(&mut view, 2, |s| ours(s).resyncs.full = 1);
         assert_eq!(once(&view, "{ partial_resyncs = 2, full_resyncs = 2 }"), "holds");
         process(&mut view, 2, stopped());
         assert_eq!(once(&view, "{ full_resyncs = 2 }"), "there were 1 full resyncs");
@@ -350,10 +358,10 @@ mod tests {
     fn catching_up_has_a_fixed_goal() {
         let mut view = healthy(3, LATER);
         let mut watch = Watch::new(BEGAN);
-        edit(&mut view, 1, |s| s.last.seq = 20);
+        edit(&mut view, 1, |s| s.last.index = 20);
         assert_eq!(look(&mut watch, &view, "{ caught_up = \"n3\" }"), "n3 is at 1@n1/10 of 1@n1/20");
-        edit(&mut view, 1, |s| s.last.seq = 99);
-        edit(&mut view, 3, |s| (s.last.seq, s.durable) = (20, 20));
+        edit(&mut view, 1, |s| s.last.index = 99);
+        edit(&mut view, 3, |s| (s.last.index, s.durable) = (20, 20));
         assert_eq!(look(&mut watch, &view, "{ caught_up = \"n3\" }"), "holds");
     }
 }

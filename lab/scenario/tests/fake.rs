@@ -10,6 +10,7 @@ use kvlab::types::{Epoch, NodeId, Reply, Role};
 use super::fixture;
 use crate::action::Action;
 use crate::cluster::View;
+use crate::engine::Place;
 use crate::run::event::{LinkState, Operation, Outcome, ProcessState, ScenarioEvent, Verdict};
 use crate::scenario::play::stage::Stage;
 use crate::session::{Performed, Settled};
@@ -74,8 +75,13 @@ impl Fake {
         matches!(self.view.processes.get(&node), Some(ProcessState::Running { .. }))
     }
 
+    /// The epoch that a member leads or follows.
+    fn epoch(&self, node: NodeId) -> Epoch {
+        self.view.statuses[&node].1.term.text.parse().expect("an epoch")
+    }
+
     fn highest(&self) -> Epoch {
-        self.view.statuses.values().map(|(_, s)| s.replication.epoch).max().unwrap_or_default()
+        self.view.statuses.keys().map(|node| self.epoch(*node)).max().unwrap_or_default()
     }
 
     fn joined(&self, a: NodeId, b: NodeId) -> bool {
@@ -87,12 +93,12 @@ impl Fake {
     fn follow(&mut self) {
         let epoch = self.highest();
         let leads = self.running(epoch.node);
-        let last = self.view.statuses[&epoch.node].1.replication.last;
+        let last = self.view.statuses[&epoch.node].1.last.clone();
         for node in fixture::members(self.count) {
             if node != epoch.node && leads && self.running(node) && self.joined(node, epoch.node) {
                 fixture::edit(&mut self.view, node.0, |s| {
-                    (s.role, s.epoch, s.promised, s.last, s.durable) =
-                        (Role::Replica, epoch, epoch, last, last.seq);
+                    fixture::turn(s, Role::Replica, epoch);
+                    (s.last, s.durable) = (last.clone(), last.index);
                 });
             }
         }
@@ -121,9 +127,9 @@ impl Fake {
         }
         let epoch = Epoch::new(self.highest().number + 1, node);
         fixture::edit(&mut self.view, node.0, |s| {
-            (s.role, s.epoch, s.promised, s.last.epoch) = (Role::Primary, epoch, epoch, epoch);
-            s.last.seq += 1;
-            s.durable = s.last.seq;
+            fixture::turn(s, Role::Primary, epoch);
+            s.last = Place { term: epoch.into(), index: s.last.index + 1 };
+            s.durable = s.last.index;
         });
         Reply::Promoted { epoch, ballots: Vec::new() }
     }
@@ -134,7 +140,7 @@ impl Fake {
         self.view.processes.insert(node, running);
         let (_, status) = self.view.statuses.get_mut(&node).expect("a member");
         status.pid = pid;
-        status.replication.role = Role::Replica;
+        status.role = Role::Replica;
     }
 
     fn operation(&mut self, op: OpKind, home: NodeId, key: &str) -> Performed {
@@ -237,7 +243,7 @@ impl Stage for Fake {
             Action::Resume { node } => self.restart(node),
             Action::Promote { node, .. } => return Ok(Performed::Promotion(self.promote(node))),
             Action::Follow { primary, .. } => {
-                let epoch = self.view.statuses[&primary].1.replication.epoch;
+                let epoch = self.epoch(primary);
                 return Ok(Performed::Follow(
                     self.refusals.pop_front().unwrap_or(Reply::Following { epoch }),
                 ));

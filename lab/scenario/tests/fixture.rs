@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Quirks, Role, Status};
+use kvlab::types::{Epoch, NodeId, Quirks, Resyncs, Role};
 
 use crate::cluster::View;
+use crate::engine::{Kvlab, NodeState, Place, Term};
 use crate::run::event::{LinkState, ProcessState};
 
 /// A node by its number.
@@ -26,7 +27,7 @@ pub(crate) fn healthy(count: u8, t: Duration) -> View {
         let running =
             ProcessState::Running { pid: 100 + u32::from(id.0), client: String::new(), peer: String::new() };
         view.processes.insert(id, running);
-        view.statuses.insert(id, (t, status(id, role, Epoch::new(1, n(1)), 10)));
+        view.statuses.insert(id, (t, state(id, role, Epoch::new(1, n(1)), 10)));
     }
     view.links = links(count);
     view
@@ -38,42 +39,47 @@ pub(crate) fn links(count: u8) -> BTreeMap<(NodeId, NodeId), LinkState> {
     pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
 }
 
-/// A member's status; its log ends in `epoch` at `seq`.
-pub(crate) fn status(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeStatus {
-    let primary = role == Role::Primary;
-    NodeStatus {
-        replication: Status {
-            id,
-            role,
-            epoch,
-            promised: epoch,
-            primary: Some(epoch.node),
-            last: Position::new(epoch, seq),
-            durable: seq,
-            commit: seq,
-            lag: (!primary).then_some(0),
-            heard_ms: (!primary).then_some(20),
-            stale: false,
-            disk_full: false,
-            resync: None,
-            resyncs: Default::default(),
-            peers: Vec::new(),
-            quirks: Quirks::NONE,
-        },
-        applied_per_s: 0,
-        connections: 0,
+/// A member's state; its log ends in `epoch` at `seq`.
+pub(crate) fn state(node: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeState {
+    let term = Term::from(epoch);
+    let behind = role != Role::Primary;
+    NodeState {
+        node,
+        pid: 100 + u32::from(node.0),
+        role,
+        last: Place { term: term.clone(), index: seq },
+        durable: seq,
+        commit: Some(seq),
+        lag: behind.then_some(0),
+        heard_ms: behind.then_some(20),
+        stale: false,
+        disk_full: false,
+        resync: None,
+        peers: Vec::new(),
         keys: 0,
         log_bytes: 0,
-        disk: Box::default(),
+        connections: 0,
+        applied_per_s: 0,
         uptime_ms: 0,
-        pid: 100 + u32::from(id.0),
+        kvlab: Some(Kvlab { promised: term.clone(), resyncs: Resyncs::default(), quirks: Quirks::NONE }),
+        term,
     }
 }
 
 /// Changes what is known of a member.
-pub(crate) fn edit(view: &mut View, id: u8, change: impl FnOnce(&mut Status)) {
-    let (_, status) = view.statuses.get_mut(&n(id)).expect("a member");
-    change(&mut status.replication);
+pub(crate) fn edit(view: &mut View, id: u8, change: impl FnOnce(&mut NodeState)) {
+    change(&mut view.statuses.get_mut(&n(id)).expect("a member").1);
+}
+
+/// Has a member lead or follow `epoch`, as promised.
+pub(crate) fn turn(state: &mut NodeState, role: Role, epoch: Epoch) {
+    (state.role, state.term) = (role, epoch.into());
+    ours(state).promised = epoch.into();
+}
+
+/// What only kvlab's node says.
+pub(crate) fn ours(state: &mut NodeState) -> &mut Kvlab {
+    state.kvlab.as_mut().expect("kvlab's node")
 }
 
 /// Changes a member's process.

@@ -60,7 +60,7 @@ fn split_brain() {
 fn primary_crash() {
     let mut fake = Fake::new(3);
     // n3 has got more of the log than n2 when the primary dies.
-    fake.later.push((Duration::from_millis(2300), |view| edit(view, 3, |s| s.last.seq = 12)));
+    fake.later.push((Duration::from_millis(2300), |view| edit(view, 3, |s| s.last.index = 12)));
     let outcome = run(&mut fake, &embedded("primary-crash"));
     assert_eq!(
         fake.story(),
