@@ -61,6 +61,7 @@ impl Reserved {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "holds a port with a real socket")]
 fn bind(port: u16) -> io::Result<(SocketAddr, Option<TcpSocket>)> {
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;

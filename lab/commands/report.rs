@@ -1,4 +1,5 @@
 //! `kvlab report`, and the report with which every run ends.
+#![expect(clippy::disallowed_methods, reason = "the report is written on a thread of its own")]
 
 use std::path::{Path, PathBuf};
 

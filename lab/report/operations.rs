@@ -1,4 +1,5 @@
 //! Operations for the timeline: both events of each in one, and so few of them that a browser can hold them.
+#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -4,6 +4,7 @@
 //! * *Differences* hold what is added to the number before, zigzag-coded: 0, -1, 1, -2, … become 0, 1, 2, 3.
 //! * In *sparse* columns each zero is followed by how many more zeros follow.
 //! * A number that may be missing is one more than it is, and zero if it is missing.
+#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::HashMap;
 

@@ -295,6 +295,7 @@ pub fn lookup(key: Key, modal: Option<Scope>) -> Option<&'static Binding> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 mod tests {
     use std::collections::HashSet;
 

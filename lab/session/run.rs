@@ -1,4 +1,5 @@
 //! The session itself: what it is made of, how it begins and ends, and the verdict at any moment.
+#![expect(clippy::disallowed_methods, reason = "the tasks of a session, and their timers")]
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

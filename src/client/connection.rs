@@ -1,5 +1,6 @@
 //! One connection: a task that owns the socket, and handles that ask it.
 #![expect(clippy::disallowed_methods, reason = "sockets, tasks and time-outs of the client live here")]
+#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};

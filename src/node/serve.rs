@@ -4,6 +4,10 @@
 //! there (up to a bound), steps the core for each, and only then hands the collected appends to the disk: the more
 //! there is to do, the larger the batches.
 #![expect(clippy::disallowed_methods, reason = "binds the ports and sleeps until the core's deadline")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "a node's name for this run, and its seed, come from the system"
+)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
 //! Kill -9, again and again, in the middle of writes: what was acknowledged is there, each time.
+#![expect(clippy::disallowed_methods, reason = "clients on threads of their own")]
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

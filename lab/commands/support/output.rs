@@ -1,4 +1,5 @@
 //! Standard output and the terminal. A reader that has gone away (`kvlab scenarios | head -1`) is no error.
+#![expect(clippy::disallowed_methods, reason = "signals and the terminal have a thread of their own")]
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};

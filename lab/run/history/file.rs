@@ -1,5 +1,6 @@
 //! `history.jsonl`: a buffer in front, a thread behind, so that no client ever waits for the disk unless the
 //! disk is far behind.
+#![expect(clippy::disallowed_methods, reason = "the history is a file, written by a thread of its own")]
 
 use std::fs::File;
 use std::io::Write as _;

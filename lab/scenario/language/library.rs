@@ -66,6 +66,7 @@ mod tests {
     use crate::scenario::language::model::Scenario;
     use crate::scenario::play::measure::Expected;
 
+    #[expect(clippy::disallowed_methods, reason = "lists a folder")]
     fn stems(folder: &str, prefix: &str) -> Vec<String> {
         let folder = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
         std::fs::read_dir(folder)

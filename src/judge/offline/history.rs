@@ -1,4 +1,5 @@
 //! The history of one key, in whole operations.
+#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;

@@ -1,4 +1,5 @@
 //! Every write attempt that the judge remembers: what was written, by which operation, and who has seen it.
+#![expect(clippy::disallowed_types, reason = "its hasher is named: the same in every run")]
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault};

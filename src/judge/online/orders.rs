@@ -14,6 +14,7 @@
 //!
 //! Not handled: more than 64 operations that are running or unknown at once, and histories with very many orders;
 //! both are reported as undecided.
+#![expect(clippy::disallowed_types, reason = "its hasher is named: the same in every run")]
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher};

@@ -1,4 +1,5 @@
 //! A string under a key: put, append, get. Porcupine's and Knossos's key-value histories are of this kind.
+#![expect(clippy::disallowed_types, reason = "its hasher is named: the same in every run")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

@@ -2,6 +2,7 @@
 //!
 //! A cleanup asks the store, which lives elsewhere: its questions come out as [`KeeperNews::Ask`], one at a time, and
 //! it waits for each [`answer`](Keeper::answer).
+#![expect(clippy::disallowed_methods, reason = "the keeper is a thread")]
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
