@@ -113,6 +113,20 @@ mod tests {
         }
     }
 
+    // Once found by the first property above.
+    #[test]
+    fn a_frame_that_comes_byte_by_byte_is_one_piece() {
+        let mut splitter = Splitter::new(Framing::Frames);
+        let wire = frame(&[0; 8]);
+        let (last, first) = wire.split_last().expect("has bytes");
+        for &byte in first {
+            splitter.room().extend_from_slice(&[byte]);
+            assert_eq!(splitter.next_piece(), None);
+        }
+        splitter.room().extend_from_slice(&[*last]);
+        assert_eq!(splitter.next_piece().as_deref(), Some(&wire[..]));
+    }
+
     #[test]
     fn small_frames_share_their_memory() {
         let mut splitter = Splitter::new(Framing::Frames);

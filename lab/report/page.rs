@@ -41,7 +41,7 @@ const JS: &str = concat!(
 );
 
 #[derive(Template)]
-#[template(path = "report.html")]
+#[template(path = "report.html", config = "lab/report/askama.toml")]
 struct Page<'a> {
     css: &'static str,
     js: &'static str,

@@ -51,6 +51,37 @@ impl ClientOptions {
 }
 
 /// One client: it has its own connections, made when they are first needed and again when they have ended.
+///
+/// ```
+/// # use kvlab::node::{NodeOptions, Stop, serve};
+/// # use tokio::sync::{oneshot, watch};
+/// use kvlab::client::{Client, ClientOptions};
+/// use kvlab::types::{Command, NodeId, Op, ReadLevel, Reply, WriteLevel};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let alone = NodeOptions::new(NodeId(1), vec![NodeId(1)], dir.path().into());
+/// # let (ready, started) = oneshot::channel();
+/// # let (_never_stopped, stop) = watch::channel(Stop::NotYet);
+/// # let serves = serve(NodeOptions { bootstrap: true, ..alone }, stop, |line| ready.send(line.client.clone()).unwrap());
+/// # let asks = async {
+/// # let addr = started.await?;
+/// let mut client = Client::new(ClientOptions::new([(NodeId(1), addr)].into()));
+/// let timeout = std::time::Duration::from_millis(500);
+///
+/// let op = Op::Put { key: "greeting".into(), value: "hello".into() };
+/// client.ask(Command::Write { op, level: WriteLevel::Quorum, timeout }).await?;
+///
+/// let answer = client.ask(Command::Read { key: "greeting".into(), level: ReadLevel::Quorum, timeout }).await?;
+/// let Reply::Value { found, .. } = answer.reply else { unreachable!() };
+/// assert_eq!(found.value.as_deref(), Some(&b"hello"[..]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # };
+/// # tokio::select! { ended = serves => ended?, done = asks => done? }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Client {
     options: ClientOptions,

@@ -26,6 +26,22 @@ use crate::types::{
 /// * A primary's epoch is its promise: whoever promises something higher is no primary any more.
 /// * A candidate (in the binding round) has promised the epoch that it claims.
 /// * Nothing of an epoch below the promise is accepted or acknowledged.
+///
+/// ```
+/// use kvlab::replication::{Config, Core, Effect, Input, Recovered};
+/// use kvlab::types::{Message, NodeId, Time};
+///
+/// let config = Config::new(NodeId(1), vec![NodeId(1), NodeId(2), NodeId(3)]);
+/// let (mut core, mut effects) = Core::new(config, Recovered::default(), Time::ZERO);
+/// // The first primary of a new cluster asks the others whether they would vote for it.
+/// let asks = |effect: &Effect| matches!(effect, Effect::Send { message: Message::VoteRequest { pre: true, .. }, .. });
+/// while !effects.iter().any(asks) {
+///     effects = core.step(core.deadline(), Input::Tick);
+/// }
+/// assert_eq!(effects.iter().filter(|effect| asks(effect)).count(), 2);
+/// ```
+///
+/// `examples/embed_the_core.rs` drives three of them.
 #[derive(Debug)]
 pub struct Core {
     pub(super) config: Config,

@@ -79,6 +79,17 @@ pub(super) struct Temper {
 }
 
 /// Runs one seed. A panic of the core or of storage is a violation like any other.
+///
+/// # Examples
+/// ```
+/// use kvlab::sim::{Options, simulate};
+///
+/// let options = Options { nodes: Some(3), ..Options::default() };
+/// let outcome = simulate(7, &options);
+/// assert_eq!(outcome.violation, None);
+/// assert!(outcome.counts.faults > 0 && outcome.counts.writes > 0);
+/// assert_eq!(simulate(7, &options), outcome, "a seed decides everything");
+/// ```
 pub fn simulate(seed: u64, options: &Options) -> Outcome {
     let mut simulation = Simulation::new(seed, options.clone());
     let played = catch_unwind(AssertUnwindSafe(|| simulation.play()));

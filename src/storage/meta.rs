@@ -138,7 +138,8 @@ impl Meta {
         Ok(())
     }
 
-    fn to_bytes(&self) -> Vec<u8> {
+    /// The bytes of the file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         let mut body = serde_json::to_vec(self).expect("plain data becomes JSON");
         body.push(b'\n');
         let mut bytes = format!("{TITLE} {FORMAT} {:08x}\n", checksum(FORMAT, &body)).into_bytes();
@@ -147,13 +148,15 @@ impl Meta {
     }
 }
 
+/// Why bytes are not a meta file.
 #[derive(Debug)]
-enum Unreadable {
+pub(super) enum Unreadable {
     Version(u32),
     Corrupt(String),
 }
 
-fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
+/// Reads the bytes of a meta file.
+pub(super) fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
     let corrupt = |what: &str| Unreadable::Corrupt(what.to_owned());
     let title = || {
         let end = bytes.iter().position(|&byte| byte == b'\n')?;
@@ -174,7 +177,8 @@ fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
     Ok(meta)
 }
 
-fn checksum(version: u32, body: &[u8]) -> u32 {
+/// Of a meta file's version and body.
+pub(super) fn checksum(version: u32, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&version.to_le_bytes());
     hasher.update(body);

@@ -34,6 +34,8 @@ mod damage;
 mod disk;
 mod dump;
 mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod hints;
 mod home;

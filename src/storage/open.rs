@@ -41,6 +41,34 @@ pub struct Opened {
 ///
 /// # Errors
 /// If the directory is in use, another member's, of another format or corrupt, or the disk fails.
+///
+/// # Examples
+/// ```
+/// use std::{path::Path, sync::Arc};
+///
+/// use kvlab::replication::LogId;
+/// use kvlab::storage::{Job, Loss, MemoryDisk, Options, open};
+/// use kvlab::types::{Entry, Epoch, NodeId, Op, Position};
+///
+/// let disk = Arc::new(MemoryDisk::new(0));
+/// let (dir, options) = (Path::new("/data"), Options::new(NodeId(1)));
+/// let (mut store, mut writer, _) = open(disk.clone(), dir, options)?;
+///
+/// let at = Position::new(Epoch::new(1, NodeId(1)), 1);
+/// let op = Op::Put { key: "greeting".into(), value: "hello".into() };
+/// let job = Job::Append { log: LogId(0), entries: vec![Entry { at, op }] };
+/// for done in writer.execute(vec![job])? {
+///     store.apply(done)?;
+/// }
+/// drop((store, writer));
+///
+/// // What was done is durable: the power goes, and it is still there.
+/// disk.crash(Loss::Whole);
+/// let (store, _, opened) = open(disk, dir, options)?;
+/// assert_eq!(opened.recovered.last, at);
+/// assert_eq!(store.get(b"greeting")?.value.as_deref(), Some(&b"hello"[..]));
+/// # Ok::<(), kvlab::storage::StorageError>(())
+/// ```
 pub fn open(
     disk: Arc<dyn Disk>,
     dir: &Path,

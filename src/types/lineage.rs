@@ -10,6 +10,18 @@ use super::position::{Epoch, ParseError, Position};
 /// * Log A is a prefix of log B if and only if A's last position lies on B's lineage.
 ///
 /// Decoding checks the first of these: what another member sends, or a file holds, is never taken on trust.
+///
+/// ```
+/// use kvlab::types::{Epoch, Lineage, NodeId, Position};
+///
+/// let (one, two) = (Epoch::new(1, NodeId(1)), Epoch::new(2, NodeId(2)));
+/// // n2 wrote epoch 2 from seq 11 on. n1 went on in epoch 1, up to seq 15.
+/// let primary = Lineage::from_spans(vec![(one, 1), (two, 11)]).expect("ascends");
+/// let replica = Lineage::from_spans(vec![(one, 1)]).expect("ascends");
+/// assert!(primary.contains(Position::new(one, 10), 20));
+/// assert!(!primary.contains(Position::new(one, 15), 20), "the two have diverged");
+/// assert_eq!(replica.fork_point(15, &primary, 20), Position::new(one, 10));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(Epoch, u64)>")]
 pub struct Lineage(Vec<(Epoch, u64)>);

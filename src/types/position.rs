@@ -15,6 +15,15 @@ pub struct NodeId(pub u8);
 
 /// Who claimed primacy, and when: ordered by number, then by node, and unique for each promotion because the
 /// claimant is part of it. Prints and parses as `3@n2`. The default, `0@n0`, is below every real epoch.
+///
+/// ```
+/// use kvlab::types::{Epoch, NodeId};
+///
+/// let (first, second) = (Epoch::new(1, NodeId(3)), Epoch::new(2, NodeId(1)));
+/// assert!(first < second && Epoch::ZERO < first, "the number decides, then the node");
+/// assert_eq!(second.to_string(), "2@n1");
+/// assert_eq!("2@n1".parse(), Ok(second));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch {
     /// Which claim this is; a claimant takes one more than the highest it has seen.
@@ -26,6 +35,15 @@ pub struct Epoch {
 /// A place in a log, and the version of a key: the epoch that wrote an entry, and its sequence number.
 /// Prints as `1@n1/412`. Ordered by epoch first: of two logs, the one whose last position is greater is ahead.
 /// The default, `0@n0/0`, is the place before the first entry.
+///
+/// ```
+/// use kvlab::types::{Epoch, NodeId, Position};
+///
+/// let long = Position::new(Epoch::new(1, NodeId(1)), 412);
+/// let short = Position::new(Epoch::new(2, NodeId(2)), 7);
+/// assert!(short > long, "the log that ends in the higher epoch is ahead, however short it is");
+/// assert_eq!(long.to_string(), "1@n1/412");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The epoch in which the entry was written.

@@ -20,6 +20,21 @@ const RESERVE_BYTES_MAX: usize = 64 << 10;
 ///
 /// It begins with the small limit of a Hello ([`HELLO_BYTES_MAX`]); the reader calls [`admit`](Self::admit) when
 /// it knows whom it talks to. After an error it yields nothing more: a broken stream has no next frame.
+///
+/// ```
+/// use bytes::BytesMut;
+/// use kvlab::wire::{ClientFrame, FrameDecoder, encode};
+/// use tokio_util::codec::Decoder;
+///
+/// let hello = ClientFrame::Hello { version: 1, token: None };
+/// let frame = encode(&hello)?;
+/// let (mut decoder, mut arrived) = (FrameDecoder::new(), BytesMut::new());
+/// arrived.extend_from_slice(&frame[..5]);
+/// assert_eq!(decoder.decode(&mut arrived)?, None, "it waits for the rest");
+/// arrived.extend_from_slice(&frame[5..]);
+/// assert_eq!(decoder.decode(&mut arrived)?, Some(hello));
+/// # Ok::<(), kvlab::wire::WireError>(())
+/// ```
 #[derive(Debug)]
 pub struct FrameDecoder<T> {
     payload_bytes_max: usize,

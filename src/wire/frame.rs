@@ -115,6 +115,17 @@ impl FrameHeader {
 /// # Errors
 /// [`WireError::TooLong`] if the message does not fit into a frame. Messages within the limits of
 /// [`check_limits`](super::check_limits) always do.
+///
+/// # Examples
+/// ```
+/// use kvlab::wire::{ClientFrame, FRAME_HEADER_BYTES, decode_payload, encode};
+///
+/// let hello = ClientFrame::Hello { version: 1, token: None };
+/// let frame = encode(&hello)?;
+/// let again: ClientFrame = decode_payload(&frame[FRAME_HEADER_BYTES..])?;
+/// assert_eq!(again, hello);
+/// # Ok::<(), kvlab::wire::WireError>(())
+/// ```
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, WireError> {
     let mut buffer = BytesMut::new();
     encode_into(message, &mut buffer)?;

@@ -319,20 +319,3 @@ fn defaults() {
     assert_eq!(scenario.steps[0].start, Start::Now);
     assert!(matches!(&scenario.steps[0].act, Some(Act::Wait { within, .. }) if *within == WITHIN_DEFAULT));
 }
-
-proptest::proptest! {
-    /// Whatever is in a file, it is accepted or refused with a place, and nothing panics.
-    #[test]
-    fn any_damage_to_a_good_file_is_survived(
-        which in 0..3usize, from in 0..2000usize, length in 0..40usize, insert in ".{0,12}",
-    ) {
-        let mut text: Vec<char> = crate::scenario::language::library::EMBEDDED[which].source.chars().collect();
-        let from = from.min(text.len());
-        let to = (from + length).min(text.len());
-        text.splice(from..to, insert.chars());
-        let text: String = text.into_iter().collect();
-        if let Err(error) = Scenario::parse("x", "x.toml", &text) {
-            proptest::prop_assert!(error.to_string().starts_with("x.toml:"));
-        }
-    }
-}

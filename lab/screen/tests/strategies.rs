@@ -17,9 +17,9 @@ pub fn node() -> impl Strategy<Value = NodeId> {
     (1u8..=11).prop_map(NodeId)
 }
 
-/// Small numbers, large ones, and the ends.
-pub fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![0u64..20, 0u64..2_000_000, Just(u64::MAX), any::<u64>()]
+/// Small numbers, large ones, and the ends. Boxed, since an event has many: else they overflow the stack of a test.
+pub fn number() -> BoxedStrategy<u64> {
+    prop_oneof![0u64..20, 0u64..2_000_000, Just(u64::MAX), any::<u64>()].boxed()
 }
 
 /// Words, long texts, wide signs, control characters, nothing.

@@ -84,6 +84,20 @@ impl Format {
 ///
 /// # Errors
 /// At the first line that cannot be read, or that cannot follow those before it.
+///
+/// # Examples
+/// ```
+/// use kvlab::judge::import::{Format, ImportOptions, Imported, import};
+///
+/// let text = "{:process 0, :type :invoke, :f :write, :value 4}\n{:process 0, :type :ok, :f :write, :value 4}";
+/// assert_eq!(Format::detect(text), Some(Format::Edn));
+/// let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default())? else { unreachable!() };
+/// assert_eq!(keys[0].ops().len(), 1);
+///
+/// let error = import("{:process 0, :type :ok, :f :write}", Format::Edn, ImportOptions::default()).unwrap_err();
+/// assert_eq!(error.line, 1, "an operation cannot end before it begins");
+/// # Ok::<(), kvlab::judge::import::ImportError>(())
+/// ```
 pub fn import(text: &str, format: Format, options: ImportOptions) -> Result<Imported, ImportError> {
     let text = unmarked(text);
     match format {

@@ -62,6 +62,25 @@ pub enum Evidence {
 
 /// Judges a key. `go_on` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
 /// Histories with unique ids never ask. What [`explain_key`] may add to the evidence costs more than the verdict.
+///
+/// # Examples
+/// ```
+/// use kvlab::judge::Linearizable;
+/// use kvlab::judge::offline::{Act, KeyHistory, Mark, Op, Outcome, check_key};
+///
+/// let op = |process, act, began, ended| Op {
+///     process,
+///     act,
+///     began: Mark { i: began, t_ns: None },
+///     ended: Some(Mark { i: ended, t_ns: None }),
+///     outcome: Outcome::Ok,
+/// };
+/// let ops = vec![op(1, Act::Write(Some("a".into())), 1, 2), op(2, Act::Read(Some("b".into())), 3, 4)];
+/// let history = KeyHistory::new("k".into(), ops)?;
+/// let verdict = check_key(&history, &mut |steps| steps < 1_000_000);
+/// assert_eq!(verdict.linearizable, Linearizable::No, "nobody wrote b");
+/// # Ok::<(), kvlab::judge::offline::NoHistory>(())
+/// ```
 pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
     if history.has_unique_ids() {
         return by_ids(history);

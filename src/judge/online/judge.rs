@@ -24,6 +24,28 @@ use crate::judge::violation::{Violation, ViolationKind};
 /// * Events come in the order of their index.
 /// * What it costs: O(log n) for a completion, memory within [`JudgeOptions`].
 /// * The same events give the same answers: it has no clock and no randomness.
+///
+/// ```
+/// use kvlab::judge::import::read_event;
+/// use kvlab::judge::{Judge, JudgeOptions, Linearizable};
+///
+/// // A write is acknowledged, and a read that begins after it finds nothing.
+/// let history = r#"
+/// {"i":1,"t_ns":10,"client":1,"node":"n1","type":"invoke","op":"put","key":"k","value":"a","consistency":"quorum"}
+/// {"i":2,"t_ns":20,"client":1,"node":"n1","type":"ok","op":"put","key":"k","value":"a","consistency":"quorum"}
+/// {"i":3,"t_ns":30,"client":2,"node":"n2","type":"invoke","op":"get","key":"k","value":null,"consistency":"quorum"}
+/// {"i":4,"t_ns":40,"client":2,"node":"n2","type":"ok","op":"get","key":"k","value":null,"consistency":"quorum"}"#;
+///
+/// let mut judge = Judge::new(JudgeOptions::default());
+/// let mut violations = Vec::new();
+/// for (number, line) in (1..).zip(history.trim().lines()) {
+///     violations.extend(judge.observe(&read_event(line, number)?)?);
+/// }
+/// assert_eq!(violations.len(), 1);
+/// println!("{}", violations[0].explanation());
+/// assert_eq!(judge.finish().linearizable, Linearizable::No);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Judge {
     options: JudgeOptions,

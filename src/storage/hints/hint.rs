@@ -255,7 +255,8 @@ impl HintWriter {
     }
 }
 
-fn title(generation: u64, segment: Name) -> [u8; TITLE_BYTES] {
+/// What a hint begins with.
+pub(in crate::storage) fn title(generation: u64, segment: Name) -> [u8; TITLE_BYTES] {
     let mut title = [0; TITLE_BYTES];
     title[..8].copy_from_slice(MAGIC);
     title[8..12].copy_from_slice(&FORMAT.to_le_bytes());

@@ -208,7 +208,8 @@ fn position(bytes: &[u8]) -> Position {
     Position::new(Epoch::new(u64_at(bytes, 12), NodeId(bytes[20])), u64_at(bytes, 21))
 }
 
-fn checksum(body: &[u8], place: Place) -> u32 {
+/// Of all after the checksum, and of the place.
+pub(in crate::storage) fn checksum(body: &[u8], place: Place) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(body);
     hasher.update(&place.segment.to_le_bytes());

@@ -1,0 +1,8 @@
+//! EDN: Jepsen's, Knossos's, porcupine's and Elle's histories: a text is read, or refused with the line.
+#![no_main]
+
+use kvlab::judge::import::Format;
+
+mod read;
+
+libfuzzer_sys::fuzz_target!(|text: &str| read::history(text, Format::Edn));

@@ -1,0 +1,8 @@
+//! Our own histories, one JSON object a line: a text is read, or refused with the line.
+#![no_main]
+
+use kvlab::judge::import::Format;
+
+mod read;
+
+libfuzzer_sys::fuzz_target!(|text: &str| read::history(text, Format::Kvlab));
