@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
-use kvlab::types::{Command, NodeId, Quirks, Reply};
+use kvlab::types::{Command, NodeId, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
@@ -23,7 +22,7 @@ use super::supervisor::{Context, Deadlines, Ruin, Supervisor};
 use super::tasks::Tasks;
 use super::view::{Shared, View};
 use super::watch::watch;
-use crate::engine::{Engine, Harm, KvlabNode, Launch, Settings};
+use crate::engine::{Engine, Harm, KvlabNode, Launch, NodeSettings};
 use crate::run::directory::{CLUSTER_FILE_VERSION, ClusterFile, NodeAddresses};
 use crate::run::event::{LabEvent, Level, LinkState};
 use crate::run::journal::Journal;
@@ -42,20 +41,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) well_known_ports: bool,
     /// Seeds the links' jitter and where tails are torn.
     pub(crate) seed: u64,
-    /// Settings of `kvlab node`, passed on: eventual reads are refused when the last heartbeat is older.
-    pub(crate) stale_after: Option<Duration>,
-    /// Eventual reads are refused when a replica is more operations behind.
-    pub(crate) stale_lag: Option<u64>,
-    /// `always`, `interval=10ms` or `os`.
-    pub(crate) durability: Option<String>,
-    /// The bound of the backlog.
-    pub(crate) backlog_bytes: Option<u64>,
-    /// When a file of the log is closed.
-    pub(crate) segment_bytes: Option<u64>,
-    /// How much garbage there must be before a node cleans up by itself.
-    pub(crate) cleanup_bytes: Option<u64>,
-    /// The mistakes that each node makes on purpose.
-    pub(crate) quirks: Quirks,
+    /// Of every node.
+    pub(crate) settings: NodeSettings,
 }
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
@@ -144,7 +131,7 @@ impl Cluster {
                 links: near_ends.map(|(&(_, to), &address)| (to, address)).collect(),
                 bootstrap: false,
                 lab_pid: std::process::id(),
-                settings: options.settings(),
+                settings: options.settings.clone(),
             };
             let log = options.dir.join(format!("{id}.log"));
             let supervisor = Arc::new(Supervisor::new(launch, log, Deadlines::default(), context.clone()));
@@ -342,20 +329,6 @@ impl Inner {
             version: CLUSTER_FILE_VERSION,
             lab_pid: std::process::id(),
             nodes: self.nodes.values().map(addresses).collect(),
-        }
-    }
-}
-
-impl ClusterOptions {
-    fn settings(&self) -> Settings {
-        Settings {
-            stale_after: self.stale_after,
-            stale_lag: self.stale_lag,
-            durability: self.durability.clone(),
-            backlog_bytes: self.backlog_bytes,
-            segment_bytes: self.segment_bytes,
-            cleanup_bytes: self.cleanup_bytes,
-            quirks: self.quirks,
         }
     }
 }

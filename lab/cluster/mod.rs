@@ -14,7 +14,7 @@
 //! Not handled: bandwidth limits; one link for several connections shares no queue (each connection is
 //! delayed on its own); a lab that is stopped (Ctrl-Z) is a total partition, since it carries every link.
 
-pub(crate) mod frame;
+mod frame;
 mod handle;
 mod limits;
 mod link;

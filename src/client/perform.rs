@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{AskError, Connection};
+use super::connection::{Unanswered, Connection};
 use super::course::{Course, Setback, Turn};
 use super::error::{ClientError, ConnectError};
 use crate::types::{Command, NodeId, Reply, check_limits};
@@ -193,11 +193,11 @@ impl Client {
                 self.connections.remove(&node);
                 Err(Setback::NoAnswer("it answered something else".to_owned()))
             }
-            Ok(Err(AskError::Unsent(reason))) => {
+            Ok(Err(Unanswered::Unsent(reason))) => {
                 self.connections.remove(&node);
                 Err(Setback::Unsent(reason))
             }
-            Ok(Err(AskError::Lost(reason))) => {
+            Ok(Err(Unanswered::Lost(reason))) => {
                 self.connections.remove(&node);
                 Err(Setback::NoAnswer(reason))
             }

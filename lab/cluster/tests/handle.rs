@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "real files and sockets, and deadlines")]
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::*;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
@@ -13,13 +14,7 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         dir: dir.to_owned(),
         well_known_ports: false,
         seed: 1,
-        stale_after: None,
-        stale_lag: None,
-        durability: None,
-        backlog_bytes: None,
-        segment_bytes: None,
-        cleanup_bytes: None,
-        quirks: Quirks::NONE,
+        settings: NodeSettings::default(),
     }
 }
 

@@ -44,7 +44,7 @@ impl Rig {
             links: Vec::new(),
             bootstrap: false,
             lab_pid: 1,
-            settings: crate::engine::Settings::default(),
+            settings: crate::engine::NodeSettings::default(),
         };
         let log = dir.path().join("n1.log");
         let supervisor = Arc::new(Supervisor::new(launch, log, deadlines, context.clone()));
