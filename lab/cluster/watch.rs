@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use kvlab::client::Backoff;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::supervisor::{Context, Supervisor};
 
-/// Pause after the first attempt that failed; doubled after each further one.
-const RETRY_FIRST: Duration = Duration::from_millis(10);
-/// The longest pause. A stopped process's kernel accepts connections that nobody answers.
-const RETRY_MAX: Duration = Duration::from_millis(320);
+/// Pauses between attempts grow from the first to the second. A stopped process's kernel accepts connections that
+/// nobody answers.
+const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(320)];
 /// How long the reports of a process that has ended may still be under way.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
@@ -24,7 +24,7 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
     let node = supervisor.node();
     let address = supervisor.launch().client.to_string();
     let mut up = supervisor.up();
-    let mut pause = RETRY_FIRST;
+    let mut backoff = Backoff::between(RETRY[0], RETRY[1], u64::from(node.0));
     loop {
         let Ok(Some(start)) = up.wait_for(Option::is_some).await.map(|up| *up) else { return };
         let attempt = async {
@@ -57,13 +57,11 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
                 }
             }
             shared.watched(node, false);
-            pause = RETRY_FIRST;
-        } else {
-            pause = (pause * 2).min(RETRY_MAX);
+            backoff.reset();
         }
         tokio::select! {
-            () = sleep(pause) => {}
-            () = over(&mut up, start) => pause = RETRY_FIRST,
+            () = sleep(backoff.wait()) => {}
+            () = over(&mut up, start) => backoff.reset(),
         }
     }
 }

@@ -292,7 +292,10 @@ mod tests {
             (told(&NodeSettings::default()), NodeOptions::new(NodeId(1), vec![NodeId(1)], "/run/n1".into()));
         assert_eq!(untold.durability, default.durability);
         assert_eq!((untold.stale_after, untold.stale_lag), (default.stale_after, default.stale_lag));
-        assert_eq!((untold.backlog_bytes, untold.segment_bytes), (default.backlog_bytes, default.segment_bytes));
+        assert_eq!(
+            (untold.backlog_bytes, untold.segment_bytes),
+            (default.backlog_bytes, default.segment_bytes)
+        );
         assert_eq!((untold.cleanup, untold.quirks), (default.cleanup, default.quirks));
     }
 

@@ -336,8 +336,7 @@ mod tests {
             let asked = args(line);
             let again = args(&replay(3, &asked));
             assert_eq!(again.seed, Some(3));
-            let options =
-                |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args) });
+            let options = |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args) });
             assert_eq!(options(&again), options(&asked), "{line}");
         }
     }

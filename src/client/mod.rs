@@ -16,8 +16,6 @@ mod backoff;
 mod connection;
 mod course;
 mod error;
-#[cfg(test)]
-mod fake;
 mod perform;
 #[cfg(test)]
 mod tests;

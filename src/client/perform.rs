@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{Unanswered, Connection};
+use super::connection::{Connection, Unanswered};
 use super::course::{Course, Setback, Turn};
 use super::error::{ClientError, ConnectError};
 use crate::types::{Command, NodeId, Reply, check_limits};

@@ -14,7 +14,6 @@
 //! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
 //! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
 
-mod book;
 mod bounds;
 mod clock;
 mod conn;
@@ -24,11 +23,13 @@ mod frames;
 mod gate;
 mod housekeeping;
 mod hub;
+mod local;
 mod meter;
 mod options;
 mod outbox;
 mod peer;
 mod routes;
+mod running;
 mod serve;
 mod server;
 mod watch;
@@ -36,4 +37,5 @@ mod watch;
 pub use self::bounds::replication_bytes_max;
 pub use self::error::NodeError;
 pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
-pub use self::serve::{Stop, serve};
+pub use self::running::Stop;
+pub use self::serve::serve;

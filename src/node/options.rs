@@ -324,7 +324,8 @@ impl fmt::Debug for Token {
     }
 }
 
-fn listed(members: &[NodeId]) -> String {
+/// Members in one line: `n1,n2,n3`.
+pub(super) fn listed(members: &[NodeId]) -> String {
     members.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
 }
 

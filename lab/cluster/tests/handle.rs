@@ -4,9 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rand::SeedableRng as _;
+
 use super::*;
+use crate::cluster::ports::reserve;
+use crate::cluster::start::ClusterOptions;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
-use crate::run::event::{Cut, Damage, ProcessState};
+use crate::engine::NodeSettings;
+use crate::run::event::{Cut, Damage, LabEvent, Level, ProcessState};
+use crate::run::journal::Journal;
 
 fn options(nodes: u8, dir: &Path) -> ClusterOptions {
     ClusterOptions {

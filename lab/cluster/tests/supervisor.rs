@@ -1,5 +1,7 @@
 //! The life of a process, with a shell in the node's place.
 
+use rustix::process::Signal;
+
 use super::*;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
 use crate::cluster::watch::watch;
@@ -64,12 +66,7 @@ impl Rig {
     }
 
     fn pid(&self) -> Option<u32> {
-        match &self.supervisor.lock().state {
-            State::Starting(alive) | State::Running(alive) | State::Paused(alive) => {
-                Some(alive.process.pid())
-            }
-            State::Down | State::Spawning => None,
-        }
+        self.supervisor.life.pid()
     }
 
     async fn start_error(&self) -> String {

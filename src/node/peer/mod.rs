@@ -6,6 +6,7 @@
 mod incoming;
 mod outgoing;
 #[cfg(test)]
+#[path = "../tests/peer.rs"]
 mod tests;
 
 use crate::types::{Message, NodeId};
