@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -153,31 +153,11 @@ pub(super) async fn first_line(stdout: &mut BufReader<ChildStdout>) -> io::Resul
 
 /// How a process ended, for a person: `exit code 1`, `signal 11 (SIGSEGV)`.
 pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => match signal_name(signal) {
-            Some(name) => format!("signal {signal} ({name})"),
-            None => format!("signal {signal}"),
-        },
-        (None, None) => status.to_string(),
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        // The standard library says `signal: 11 (SIGSEGV) (core dumped)`.
+        None => status.to_string().replacen(": ", " ", 1).replace(" (core dumped)", ""),
     }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    let names = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::TERM, "SIGTERM"),
-    ];
-    names.iter().find(|(known, _)| known.as_raw() == signal).map(|&(_, name)| name)
 }
 
 /// The last lines of a log that is written to by someone else; none if it cannot be read.

@@ -60,12 +60,12 @@ impl Connection {
     pub async fn connect(addr: &str, token: Option<&str>, timeout: Duration) -> Result<Self, ConnectError> {
         tokio::time::timeout(timeout, Self::shake_hands(addr, token))
             .await
-            .unwrap_or_else(|_| Err(ConnectError::Timeout { addr: addr.to_owned(), after: timeout }))
+            .unwrap_or_else(|_| Err(ConnectError::Timeout(addr.to_owned(), timeout)))
     }
 
     async fn shake_hands(addr: &str, token: Option<&str>) -> Result<Self, ConnectError> {
-        let refused = |source| ConnectError::Refused { addr: addr.to_owned(), source };
-        let protocol = |reason: String| ConnectError::Protocol { addr: addr.to_owned(), reason };
+        let refused = |source| ConnectError::Refused(addr.to_owned(), source);
+        let protocol = |reason: String| ConnectError::Protocol(addr.to_owned(), reason);
         let socket = TcpStream::connect(addr).await.map_err(refused)?;
         socket.set_nodelay(true).map_err(refused)?;
         let (reader, mut writer) = socket.into_split();
@@ -82,7 +82,7 @@ impl Connection {
                 return Err(protocol(format!("it speaks version {version}, not {PROTOCOL_VERSION}")));
             }
             Some(Ok(NodeFrame::Goodbye { reason })) => {
-                return Err(ConnectError::Rejected { addr: addr.to_owned(), reason });
+                return Err(ConnectError::Rejected(addr.to_owned(), reason));
             }
             Some(Ok(NodeFrame::Response { .. })) => return Err(protocol("it answers unasked".to_owned())),
             Some(Err(error)) => return Err(protocol(error.to_string())),

@@ -40,11 +40,9 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 /// What a client wants of the node's loop.
 #[derive(Debug)]
 pub(super) struct FromClient {
-    /// Who.
     pub(super) conn: Rc<Conn>,
     /// The client's name for the request.
     pub(super) id: u64,
-    /// What.
     pub(super) ask: Ask,
 }
 

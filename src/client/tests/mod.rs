@@ -176,7 +176,7 @@ async fn no_handshake_no_connection() {
         in_time(Connection::connect(&node.addr, Some("secret"), patience)).await.expect_err("refused")
     };
     let error = connect(Door::Goodbye("wrong token")).await;
-    assert!(matches!(&error, ConnectError::Rejected { reason, .. } if reason == "wrong token"), "{error}");
+    assert!(matches!(&error, ConnectError::Rejected(_, reason) if reason == "wrong token"), "{error}");
     let error = connect(Door::Silent).await;
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
     let error = connect(Door::Close).await;
