@@ -63,7 +63,7 @@ struct Alive {
     process: Process,
     phase: Phase,
     /// What the lab has told it to do: makes its end a stop and not a death.
-    order: Option<Order>,
+    ending: Option<Ending>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +73,9 @@ enum Phase {
     Paused,
 }
 
-/// By which the lab ends a process.
+/// How the lab ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Ending {
     Kill,
     Terminate,
     /// It was not ready in time.
@@ -148,7 +148,7 @@ impl Lifecycle {
         let mut cell = self.lock();
         assert!(matches!(cell.state, State::Spawning), "starting from {:?}", cell.state);
         self.journal(ProcessState::Starting { pid: process.pid() });
-        cell.state = State::Alive(Alive { process, phase: Phase::Starting, order: None });
+        cell.state = State::Alive(Alive { process, phase: Phase::Starting, ending: None });
         cell.starts
     }
 
@@ -188,19 +188,19 @@ impl Lifecycle {
     }
 
     /// Signals the process and notes why it will end. Returns which start of it that was.
-    pub(super) fn order(&self, order: Order) -> anyhow::Result<u64> {
+    pub(super) fn end_by(&self, ending: Ending) -> anyhow::Result<u64> {
         let mut cell = self.lock();
-        let (signal, word) = match order {
-            Order::Kill | Order::GiveUp => (Signal::KILL, "killed"),
-            Order::Terminate => (Signal::TERM, "terminated"),
+        let (signal, word) = match ending {
+            Ending::Kill | Ending::GiveUp => (Signal::KILL, "killed"),
+            Ending::Terminate => (Signal::TERM, "terminated"),
         };
         let State::Alive(alive) = &mut cell.state else { bail!(self.unfit(word, &cell.state)) };
-        if order == Order::Terminate && alive.phase == Phase::Paused {
+        if ending == Ending::Terminate && alive.phase == Phase::Paused {
             // A stopped process would not hear it.
             self.wake(alive)?;
         }
         alive.process.signal(signal).with_context(|| format!("cannot signal {}", self.node))?;
-        alive.order = Some(order);
+        alive.ending = Some(ending);
         Ok(cell.starts)
     }
 
@@ -212,10 +212,10 @@ impl Lifecycle {
             unreachable!("a process ended that was not there");
         };
         let killed = status.code().is_none();
-        let stopped = match alive.order {
-            Some(Order::Kill) if killed => Some("SIGKILL"),
-            Some(Order::GiveUp) if killed => Some("SIGKILL, not ready"),
-            Some(Order::Terminate) if status.success() => Some("SIGTERM, drained"),
+        let stopped = match alive.ending {
+            Some(Ending::Kill) if killed => Some("SIGKILL"),
+            Some(Ending::GiveUp) if killed => Some("SIGKILL, not ready"),
+            Some(Ending::Terminate) if status.success() => Some("SIGTERM, drained"),
             _ => None,
         };
         self.up.send_replace(None);

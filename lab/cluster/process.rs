@@ -1,4 +1,4 @@
-//! One child process: how it is spawned, told, read and buried.
+//! One child process: how it is spawned, signalled, read and waited for.
 //!
 //! A node must never outlive its lab, however that ends. Three things see to it: its standard input is a pipe
 //! that closes with the lab; it asks the kernel to be killed when its parent dies (`--parent-death`), which
@@ -29,10 +29,10 @@ const ORDERS_MAX: usize = 16;
 
 /// The thread that spawns children. Cheap to clone; the thread ends with the last clone.
 #[derive(Clone, Debug)]
-pub(super) struct Spawner(mpsc::Sender<Order>);
+pub(super) struct Spawner(mpsc::Sender<SpawnOrder>);
 
 #[derive(Debug)]
-struct Order {
+struct SpawnOrder {
     command: tokio::process::Command,
     runtime: Handle,
     done: oneshot::Sender<io::Result<Spawned>>,
@@ -66,9 +66,9 @@ impl Spawner {
     /// # Errors
     /// If the kernel gives no more threads.
     pub(super) fn start() -> io::Result<Self> {
-        let (sender, mut orders) = mpsc::channel::<Order>(ORDERS_MAX);
+        let (sender, mut orders) = mpsc::channel::<SpawnOrder>(ORDERS_MAX);
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
-            while let Some(Order { command, runtime, done }) = orders.blocking_recv() {
+            while let Some(SpawnOrder { command, runtime, done }) = orders.blocking_recv() {
                 let _inside = runtime.enter();
                 // If nobody waits for it any more, the child is dropped here, and killed.
                 let _ = done.send(spawn(command));
@@ -88,7 +88,7 @@ impl Spawner {
         command.kill_on_drop(true);
         let (done, spawned) = oneshot::channel();
         let gone = || io::Error::other("the spawning thread has ended");
-        let order = Order { command, runtime: Handle::current(), done };
+        let order = SpawnOrder { command, runtime: Handle::current(), done };
         self.0.send(order).await.map_err(|_| gone())?;
         spawned.await.map_err(|_| gone())?
     }

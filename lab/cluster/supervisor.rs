@@ -16,7 +16,7 @@ use tokio::process::ChildStdout;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::lifecycle::{Lifecycle, Order};
+use super::lifecycle::{Ending, Lifecycle};
 use super::process::{Spawned, Spawner, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
@@ -142,7 +142,7 @@ impl Supervisor {
     /// # Errors
     /// If there is no process.
     pub(super) async fn kill(&self) -> anyhow::Result<()> {
-        let start = self.life.order(Order::Kill)?;
+        let start = self.life.end_by(Ending::Kill)?;
         let ended = self.end_of(start, self.deadlines.kill).await;
         ended.with_context(|| format!("{} survives SIGKILL", self.node()))
     }
@@ -152,7 +152,7 @@ impl Supervisor {
     /// # Errors
     /// If there is no process, or it does not end in time; it is then left alone.
     pub(super) async fn terminate(&self) -> anyhow::Result<()> {
-        let start = self.life.order(Order::Terminate)?;
+        let start = self.life.end_by(Ending::Terminate)?;
         let within = self.deadlines.terminate;
         let ended = self.end_of(start, within).await;
         ended.with_context(|| format!("{} has not ended {within:?} after SIGTERM; kill it", self.node()))
@@ -272,7 +272,7 @@ impl Supervisor {
     /// Ends a process that does not start as it should, unless it ends by itself just now.
     async fn give_up(&self, start: u64) {
         if self.end_of(start, GRACE).await.is_err() {
-            let _ = self.life.order(Order::GiveUp);
+            let _ = self.life.end_by(Ending::GiveUp);
             let _ = self.end_of(start, self.deadlines.kill).await;
         }
     }

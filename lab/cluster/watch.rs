@@ -1,4 +1,4 @@
-//! The lab's own eyes: one direct connection to each node, which no fault of a link can blind.
+//! Watches a node over a direct connection, which passes through no link: no partition keeps the lab from seeing it.
 #![expect(clippy::disallowed_methods, reason = "pauses between attempts to connect")]
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::supervisor::{Context, Supervisor};
 /// nobody answers.
 const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(320)];
 /// How long the reports of a process that has ended may still be under way.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_REPORTS: Duration = Duration::from_millis(100);
 
 /// Watches a node for as long as the cluster stands: connects as soon as the process is ready, passes on what
 /// it tells, connects again when the connection breaks.
@@ -49,7 +49,7 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
                     },
                     () = over(&mut up, start) => {
                         // What it said last is still under way.
-                        while let Ok(Some(report)) = timeout(LAST_WORDS, reports.next()).await {
+                        while let Ok(Some(report)) = timeout(LAST_REPORTS, reports.next()).await {
                             shared.report(node, report);
                         }
                         break;

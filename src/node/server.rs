@@ -46,7 +46,7 @@ pub(super) struct FromClient {
     pub(super) ask: Ask,
 }
 
-/// See [`FromClient`].
+/// What a client asks.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Something of the store, within the limits, and its share of the memory for large requests.
@@ -97,7 +97,7 @@ enum Broken {
 }
 
 /// How a connection ended.
-enum Ended {
+enum ConnectionEnd {
     /// The client closed it, and has its answers.
     Closed,
     /// The node closed it and has said why.
@@ -174,19 +174,19 @@ impl Server {
         let mut writer = pin!(conn.out.write_to(&mut sink, self.local.limits.write_timeout));
         let ended = tokio::select! {
             taken = self.take_requests(&mut reader, &conn) => {
-                taken.map_or_else(Ended::Broken, |()| Ended::Closed)
+                taken.map_or_else(ConnectionEnd::Broken, |()| ConnectionEnd::Closed)
             }
-            written = &mut writer => written.map_or_else(Ended::Write, |()| Ended::Told),
-            () = self.stopping.notified() => Ended::Broken(Broken::Stopping),
+            written = &mut writer => written.map_or_else(ConnectionEnd::Write, |()| ConnectionEnd::Told),
+            () = self.stopping.notified() => ConnectionEnd::Broken(Broken::Stopping),
         };
         match ended {
-            Ended::Told => {}
-            Ended::Write(error) => self.log_end(addr, &error),
-            Ended::Closed => {
+            ConnectionEnd::Told => {}
+            ConnectionEnd::Write(error) => self.log_end(addr, &error),
+            ConnectionEnd::Closed => {
                 conn.out.finish();
                 let _ = writer.await;
             }
-            Ended::Broken(broken) => {
+            ConnectionEnd::Broken(broken) => {
                 if !matches!(broken, Broken::Stopping) {
                     self.log_end(addr, &broken);
                 }

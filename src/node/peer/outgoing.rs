@@ -1,4 +1,4 @@
-//! This node's connection to one other member: kept up, and never in anybody's way.
+//! This node's connection to one other member: made again whenever it ends, and never waited for by anybody else.
 #![expect(clippy::disallowed_methods, reason = "opens connections, and waits between attempts")]
 
 use std::cell::Cell;
