@@ -98,7 +98,7 @@ impl Cluster {
     /// # Errors
     /// If the node is not running.
     pub(crate) async fn pause(&self, node: NodeId) -> anyhow::Result<()> {
-        self.supervisor(node)?.pause()
+        self.supervisor(node)?.life.pause()
     }
 
     /// SIGCONT.
@@ -106,7 +106,7 @@ impl Cluster {
     /// # Errors
     /// If the node is not paused.
     pub(crate) async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
-        self.supervisor(node)?.resume()
+        self.supervisor(node)?.life.resume()
     }
 
     /// SIGKILL; returns when the process is gone.

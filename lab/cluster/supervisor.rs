@@ -65,7 +65,7 @@ pub(super) struct Supervisor {
     log: PathBuf,
     deadlines: Deadlines,
     context: Context,
-    life: Lifecycle,
+    pub(super) life: Lifecycle,
     /// Held while the state is Spawning, and while something is done to the data of a dead process.
     spawning: tokio::sync::Mutex<()>,
     /// The latest start that has been watched.
@@ -97,11 +97,6 @@ impl Supervisor {
         &self.launch
     }
 
-    /// Which start of the process can be talked to.
-    pub(super) fn up(&self) -> watch::Receiver<Option<u64>> {
-        self.life.up()
-    }
-
     /// The watcher has heard from this start of the process.
     pub(super) fn set_watched(&self, start: u64) {
         self.watched.send_replace(start);
@@ -119,22 +114,6 @@ impl Supervisor {
             let _ = done.send(this.start_to_end().await);
         });
         result.await.unwrap_or_else(|_| Err(anyhow!("the cluster has been stopped")))
-    }
-
-    /// SIGSTOP.
-    ///
-    /// # Errors
-    /// If it is not running.
-    pub(super) fn pause(&self) -> anyhow::Result<()> {
-        self.life.pause()
-    }
-
-    /// SIGCONT.
-    ///
-    /// # Errors
-    /// If it is not paused.
-    pub(super) fn resume(&self) -> anyhow::Result<()> {
-        self.life.resume()
     }
 
     /// SIGKILL; returns when the process is gone.

@@ -23,7 +23,7 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
     let Context { engine, shared, .. } = context;
     let node = supervisor.node();
     let address = supervisor.launch().client.to_string();
-    let mut up = supervisor.up();
+    let mut up = supervisor.life.up();
     let mut backoff = Backoff::between(RETRY[0], RETRY[1], u64::from(node.0));
     loop {
         let Ok(Some(start)) = up.wait_for(Option::is_some).await.map(|up| *up) else { return };
