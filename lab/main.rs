@@ -1,6 +1,6 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
 //!
-//! Where to read on: [`cli`] is what can be said on the command line, [`commands`] does it. A run is a [`session`] (a
+//! Where to read on: [`cli`] is what can be typed, [`commands`] does it. A run is a [`session`] (a
 //! [`cluster`] under load, with a judge) that writes a [`journal`] of [`event`]s; [`scenario`]s act on it.
 
 #![expect(

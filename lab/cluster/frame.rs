@@ -3,14 +3,7 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 use kvlab::wire::FRAME_BYTES_MAX;
 
-/// How the bytes of a connection fall into pieces that must not be torn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    /// kvlab's own protocols: `[u32 LE length][u32 LE crc][payload]`.
-    Frames,
-    /// Anything else, such as the protocol of another engine: each read is a piece.
-    Stream,
-}
+use crate::engine::Framing;
 
 /// Bytes of a frame before its payload.
 const HEADER_BYTES: usize = 8;

@@ -1,161 +1,53 @@
-//! The cluster as a whole: members, links and proxies put together, behind one handle.
+//! The running cluster behind one handle: what can be done to it, and what is known of it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use futures_util::future::join_all;
-use kvlab::types::{Command, NodeId, Quirks, Reply};
+use kvlab::types::{Command, NodeId, Reply};
+use rand::Rng as _;
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use tokio::sync::watch;
 use tokio_util::sync::DropGuard;
 
-use super::limits::raise_open_files;
 use super::link::Link;
-use super::ports::{Reserved, WELL_KNOWN_BASE};
-use super::process::Spawner;
-use super::proxy::{self, Route};
-use super::supervisor::{Context, Deadlines, Ruin, Supervisor};
-use super::tasks::Tasks;
-use super::view::{Shared, View};
-use super::watch::watch;
-use crate::engine::{Engine, Harm, KvlabNode, Launch, Settings};
+use super::ports::Reserved;
+use super::supervisor::{Context, Ruin, Supervisor};
+use super::view::View;
+use crate::engine::{Harm, Launch};
 use crate::run::directory::{CLUSTER_FILE_VERSION, ClusterFile, NodeAddresses};
-use crate::run::event::{LabEvent, Level, LinkState};
-use crate::run::journal::Journal;
-
-/// The largest cluster.
-const NODES_MAX: u8 = 9;
-
-/// What a cluster is started with.
-#[derive(Clone, Debug)]
-pub(crate) struct ClusterOptions {
-    /// 1 to 9.
-    pub(crate) nodes: u8,
-    /// The run directory (exists): node data in `n1/`..., node logs `n1.log`...
-    pub(crate) dir: PathBuf,
-    /// Use client ports 7001, 7002, ... where free; else any.
-    pub(crate) well_known_ports: bool,
-    /// Seeds the links' jitter and where tails are torn.
-    pub(crate) seed: u64,
-    /// Settings of `kvlab node`, passed on: eventual reads are refused when the last heartbeat is older.
-    pub(crate) stale_after: Option<Duration>,
-    /// Eventual reads are refused when a replica is more operations behind.
-    pub(crate) stale_lag: Option<u64>,
-    /// `always`, `interval=10ms` or `os`.
-    pub(crate) durability: Option<String>,
-    /// The bound of the backlog.
-    pub(crate) backlog_bytes: Option<u64>,
-    /// When a file of the log is closed.
-    pub(crate) segment_bytes: Option<u64>,
-    /// How much garbage there must be before a node cleans up by itself.
-    pub(crate) cleanup_bytes: Option<u64>,
-    /// The mistakes that each node makes on purpose.
-    pub(crate) quirks: Quirks,
-}
+use crate::run::event::LinkState;
 
 /// The running cluster. Cheap to clone; when the last clone is dropped every node is killed.
 #[derive(Clone, Debug)]
-pub(crate) struct Cluster(Arc<Inner>);
+pub(crate) struct Cluster(pub(super) Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner {
-    members: Vec<NodeId>,
-    nodes: BTreeMap<NodeId, Node>,
-    links: BTreeMap<(NodeId, NodeId), Link>,
+pub(super) struct Inner {
+    pub(super) members: Vec<NodeId>,
+    pub(super) nodes: BTreeMap<NodeId, Node>,
+    pub(super) links: BTreeMap<(NodeId, NodeId), Link>,
     /// Where clients of the first's zone reach the second.
-    zones: NearEnds,
+    pub(super) zones: NearEnds,
     /// Where tails are torn.
-    tears: Mutex<SmallRng>,
-    context: Context,
-    _ends_tasks: DropGuard,
+    pub(super) tears: Mutex<SmallRng>,
+    pub(super) context: Context,
+    pub(super) _ends_tasks: DropGuard,
 }
 
 #[derive(Debug)]
-struct Node {
-    supervisor: Arc<Supervisor>,
-    _client: Reserved,
-    _peer: Reserved,
+pub(super) struct Node {
+    pub(super) supervisor: Arc<Supervisor>,
+    pub(super) _client: Reserved,
+    pub(super) _peer: Reserved,
 }
+
+/// The near end of something for each ordered pair.
+pub(super) type NearEnds = BTreeMap<(NodeId, NodeId), SocketAddr>;
 
 impl Cluster {
-    /// Spawns all nodes and waits until each is ready and watched. Then `cluster.json` says how to reach them.
-    ///
-    /// # Errors
-    /// If one cannot be started; the others are stopped again.
-    pub(crate) async fn start(options: ClusterOptions, journal: Journal) -> anyhow::Result<Self> {
-        let engine = Arc::new(KvlabNode::of_this_program()?);
-        Self::start_engine(options, journal, engine).await
-    }
-
-    /// The same, for any engine.
-    ///
-    /// # Errors
-    /// As [`Cluster::start`].
-    pub(super) async fn start_engine(
-        options: ClusterOptions,
-        journal: Journal,
-        engine: Arc<dyn Engine>,
-    ) -> anyhow::Result<Self> {
-        let cluster = Self::build(&options, &journal, engine).await?;
-        let nodes = cluster.0.nodes.values().map(|node| node.supervisor.start());
-        // All of them to the end: what is half started is hard to stop.
-        let started: anyhow::Result<()> = join_all(nodes).await.into_iter().collect();
-        if let Err(error) = started {
-            cluster.stop().await;
-            return Err(error);
-        }
-        cluster.0.file().write(&options.dir)?;
-        Ok(cluster)
-    }
-
-    /// Everything but the processes.
-    async fn build(
-        options: &ClusterOptions,
-        journal: &Journal,
-        engine: Arc<dyn Engine>,
-    ) -> anyhow::Result<Self> {
-        if !(1..=NODES_MAX).contains(&options.nodes) {
-            bail!("a cluster has 1 to {NODES_MAX} nodes, not {}", options.nodes);
-        }
-        raise_open_files();
-        let members: Vec<_> = (1..=options.nodes).map(NodeId).collect();
-        let ports = reserve(&members, options.well_known_ports, journal)?;
-        let link = |(from, to)| ((from, to), Link::new(options.seed, from, to));
-        let links: BTreeMap<_, _> = pairs(&members).map(link).collect();
-        let spawner = Spawner::start().context("cannot start the thread that spawns nodes")?;
-        let shared = Arc::new(Shared::new(journal.clone(), pairs(&members)));
-        let context = Context { engine, spawner, shared, tasks: Tasks::default() };
-        // From here on, whatever goes wrong, nothing is left running.
-        let guard = context.tasks.guard();
-        let (zones, peers) = open_proxies(&ports, &links, &context).await?;
-        let node = |(id, (client, peer)): (NodeId, (Reserved, Reserved))| {
-            let near_ends = peers.iter().filter(|((from, _), _)| *from == id);
-            let launch = Launch {
-                node: id,
-                members: members.clone(),
-                data: options.dir.join(id.to_string()),
-                client: client.address(),
-                peer: peer.address(),
-                links: near_ends.map(|(&(_, to), &address)| (to, address)).collect(),
-                bootstrap: false,
-                lab_pid: std::process::id(),
-                settings: options.settings(),
-            };
-            let log = options.dir.join(format!("{id}.log"));
-            let supervisor = Arc::new(Supervisor::new(launch, log, Deadlines::default(), context.clone()));
-            context.tasks.spawn(watch(Arc::clone(&supervisor), context.clone()));
-            (id, Node { supervisor, _client: client, _peer: peer })
-        };
-        let nodes = ports.into_iter().map(node).collect();
-        let tears = Mutex::new(SmallRng::seed_from_u64(options.seed));
-        Ok(Self(Arc::new(Inner { members, nodes, links, zones, tears, context, _ends_tasks: guard })))
-    }
-
     /// All members, ascending.
     pub(crate) fn members(&self) -> &[NodeId] {
         &self.0.members
@@ -206,7 +98,7 @@ impl Cluster {
     /// # Errors
     /// If the node is not running.
     pub(crate) async fn pause(&self, node: NodeId) -> anyhow::Result<()> {
-        self.supervisor(node)?.pause()
+        self.supervisor(node)?.life.pause()
     }
 
     /// SIGCONT.
@@ -214,7 +106,7 @@ impl Cluster {
     /// # Errors
     /// If the node is not paused.
     pub(crate) async fn resume(&self, node: NodeId) -> anyhow::Result<()> {
-        self.supervisor(node)?.resume()
+        self.supervisor(node)?.life.resume()
     }
 
     /// SIGKILL; returns when the process is gone.
@@ -277,18 +169,16 @@ impl Cluster {
     /// # Errors
     /// If the node cannot be reached, or does not answer. A refusal is an answer.
     pub(crate) async fn promote(&self, node: NodeId, force: bool) -> anyhow::Result<Reply> {
-        let address = self.supervisor(node)?.launch().client.to_string();
-        let reply = self.0.context.engine.perform(address, Command::Promote { force }).await;
+        let reply = self.0.context.engine.perform(self.direct(node)?, Command::Promote { force }).await;
         reply.with_context(|| format!("cannot promote {node}"))
     }
 
     /// An operator's order to follow `primary`, on a direct connection.
     ///
     /// # Errors
-    /// If the node cannot be reached, or does not answer. A refusal is an answer.
+    /// As [`Cluster::promote`].
     pub(crate) async fn follow(&self, node: NodeId, primary: NodeId) -> anyhow::Result<Reply> {
-        let address = self.supervisor(node)?.launch().client.to_string();
-        let reply = self.0.context.engine.perform(address, Command::Follow { primary }).await;
+        let reply = self.0.context.engine.perform(self.direct(node)?, Command::Follow { primary }).await;
         reply.with_context(|| format!("cannot tell {node} to follow {primary}"))
     }
 
@@ -297,8 +187,7 @@ impl Cluster {
     /// # Errors
     /// If the node cannot be reached, does not answer, or says why it does not begin.
     pub(crate) async fn cleanup(&self, node: NodeId) -> anyhow::Result<()> {
-        let address = self.supervisor(node)?.launch().client.to_string();
-        let begun = self.0.context.engine.cleanup(address).await;
+        let begun = self.0.context.engine.cleanup(self.direct(node)?).await;
         begun.with_context(|| format!("cannot clean up the disk of {node}"))
     }
 
@@ -307,6 +196,10 @@ impl Cluster {
     pub(crate) async fn stop(&self) {
         join_all(self.0.nodes.values().map(|node| node.supervisor.stop())).await;
         self.0.context.tasks.end().await;
+    }
+
+    fn direct(&self, node: NodeId) -> anyhow::Result<String> {
+        Ok(self.supervisor(node)?.launch().client.to_string())
     }
 
     fn supervisor(&self, node: NodeId) -> anyhow::Result<&Arc<Supervisor>> {
@@ -327,7 +220,8 @@ impl Inner {
         format!("the members are {}", names.join(", "))
     }
 
-    fn file(&self) -> ClusterFile {
+    /// How it can be reached, for the commands of other terminals.
+    pub(super) fn file(&self) -> ClusterFile {
         let addresses = |node: &Node| {
             let Launch { node, client, peer, .. } = node.supervisor.launch();
             let zones = self.zones.iter().filter(|((_, to), _)| to == node);
@@ -344,80 +238,6 @@ impl Inner {
             nodes: self.nodes.values().map(addresses).collect(),
         }
     }
-}
-
-impl ClusterOptions {
-    fn settings(&self) -> Settings {
-        Settings {
-            stale_after: self.stale_after,
-            stale_lag: self.stale_lag,
-            durability: self.durability.clone(),
-            backlog_bytes: self.backlog_bytes,
-            segment_bytes: self.segment_bytes,
-            cleanup_bytes: self.cleanup_bytes,
-            quirks: self.quirks,
-        }
-    }
-}
-
-/// Every ordered pair of members.
-fn pairs(members: &[NodeId]) -> impl Iterator<Item = (NodeId, NodeId)> {
-    members.iter().flat_map(|&from| members.iter().filter(move |&&to| to != from).map(move |&to| (from, to)))
-}
-
-/// A client port and a peer port of each member.
-type Ports = BTreeMap<NodeId, (Reserved, Reserved)>;
-/// The near end of something for each ordered pair.
-type NearEnds = BTreeMap<(NodeId, NodeId), SocketAddr>;
-
-/// Opens the proxies of the zones (to client ports) and of the members (to peer ports).
-async fn open_proxies(
-    ports: &Ports,
-    links: &BTreeMap<(NodeId, NodeId), Link>,
-    context: &Context,
-) -> anyhow::Result<(NearEnds, NearEnds)> {
-    let (mut zones, mut peers) = (NearEnds::new(), NearEnds::new());
-    for (&(from, to), link) in links {
-        let (client, peer) = &ports[&to];
-        for (target, near_ends) in [(client, &mut zones), (peer, &mut peers)] {
-            let route = Route {
-                target: target.address(),
-                forward: link.clone(),
-                backward: links[&(to, from)].clone(),
-                framing: context.engine.framing(),
-            };
-            let address = proxy::open(route, &context.tasks).await;
-            let address = address.with_context(|| format!("cannot open a proxy from {from} to {to}"))?;
-            near_ends.insert((from, to), address);
-        }
-    }
-    Ok((zones, peers))
-}
-
-fn reserve(members: &[NodeId], well_known: bool, journal: &Journal) -> anyhow::Result<Ports> {
-    let mut ports = Ports::new();
-    for &node in members {
-        let wanted = WELL_KNOWN_BASE + u16::from(node.0);
-        let any = || Reserved::any().context("no free port on the loopback interface");
-        let client = match well_known.then(|| Reserved::exactly(wanted)) {
-            None => any()?,
-            Some(Ok(port)) => port,
-            Some(Err(error)) => {
-                let port = any()?;
-                let text =
-                    format!("port {wanted} is taken ({error}): {node} takes clients at {}", port.address());
-                journal.emit(LabEvent::Notice { level: Level::Warn, text });
-                port
-            }
-        };
-        ports.insert(node, (client, any()?));
-    }
-    if well_known {
-        let each = ports.iter().map(|(node, (client, _))| format!("{node} {}", client.address()));
-        let text = format!("clients: {}", each.collect::<Vec<_>>().join(", "));
-        journal.emit(LabEvent::Notice { level: Level::Info, text });
-    }
-    Ok(ports)
 }
 
 #[cfg(test)]

@@ -7,21 +7,22 @@
 //!                     └─ proxy per ordered pair and port ── pipes ┘
 //! ```
 //!
-//! Read `handle` for what a cluster is, `supervisor` for the life of a node, `link`, `pipe` and `proxy` for
-//! what a partition does to bytes, `engine` for what another store would have to say about itself. Nothing
-//! outside this room assumes that a node is ours.
+//! Read `start` for what a cluster is put together from, `handle` for what can be done to it, `supervisor` and
+//! `lifecycle` for the life of a node, `link`, `pipe` and `proxy` for what a partition does to bytes.
 //!
 //! Not handled: bandwidth limits; one link for several connections shares no queue (each connection is
 //! delayed on its own); a lab that is stopped (Ctrl-Z) is a total partition, since it carries every link.
 
-pub(crate) mod frame;
+mod frame;
 mod handle;
+mod lifecycle;
 mod limits;
 mod link;
 mod pipe;
 mod ports;
 mod process;
 mod proxy;
+mod start;
 mod supervisor;
 mod tasks;
 #[cfg(test)]
@@ -29,5 +30,6 @@ mod tests;
 mod view;
 mod watch;
 
-pub(crate) use self::handle::{Cluster, ClusterOptions};
+pub(crate) use self::handle::Cluster;
+pub(crate) use self::start::ClusterOptions;
 pub(crate) use self::view::View;

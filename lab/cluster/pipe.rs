@@ -31,8 +31,9 @@ use tokio::sync::{Notify, watch};
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep_until};
 
-use super::frame::{Framing, Splitter};
+use super::frame::Splitter;
 use super::link::{Link, Setting};
+use crate::engine::Framing;
 use crate::run::event::LinkState;
 
 /// What a pipe holds before it stops reading; one unfinished frame and one read may come on top.

@@ -7,13 +7,22 @@
 //!
 //! Not handled: outside Linux that does not work, and the port is merely likely to be free.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use anyhow::Context as _;
+use kvlab::types::NodeId;
 use tokio::net::TcpSocket;
 
+use crate::run::event::{LabEvent, Level};
+use crate::run::journal::Journal;
+
 /// The client port of node n is this plus n, if it is free.
-pub(crate) const WELL_KNOWN_BASE: u16 = 7000;
+const WELL_KNOWN_BASE: u16 = 7000;
+
+/// A client port and a peer port of each member.
+pub(super) type Ports = BTreeMap<NodeId, (Reserved, Reserved)>;
 
 /// A loopback port, ours until dropped.
 #[derive(Debug)]
@@ -59,6 +68,37 @@ impl Reserved {
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// Ports for all members. With `well_known`, those that a person expects are taken where they are free, and the journal
+/// says which.
+///
+/// # Errors
+/// If there is no free port.
+pub(super) fn reserve(members: &[NodeId], well_known: bool, journal: &Journal) -> anyhow::Result<Ports> {
+    let mut ports = Ports::new();
+    for &node in members {
+        let wanted = WELL_KNOWN_BASE + u16::from(node.0);
+        let any = || Reserved::any().context("no free port on the loopback interface");
+        let client = match well_known.then(|| Reserved::exactly(wanted)) {
+            None => any()?,
+            Some(Ok(port)) => port,
+            Some(Err(error)) => {
+                let port = any()?;
+                let text =
+                    format!("port {wanted} is taken ({error}): {node} takes clients at {}", port.address());
+                journal.emit(LabEvent::Notice { level: Level::Warn, text });
+                port
+            }
+        };
+        ports.insert(node, (client, any()?));
+    }
+    if well_known {
+        let each = ports.iter().map(|(node, (client, _))| format!("{node} {}", client.address()));
+        let text = format!("clients: {}", each.collect::<Vec<_>>().join(", "));
+        journal.emit(LabEvent::Notice { level: Level::Info, text });
+    }
+    Ok(ports)
 }
 
 #[expect(clippy::disallowed_methods, reason = "holds a port with a real socket")]

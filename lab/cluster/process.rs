@@ -1,4 +1,4 @@
-//! One child process: how it is spawned, told, read and buried.
+//! One child process: how it is spawned, signalled, read and waited for.
 //!
 //! A node must never outlive its lab, however that ends. Three things see to it: its standard input is a pipe
 //! that closes with the lab; it asks the kernel to be killed when its parent dies (`--parent-death`), which
@@ -8,7 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -29,10 +29,10 @@ const ORDERS_MAX: usize = 16;
 
 /// The thread that spawns children. Cheap to clone; the thread ends with the last clone.
 #[derive(Clone, Debug)]
-pub(super) struct Spawner(mpsc::Sender<Order>);
+pub(super) struct Spawner(mpsc::Sender<SpawnOrder>);
 
 #[derive(Debug)]
-struct Order {
+struct SpawnOrder {
     command: tokio::process::Command,
     runtime: Handle,
     done: oneshot::Sender<io::Result<Spawned>>,
@@ -66,9 +66,9 @@ impl Spawner {
     /// # Errors
     /// If the kernel gives no more threads.
     pub(super) fn start() -> io::Result<Self> {
-        let (sender, mut orders) = mpsc::channel::<Order>(ORDERS_MAX);
+        let (sender, mut orders) = mpsc::channel::<SpawnOrder>(ORDERS_MAX);
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
-            while let Some(Order { command, runtime, done }) = orders.blocking_recv() {
+            while let Some(SpawnOrder { command, runtime, done }) = orders.blocking_recv() {
                 let _inside = runtime.enter();
                 // If nobody waits for it any more, the child is dropped here, and killed.
                 let _ = done.send(spawn(command));
@@ -88,7 +88,7 @@ impl Spawner {
         command.kill_on_drop(true);
         let (done, spawned) = oneshot::channel();
         let gone = || io::Error::other("the spawning thread has ended");
-        let order = Order { command, runtime: Handle::current(), done };
+        let order = SpawnOrder { command, runtime: Handle::current(), done };
         self.0.send(order).await.map_err(|_| gone())?;
         spawned.await.map_err(|_| gone())?
     }
@@ -153,31 +153,11 @@ pub(super) async fn first_line(stdout: &mut BufReader<ChildStdout>) -> io::Resul
 
 /// How a process ended, for a person: `exit code 1`, `signal 11 (SIGSEGV)`.
 pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => match signal_name(signal) {
-            Some(name) => format!("signal {signal} ({name})"),
-            None => format!("signal {signal}"),
-        },
-        (None, None) => status.to_string(),
+    match status.code() {
+        Some(code) => format!("exit code {code}"),
+        // The standard library says `signal: 11 (SIGSEGV) (core dumped)`.
+        None => status.to_string().replacen(": ", " ", 1).replace(" (core dumped)", ""),
     }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    let names = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::TERM, "SIGTERM"),
-    ];
-    names.iter().find(|(known, _)| known.as_raw() == signal).map(|&(_, name)| name)
 }
 
 /// The last lines of a log that is written to by someone else; none if it cannot be read.

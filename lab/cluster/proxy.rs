@@ -21,10 +21,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-use super::frame::Framing;
 use super::link::{Link, Setting};
 use super::pipe::{End, HELD_BYTES_MAX, Pipe};
 use super::tasks::Tasks;
+use crate::engine::Framing;
 use crate::run::event::LinkState;
 
 /// Connections that one proxy carries at once; more are closed at once.

@@ -1,21 +1,21 @@
-//! The lab's own eyes: one direct connection to each node, which no fault of a link can blind.
+//! Watches a node over a direct connection, which passes through no link: no partition keeps the lab from seeing it.
 #![expect(clippy::disallowed_methods, reason = "pauses between attempts to connect")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use kvlab::client::Backoff;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::supervisor::{Context, Supervisor};
 
-/// Pause after the first attempt that failed; doubled after each further one.
-const RETRY_FIRST: Duration = Duration::from_millis(10);
-/// The longest pause. A stopped process's kernel accepts connections that nobody answers.
-const RETRY_MAX: Duration = Duration::from_millis(320);
+/// Pauses between attempts grow from the first to the second. A stopped process's kernel accepts connections that
+/// nobody answers.
+const RETRY: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(320)];
 /// How long the reports of a process that has ended may still be under way.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const LAST_REPORTS: Duration = Duration::from_millis(100);
 
 /// Watches a node for as long as the cluster stands: connects as soon as the process is ready, passes on what
 /// it tells, connects again when the connection breaks.
@@ -23,8 +23,8 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
     let Context { engine, shared, .. } = context;
     let node = supervisor.node();
     let address = supervisor.launch().client.to_string();
-    let mut up = supervisor.up();
-    let mut pause = RETRY_FIRST;
+    let mut up = supervisor.life.up();
+    let mut backoff = Backoff::between(RETRY[0], RETRY[1], u64::from(node.0));
     loop {
         let Ok(Some(start)) = up.wait_for(Option::is_some).await.map(|up| *up) else { return };
         let attempt = async {
@@ -49,7 +49,7 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
                     },
                     () = over(&mut up, start) => {
                         // What it said last is still under way.
-                        while let Ok(Some(report)) = timeout(LAST_WORDS, reports.next()).await {
+                        while let Ok(Some(report)) = timeout(LAST_REPORTS, reports.next()).await {
                             shared.report(node, report);
                         }
                         break;
@@ -57,13 +57,11 @@ pub(super) async fn watch(supervisor: Arc<Supervisor>, context: Context) {
                 }
             }
             shared.watched(node, false);
-            pause = RETRY_FIRST;
-        } else {
-            pause = (pause * 2).min(RETRY_MAX);
+            backoff.reset();
         }
         tokio::select! {
-            () = sleep(pause) => {}
-            () = over(&mut up, start) => pause = RETRY_FIRST,
+            () = sleep(backoff.wait()) => {}
+            () = over(&mut up, start) => backoff.reset(),
         }
     }
 }

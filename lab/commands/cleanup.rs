@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use kvlab::client::AskError;
 use kvlab::types::{DiskStatus, LastCleanup, NodeId};
 use kvlab::wire::{CleanupReply, Request, Response};
 
@@ -61,18 +62,18 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, Ended> {
 /// Asks one node, and waits for the end unless it is not wanted.
 async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Trouble> {
     let before = status::ask(address).await.map_err(Trouble::Not)?.disk;
-    let connection = reach::connect(address).await.map_err(Trouble::Not)?;
-    let answer = reach::answer(&connection, Request::Cleanup, ANSWER_WITHIN).await;
-    match answer.map_err(Trouble::Unknown)? {
+    let answer = reach::ask(address, Request::Cleanup, ANSWER_WITHIN).await.map_err(|error| match error {
+        AskError::Connect(_) => Trouble::Not(error.to_string()),
+        AskError::Late(_) | AskError::Lost(_) => Trouble::Unknown(error.to_string()),
+    });
+    match answer? {
         Response::Cleanup(CleanupReply::Begun { bytes_total }) if !wait => {
             Ok(format!("cleanup of {} has begun", words::bytes(bytes_total)))
         }
         Response::Cleanup(CleanupReply::Begun { .. }) => wait_for_end(node, address, &before).await,
         Response::Cleanup(CleanupReply::Nothing) => Ok("there is nothing to clean up".to_owned()),
         Response::Cleanup(CleanupReply::Refused { reason }) => Err(Trouble::Not(reason)),
-        Response::Reply { .. } | Response::Report(_) | Response::Topology(_) => {
-            Err(Trouble::Unknown("an answer that makes no sense here".to_owned()))
-        }
+        _ => Err(Trouble::Unknown("an answer that makes no sense here".to_owned())),
     }
 }
 

@@ -6,7 +6,7 @@ mod cleanup;
 mod export;
 mod follow;
 mod kv;
-pub(crate) mod node;
+mod node;
 mod picture;
 mod promote;
 mod report;

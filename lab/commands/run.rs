@@ -34,7 +34,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     let mut signals = Signals::listen()?;
     let plan = &scenario.cluster;
     let mut prepared =
-        start::prepare(&scenario.name, &args.run, plan.nodes, plan.quirks, Some(header(&scenario)))?;
+        start::prepare(&scenario.name, &args.run, plan.nodes, plan.settings.quirks, Some(header(&scenario)))?;
     if screen {
         logging::to_file(prepared.dir.path())?;
     } else {
@@ -157,13 +157,7 @@ fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, Workloa
         dir: prepared.dir.path().to_owned(),
         well_known_ports: false,
         seed: prepared.seed,
-        stale_after: plan.stale_after,
-        stale_lag: plan.stale_lag,
-        durability: plan.durability.clone(),
-        backlog_bytes: plan.backlog_bytes,
-        segment_bytes: plan.segment_bytes,
-        cleanup_bytes: plan.cleanup_bytes,
-        quirks: plan.quirks,
+        settings: plan.settings.clone(),
     };
     (cluster, workload(scenario, prepared.seed))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kvlab::judge;
 use kvlab::sim::{Counts, Options, Outcome, Proof, Violation, simulate};
+use kvlab::storage::Durability;
 use kvlab::types::Quirks;
 use serde::Serialize;
 
@@ -14,14 +15,14 @@ use super::support::exit::{Ended, Exit};
 use super::support::signals::Signals;
 use super::support::{output, seeds};
 use crate::cli::SimArgs;
-use crate::commands::node;
+use crate::engine::say_durability;
 use crate::explain::Evidence;
 
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;
 
 pub async fn run(args: SimArgs) -> Result<Exit, Ended> {
-    let options = options(&args)?;
+    let options = options(&args);
     let seeds = args.seed.map_or(args.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let mut signals = Signals::listen()?;
     seeds::quiet_panics();
@@ -53,18 +54,18 @@ pub async fn run(args: SimArgs) -> Result<Exit, Ended> {
     })
 }
 
-fn options(args: &SimArgs) -> Result<Options, Ended> {
+fn options(args: &SimArgs) -> Options {
     let quirks: Quirks = args.quirks.iter().copied().collect();
     let basis = if quirks.is_empty() { Options::default() } else { Options::for_quirks(quirks) };
-    Ok(Options {
+    Options {
         nodes: args.nodes.or(basis.nodes),
         chaos: args.chaos.unwrap_or(basis.chaos),
         force: args.force,
         wipes: basis.wipes && !args.no_wipes,
-        durability: node::parse_durability(&args.durability)?,
+        durability: args.durability,
         trace: args.trace,
         ..basis
-    })
+    }
 }
 
 /// One seed, on its own thread; a panic is told with its place.
@@ -245,8 +246,8 @@ fn replay(seed: u64, args: &SimArgs) -> String {
     for quirk in &args.quirks {
         let _ = write!(line, " --quirk {quirk}");
     }
-    if args.durability != "always" {
-        let _ = write!(line, " --durability {}", args.durability);
+    if args.durability != Durability::Always {
+        let _ = write!(line, " --durability {}", say_durability(args.durability));
     }
     for (flag, on) in [("--force", args.force), ("--no-wipes", args.no_wipes)] {
         if on {
@@ -335,8 +336,7 @@ mod tests {
             let asked = args(line);
             let again = args(&replay(3, &asked));
             assert_eq!(again.seed, Some(3));
-            let options =
-                |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args).expect("fine") });
+            let options = |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args) });
             assert_eq!(options(&again), options(&asked), "{line}");
         }
     }

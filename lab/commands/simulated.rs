@@ -19,13 +19,12 @@ use crate::explain::Evidence;
 use crate::run::event::{RunOutcome, Stamped, Verdict};
 use crate::scenario::report;
 use crate::scenario::{self, Outcome, Scenario};
-use crate::simulation::{Simulated, cannot_simulate};
+use crate::simulation::Simulated;
 
 /// Seeds not as expected that are told one by one; of more, the first ones.
 const SEEDS_TOLD_MAX: usize = 20;
 
 pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, Ended> {
-    cannot_simulate(&scenario).map_err(|why| Exit::Usage.because(why))?;
     workload(&scenario, 0).check()?;
     match args.seeds {
         None => once(args, &scenario),

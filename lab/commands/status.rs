@@ -62,16 +62,14 @@ pub async fn run(args: StatusArgs) -> Result<Exit, Ended> {
 }
 
 pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
-    let connection = reach::connect(address).await?;
-    match reach::answer(&connection, Request::Status, ANSWER_WITHIN).await? {
+    let answer = reach::ask(address, Request::Status, ANSWER_WITHIN).await;
+    match answer.map_err(|error| error.to_string())? {
         Response::Report(json) => match serde_json::from_str(&json) {
             Ok(Report::Status(status)) => Ok(status),
             Ok(_) => Err("the answer is not a status".to_owned()),
             Err(why) => Err(format!("the answer cannot be read: {why}")),
         },
-        Response::Reply { .. } | Response::Topology(_) | Response::Cleanup(_) => {
-            Err("the answer is not a status".to_owned())
-        }
+        _ => Err("the answer is not a status".to_owned()),
     }
 }
 

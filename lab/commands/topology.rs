@@ -46,12 +46,10 @@ async fn first_answer(cluster: &reach::Reached) -> Result<Topology, Ended> {
 }
 
 async fn ask(address: &str) -> Result<Topology, String> {
-    let connection = reach::connect(address).await?;
-    match reach::answer(&connection, Request::Topology, ANSWER_WITHIN).await? {
+    let answer = reach::ask(address, Request::Topology, ANSWER_WITHIN).await;
+    match answer.map_err(|error| error.to_string())? {
         Response::Topology(topology) => Ok(topology),
-        Response::Reply { .. } | Response::Report(_) | Response::Cleanup(_) => {
-            Err("the answer is not a topology".to_owned())
-        }
+        _ => Err("the answer is not a topology".to_owned()),
     }
 }
 

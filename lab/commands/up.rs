@@ -13,6 +13,7 @@ use super::support::start::{self, Prepared};
 use super::support::{dashboard, logging, output};
 use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
+use crate::engine::NodeSettings;
 use crate::run::directory::{ClusterFile, NodeAddresses};
 use crate::run::event::{LabEvent, Level, Stamped};
 use crate::scenario::report;
@@ -82,13 +83,15 @@ fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptio
         dir: prepared.dir.path().to_owned(),
         well_known_ports: true,
         seed: prepared.seed,
-        stale_after: args.stale_after,
-        stale_lag: args.stale_lag,
-        durability: args.durability.clone(),
-        backlog_bytes: args.backlog_bytes,
-        segment_bytes: args.segment_bytes,
-        cleanup_bytes: args.cleanup_bytes,
-        quirks: args.quirks.iter().copied().collect(),
+        settings: NodeSettings {
+            durability: args.durability,
+            stale_after: args.stale_after,
+            stale_lag: args.stale_lag,
+            backlog_bytes: args.backlog_bytes,
+            segment_bytes: args.segment_bytes,
+            cleanup_bytes: args.cleanup_bytes,
+            quirks: args.quirks.iter().copied().collect(),
+        },
     };
     let workload = WorkloadOptions {
         clients: CLIENTS,

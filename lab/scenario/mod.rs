@@ -19,7 +19,7 @@ pub use self::language::library::{EMBEDDED, Embedded, MUSEUM};
 pub use self::language::model::{Scenario, Step, WorkloadPlan};
 pub use self::language::problem::{BadScenario, closest};
 pub use self::language::words::{
-    DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk,
+    DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk, time,
 };
 pub use self::play::live::Live;
 pub use self::play::outcome::Outcome;

@@ -56,7 +56,7 @@ pub struct Dashboard {
 }
 
 /// Where to panic, for tests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PanicIn {
     /// In the loop itself.
     Ui,

@@ -3,8 +3,6 @@
 //! Colour never stands alone: wherever a colour says something, a glyph or a word says it too. The palette is
 //! Okabe and Ito's, which people with any common kind of colour blindness can tell apart.
 
-use std::str::FromStr;
-
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
@@ -39,11 +37,10 @@ pub enum Charset {
     Ascii,
 }
 
-/// What the user asked for with `--color`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which colours the person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColourChoice {
     /// As the environment says.
-    #[default]
     Auto,
     /// Colours, whatever `NO_COLOR` says; how many, as the environment says.
     Always,
@@ -209,22 +206,6 @@ impl Theme {
                 cell.set_char(plain);
             }
         }
-    }
-}
-
-impl FromStr for ColourChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Ok(match text {
-            "auto" => Self::Auto,
-            "always" => Self::Always,
-            "never" => Self::Never,
-            "16" => Self::Exactly(Colours::Sixteen),
-            "256" => Self::Exactly(Colours::Indexed),
-            "true" => Self::Exactly(Colours::True),
-            _ => return Err("expected auto, always, never, 16, 256 or true".to_owned()),
-        })
     }
 }
 

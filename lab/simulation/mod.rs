@@ -7,5 +7,4 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::plan::cannot_simulate;
 pub(crate) use self::stage::Simulated;

@@ -11,39 +11,26 @@ use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 
 use crate::run::event::LinkState;
-use crate::scenario::language::model::{ClusterPlan, Scenario};
+use crate::scenario::language::model::ClusterPlan;
 
-/// What of a scenario cannot be simulated, in words: found before anything starts. Every step can.
-pub fn cannot_simulate(scenario: &Scenario) -> Result<(), String> {
-    durability(&scenario.cluster).map(drop)
-}
-
-pub(crate) fn durability(plan: &ClusterPlan) -> Result<Durability, String> {
-    if plan.quirks.has(Quirk::AckBeforeSync) {
-        return Ok(Durability::Os); // as a node does
-    }
-    match plan.durability.as_deref() {
-        None | Some("always") => Ok(Durability::Always),
-        Some("os") => Ok(Durability::Os),
-        Some(other) => match other.strip_prefix("interval=").map(crate::scenario::duration) {
-            Some(Ok(every)) => Ok(Durability::Interval(every)),
-            _ => Err(format!("durability {other:?} cannot be simulated")),
-        },
-    }
+pub(crate) fn durability(plan: &ClusterPlan) -> Durability {
+    // A node that acknowledges before it has synced asks for no sync.
+    let rushes = plan.settings.quirks.has(Quirk::AckBeforeSync);
+    if rushes { Durability::Os } else { plan.settings.durability.unwrap_or_default() }
 }
 
 pub(crate) fn configs(plan: &ClusterPlan) -> Vec<Config> {
     let members: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
     let config = |&id| {
         let default = Config::new(id, members.clone());
-        let backlog_bytes = plan.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize);
+        let backlog_bytes = plan.settings.backlog_bytes.map_or(default.backlog_bytes, |bytes| bytes as usize);
         Config {
-            stale_after: plan.stale_after.unwrap_or(default.stale_after),
-            stale_lag: plan.stale_lag.unwrap_or(default.stale_lag),
+            stale_after: plan.settings.stale_after.unwrap_or(default.stale_after),
+            stale_lag: plan.settings.stale_lag.unwrap_or(default.stale_lag),
             backlog_bytes,
             // As a node has it.
             window_bytes: default.window_bytes.min(backlog_bytes),
-            quirks: plan.quirks,
+            quirks: plan.settings.quirks,
             ..default
         }
     };

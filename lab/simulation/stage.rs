@@ -80,8 +80,8 @@ impl Simulated {
         let plan = &scenario.cluster;
         let mut chance = SmallRng::seed_from_u64(seed);
         let disks = storage::Options {
-            durability: durability(plan)?,
-            segment_bytes: plan.segment_bytes.unwrap_or(SEGMENT_BYTES),
+            durability: durability(plan),
+            segment_bytes: plan.settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
             ..storage::Options::new(NodeId(1))
         };
         let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());

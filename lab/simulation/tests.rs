@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use super::cannot_simulate;
 use super::stage::*;
 use crate::action::Action;
 use crate::run::event::RunOutcome;
@@ -110,7 +109,6 @@ fn scenario(source: &str) -> Scenario {
 }
 
 fn played(scenario: &Scenario, seed: u64) -> (Outcome, Vec<Stamped>) {
-    cannot_simulate(scenario).expect("it can be simulated");
     let mut stage = Simulated::new(scenario, load(scenario), seed).expect("it can be simulated");
     let outcome = at_once(play(&mut stage, scenario));
     assert_eq!(stage.broken(), None, "seed {seed}");

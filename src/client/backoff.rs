@@ -5,34 +5,41 @@ use std::time::Duration;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-/// The first wait, before jitter.
+/// The first wait of a client between two attempts, before jitter.
 const FIRST: Duration = Duration::from_millis(10);
-/// No wait is longer than this.
+/// No wait of a client is longer than this.
 const LONGEST: Duration = Duration::from_millis(200);
 
-/// Waits that double up to [`LONGEST`], each shortened at random by up to half, so that clients which failed
-/// together do not come back together.
+/// Waits that double up to the longest, each shortened at random by up to half, so that those who failed together do
+/// not come back together.
 #[derive(Debug)]
 pub struct Backoff {
     random: SmallRng,
+    first: Duration,
+    longest: Duration,
     next: Duration,
 }
 
 impl Backoff {
-    /// The same seed gives the same waits.
+    /// The waits of a client. The same seed gives the same waits.
     pub fn seeded(seed: u64) -> Self {
-        Self { random: SmallRng::seed_from_u64(seed), next: FIRST }
+        Self::between(FIRST, LONGEST, seed)
+    }
+
+    /// Waits from `first` to `longest`. The same seed gives the same waits.
+    pub fn between(first: Duration, longest: Duration, seed: u64) -> Self {
+        Self { random: SmallRng::seed_from_u64(seed), first, longest, next: first }
     }
 
     /// Something went well, or something new begins.
     pub fn reset(&mut self) {
-        self.next = FIRST;
+        self.next = self.first;
     }
 
     /// The next wait.
     pub fn wait(&mut self) -> Duration {
         let full = self.next;
-        self.next = (full * 2).min(LONGEST);
+        self.next = (full * 2).min(self.longest);
         full.mul_f64(self.random.random_range(0.5..=1.0))
     }
 }

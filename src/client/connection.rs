@@ -45,7 +45,7 @@ struct Shared {
 
 /// Why a request has no answer, as exactly as the connection knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum AskError {
+pub(super) enum Unanswered {
     /// It has not left as a whole, and no node acts on part of a frame: it certainly did not happen.
     Unsent(String),
     /// It has left: it may have happened.
@@ -60,12 +60,12 @@ impl Connection {
     pub async fn connect(addr: &str, token: Option<&str>, timeout: Duration) -> Result<Self, ConnectError> {
         tokio::time::timeout(timeout, Self::shake_hands(addr, token))
             .await
-            .unwrap_or_else(|_| Err(ConnectError::Timeout { addr: addr.to_owned(), after: timeout }))
+            .unwrap_or_else(|_| Err(ConnectError::Timeout(addr.to_owned(), timeout)))
     }
 
     async fn shake_hands(addr: &str, token: Option<&str>) -> Result<Self, ConnectError> {
-        let refused = |source| ConnectError::Refused { addr: addr.to_owned(), source };
-        let protocol = |reason: String| ConnectError::Protocol { addr: addr.to_owned(), reason };
+        let refused = |source| ConnectError::Refused(addr.to_owned(), source);
+        let protocol = |reason: String| ConnectError::Protocol(addr.to_owned(), reason);
         let socket = TcpStream::connect(addr).await.map_err(refused)?;
         socket.set_nodelay(true).map_err(refused)?;
         let (reader, mut writer) = socket.into_split();
@@ -82,7 +82,7 @@ impl Connection {
                 return Err(protocol(format!("it speaks version {version}, not {PROTOCOL_VERSION}")));
             }
             Some(Ok(NodeFrame::Goodbye { reason })) => {
-                return Err(ConnectError::Rejected { addr: addr.to_owned(), reason });
+                return Err(ConnectError::Rejected(addr.to_owned(), reason));
             }
             Some(Ok(NodeFrame::Response { .. })) => return Err(protocol("it answers unasked".to_owned())),
             Some(Err(error)) => return Err(protocol(error.to_string())),
@@ -129,12 +129,12 @@ impl Connection {
     /// [`ConnectionLost`] if the connection ends first.
     pub async fn request(&self, request: Request) -> Result<Response, ConnectionLost> {
         self.ask(request).await.map_err(|error| match error {
-            AskError::Unsent(reason) | AskError::Lost(reason) => ConnectionLost(reason),
+            Unanswered::Unsent(reason) | Unanswered::Lost(reason) => ConnectionLost(reason),
         })
     }
 
     /// As [`request`](Self::request), but tells what was never sent from what may have arrived.
-    pub(super) async fn ask(&self, request: Request) -> Result<Response, AskError> {
+    pub(super) async fn ask(&self, request: Request) -> Result<Response, Unanswered> {
         if let Request::Do(command) = &request
             && let Err(limit) = check_limits(command)
         {
@@ -144,7 +144,7 @@ impl Connection {
         let (answer, answered) = oneshot::channel();
         self.submit(request, Sink::Once(answer)).await?;
         // Whatever the task holds or finds in its queue it answers; only a task that was torn down does not.
-        answered.await.unwrap_or_else(|_| Err(AskError::Lost(self.reason())))
+        answered.await.unwrap_or_else(|_| Err(Unanswered::Lost(self.reason())))
     }
 
     /// Reports until the connection ends (the receiver then yields `None`). Statuses come every `interval`, and
@@ -159,16 +159,16 @@ impl Connection {
         let watcher = Watcher { reports, events_missed: 0 };
         match self.submit(Request::Watch { interval_ms }, Sink::Many(watcher)).await {
             Ok(()) => Ok(receiver),
-            Err(AskError::Unsent(reason) | AskError::Lost(reason)) => Err(ConnectionLost(reason)),
+            Err(Unanswered::Unsent(reason) | Unanswered::Lost(reason)) => Err(ConnectionLost(reason)),
         }
     }
 
-    async fn submit(&self, request: Request, sink: Sink) -> Result<(), AskError> {
+    async fn submit(&self, request: Request, sink: Sink) -> Result<(), Unanswered> {
         let id = self.shared.next_id.fetch_add(1, Ordering::Relaxed);
         let frame = encode(&ClientFrame::Request { id, request })
-            .map_err(|error| AskError::Unsent(error.to_string()))?;
+            .map_err(|error| Unanswered::Unsent(error.to_string()))?;
         let ask = Ask { id, frame, sink };
-        self.shared.asks.send(ask).await.map_err(|_| AskError::Unsent(self.reason()))
+        self.shared.asks.send(ask).await.map_err(|_| Unanswered::Unsent(self.reason()))
     }
 
     fn reason(&self) -> String {
@@ -187,7 +187,7 @@ struct Ask {
 /// Where answers go.
 #[derive(Debug)]
 enum Sink {
-    Once(oneshot::Sender<Result<Response, AskError>>),
+    Once(oneshot::Sender<Result<Response, Unanswered>>),
     Many(Watcher),
 }
 
@@ -200,7 +200,7 @@ impl Sink {
         }
     }
 
-    fn fail(self, error: AskError) {
+    fn fail(self, error: Unanswered) {
         // A watcher hears of the end by the closing of its channel.
         if let Self::Once(answer) = self {
             let _ = answer.send(Err(error));
@@ -311,11 +311,11 @@ impl Task {
         self.asks.close();
         for (_, pending) in self.pending.drain() {
             let unsent = pending.ends_at > self.bytes_written;
-            let error = if unsent { AskError::Unsent } else { AskError::Lost };
+            let error = if unsent { Unanswered::Unsent } else { Unanswered::Lost };
             pending.sink.fail(error(reason.to_owned()));
         }
         while let Ok(ask) = self.asks.try_recv() {
-            ask.sink.fail(AskError::Unsent(reason.to_owned()));
+            ask.sink.fail(Unanswered::Unsent(reason.to_owned()));
         }
     }
 }

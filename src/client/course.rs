@@ -38,7 +38,7 @@ pub enum Turn {
     Stop(ClientError),
 }
 
-/// See the module. One for each operation; the waits between attempts belong to the client.
+/// The attempts of one operation so far. The waits between attempts belong to the client.
 #[derive(Debug)]
 pub struct Course {
     attempts_max: u32,

@@ -4,41 +4,21 @@ use std::time::Duration;
 
 use crate::types::{Failure, LimitError, NodeId};
 
-/// Why there is no connection. Nothing was asked, so this is always definite.
+/// Why there is no connection to an address. Nothing was asked, so this is always definite.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Nobody answers at this address.
-    #[error("cannot connect to {addr}: {source}")]
-    Refused {
-        /// Where.
-        addr: String,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// No connection, or no Welcome, in time.
-    #[error("{addr} did not answer within {} ms", after.as_millis())]
-    Timeout {
-        /// Where.
-        addr: String,
-        /// How long was waited.
-        after: Duration,
-    },
-    /// The node said Goodbye: a wrong token or version, or too many connections.
-    #[error("{addr} refused the connection: {reason}")]
-    Rejected {
-        /// Where.
-        addr: String,
-        /// What it said.
-        reason: String,
-    },
-    /// Whatever is there does not speak this protocol.
-    #[error("{addr} does not answer as a kvlab node: {reason}")]
-    Protocol {
-        /// Where.
-        addr: String,
-        /// What it did.
-        reason: String,
-    },
+    /// Nobody answers there; what the system says.
+    #[error("cannot connect to {0}: {1}")]
+    Refused(String, #[source] std::io::Error),
+    /// No connection, or no Welcome, within this time.
+    #[error("{} did not answer within {} ms", .0, .1.as_millis())]
+    Timeout(String, Duration),
+    /// The node said Goodbye, and why: a wrong token or version, or too many connections.
+    #[error("{0} refused the connection: {1}")]
+    Rejected(String, String),
+    /// Whatever is there does not speak this protocol; what it did.
+    #[error("{0} does not answer as a kvlab node: {1}")]
+    Protocol(String, String),
 }
 
 /// The connection ended before the answer came: the request may or may not have happened.

@@ -6,20 +6,21 @@
 //!   [`ReadOnly`](crate::types::Failure::ReadOnly) and
 //!   [`TooStale`](crate::types::Failure::TooStale) to the primary, and tries again what certainly did not
 //!   happen.
+//! * [`ask`](fn@ask) is one request on a connection of its own.
 //!
 //! What was sent and got no answer may have happened, or may yet. For a write that is the end: the outcome is
 //! unknown, and only the caller can decide what to do about it. A read changes nothing, so it is asked elsewhere.
 
+mod ask;
 mod backoff;
 mod connection;
 mod course;
 mod error;
-#[cfg(test)]
-mod fake;
 mod perform;
 #[cfg(test)]
 mod tests;
 
+pub use self::ask::{AskError, Patience, ask};
 pub use self::backoff::Backoff;
 pub use self::connection::Connection;
 pub use self::course::{Course, Setback, Turn};

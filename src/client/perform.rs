@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::connection::{AskError, Connection};
+use super::connection::{Connection, Unanswered};
 use super::course::{Course, Setback, Turn};
 use super::error::{ClientError, ConnectError};
 use crate::types::{Command, NodeId, Reply, check_limits};
@@ -207,38 +207,26 @@ impl Client {
         command: &Command,
         deadline: Instant,
     ) -> Result<Reply, Setback> {
-        let connection = match self.connection(node, deadline).await {
-            Ok(connection) => connection,
-            Err(reason) => return Err(Setback::Unsent(reason)),
-        };
+        let connection = self.connection(node, deadline).await.map_err(Setback::Unsent)?;
         let patience = self.options.request_timeout;
-        match tokio::time::timeout(patience, connection.ask(Request::Do(command.clone()))).await {
+        let asked = connection.ask(Request::Do(command.clone()));
+        let setback = match tokio::time::timeout(patience, asked).await {
             Ok(Ok(Response::Reply { reply, primary })) => {
                 self.learn(&reply, primary);
-                match reply {
+                return match reply {
                     Reply::Failed(failure) => Err(Setback::Failed(failure)),
                     reply => Ok(reply),
-                }
+                };
             }
-            Ok(Ok(Response::Report(_) | Response::Topology(_) | Response::Cleanup(_))) => {
-                self.connections.remove(&node);
-                Err(Setback::NoAnswer("it answered something else".to_owned()))
-            }
-            Ok(Err(AskError::Unsent(reason))) => {
-                self.connections.remove(&node);
-                Err(Setback::Unsent(reason))
-            }
-            Ok(Err(AskError::Lost(reason))) => {
-                self.connections.remove(&node);
-                Err(Setback::NoAnswer(reason))
-            }
-            Err(_) => {
-                // What swallowed one request would swallow the next: on a new connection the handshake finds
-                // out whether anybody is there, before anything is sent whose outcome would be unknown.
-                self.connections.remove(&node);
-                Err(Setback::NoAnswer(format!("nothing came within {} ms", patience.as_millis())))
-            }
-        }
+            Ok(Ok(_)) => Setback::NoAnswer("it answered something else".to_owned()),
+            Ok(Err(Unanswered::Unsent(reason))) => Setback::Unsent(reason),
+            Ok(Err(Unanswered::Lost(reason))) => Setback::NoAnswer(reason),
+            Err(_) => Setback::NoAnswer(format!("nothing came within {} ms", patience.as_millis())),
+        };
+        // What swallowed one request would swallow the next: on a new connection the handshake finds out whether
+        // anybody is there, before anything is sent whose outcome would be unknown.
+        self.connections.remove(&node);
+        Err(setback)
     }
 
     /// The connection to a member, made anew if there is none that stands.

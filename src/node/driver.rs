@@ -240,4 +240,5 @@ impl Driver {
 }
 
 #[cfg(test)]
+#[path = "tests/driver.rs"]
 mod tests;

@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long none begins by itself after one was given up for lack of room.
 const PAUSE_AFTER_NO_ROOM: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// Hints and cleanups of one node, as its loop sees them.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     keeper: Keeper,

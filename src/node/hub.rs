@@ -5,9 +5,8 @@ use std::rc::Rc;
 
 use tracing::{debug, info};
 
-use super::book::AddressBook;
-use super::clock::Clock;
 use super::driver::Outlet;
+use super::local::Local;
 use super::peer::Link;
 use super::routes::Routes;
 use super::watch::{Watchers, json};
@@ -18,8 +17,7 @@ use crate::wire::Response;
 /// The node's way out. Nothing here waits.
 #[derive(Debug)]
 pub(super) struct Hub {
-    pub(super) clock: Clock,
-    pub(super) book: Rc<AddressBook>,
+    pub(super) local: Rc<Local>,
     /// To each other member.
     pub(super) links: BTreeMap<NodeId, Rc<Link>>,
     /// Requests that wait for the core's answer.
@@ -48,7 +46,7 @@ impl Outlet for Hub {
             return;
         };
         let primary = match &reply {
-            Reply::Failed(failure) => failure.primary().and_then(|primary| self.book.get(primary)),
+            Reply::Failed(failure) => failure.primary().and_then(|primary| self.local.book.get(primary)),
             _ => None,
         };
         route.conn.answer(route.id, Response::Reply { reply, primary });
@@ -56,6 +54,6 @@ impl Outlet for Hub {
 
     fn event(&mut self, event: Event) {
         info!(event = %json(&event), "core");
-        self.watchers.tell_event(self.clock.now(), event);
+        self.watchers.tell_event(self.local.clock.now(), event);
     }
 }

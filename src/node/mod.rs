@@ -1,8 +1,9 @@
 //! One process: sockets, disk thread and timers around the core.
 //!
-//! A node is one thread and one loop ([`serve`]), plus a disk thread, plus a keeper for cleanups. Around the loop stand small tasks that only carry
-//! bytes: one for each client ([`server`](self)), one for each direction to each other member. Inside it stands the
-//! driver, which steps the core and carries out what it says; it knows no sockets and can be tested without them.
+//! A node has three threads. One runs its loop, which takes one input after another and hands each to the driver. The
+//! driver steps the core and carries out what it says; it knows no sockets, so it can be tested without them. The second
+//! thread does the disk's work, and the third, the keeper, writes hints and cleans up. Around the loop stand small tasks
+//! that only carry bytes: one for each client, one for each direction to each other member.
 //!
 //! ```text
 //!  clients ── server ──┐                      ┌── links ── members
@@ -11,10 +12,11 @@
 //!  keeper ─────────────┘        disk thread
 //! ```
 //!
+//! Read `serve` for what a node is put together from, `running` for the loop, `driver` for the contract with the core.
+//!
 //! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
 //! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
 
-mod book;
 mod bounds;
 mod clock;
 mod conn;
@@ -24,11 +26,13 @@ mod frames;
 mod gate;
 mod housekeeping;
 mod hub;
+mod local;
 mod meter;
 mod options;
 mod outbox;
 mod peer;
 mod routes;
+mod running;
 mod serve;
 mod server;
 mod watch;
@@ -36,4 +40,5 @@ mod watch;
 pub use self::bounds::replication_bytes_max;
 pub use self::error::NodeError;
 pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
-pub use self::serve::{Stop, serve};
+pub use self::running::Stop;
+pub use self::serve::serve;

@@ -101,50 +101,29 @@ pub enum OptionsError {
     /// A member is named twice.
     #[error("{0} is named twice among the members")]
     MemberTwice(NodeId),
-    /// This node is not a member.
-    #[error("{id} is not among the members {}", listed(members))]
-    NotMember {
-        /// This node.
-        id: NodeId,
-        /// The members.
-        members: Vec<NodeId>,
-    },
-    /// A link to somebody who cannot be linked to.
-    #[error("a link to {to} makes no sense: {why}")]
-    LinkTo {
-        /// The link's end.
-        to: NodeId,
-        /// What is wrong with it.
-        why: &'static str,
-    },
+    /// This node is not one of the members.
+    #[error("{} is not among the members {}", .0, listed(.1))]
+    NotMember(NodeId, Vec<NodeId>),
+    /// A link to somebody who cannot be linked to, and why not.
+    #[error("a link to {0} makes no sense: {1}")]
+    LinkTo(NodeId, &'static str),
     /// No way to a member.
     #[error("no link to {0}: say where it is reached with --link {0}=HOST:PORT")]
     LinkMissing(NodeId),
-    /// A link's address is not one.
-    #[error("the link to {to} is {addr:?}, which is not HOST:PORT")]
-    LinkAddr {
-        /// The link's end.
-        to: NodeId,
-        /// The address as given.
-        addr: String,
-    },
-    /// Listening to the world without a secret.
+    /// A link to this member has an address that is none.
+    #[error("the link to {0} is {1:?}, which is not HOST:PORT")]
+    LinkAddr(NodeId, String),
+    /// Listening to the world at this address without a secret.
     #[error(
-        "{addr} can be reached from other machines: set a cluster token (--token-file) or listen on a loopback \
+        "{0} can be reached from other machines: set a cluster token (--token-file) or listen on a loopback \
          address such as 127.0.0.1"
     )]
-    TokenRequired {
-        /// The address.
-        addr: SocketAddr,
-    },
+    TokenRequired(SocketAddr),
     /// The bound address does not tell others where to connect.
     #[error(
-        "{addr} is every address of this machine: say which one clients are to use with --advertise HOST:PORT"
+        "{0} is every address of this machine: say which one clients are to use with --advertise HOST:PORT"
     )]
-    AdvertiseRequired {
-        /// The address.
-        addr: SocketAddr,
-    },
+    AdvertiseRequired(SocketAddr),
     /// Not a usable secret.
     #[error("the cluster token has {0} bytes; it needs 1 to {TOKEN_BYTES_MAX}")]
     TokenLength(usize),
@@ -215,7 +194,7 @@ impl NodeOptions {
             return Err(OptionsError::MemberTwice(*twice));
         }
         if !seen.contains(&self.id) {
-            return Err(OptionsError::NotMember { id: self.id, members: self.members.clone() });
+            return Err(OptionsError::NotMember(self.id, self.members.clone()));
         }
         Ok(())
     }
@@ -223,14 +202,14 @@ impl NodeOptions {
     fn validate_links(&self) -> Result<(), OptionsError> {
         for (&to, addr) in &self.links {
             if to == self.id {
-                return Err(OptionsError::LinkTo { to, why: "it is this node" });
+                return Err(OptionsError::LinkTo(to, "it is this node"));
             }
             if !self.members.contains(&to) {
-                return Err(OptionsError::LinkTo { to, why: "it is not a member" });
+                return Err(OptionsError::LinkTo(to, "it is not a member"));
             }
             let port = addr.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
             if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port != 0)) {
-                return Err(OptionsError::LinkAddr { to, addr: addr.clone() });
+                return Err(OptionsError::LinkAddr(to, addr.clone()));
             }
         }
         match self.others().find(|id| !self.links.contains_key(id)) {
@@ -242,10 +221,10 @@ impl NodeOptions {
     fn validate_addresses(&self) -> Result<(), OptionsError> {
         let open = [self.client_addr, self.peer_addr].into_iter().find(|addr| !addr.ip().is_loopback());
         if let (Some(addr), None) = (open, &self.token) {
-            return Err(OptionsError::TokenRequired { addr });
+            return Err(OptionsError::TokenRequired(addr));
         }
         if self.client_addr.ip().is_unspecified() && self.advertise.is_none() {
-            return Err(OptionsError::AdvertiseRequired { addr: self.client_addr });
+            return Err(OptionsError::AdvertiseRequired(self.client_addr));
         }
         Ok(())
     }
@@ -324,7 +303,8 @@ impl fmt::Debug for Token {
     }
 }
 
-fn listed(members: &[NodeId]) -> String {
+/// Members in one line: `n1,n2,n3`.
+pub(super) fn listed(members: &[NodeId]) -> String {
     members.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
 }
 

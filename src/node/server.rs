@@ -17,16 +17,15 @@ use tokio::io::AsyncRead;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
-use super::book::AddressBook;
-use super::clock::Clock;
 use super::conn::Conn;
 use super::frames::{FrameReader, ReadError};
 use super::gate::Gate;
-use super::options::{Limits, Token};
-use crate::types::{Command, Failure, NodeId, Reply, check_limits};
+use super::local::Local;
+use super::options::Token;
+use crate::types::{Command, Failure, Reply, check_limits};
 use crate::wire::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN};
 
 /// A request that is larger than this takes its share of [`LARGE_REQUESTS_BYTES_MAX`] until it is answered. Smaller
@@ -34,8 +33,6 @@ use crate::wire::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, W
 const LARGE_REQUEST_BYTES: usize = 4 << 10;
 /// Bytes of large requests under way, all connections together; more are not read until some are answered.
 pub(super) const LARGE_REQUESTS_BYTES_MAX: usize = 64 << 20;
-/// How long a listener waits after it could not accept (too many open files, say).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long, and how much, is still read from somebody who has been told goodbye, so that they can read it.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -43,15 +40,13 @@ const LINGER_BYTES_MAX: usize = 1 << 20;
 /// What a client wants of the node's loop.
 #[derive(Debug)]
 pub(super) struct FromClient {
-    /// Who.
     pub(super) conn: Rc<Conn>,
     /// The client's name for the request.
     pub(super) id: u64,
-    /// What.
     pub(super) ask: Ask,
 }
 
-/// See [`FromClient`].
+/// What a client asks.
 #[derive(Debug)]
 pub(super) enum Ask {
     /// Something of the store, within the limits, and its share of the memory for large requests.
@@ -69,15 +64,11 @@ pub(super) enum Ask {
 /// What all client connections share.
 #[derive(Debug)]
 pub(super) struct Server {
-    pub(super) id: NodeId,
-    pub(super) token: Option<Token>,
-    pub(super) limits: Limits,
-    pub(super) book: Rc<AddressBook>,
-    pub(super) clock: Clock,
+    local: Rc<Local>,
     /// To the node's loop.
-    pub(super) requests: mpsc::Sender<FromClient>,
-    /// Open connections.
-    connections: Rc<Connections>,
+    requests: mpsc::Sender<FromClient>,
+    /// One for each connection that may be open.
+    places: Arc<Semaphore>,
     /// Rung once, when every connection is to end.
     stopping: Notify,
     /// Bytes of answers that wait on all connections.
@@ -106,7 +97,7 @@ enum Broken {
 }
 
 /// How a connection ended.
-enum Ended {
+enum ConnectionEnd {
     /// The client closed it, and has its answers.
     Closed,
     /// The node closed it and has said why.
@@ -118,23 +109,12 @@ enum Ended {
 }
 
 impl Server {
-    /// For one node.
-    pub(super) fn new(
-        id: NodeId,
-        token: Option<Token>,
-        limits: Limits,
-        book: Rc<AddressBook>,
-        clock: Clock,
-        requests: mpsc::Sender<FromClient>,
-    ) -> Self {
+    /// For one node, whose loop takes `requests`.
+    pub(super) fn new(local: Rc<Local>, requests: mpsc::Sender<FromClient>) -> Self {
         Self {
-            id,
-            token,
-            limits,
-            book,
-            clock,
+            places: Arc::new(Semaphore::new(local.limits.connections_max as usize)),
+            local,
             requests,
-            connections: Rc::default(),
             stopping: Notify::new(),
             answers: Rc::default(),
             large: Arc::new(Semaphore::new(LARGE_REQUESTS_BYTES_MAX)),
@@ -145,51 +125,43 @@ impl Server {
     /// Takes clients until it is dropped. Connections that stand go on without it.
     pub(super) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            match listener.accept().await {
-                Ok((stream, addr)) if self.connections.open.get() < self.limits.connections_max => {
-                    let counted = Counted::new(self.connections.clone());
-                    let server = self.clone();
-                    spawn_local(async move {
-                        server.serve(stream, addr).await;
-                        drop(counted);
-                    });
-                }
-                Ok((stream, addr)) => self.turn_away(&stream, addr),
-                Err(error) => {
-                    if let Some(more) = self.gate.pass(self.clock.now()) {
-                        warn!(%error, more, "could not accept a client");
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "client").await;
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
+                self.turn_away(&stream, addr);
+                continue;
+            };
+            let server = self.clone();
+            spawn_local(async move {
+                server.serve(stream, addr).await;
+                drop(place);
+            });
         }
     }
 
     /// Client connections open.
     pub(super) fn connections(&self) -> u32 {
-        self.connections.open.get()
+        let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
+        self.local.limits.connections_max.saturating_sub(free)
     }
 
     /// Tells every client that the node stops, after what waits for them already, and waits until all are gone.
     pub(super) async fn say_goodbye(&self) {
         self.stopping.notify_waiters();
-        while self.connections.open.get() > 0 {
-            self.connections.none.notified().await;
-        }
+        let _ = self.places.acquire_many(self.local.limits.connections_max).await;
     }
 
     /// One frame that says why, as far as it can be written at once.
     fn turn_away(&self, stream: &TcpStream, addr: SocketAddr) {
         let reason = format!(
             "{} connections are open, and that is the limit; try again later",
-            self.limits.connections_max
+            self.local.limits.connections_max
         );
         if let Ok(frame) = crate::wire::encode(&NodeFrame::Goodbye { reason }) {
             // A fresh socket's buffer is empty: this goes out whole, or the connection is of no use anyway.
             let _ = stream.try_write(&frame);
         }
-        if let Some(more) = self.gate.pass(self.clock.now()) {
-            warn!(client = %addr, limit = self.limits.connections_max, more, "client turned away: too many connections");
+        if let Some(more) = self.gate.pass(self.local.clock.now()) {
+            warn!(client = %addr, limit = self.local.limits.connections_max, more, "client turned away: too many connections");
         }
     }
 
@@ -198,23 +170,23 @@ impl Server {
         let _ = stream.set_nodelay(true);
         let (source, mut sink) = stream.into_split();
         let conn = Rc::new(Conn::new(addr, self.answers.clone()));
-        let mut reader = FrameReader::new(source, self.limits.frame_timeout);
-        let mut writer = pin!(conn.out.write_to(&mut sink, self.limits.write_timeout));
+        let mut reader = FrameReader::new(source, self.local.limits.frame_timeout);
+        let mut writer = pin!(conn.out.write_to(&mut sink, self.local.limits.write_timeout));
         let ended = tokio::select! {
             taken = self.take_requests(&mut reader, &conn) => {
-                taken.map_or_else(Ended::Broken, |()| Ended::Closed)
+                taken.map_or_else(ConnectionEnd::Broken, |()| ConnectionEnd::Closed)
             }
-            written = &mut writer => written.map_or_else(Ended::Write, |()| Ended::Told),
-            () = self.stopping.notified() => Ended::Broken(Broken::Stopping),
+            written = &mut writer => written.map_or_else(ConnectionEnd::Write, |()| ConnectionEnd::Told),
+            () = self.stopping.notified() => ConnectionEnd::Broken(Broken::Stopping),
         };
         match ended {
-            Ended::Told => {}
-            Ended::Write(error) => self.log_end(addr, &error),
-            Ended::Closed => {
+            ConnectionEnd::Told => {}
+            ConnectionEnd::Write(error) => self.log_end(addr, &error),
+            ConnectionEnd::Closed => {
                 conn.out.finish();
                 let _ = writer.await;
             }
-            Ended::Broken(broken) => {
+            ConnectionEnd::Broken(broken) => {
                 if !matches!(broken, Broken::Stopping) {
                     self.log_end(addr, &broken);
                 }
@@ -233,7 +205,7 @@ impl Server {
         reader: &mut FrameReader<impl AsyncRead + Unpin, ClientFrame>,
         conn: &Rc<Conn>,
     ) -> Result<(), Broken> {
-        let patience = self.limits.hello_timeout;
+        let patience = self.local.limits.hello_timeout;
         let hello = timeout(patience, reader.next()).await.map_err(|_| Broken::NoHello(patience))??;
         let Some(hello) = hello else { return Ok(()) };
         self.greet(&hello, conn)?;
@@ -241,7 +213,7 @@ impl Server {
         while let Some(frame) = reader.next().await? {
             let ClientFrame::Request { id, request } = frame else { return Err(Broken::HelloAgain) };
             self.take(id, request, conn).await?;
-            conn.room(self.limits.in_flight_max).await;
+            conn.room(self.local.limits.in_flight_max).await;
         }
         // The client may have closed its sending half only.
         conn.all_answered().await;
@@ -253,20 +225,25 @@ impl Server {
         if *version != PROTOCOL_VERSION {
             return Err(Broken::Version(*version));
         }
-        if !Token::admits(self.token.as_ref(), token.as_deref()) {
+        if !Token::admits(self.local.token.as_ref(), token.as_deref()) {
             return Err(Broken::Token);
         }
         debug!(client = %conn.addr, "client connected");
-        let welcome =
-            NodeFrame::Welcome { version: PROTOCOL_VERSION, node: self.id, members: self.book.all() };
+        let welcome = NodeFrame::Welcome {
+            version: PROTOCOL_VERSION,
+            node: self.local.id,
+            members: self.local.book.all(),
+        };
         conn.say(&welcome);
         Ok(())
     }
 
     async fn take(&self, id: u64, request: Request, conn: &Rc<Conn>) -> Result<(), Broken> {
+        if !matches!(request, Request::Watch { .. }) {
+            conn.asked();
+        }
         let ask = match request {
             Request::Do(command) => {
-                conn.asked();
                 if let Err(limit) = check_limits(&command) {
                     let reply = Reply::Failed(Failure::Invalid(limit.to_string()));
                     conn.answer(id, Response::Reply { reply, primary: None });
@@ -275,18 +252,9 @@ impl Server {
                 let held = self.hold(&command).await;
                 Ask::Do(command, held)
             }
-            Request::Status => {
-                conn.asked();
-                Ask::Status
-            }
-            Request::Topology => {
-                conn.asked();
-                Ask::Topology
-            }
-            Request::Cleanup => {
-                conn.asked();
-                Ask::Cleanup
-            }
+            Request::Status => Ask::Status,
+            Request::Topology => Ask::Topology,
+            Request::Cleanup => Ask::Cleanup,
             Request::Watch { interval_ms } => {
                 Ask::Watch(Duration::from_millis(u64::from(interval_ms.max(WATCH_INTERVAL_MS_MIN))))
             }
@@ -311,38 +279,12 @@ impl Server {
     }
 
     fn log_end(&self, addr: SocketAddr, reason: &dyn std::fmt::Display) {
-        if let Some(more) = self.gate.pass(self.clock.now()) {
+        if let Some(more) = self.gate.pass(self.local.clock.now()) {
             info!(client = %addr, %reason, more, "client closed");
         }
     }
 }
 
-/// How many connections are open.
-#[derive(Debug, Default)]
-struct Connections {
-    open: Cell<u32>,
-    /// Rung when the last one ends.
-    none: Notify,
-}
-
-/// Counts one connection as long as it lives.
-struct Counted(Rc<Connections>);
-
-impl Counted {
-    fn new(connections: Rc<Connections>) -> Self {
-        connections.open.set(connections.open.get() + 1);
-        Self(connections)
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        if self.0.open.get() == 0 {
-            self.0.none.notify_one();
-        }
-    }
-}
-
 #[cfg(test)]
+#[path = "tests/server.rs"]
 mod tests;

@@ -95,20 +95,18 @@ impl Watchers {
         }
     }
 
-    /// Tells everyone a sentence.
-    pub(super) fn tell_news(&mut self, now: Time, text: String) {
+    /// Tells everyone a sentence. Returns the report that they were told.
+    pub(super) fn tell_news(&self, now: Time, text: String) -> String {
         let report = json(&Report::Notice { uptime_ms: millis(now), text });
-        for watcher in &mut self.watchers {
+        for watcher in &self.watchers {
             watcher.conn.report(watcher.id, &report);
         }
+        report
     }
 
     /// Tells everyone a sentence, and everyone who comes later.
     pub(super) fn tell_notice(&mut self, now: Time, text: String) {
-        let report = json(&Report::Notice { uptime_ms: millis(now), text });
-        for watcher in &mut self.watchers {
-            watcher.conn.report(watcher.id, &report);
-        }
+        let report = self.tell_news(now, text);
         if self.notices.len() < NOTICES_KEPT {
             self.notices.push(report);
         }

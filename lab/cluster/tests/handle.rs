@@ -2,10 +2,17 @@
 #![expect(clippy::disallowed_methods, reason = "real files and sockets, and deadlines")]
 
 use std::path::Path;
+use std::time::Duration;
+
+use rand::SeedableRng as _;
 
 use super::*;
+use crate::cluster::ports::reserve;
+use crate::cluster::start::ClusterOptions;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
-use crate::run::event::{Cut, Damage, ProcessState};
+use crate::engine::NodeSettings;
+use crate::run::event::{Cut, Damage, LabEvent, Level, ProcessState};
+use crate::run::journal::Journal;
 
 fn options(nodes: u8, dir: &Path) -> ClusterOptions {
     ClusterOptions {
@@ -13,13 +20,7 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         dir: dir.to_owned(),
         well_known_ports: false,
         seed: 1,
-        stale_after: None,
-        stale_lag: None,
-        durability: None,
-        backlog_bytes: None,
-        segment_bytes: None,
-        cleanup_bytes: None,
-        quirks: Quirks::NONE,
+        settings: NodeSettings::default(),
     }
 }
 

@@ -10,8 +10,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::types;
 use kvlab::types::{Ready, Reply, Report};
 
-use crate::cluster::frame::Framing;
-use crate::engine::{Engine, Harm, Launch};
+use crate::engine::{Engine, Framing, Harm, Launch};
 use crate::run::event::{Cut, LabEvent, Stamped};
 use crate::run::journal::Journal;
 

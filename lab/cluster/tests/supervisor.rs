@@ -1,5 +1,7 @@
 //! The life of a process, with a shell in the node's place.
 
+use rustix::process::Signal;
+
 use super::*;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
 use crate::cluster::watch::watch;
@@ -44,7 +46,7 @@ impl Rig {
             links: Vec::new(),
             bootstrap: false,
             lab_pid: 1,
-            settings: crate::engine::Settings::default(),
+            settings: crate::engine::NodeSettings::default(),
         };
         let log = dir.path().join("n1.log");
         let supervisor = Arc::new(Supervisor::new(launch, log, deadlines, context.clone()));
@@ -64,12 +66,7 @@ impl Rig {
     }
 
     fn pid(&self) -> Option<u32> {
-        match &self.supervisor.lock().state {
-            State::Starting(alive) | State::Running(alive) | State::Paused(alive) => {
-                Some(alive.process.pid())
-            }
-            State::Down | State::Spawning => None,
-        }
+        self.supervisor.life.pid()
     }
 
     async fn start_error(&self) -> String {
@@ -82,8 +79,8 @@ impl Rig {
 #[tokio::test]
 async fn a_node_lives_pauses_resumes_and_drains() {
     let (mut rig, pid) = Rig::running(WELL_BEHAVED).await;
-    rig.supervisor.pause().expect("paused");
-    rig.supervisor.resume().expect("resumed");
+    rig.supervisor.life.pause().expect("paused");
+    rig.supervisor.life.resume().expect("resumed");
     rig.supervisor.terminate().await.expect("drained");
     assert!(!lives(pid));
     let states = ["n1 starting", "n1 running", "n1 paused", "n1 running", "n1 stopped: SIGTERM, drained"];
@@ -109,7 +106,7 @@ async fn it_is_watched_when_started_and_again_after_a_restart() {
 #[tokio::test]
 async fn a_paused_node_hears_sigterm() {
     let (mut rig, _) = Rig::running(WELL_BEHAVED).await;
-    rig.supervisor.pause().expect("paused");
+    rig.supervisor.life.pause().expect("paused");
     rig.supervisor.terminate().await.expect("drained");
     assert_eq!(rig.record.states().last().map(String::as_str), Some("n1 stopped: SIGTERM, drained"));
 }
@@ -117,7 +114,7 @@ async fn a_paused_node_hears_sigterm() {
 #[tokio::test]
 async fn a_paused_node_can_be_killed_and_started_again() {
     let (mut rig, first) = Rig::running(WELL_BEHAVED).await;
-    rig.supervisor.pause().expect("paused");
+    rig.supervisor.life.pause().expect("paused");
     rig.supervisor.kill().await.expect("killed");
     assert!(!lives(first));
     assert_eq!(rig.record.states().last().map(String::as_str), Some("n1 stopped: SIGKILL"));
@@ -211,12 +208,12 @@ async fn what_does_not_fit_the_state_is_refused_with_a_reason() {
     let (rig, _) = Rig::running(WELL_BEHAVED).await;
     let supervisor = &rig.supervisor;
     let refused = |error: anyhow::Result<()>| error.expect_err("refused").to_string();
-    assert_eq!(refused(supervisor.resume()), "n1 cannot be resumed: it is running");
+    assert_eq!(refused(supervisor.life.resume()), "n1 cannot be resumed: it is running");
     assert_eq!(refused(supervisor.start().await), "n1 cannot be started: it is running");
-    supervisor.pause().expect("paused");
-    assert_eq!(refused(supervisor.pause()), "n1 cannot be paused: it is paused");
+    supervisor.life.pause().expect("paused");
+    assert_eq!(refused(supervisor.life.pause()), "n1 cannot be paused: it is paused");
     supervisor.kill().await.expect("killed");
-    assert_eq!(refused(supervisor.pause()), "n1 cannot be paused: it is down");
+    assert_eq!(refused(supervisor.life.pause()), "n1 cannot be paused: it is down");
     assert_eq!(refused(supervisor.kill().await), "n1 cannot be killed: it is down");
     assert_eq!(refused(supervisor.terminate().await), "n1 cannot be terminated: it is down");
     supervisor.stop().await;
@@ -235,7 +232,7 @@ async fn a_start_goes_on_when_nobody_waits_for_it() {
 #[tokio::test]
 async fn nothing_outlives_the_tasks() {
     let (rig, pid) = Rig::running(WELL_BEHAVED).await;
-    rig.supervisor.pause().expect("paused: it cannot see its standard input end");
+    rig.supervisor.life.pause().expect("paused: it cannot see its standard input end");
     rig.supervisor.context.tasks.end().await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while lives(pid) {

@@ -8,10 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
-use crate::cli::DisplayOptions;
+use crate::cli::{self, DisplayOptions};
 use crate::run::event::{Actor, Stamped};
-use crate::screen::run::{self as dashboard, Dashboard};
-use crate::screen::theme::Theme;
+use crate::screen::run::{self as dashboard, Dashboard, PanicIn};
+use crate::screen::theme::{ColourChoice, Colours, Theme};
 use crate::session::Session;
 
 /// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
@@ -33,11 +33,14 @@ pub async fn show(
         events,
         actions,
         now: Box::new(move || journal.now()),
-        theme: Theme::resolve(display.color, display.ascii, |name| std::env::var(name).ok()),
+        theme: Theme::resolve(colours(display.color), display.ascii, |name| std::env::var(name).ok()),
         run_dir: run_dir.to_owned(),
         // Ends from outside come by dropping this future.
         shutdown: CancellationToken::new(),
-        panic_in: display.panic_in,
+        panic_in: display.panic_in.map(|place| match place {
+            cli::PanicIn::Ui => PanicIn::Ui,
+            cli::PanicIn::Task => PanicIn::Task,
+        }),
     };
     let ended = tokio::select! {
         ended = dashboard::run(dashboard) => ended,
@@ -50,6 +53,17 @@ pub async fn show(
         }
         dashboard::Exit::TaskDied(why) => Err(Exit::Refused
             .because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}"))),
+    }
+}
+
+fn colours(typed: cli::ColourChoice) -> ColourChoice {
+    match typed {
+        cli::ColourChoice::Auto => ColourChoice::Auto,
+        cli::ColourChoice::Always => ColourChoice::Always,
+        cli::ColourChoice::Never => ColourChoice::Never,
+        cli::ColourChoice::Sixteen => ColourChoice::Exactly(Colours::Sixteen),
+        cli::ColourChoice::Indexed => ColourChoice::Exactly(Colours::Indexed),
+        cli::ColourChoice::True => ColourChoice::Exactly(Colours::True),
     }
 }
 

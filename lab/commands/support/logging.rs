@@ -1,6 +1,4 @@
 //! The lab's own log. Nothing of it is ever printed over a dashboard: there it goes to `lab.log` of the run.
-//!
-//! `KVLAB_LOG` filters it: `debug`, `kvlab=trace`, ...
 #![expect(clippy::disallowed_methods, reason = "the log is a file")]
 
 use std::fs::File;
@@ -12,6 +10,7 @@ use anyhow::Context;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
+/// Filters the log, and that of a node: `debug`, `kvlab=trace`, ...
 const LOG_VARIABLE: &str = "KVLAB_LOG";
 /// The log's name in the run directory.
 const LOG_FILE: &str = "lab.log";
@@ -39,6 +38,7 @@ pub fn to_file(run_dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn filter(default: LevelFilter) -> EnvFilter {
+/// What is logged: as the environment says, else from this level on.
+pub fn filter(default: LevelFilter) -> EnvFilter {
     EnvFilter::builder().with_env_var(LOG_VARIABLE).with_default_directive(default.into()).from_env_lossy()
 }

@@ -31,7 +31,7 @@ impl<'a> Narrator<'a> {
         let episode = episode.as_ref().map(|episode| format!(" (episode {episode})")).unwrap_or_default();
         let title = format!("{name}: {title}{episode}");
         let quirk = |quirk: Quirk| format!("QUIRK {quirk}: {}, on purpose", quirk.mistake());
-        let quirks = self.scenario.cluster.quirks.iter().map(quirk);
+        let quirks = self.scenario.cluster.settings.quirks.iter().map(quirk);
         std::iter::once(title).chain(story.clone()).chain(quirks).chain([String::new()]).collect()
     }
 

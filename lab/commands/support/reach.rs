@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::client::{Client, ClientError, ClientOptions, Connection};
+use kvlab::client::{self, AskError, Client, ClientError, ClientOptions, Connection, Patience};
 use kvlab::types::NodeId;
 use kvlab::wire::{Request, Response};
 
@@ -16,7 +16,7 @@ pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How much longer than the node itself a client waits for its answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Where the cluster token is taken from, where one is set.
-const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
+pub(crate) const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
 
 /// Where the members of a live cluster take clients. Direct addresses: no partition is in between.
 #[derive(Debug)]
@@ -44,7 +44,8 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, Ended> {
 
 /// The node at `addr` says who the others are.
 async fn at(addr: &str) -> Result<Reached, Ended> {
-    let connection = connect(addr).await.map_err(|why| Exit::Usage.because(why))?;
+    let connection = Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await;
+    let connection = connection.map_err(|why| Exit::Usage.because(why))?;
     let first = connection.node();
     let mut members = BTreeMap::new();
     let mut unknown = Vec::new();
@@ -60,17 +61,9 @@ async fn at(addr: &str) -> Result<Reached, Ended> {
     Ok(Reached { members, unknown, first })
 }
 
-/// A connection, or why there is none.
-pub async fn connect(addr: &str) -> Result<Connection, String> {
-    Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await.map_err(|e| e.to_string())
-}
-
-/// The answer to one request, or why there is none: the node may have done what was asked all the same.
-pub async fn answer(connection: &Connection, request: Request, within: Duration) -> Result<Response, String> {
-    #[expect(clippy::disallowed_methods, reason = "a node that hangs must not hang the command")]
-    let answer = tokio::time::timeout(within, connection.request(request)).await;
-    let answer = answer.map_err(|_| format!("no answer within {} s", within.as_secs()))?;
-    answer.map_err(|lost| lost.to_string())
+/// Asks the node at `addr`, and waits so long for its answer.
+pub async fn ask(addr: &str, request: Request, answer: Duration) -> Result<Response, AskError> {
+    client::ask(addr, token().as_deref(), request, Patience { connect: CONNECT_WITHIN, answer }).await
 }
 
 impl Reached {

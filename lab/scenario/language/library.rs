@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(names, Quirk::ALL.map(|quirk| format!("{MUSEUM}{quirk}")));
         for (room, quirk) in rooms.into_iter().zip(Quirk::ALL) {
             let scenario = parsed(room);
-            assert_eq!(scenario.cluster.quirks, quirk.into(), "{}", room.name);
+            assert_eq!(scenario.cluster.settings.quirks, quirk.into(), "{}", room.name);
             let is_broken = scenario.expect.iter().any(|expect| {
                 expect.measure.demands().is_some_and(|demand| match (demand, expect.expected) {
                     (Expected::Flag(_), expected) => expected != demand,

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use kvlab::types::{Quirks, ReadLevel, WriteLevel};
+use kvlab::types::{ReadLevel, WriteLevel};
 
 use super::words::{Comparison, Target};
+use crate::engine::NodeSettings;
 use crate::scenario::play::measure::Expect;
 
 /// At most this many steps.
@@ -44,20 +45,8 @@ pub struct Scenario {
 pub struct ClusterPlan {
     /// 1 to 9.
     pub nodes: u8,
-    /// As `kvlab node --durability` takes it.
-    pub durability: Option<String>,
-    /// Eventual reads are refused when the primary has not been heard for so long.
-    pub stale_after: Option<Duration>,
-    /// Eventual reads are refused when the replica is so many operations behind.
-    pub stale_lag: Option<u64>,
-    /// The bound of the backlog.
-    pub backlog_bytes: Option<u64>,
-    /// When a file of the log is closed.
-    pub segment_bytes: Option<u64>,
-    /// How much garbage there must be before a node cleans up by itself.
-    pub cleanup_bytes: Option<u64>,
-    /// The mistakes that every member makes on purpose.
-    pub quirks: Quirks,
+    /// Of every node.
+    pub settings: NodeSettings,
 }
 
 /// `[workload]`.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use kvlab::storage::Durability;
 use kvlab::types::{Quirk, Quirks, UnknownQuirk, WriteLevel};
 use toml::Spanned;
 
@@ -15,6 +16,7 @@ use super::steps;
 use super::words::{
     DURABILITY_EXPECTED, DURATION_EXPECTED, DURATION_MAX, RATE_EXPECTED, durability, duration, rate,
 };
+use crate::engine::NodeSettings;
 use crate::scenario::play::measure::{Expect, Measure};
 
 /// A title is one line.
@@ -106,13 +108,15 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
     let lag = table.stale_lag.as_ref().map(|n| ranged(n, 0, 1 << 40, "stale_lag")).transpose()?;
     Ok(ClusterPlan {
         nodes: u8::try_from(nodes).unwrap_or(3),
-        durability: table.durability.as_ref().map(durable).transpose()?,
-        stale_after: table.stale_after.as_ref().map(time).transpose()?,
-        stale_lag: lag,
-        backlog_bytes: backlog,
-        segment_bytes: segment,
-        cleanup_bytes: cleanup,
-        quirks: table.quirks.as_ref().map_or(Ok(Quirks::NONE), quirks)?,
+        settings: NodeSettings {
+            durability: table.durability.as_ref().map(durable).transpose()?,
+            stale_after: table.stale_after.as_ref().map(time).transpose()?,
+            stale_lag: lag,
+            backlog_bytes: backlog,
+            segment_bytes: segment,
+            cleanup_bytes: cleanup,
+            quirks: table.quirks.as_ref().map_or(Ok(Quirks::NONE), quirks)?,
+        },
     })
 }
 
@@ -134,10 +138,8 @@ fn quirks(list: &Spanned<Vec<Spanned<String>>>) -> Checked<Quirks> {
     Ok(quirks)
 }
 
-fn durable(text: &Spanned<String>) -> Checked<String> {
-    durability(text.get_ref())
-        .map(|()| text.get_ref().clone())
-        .map_err(|why| Problem::new(text.span(), why).help(DURABILITY_EXPECTED))
+fn durable(text: &Spanned<String>) -> Checked<Durability> {
+    durability(text.get_ref()).map_err(|why| Problem::new(text.span(), why).help(DURABILITY_EXPECTED))
 }
 
 fn workload(table: &WorkloadTable) -> Checked<WorkloadPlan> {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kvlab::storage::Durability;
 use kvlab::types::{NodeId, Quirk, UnknownQuirk};
 
 use super::problem::closest;
@@ -101,8 +102,14 @@ impl fmt::Display for Target {
     }
 }
 
-/// Reads `80ms`, `2s`, `1.5s` or `2m`.
+/// Reads `80ms`, `2s`, `1.5s` or `2m`; at most [`DURATION_MAX`].
 pub fn duration(text: &str) -> Result<Duration, String> {
+    let time = time(text)?;
+    if time > DURATION_MAX { Err(format!("`{text}` is too long; an hour is the most")) } else { Ok(time) }
+}
+
+/// As [`duration`], however long.
+pub fn time(text: &str) -> Result<Duration, String> {
     let bad = || format!("`{}` is not a duration", text.escape_debug());
     let split = text.find(|c: char| c != '.' && !c.is_ascii_digit()).ok_or_else(|| {
         let unit = if text.is_empty() { "" } else { "; it has no unit" };
@@ -119,22 +126,23 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         && number.starts_with(|c: char| c.is_ascii_digit())
         && number.ends_with(|c: char| c.is_ascii_digit());
     let number: f64 = number.parse().ok().filter(|_| well_formed).ok_or_else(bad)?;
-    let micros = (number * micros_per_unit).round();
-    if micros > DURATION_MAX.as_micros() as f64 {
-        return Err(format!("`{text}` is too long; an hour is the most"));
-    }
-    Ok(Duration::from_micros(micros as u64))
+    Ok(Duration::from_micros((number * micros_per_unit).round() as u64))
 }
 
 /// What every message about a duration ends with.
 pub const DURATION_EXPECTED: &str = "a duration is a number and a unit: \"80ms\", \"2s\", \"1.5s\", \"2m\"";
 
-/// Whether a durability is written as `kvlab node` takes it: `always`, `os` or `interval=10ms`.
-pub fn durability(text: &str) -> Result<(), String> {
+/// Reads `always`, `os` or `interval=10ms`.
+pub fn durability(text: &str) -> Result<Durability, String> {
+    let unknown = || format!("there is no durability `{}`", text.escape_debug());
     match text.strip_prefix("interval=") {
-        None if text == "always" || text == "os" => Ok(()),
-        Some(every) if !duration(every)?.is_zero() => Ok(()),
-        _ => Err(format!("there is no durability `{}`", text.escape_debug())),
+        None if text == "always" => Ok(Durability::Always),
+        None if text == "os" => Ok(Durability::Os),
+        Some(every) => match duration(every)? {
+            Duration::ZERO => Err(unknown()),
+            every => Ok(Durability::Interval(every)),
+        },
+        None => Err(unknown()),
     }
 }
 

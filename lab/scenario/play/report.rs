@@ -77,7 +77,7 @@ pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
     serde_json::to_string(&Object {
         scenario: &run.scenario.name,
         seed: run.seed,
-        quirks: run.scenario.cluster.quirks,
+        quirks: run.scenario.cluster.settings.quirks,
         outcome: outcome.outcome,
         elapsed_s: (outcome.elapsed.as_secs_f64() * 10.0).round() / 10.0,
         promise: PromiseObject {
@@ -193,7 +193,7 @@ pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
 /// made on purpose.
 pub fn remarks(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
     let broken: Vec<_> = outcome.broken.iter().map(String::as_str).collect();
-    let quirks = scenario.cluster.quirks;
+    let quirks = scenario.cluster.settings.quirks;
     let mut remarks = Vec::new();
     if !broken.is_empty() {
         remarks.push(format!("BROKEN, as expected: {}", broken.join(", ")));

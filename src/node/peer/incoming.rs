@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,36 +10,29 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::spawn_local;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tokio::time::timeout;
+use tracing::{debug, info};
 
 use super::{FromPeer, Link};
-use crate::node::book::AddressBook;
-use crate::node::clock::Clock;
 use crate::node::frames::{FrameReader, ReadError};
 use crate::node::gate::Gate;
-use crate::node::options::{Limits, Token};
+use crate::node::local::Local;
+use crate::node::options::{Token, listed};
 use crate::types::NodeId;
 use crate::wire::{PROTOCOL_VERSION, PeerFrame};
 
 /// Connections at most: each member has one, and one that replaces it; the rest is room for strangers to be refused.
 const CONNECTIONS_MAX: u32 = 64;
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What all connections from members share.
 #[derive(Debug)]
 pub(in crate::node) struct PeerServer {
-    pub(in crate::node) id: NodeId,
-    /// All members, ascending.
-    pub(in crate::node) members: Vec<NodeId>,
-    pub(in crate::node) token: Option<Token>,
-    pub(in crate::node) limits: Limits,
-    pub(in crate::node) book: Rc<AddressBook>,
-    pub(in crate::node) clock: Clock,
-    /// To the node's loop.
-    pub(in crate::node) inputs: mpsc::Sender<FromPeer>,
-    /// This node's own connections to the others: whoever connects can be connected to.
+    local: Rc<Local>,
+    /// This node's own connections to the others: hurried when their member connects, for whoever connects can be
+    /// connected to.
     links: BTreeMap<NodeId, Rc<Link>>,
+    /// To the node's loop.
+    inputs: mpsc::Sender<FromPeer>,
     /// The connection of each member: a newer one ends the one before.
     current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
     connections: Cell<u32>,
@@ -68,64 +60,38 @@ enum Refused {
 }
 
 impl PeerServer {
-    /// For one node.
+    /// For one node, whose loop takes `inputs`.
     pub(in crate::node) fn new(
-        id: NodeId,
-        members: Vec<NodeId>,
-        token: Option<Token>,
-        limits: Limits,
-        book: Rc<AddressBook>,
-        clock: Clock,
+        local: Rc<Local>,
+        links: BTreeMap<NodeId, Rc<Link>>,
         inputs: mpsc::Sender<FromPeer>,
     ) -> Self {
-        Self {
-            id,
-            members,
-            token,
-            limits,
-            book,
-            clock,
-            inputs,
-            links: BTreeMap::new(),
-            current: RefCell::default(),
-            connections: Cell::new(0),
-            gate: Gate::default(),
-        }
-    }
-
-    /// Hurries these when their member connects.
-    pub(in crate::node) fn with_links(self, links: BTreeMap<NodeId, Rc<Link>>) -> Self {
-        Self { links, ..self }
+        let (current, connections, gate) = Default::default();
+        Self { local, links, inputs, current, connections, gate }
     }
 
     /// Takes members until it is dropped.
     pub(in crate::node) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            match listener.accept().await {
-                Ok((stream, addr)) if self.connections.get() < CONNECTIONS_MAX => {
-                    let server = self.clone();
-                    server.connections.set(server.connections.get() + 1);
-                    spawn_local(async move {
-                        if let Err(refused) = server.hear(stream, addr).await {
-                            server.log_refused(addr, &refused);
-                        }
-                        server.connections.set(server.connections.get() - 1);
-                    });
-                }
-                Ok((_, addr)) => self.log_refused(addr, &"too many connections"),
-                Err(error) => {
-                    if let Some(more) = self.gate.pass(self.clock.now()) {
-                        warn!(%error, more, "could not accept a member");
-                    }
-                    sleep(ACCEPT_PAUSE).await;
-                }
+            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "member").await;
+            if self.connections.get() >= CONNECTIONS_MAX {
+                self.log_refused(addr, &"too many connections");
+                continue;
             }
+            let server = self.clone();
+            server.connections.set(server.connections.get() + 1);
+            spawn_local(async move {
+                if let Err(refused) = server.hear(stream, addr).await {
+                    server.log_refused(addr, &refused);
+                }
+                server.connections.set(server.connections.get() - 1);
+            });
         }
     }
 
     async fn hear(&self, stream: TcpStream, addr: SocketAddr) -> Result<(), Refused> {
-        let mut reader = FrameReader::<_, PeerFrame>::new(stream, self.limits.frame_timeout);
-        let patience = self.limits.hello_timeout;
+        let mut reader = FrameReader::<_, PeerFrame>::new(stream, self.local.limits.frame_timeout);
+        let patience = self.local.limits.hello_timeout;
         let hello = timeout(patience, reader.next()).await.map_err(|_| Refused::NoHello(patience))??;
         let Some(hello) = hello else { return Ok(()) };
         let from = self.admit(hello)?;
@@ -167,19 +133,19 @@ impl PeerServer {
         if version != PROTOCOL_VERSION {
             return Err(Refused::Version(version));
         }
-        if !Token::admits(self.token.as_ref(), token.as_deref()) {
+        if !Token::admits(self.local.token.as_ref(), token.as_deref()) {
             return Err(Refused::Token);
         }
-        if to != self.id {
-            return Err(Refused::NotMeant { to, id: self.id });
+        if to != self.local.id {
+            return Err(Refused::NotMeant { to, id: self.local.id });
         }
-        if from == self.id || !self.members.contains(&from) {
+        if from == self.local.id || !self.local.members.contains(&from) {
             return Err(Refused::Stranger(from));
         }
-        if members != self.members {
-            return Err(Refused::Members { theirs: members, ours: self.members.clone() });
+        if members != self.local.members {
+            return Err(Refused::Members { theirs: members, ours: self.local.members.clone() });
         }
-        self.book.learn(from, client_addr);
+        self.local.book.learn(from, client_addr);
         Ok(from)
     }
 
@@ -193,16 +159,8 @@ impl PeerServer {
     }
 
     fn log_refused(&self, addr: SocketAddr, reason: &dyn std::fmt::Display) {
-        if let Some(more) = self.gate.pass(self.clock.now()) {
+        if let Some(more) = self.gate.pass(self.local.clock.now()) {
             info!(peer = %addr, %reason, more, "member's connection closed");
         }
     }
-}
-
-fn listed(members: &[NodeId]) -> String {
-    let mut text = String::new();
-    for member in members {
-        let _ = write!(text, "{}{member}", if text.is_empty() { "" } else { "," });
-    }
-    text
 }

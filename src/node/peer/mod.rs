@@ -6,6 +6,7 @@
 mod incoming;
 mod outgoing;
 #[cfg(test)]
+#[path = "../tests/peer.rs"]
 mod tests;
 
 use crate::types::{Message, NodeId};
@@ -17,17 +18,7 @@ pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, Link, SETTLED_AFTER};
 #[derive(Debug)]
 pub(super) enum FromPeer {
     /// A member says something.
-    Message {
-        /// Who.
-        from: NodeId,
-        /// What.
-        message: Message,
-    },
+    Message { from: NodeId, message: Message },
     /// This node's connection to a member stands, or is gone.
-    Link {
-        /// To whom.
-        to: NodeId,
-        /// Whether it stands.
-        up: bool,
-    },
+    Link { to: NodeId, up: bool },
 }

@@ -1,4 +1,4 @@
-//! This node's connection to one other member: kept up, and never in anybody's way.
+//! This node's connection to one other member: made again whenever it ends, and never waited for by anybody else.
 #![expect(clippy::disallowed_methods, reason = "opens connections, and waits between attempts")]
 
 use std::cell::Cell;
@@ -7,8 +7,6 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
@@ -16,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info};
 
 use super::FromPeer;
+use crate::client::Backoff;
 use crate::node::clock::Clock;
 use crate::node::outbox::Outbox;
 use crate::types::{Message, NodeId};
@@ -112,7 +111,7 @@ pub(in crate::node) struct Dial {
 impl Dial {
     /// Connects, and connects again, for ever.
     pub(in crate::node) async fn run(self, seed: u64) {
-        let mut backoff = Backoff::new(seed);
+        let mut backoff = Backoff::between(BACKOFF_MIN, BACKOFF_MAX, seed);
         loop {
             let since = self.clock.now();
             let to = self.link.to;
@@ -129,7 +128,7 @@ impl Dial {
                 backoff.reset();
             }
             tokio::select! {
-                () = sleep(backoff.next()) => {}
+                () = sleep(backoff.wait()) => {}
                 () = self.link.hurried.notified() => backoff.reset(),
             }
         }
@@ -188,30 +187,6 @@ async fn closed(mut source: impl AsyncRead + Unpin) -> io::Error {
     }
 }
 
-/// Pauses between attempts: doubling, capped, and never quite the same at two members.
-#[derive(Debug)]
-struct Backoff {
-    base: Duration,
-    rng: SmallRng,
-}
-
-impl Backoff {
-    fn new(seed: u64) -> Self {
-        Self { base: BACKOFF_MIN, rng: SmallRng::seed_from_u64(seed) }
-    }
-
-    /// Between half of the present step and all of it; the next step is twice as long.
-    fn next(&mut self) -> Duration {
-        let pause = self.base.mul_f64(self.rng.random_range(0.5..=1.0));
-        self.base = (self.base * 2).min(BACKOFF_MAX);
-        pause
-    }
-
-    fn reset(&mut self) {
-        self.base = BACKOFF_MIN;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -227,19 +202,6 @@ mod tests {
 
     fn heartbeat() -> Message {
         Message::Heartbeat { epoch: Epoch::new(1, NodeId(1)), last: 1, commit: 1, sent: 1 }
-    }
-
-    #[test]
-    fn pauses_grow_to_their_bound_and_begin_again() {
-        let mut backoff = Backoff::new(1);
-        let pauses: Vec<Duration> = (0..12).map(|_| backoff.next()).collect();
-        assert!(pauses[0] >= BACKOFF_MIN / 2 && pauses[0] <= BACKOFF_MIN, "{pauses:?}");
-        assert!(pauses.iter().all(|pause| *pause <= BACKOFF_MAX), "{pauses:?}");
-        assert!(pauses[8..].iter().all(|pause| *pause >= BACKOFF_MAX / 2), "{pauses:?}");
-        backoff.reset();
-        assert!(backoff.next() <= BACKOFF_MIN);
-        let mut other = Backoff::new(2);
-        assert_ne!((0..12).map(|_| other.next()).collect::<Vec<_>>(), pauses);
     }
 
     #[test]

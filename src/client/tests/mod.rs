@@ -1,6 +1,8 @@
 //! The client against nodes that misbehave in one way at a time.
 #![expect(clippy::disallowed_methods, reason = "time limits of tests")]
 
+mod fake;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::fake::{Act, Door, FakeNode, value, written};
+use self::fake::{Act, Door, FakeNode, value, written};
 use super::{Client, ClientError, ClientOptions, ConnectError, Connection};
 use crate::types::{
     Command, Epoch, Event, Failure, KEY_BYTES_MAX, NodeId, Op, Position, ReadLevel, Reply, Report, WriteLevel,
@@ -174,7 +176,7 @@ async fn no_handshake_no_connection() {
         in_time(Connection::connect(&node.addr, Some("secret"), patience)).await.expect_err("refused")
     };
     let error = connect(Door::Goodbye("wrong token")).await;
-    assert!(matches!(&error, ConnectError::Rejected { reason, .. } if reason == "wrong token"), "{error}");
+    assert!(matches!(&error, ConnectError::Rejected(_, reason) if reason == "wrong token"), "{error}");
     let error = connect(Door::Silent).await;
     assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
     let error = connect(Door::Close).await;

@@ -14,8 +14,8 @@ use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
 
 use super::*;
-use crate::node::book::AddressBook;
 use crate::node::clock::Clock;
+use crate::node::local::{AddressBook, Local};
 use crate::node::options::{Limits, Token};
 use crate::types::Epoch;
 use crate::wire::{PROTOCOL_VERSION, PeerFrame, encode};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The member listener of n2, and what its loop hears.
 struct Listening {
     addr: SocketAddr,
-    book: Rc<AddressBook>,
+    local: Rc<Local>,
     heard: mpsc::Receiver<FromPeer>,
     /// Its own way to n1.
     link: Rc<Link>,
@@ -40,15 +40,19 @@ impl Listening {
         let listener = TcpListener::bind(addr).await.expect("a port");
         let addr = listener.local_addr().expect("bound");
         let members = vec![N1, N2, N3];
-        let book = Rc::new(AddressBook::new(&members, N2, "127.0.0.1:7002".into()));
-        let token = token.map(|token| Token::new(token).expect("a token"));
+        let local = Rc::new(Local {
+            id: N2,
+            book: AddressBook::new(&members, N2, "127.0.0.1:7002".into()),
+            members,
+            token: token.map(|token| Token::new(token).expect("a token")),
+            limits: Limits { hello_timeout: Duration::from_millis(200), ..Limits::default() },
+            clock: Clock::start(),
+        });
         let (to_loop, heard) = mpsc::channel(64);
-        let limits = Limits { hello_timeout: Duration::from_millis(200), ..Limits::default() };
         let link = Rc::new(Link::new(N1));
         let links = [(N1, link.clone())].into();
-        let server = PeerServer::new(N2, members, token, limits, book.clone(), Clock::start(), to_loop);
-        let server = server.with_links(links);
-        Self { addr, book, heard, link, task: spawn_local(Rc::new(server).listen(listener)) }
+        let server = PeerServer::new(local.clone(), links, to_loop);
+        Self { addr, local, heard, link, task: spawn_local(Rc::new(server).listen(listener)) }
     }
 
     async fn hears(&mut self) -> (NodeId, Message) {
@@ -136,8 +140,8 @@ fn messages_arrive_in_order_and_the_sender_is_known() {
         for last in 0..100 {
             assert_eq!(listening.hears().await, (N1, heartbeat(last)));
         }
-        assert_eq!(listening.book.get(N1).as_deref(), Some("127.0.0.1:7001"));
-        assert_eq!(listening.book.get(N3), None);
+        assert_eq!(listening.local.book.get(N1).as_deref(), Some("127.0.0.1:7001"));
+        assert_eq!(listening.local.book.get(N3), None);
     });
 }
 

@@ -1,9 +1,28 @@
-//! Where the members take clients.
+//! What every part of one node knows of it and of the other members.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use super::clock::Clock;
+use super::options::{Limits, Token};
 use crate::types::NodeId;
+
+/// One node, as its listeners, links and answers know it.
+#[derive(Debug)]
+pub(super) struct Local {
+    /// This node.
+    pub(super) id: NodeId,
+    /// All members, ascending.
+    pub(super) members: Vec<NodeId>,
+    /// What everyone who connects must show, if set.
+    pub(super) token: Option<Token>,
+    /// Bounds on connections.
+    pub(super) limits: Limits,
+    /// Where the members take clients.
+    pub(super) book: AddressBook,
+    /// Time since the node started.
+    pub(super) clock: Clock,
+}
 
 /// Client addresses of all members, as far as this node knows: its own, and what others say when they connect.
 #[derive(Debug)]

@@ -8,7 +8,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::LocalSet;
 
 use super::*;
-use crate::types::{Epoch, Found, KEY_BYTES_MAX, Op, Position, ReadLevel, WriteLevel};
+use crate::node::clock::Clock;
+use crate::node::local::AddressBook;
+use crate::node::options::Limits;
+use crate::types::{Epoch, Found, KEY_BYTES_MAX, NodeId, Op, Position, ReadLevel, WriteLevel};
 use crate::wire::encode;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,9 +38,15 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("bound");
         let members = [NodeId(1), NodeId(2)];
-        let book = Rc::new(AddressBook::new(&members, NodeId(1), addr.to_string()));
-        let token = token.map(|token| Token::new(token).expect("a token"));
-        let server = Rc::new(Server::new(NodeId(1), token, limits, book, Clock::start(), to_loop));
+        let local = Local {
+            id: members[0],
+            book: AddressBook::new(&members, members[0], addr.to_string()),
+            members: members.to_vec(),
+            token: token.map(|token| Token::new(token).expect("a token")),
+            limits,
+            clock: Clock::start(),
+        };
+        let server = Rc::new(Server::new(Rc::new(local), to_loop));
         spawn_local(server.clone().listen(listener));
         Self { addr, server, requests }
     }

@@ -1,0 +1,20 @@
+//! The command line: what can be typed, and in which form. What is done about it is in `commands`.
+
+mod cluster;
+mod histories;
+mod node;
+mod program;
+mod runs;
+mod values;
+
+pub use self::cluster::{
+    CleanupArgs, ClusterArgs, DelArgs, FollowArgs, GetArgs, OperationArgs, PromoteArgs, PutArgs, StatusArgs,
+    TopologyArgs,
+};
+pub use self::histories::{CheckArgs, ExportArgs, ExportFormat, HistoryFormat, ReadingArgs, ShrinkArgs};
+pub use self::node::{LogForm, NodeArgs};
+pub use self::program::{Cli, Command};
+pub use self::runs::{
+    ColourChoice, DisplayOptions, PanicIn, PictureArgs, ReportArgs, RunArgs, RunOptions, ScenariosArgs,
+    SimArgs, Switch, UpArgs,
+};
