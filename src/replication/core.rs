@@ -9,7 +9,7 @@ use super::campaign::{AutoCampaign, Campaign};
 use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered, UNREACHABLE_AFTER};
 use super::follow::FollowOrder;
 use super::install::Install;
-use super::io::{Effect, Input, LogId, Promise, ReadToken, RequestId};
+use super::io::{DiskJob, Effect, Input, LogId, Promise, ReadToken, RequestId};
 use super::log::Log;
 use super::primary::Primary;
 use super::quorum::majority;
@@ -104,7 +104,7 @@ impl Core {
             config,
         };
         if core.promise != core.saved {
-            core.emit(Effect::Save { promise });
+            core.emit(Effect::Disk(DiskJob::Save { promise }));
         }
         core.campaign_after_restart();
         core.on_time();
@@ -279,7 +279,7 @@ impl Core {
         self.number_seen = self.number_seen.max(epoch.number);
         if !self.forgets_promise() {
             let promise = self.promise;
-            self.emit(Effect::Save { promise });
+            self.emit(Effect::Disk(DiskJob::Save { promise }));
         }
         self.vote_to_answer = None;
         if self.campaign.as_ref().is_some_and(|campaign| campaign.epoch < epoch) {
@@ -310,7 +310,7 @@ impl Core {
     /// Hands entries to the disk, which says when they are durable.
     pub(super) fn append_to_disk(&mut self, entries: Vec<Entry>) {
         let (log, through) = (self.log.id, self.log.last.seq);
-        self.emit(Effect::Append { log, entries });
+        self.emit(Effect::Disk(DiskJob::Append { log, entries }));
         if self.config.quirks.has(Quirk::AckBeforeSync) {
             self.on_persisted(log, through); // the mistake: it has said nothing yet
         }

@@ -83,9 +83,10 @@ mod quorum;
 mod quorum_read;
 mod replica;
 mod resync;
-#[cfg(test)]
-mod scripts;
 mod status;
+#[cfg(test)]
+#[path = "tests/scripts.rs"]
+mod tests;
 
 pub use self::config::*;
 pub use self::core::Core;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
 use super::core::{Core, RoleState};
-use super::io::{Effect, RequestId};
+use super::io::{DiskJob, Effect, RequestId};
 use super::quorum_read::LocalRead;
 use crate::types::{Entry, Epoch, Event, Failure, Message, NodeId, Position, Quirk, Time, Unfollowed};
 
@@ -180,7 +180,7 @@ impl Core {
         if following.verified && committed_since && campaigns_over && self.log.durable >= commit {
             self.promise.learner = false;
             let promise = self.promise;
-            self.emit(Effect::Save { promise });
+            self.emit(Effect::Disk(DiskJob::Save { promise }));
             self.tell(Event::LearnerGraduated);
         }
     }

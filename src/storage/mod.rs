@@ -32,7 +32,6 @@
 mod cleanup;
 mod damage;
 mod disk;
-mod dump;
 mod error;
 mod gate;
 mod hints;
@@ -56,7 +55,6 @@ pub use self::cleanup::{
 };
 pub use self::damage::{Cut, cut_to_synced, tear_tail};
 pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};
-pub use self::dump::dump;
 pub use self::error::StorageError;
 pub use self::hints::task::HintTask;
 pub use self::install::snapshot::SnapshotReader;

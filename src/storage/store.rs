@@ -108,8 +108,7 @@ impl Store {
     pub fn apply(&mut self, done: Done) -> Result<Option<Input>, StorageError> {
         Ok(match done.0 {
             Outcome::Quiet => None,
-            Outcome::Saved(promise) => Some(Input::Saved { promise }),
-            Outcome::ChunkStored(id) => Some(Input::ChunkStored { id }),
+            Outcome::Told(input) => Some(input),
             Outcome::Appended(appended) => self.apply_appended(appended)?,
             Outcome::Installed { id, log, rollback, generation, contents } => {
                 self.contents = *contents;

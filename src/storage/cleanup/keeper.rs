@@ -203,7 +203,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::replication::LogId;
+    use crate::replication::{DiskJob, LogId};
     use crate::storage::Job;
     use crate::storage::{Disk, MemoryDisk, Options, open};
     use crate::types::{Entry, Epoch, NodeId, Op, Position};
@@ -214,7 +214,7 @@ mod tests {
         let op =
             Op::Put { key: Bytes::from(format!("key {key}")), value: Bytes::from(format!("value {seq}")) };
         let at = Position::new(Epoch::new(1, NodeId(1)), seq);
-        Job::Append { log: LogId(0), entries: vec![Entry { at, op }] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![Entry { at, op }] })
     }
 
     fn start() -> (MemoryDisk, Store, Writer) {

@@ -216,15 +216,15 @@ fn a_full_resync_ends_a_cleanup_at_any_of_its_steps() {
     let id = SnapshotId(3);
     let install = || {
         vec![
-            Job::InstallBegin { id },
-            Job::InstallChunk { id, entries: vec![put(5, 50, "new", "state")] },
-            Job::InstallCommit {
+            Job::Core(DiskJob::InstallBegin { id }),
+            Job::Core(DiskJob::InstallChunk { id, entries: vec![put(5, 50, "new", "state")] }),
+            Job::Core(DiskJob::InstallCommit {
                 id,
                 log: LogId(1),
                 at: at(5, 60),
                 lineage: lineage(&[(1, 1), (2, 12), (5, 50)]),
                 fork: at(2, 42),
-            },
+            }),
         ]
     };
     for at_step in 0.. {
@@ -312,14 +312,14 @@ fn a_rollback_across_a_cleanup_keeps_last_values_and_says_what_is_missing() {
         let mut rig = filled(disk, dir, &entries(40));
         rig.clean(u64::MAX).unwrap();
         let id = SnapshotId(1);
-        let commit = Job::InstallCommit {
+        let commit = Job::Core(DiskJob::InstallCommit {
             id,
             log: LogId(1),
             at: at(3, 12),
             lineage: lineage(&[(1, 1), (3, 12)]),
             fork: at(1, 11),
-        };
-        let heard = rig.run(vec![Job::InstallBegin { id }, commit]);
+        });
+        let heard = rig.run(vec![Job::Core(DiskJob::InstallBegin { id }), commit]);
         let [Input::Installed { rollback: Some(rollback), .. }] = &heard[..] else { panic!("{heard:?}") };
         assert_eq!(rollback.entries, 5);
         let kept = String::from_utf8(read_file(disk, &dir.join(&rollback.file))).unwrap();

@@ -2,60 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::replication::{LogId, Promise, Rollback};
+use crate::replication::{DiskJob, Input, LogId, Rollback};
 use crate::storage::error::StorageError;
 use crate::storage::index::Slot;
 use crate::storage::log::segment::Name;
 use crate::storage::log::segment::Piece;
 use crate::storage::recovery::Contents;
 use crate::storage::tally::Held;
-use crate::types::{Entry, Lineage, Position, SnapshotId};
+use crate::types::{Entry, Position, SnapshotId};
 
-/// Something for the [`Writer`](crate::storage::Writer); the effects of the same names, word for word.
+/// Something for the [`Writer`](crate::storage::Writer).
 #[derive(Clone, Debug)]
 pub enum Job {
-    /// Append to the log.
-    Append {
-        /// The log; entries for one that has been replaced are dropped.
-        log: LogId,
-        /// Contiguous entries that follow what was appended before.
-        entries: Vec<Entry>,
-    },
-    /// Make a promise durable, in every durability mode.
-    Save {
-        /// What to save.
-        promise: Promise,
-    },
-    /// Begin to receive a state beside the present one. Discards what was begun before.
-    InstallBegin {
-        /// Names the installation.
-        id: SnapshotId,
-    },
-    /// Add records to the state being received.
-    InstallChunk {
-        /// Which; must have been begun.
-        id: SnapshotId,
-        /// Records, in log order.
-        entries: Vec<Entry>,
-    },
-    /// Put the received state in place of the present one.
-    InstallCommit {
-        /// Which; must have been begun.
-        id: SnapshotId,
-        /// The name of the new log. From now on only appends that name it count.
-        log: LogId,
-        /// Where it ends.
-        at: Position,
-        /// Its lineage up to there.
-        lineage: Lineage,
-        /// The last position that the present log shares with it; what follows goes to `rollback/` first.
-        fork: Position,
-    },
-    /// Give up an installation, if it was begun.
-    InstallAbort {
-        /// Which.
-        id: SnapshotId,
-    },
+    /// What the core asks for.
+    Core(DiskJob),
     /// Something for cleanup, which the core never hears of.
     Tidy(Tidy),
 }
@@ -96,9 +56,8 @@ pub(in crate::storage) enum Outcome {
     /// Nothing that anybody need hear of.
     Quiet,
     Appended(Appended),
-    Saved(Promise),
-    /// Written beside the present state; not yet synced, and not yet the state.
-    ChunkStored(SnapshotId),
+    /// All that the core is to hear of it. It changes nothing that the store answers.
+    Told(Input),
     Installed {
         id: SnapshotId,
         log: LogId,
@@ -148,10 +107,16 @@ impl Job {
     /// How many bytes of memory it holds, roughly.
     pub(in crate::storage) fn weight(&self) -> usize {
         match self {
-            Self::Append { entries, .. } | Self::InstallChunk { entries, .. } => {
+            Self::Core(DiskJob::Append { entries, .. } | DiskJob::InstallChunk { entries, .. }) => {
                 entries.iter().map(Entry::weight).sum()
             }
             _ => 0,
         }
+    }
+}
+
+impl From<DiskJob> for Job {
+    fn from(job: DiskJob) -> Self {
+        Self::Core(job)
     }
 }

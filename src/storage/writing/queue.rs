@@ -118,16 +118,16 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::LogId;
+    use crate::replication::{DiskJob, LogId};
     use crate::types::{Entry, Op, Position, SnapshotId};
 
     fn abort(n: u64) -> Job {
-        Job::InstallAbort { id: SnapshotId(n) }
+        Job::Core(DiskJob::InstallAbort { id: SnapshotId(n) })
     }
 
     fn append(entries: usize) -> Job {
         let entry = Entry { at: Position::ZERO, op: Op::Noop };
-        Job::Append { log: LogId(0), entries: vec![entry; entries] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![entry; entries] })
     }
 
     #[test]

@@ -191,7 +191,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::replication::{LogId, Promise};
+    use crate::replication::{DiskJob, LogId, Promise};
     use crate::storage::{Disk, Durability, Loss, MemoryDisk, Options, Store, open};
     use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn append(seq: u64) -> Job {
-        Job::Append { log: LogId(0), entries: vec![Entry { at: at(seq), op: Op::Noop }] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![Entry { at: at(seq), op: Op::Noop }] })
     }
 
     fn start(durability: Durability) -> (MemoryDisk, Store, Writer) {
@@ -336,7 +336,7 @@ mod tests {
         thread.submit(append(2));
         assert!(matches!(next(&outcomes), Err(StorageError::Io { op: "sync", .. })));
         thread.submit(append(3));
-        thread.submit(Job::Save { promise: Promise::default() });
+        thread.submit(Job::Core(DiskJob::Save { promise: Promise::default() }));
         assert_eq!(thread.waiting(), (0, 0), "nobody takes them, so nobody keeps them");
         thread.finish();
         assert!(outcomes.recv().is_err(), "nothing more comes");
@@ -359,7 +359,7 @@ mod tests {
                 let Ok(DiskNews::Full(path)) = news(&outcomes) else { panic!("it has no room") };
                 assert_eq!(path, Path::new("/d/log-00000001/00000001.log"));
                 thread.submit(append(3));
-                thread.submit(Job::Save { promise: Promise::default() });
+                thread.submit(Job::Core(DiskJob::Save { promise: Promise::default() }));
                 assert!(store.get(b"x").unwrap().value.is_none(), "reads go on");
                 // What was acknowledged before is synced in every mode, and what was half written is gone.
                 assert_eq!((len(&disk, &path), disk.durable_len(&path)), (28 + 34, 28 + 34));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::job::{Appended, Done, Job, Outcome, Swap, Tidy, TidyJob};
-use crate::replication::LogId;
+use crate::replication::{DiskJob, Input, LogId};
 use crate::storage::disk::{Lock, Patience};
 use crate::storage::error::StorageError;
 use crate::storage::gate::Gate;
@@ -163,21 +163,29 @@ impl Writer {
 
     fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
         match job {
-            Job::Append { log, entries } => {
-                if *self.log_id.get_or_insert(log) != log {
-                    return Ok(Outcome::Quiet);
-                }
-                return self.append(log, &entries).map(Outcome::Appended);
+            Job::Core(job) => self.carry_out_for_core(job),
+            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
+                self.log.close_segment(self.last.seq + 1)?;
+                let (generation, grown) = (self.log.generation(), self.log.active().clone());
+                Ok(Outcome::Closed { generation, grown })
             }
-            Job::Save { promise } => {
+            Job::Tidy(Tidy(TidyJob::Swap(swap))) => self.swap(swap),
+        }
+    }
+
+    fn carry_out_for_core(&mut self, job: DiskJob) -> Result<Outcome, StorageError> {
+        match job {
+            DiskJob::Append { log, .. } if *self.log_id.get_or_insert(log) != log => {}
+            DiskJob::Append { log, entries } => return self.append(log, &entries).map(Outcome::Appended),
+            DiskJob::Save { promise } => {
                 // What was appended before must not be missing where the promise is there.
                 self.sync_log()?;
                 self.meta.promise = promise;
                 self.meta.segments = self.log.synced();
                 self.meta.save(&self.home)?;
-                return Ok(Outcome::Saved(promise));
+                return Ok(Outcome::Told(Input::Saved { promise }));
             }
-            Job::InstallBegin { id } => {
+            DiskJob::InstallBegin { id } => {
                 if let Some(previous) = self.incoming.take() {
                     previous.discard(&self.home)?;
                 }
@@ -185,27 +193,19 @@ impl Writer {
                 self.next_generation += 1;
                 self.incoming = Some(Incoming::begin(&self.home, id, generation, segment_bytes)?);
             }
-            Job::InstallChunk { id, entries } => match &mut self.incoming {
-                Some(incoming) if incoming.id == id => {
-                    incoming.take(&entries)?;
-                    return Ok(Outcome::ChunkStored(id));
-                }
-                _ => return Err(not_begun(id)),
-            },
-            Job::InstallCommit { id, log, at, lineage, fork } => {
+            DiskJob::InstallChunk { id, entries } => {
+                let incoming = self.incoming.as_mut().filter(|incoming| incoming.id == id);
+                incoming.ok_or_else(|| not_begun(id))?.take(&entries)?;
+                return Ok(Outcome::Told(Input::ChunkStored { id }));
+            }
+            DiskJob::InstallCommit { id, log, at, lineage, fork } => {
                 return self.install(id, log, at, lineage, fork);
             }
-            Job::InstallAbort { id } => {
+            DiskJob::InstallAbort { id } => {
                 if let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == id) {
                     incoming.discard(&self.home)?;
                 }
             }
-            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
-                self.log.close_segment(self.last.seq + 1)?;
-                let (generation, grown) = (self.log.generation(), self.log.active().clone());
-                return Ok(Outcome::Closed { generation, grown });
-            }
-            Job::Tidy(Tidy(TidyJob::Swap(swap))) => return self.swap(swap),
         }
         Ok(Outcome::Quiet)
     }
