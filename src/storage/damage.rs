@@ -12,9 +12,10 @@ use rand::{Rng, SeedableRng};
 use super::disk::Disk;
 use super::error::StorageError;
 use super::home::Home;
-use super::log::segment::{HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::log::synced::{Marked, SYNCED};
 use super::meta::Meta;
+use super::segment_name::SegmentName;
 
 /// What was cut off a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ fn last_segment(home: &Home) -> Result<Option<(Meta, Last)>, StorageError> {
     let Some(meta) = Meta::load(home)? else { return Ok(None) };
     let dir = home.log_dir(meta.generation);
     // Only closed segments are written anew, so the last one is always as it was first written.
-    let Some(name) = home.list(&dir)?.iter().filter_map(|name| Name::of_log(name)).max() else {
+    let Some(name) = home.list(&dir)?.iter().filter_map(|name| SegmentName::of_log(name)).max() else {
         return Ok(None);
     };
     let path = dir.join(name.log());

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
 use super::home::{Home, META};
-use super::log::segment::{FORMAT, Name};
+use super::segment_name::{FORMAT, SegmentName, SyncedTo};
 use crate::replication::Promise;
 use crate::types::{Lineage, NodeId, Position};
 
@@ -44,36 +44,6 @@ pub(super) struct Meta {
     pub(super) cleaned: u32,
     /// The segments as of when this was written, and up to where each was synced. All but the last were closed.
     pub(super) segments: Vec<SyncedTo>,
-}
-
-/// What is known to be durable of one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SyncedTo {
-    /// The segment's number.
-    pub(super) segment: u32,
-    /// Its revision; left out if it is as it was first written.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub(super) revision: u32,
-    /// Bytes from its beginning.
-    pub(super) bytes: u64,
-}
-
-impl SyncedTo {
-    /// So much of that segment.
-    pub(super) fn new(name: Name, bytes: u64) -> Self {
-        Self { segment: name.number, revision: name.revision, bytes }
-    }
-
-    /// Which segment.
-    pub(super) fn name(self) -> Name {
-        Name { number: self.segment, revision: self.revision }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_first(revision: &u32) -> bool {
-    *revision == 0
 }
 
 impl Meta {
@@ -115,7 +85,7 @@ impl Meta {
 
     /// Whether a file of the log that `segments` does not name is none of its segments: cleanup has replaced it, or has
     /// written it and not come to swap it in.
-    pub(super) fn has_replaced(&self, name: Name) -> bool {
+    pub(super) fn has_replaced(&self, name: SegmentName) -> bool {
         let known = self.segments.binary_search_by_key(&name, |known| known.name()).is_ok();
         !known && (name.revision > 0 || name.number <= self.cleaned)
     }
@@ -200,7 +170,7 @@ mod tests {
             cleaned: 1,
             segments: vec![
                 SyncedTo { segment: 1, revision: 3, bytes: 100 },
-                SyncedTo::new(Name::first(2), 28),
+                SyncedTo::new(SegmentName::first(2), 28),
             ],
         }
     }
@@ -219,7 +189,7 @@ mod tests {
         let disk = std::sync::Arc::new(super::super::MemoryDisk::new(0));
         let home = Home { disk, dir: "/".into() };
         meta().save(&home).unwrap();
-        let segments = (0..200_000).map(|segment| SyncedTo::new(Name::first(segment), 100)).collect();
+        let segments = (0..200_000).map(|segment| SyncedTo::new(SegmentName::first(segment), 100)).collect();
         assert!(matches!(Meta { segments, ..meta() }.save(&home), Err(StorageError::Misuse { .. })));
         assert_eq!(Meta::load(&home).unwrap(), Some(meta()));
     }
@@ -260,7 +230,7 @@ mod tests {
         assert!(!sum(&Meta { segments: Vec::new(), ..meta() }));
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 21), ..meta() }), "above the base");
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 7), ..meta() }), "off the lineage");
-        let twice = vec![SyncedTo::new(Name::first(2), 28); 2];
+        let twice = vec![SyncedTo::new(SegmentName::first(2), 28); 2];
         assert!(!sum(&Meta { segments: twice, ..meta() }));
     }
 

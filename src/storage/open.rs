@@ -8,11 +8,12 @@ use super::error::StorageError;
 use super::gate::{Gate, Ground};
 use super::home::{Home, META, ROLLBACK};
 use super::log::log::Log;
-use super::log::segment::{HEADER_BYTES, Name};
+use super::log::segment::HEADER_BYTES;
 use super::log::synced::Mark;
 use super::meta::Meta;
 use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::recovery::{self, Tail};
+use super::segment_name::SegmentName;
 use super::store::Store;
 use super::writing::writer::{Beside, Writer};
 use crate::replication::Recovered;
@@ -144,13 +145,13 @@ fn sweep(home: &Home, meta: &Meta) -> Result<(), StorageError> {
 fn sweep_log(home: &Home, meta: &Meta) -> Result<(), StorageError> {
     let dir = home.log_dir(meta.generation);
     let newest = meta.segments.last().map_or(0, |last| last.segment);
-    let is_gone = |name: Name| {
+    let is_gone = |name: SegmentName| {
         let known = meta.segments.iter().any(|known| known.name() == name);
         meta.has_replaced(name) || (!known && name.number <= newest)
     };
     for file in home.list(&dir)? {
-        let log = Name::of_log(&file).is_some_and(|name| meta.has_replaced(name));
-        let hint = Name::of_hint(&file).is_some_and(is_gone);
+        let log = SegmentName::of_log(&file).is_some_and(|name| meta.has_replaced(name));
+        let hint = SegmentName::of_hint(&file).is_some_and(is_gone);
         if log || hint {
             home.remove(&dir.join(file))?;
         }

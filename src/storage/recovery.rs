@@ -11,9 +11,10 @@ use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
 use super::log::record::{Flaw, Kind};
-use super::log::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::log::tail::{self, Verdict};
 use super::meta::Meta;
+use super::segment_name::SegmentName;
 use super::tally::{Held, Segments};
 use crate::types::{Lineage, Position};
 
@@ -91,11 +92,13 @@ pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, Sto
 }
 
 /// The log's segments: those that the meta file names, and those with contiguous numbers after them.
-pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<Name>, StorageError> {
-    let mut found: Vec<Name> = home.list(dir)?.iter().filter_map(|file| Name::of_log(file)).collect();
+pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<SegmentName>, StorageError> {
+    let mut found: Vec<SegmentName> =
+        home.list(dir)?.iter().filter_map(|file| SegmentName::of_log(file)).collect();
     found.retain(|name| !meta.has_replaced(*name));
     found.sort_unstable();
-    let missing = |name: Name| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
+    let missing =
+        |name: SegmentName| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
     for (i, known) in meta.segments.iter().map(|known| known.name()).enumerate() {
         match found.get(i) {
             Some(&name) if name == known => {}
@@ -107,7 +110,7 @@ pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<
         }
     }
     for pair in found[meta.segments.len() - 1..].windows(2) {
-        let next = Name::first(pair[0].number + 1);
+        let next = SegmentName::first(pair[0].number + 1);
         if pair[1] != next {
             return missing(next);
         }
@@ -123,7 +126,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_segment(&mut self, name: Name, is_last: bool, cut_allowed: bool) -> Result<(), StorageError> {
+    fn read_segment(
+        &mut self,
+        name: SegmentName,
+        is_last: bool,
+        cut_allowed: bool,
+    ) -> Result<(), StorageError> {
         let path = self.dir.join(name.log());
         let file = self.home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
         let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Ground, Kept};
+use super::questions::Verdict;
 use crate::storage::disk::DiskFile;
 use crate::storage::error::StorageError;
-use crate::storage::gate::Halt;
+use crate::storage::gate::{Ground, Halt};
 use crate::storage::hints::hint::{self, Hint, HintWriter};
 use crate::storage::home::{Home, ignore_missing};
 use crate::storage::log::record::{self, Kind, Place};
-use crate::storage::log::segment::{self, Name, Piece, Segment};
+use crate::storage::log::segment::{self, Piece, Segment};
+use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
 use crate::types::Entry;
 
@@ -21,11 +22,15 @@ const WRITE_BYTES: usize = 1 << 20;
 /// What was written is synced this often: whoever syncs the log meanwhile shall not wait for more.
 const SYNC_BYTES: u64 = 4 << 20;
 
+/// Keys of tombstones dropped in one group, in bytes of [`Entry::weight`], must be kept until the index has forgotten
+/// them. Tombstones beyond this stay for the next cleanup.
+const DROPPED_BYTES_MAX: usize = 16 << 20;
+
 /// Both files while they are written.
 #[derive(Debug)]
 pub(super) struct Copy {
     ground: Ground,
-    name: Name,
+    name: SegmentName,
     file: Arc<dyn DiskFile>,
     buffer: Vec<u8>,
     written: u64,
@@ -47,7 +52,7 @@ pub(super) struct Copied {
 
 impl Copy {
     /// Creates both files, under names that count for nothing.
-    pub(super) fn begin(ground: &Ground, name: Name) -> Result<Self, Halt> {
+    pub(super) fn begin(ground: &Ground, name: SegmentName) -> Result<Self, Halt> {
         let _inside = ground.gate.enter(ground.generation)?;
         let create = |file: String| {
             let path = Home::part(&ground.home.log_dir(ground.generation), &file);
@@ -170,5 +175,33 @@ impl Copy {
     /// Where a file is until it has its name.
     fn path(&self, file: &str) -> PathBuf {
         Home::part(&self.ground.home.log_dir(self.ground.generation), file)
+    }
+}
+
+/// What has become of the records of a group.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) records: u64,
+    dropped: Vec<(Bytes, u64)>,
+    dropped_bytes: usize,
+    records_dropped: u64,
+}
+
+impl Kept {
+    /// Whether a record is left out; notes it if so.
+    pub(super) fn drops(&mut self, entry: &Entry, verdict: Verdict) -> bool {
+        let drops = match (verdict, entry.op.key()) {
+            (Verdict::Keep, _) => false,
+            (Verdict::Drop, _) => true,
+            (Verdict::DropTombstone, None) => false,
+            (Verdict::DropTombstone, Some(_)) if self.dropped_bytes >= DROPPED_BYTES_MAX => false,
+            (Verdict::DropTombstone, Some(key)) => {
+                self.dropped_bytes += entry.weight();
+                self.dropped.push((key.clone(), entry.at.seq));
+                true
+            }
+        };
+        self.records_dropped += u64::from(drops);
+        drops
     }
 }

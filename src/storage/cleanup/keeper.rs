@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use crate::storage::cleanup::{Cleaned, Cleanup, CleanupAnswer, CleanupRequest};
+use super::questions::{CleanupAnswer, CleanupRequest};
+use super::run::{Cleaned, Cleanup};
 use crate::storage::error::StorageError;
 use crate::storage::gate::Halt;
 use crate::storage::hints::task::HintTask;
-use crate::storage::store::{Served, Store};
-use crate::storage::writing::writer::Writer;
 
 /// What the keeper has to say.
 #[derive(Debug)]
@@ -162,39 +161,6 @@ impl<D: Fn(KeeperNews)> Worker<D> {
     }
 }
 
-/// A whole cleanup, here and now, with both halves in one hand: for a simulator, and for tests. `None`: there was
-/// nothing to do. `through` is as in [`Store::begin_cleanup`]; `between` is called whenever the cleanup asks for
-/// something, before that is done, and may write.
-///
-/// # Errors
-/// As [`Writer::execute`]; a disk that is full is an error as well, but no final one.
-pub fn clean_at_once(
-    store: &mut Store,
-    writer: &mut Writer,
-    through: u64,
-    mut between: impl FnMut(&mut Store, &mut Writer) -> Result<(), StorageError>,
-) -> Result<Option<Cleaned>, StorageError> {
-    let Ok(cleanup) = store.begin_cleanup(through) else { return Ok(None) };
-    let outcome = cleanup.run(&mut |request| {
-        between(store, writer).map_err(Halt::Failed)?;
-        match store.serve(request).map_err(Halt::Failed)? {
-            Served::Answer(answer) => Ok(answer),
-            Served::Job(job) => {
-                for done in writer.execute(vec![job]).map_err(Halt::Failed)? {
-                    store.apply(done).map_err(Halt::Failed)?;
-                }
-                store.take_answer().ok_or(Halt::Stopped)
-            }
-        }
-    });
-    store.end_cleanup();
-    match outcome {
-        Ok(cleaned) => Ok(Some(cleaned)),
-        Err(Halt::Stopped) => Ok(None),
-        Err(Halt::Full(error) | Halt::Failed(error)) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -204,8 +170,7 @@ mod tests {
 
     use super::*;
     use crate::replication::{DiskJob, LogId};
-    use crate::storage::Job;
-    use crate::storage::{Disk, MemoryDisk, Options, open};
+    use crate::storage::{Disk, Job, MemoryDisk, Options, Served, Store, Writer, open};
     use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
     const PATIENCE: Duration = Duration::from_secs(20);

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Lock, LockOutcome, is_full};
+use super::contract::{Disk, DiskFile, Lock, LockOutcome};
+use super::patient::is_full;
 
 /// The machine's file system.
 pub fn real_disk() -> Arc<dyn Disk> {

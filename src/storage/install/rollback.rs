@@ -54,7 +54,7 @@ enum Field<'a> {
 
 /// Writes the entries of a log with a seq above `after` to a new file, durably. The log ends at the seq `last` of its
 /// `lineage`. `None`: there are none.
-pub(in crate::storage) fn keep(
+pub(crate) fn keep(
     home: &Home,
     pieces: &[Piece],
     after: u64,

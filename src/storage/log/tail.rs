@@ -30,14 +30,14 @@ const CHECKS_PER_BYTE: u64 = 8;
 
 /// The answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::storage) enum Verdict {
+pub(crate) enum Verdict {
     Torn,
     Corrupt(String),
 }
 
 /// Judges the bad record at byte `bad` of the last segment. `synced` is what the meta file knows of the segment,
 /// `last` the position of the record before the bad one.
-pub(in crate::storage) fn judge(
+pub(crate) fn judge(
     piece: &Piece,
     bad: u64,
     flaw: Flaw,

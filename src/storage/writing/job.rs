@@ -5,9 +5,9 @@ use bytes::Bytes;
 use crate::replication::{DiskJob, Input, LogId, Rollback};
 use crate::storage::error::StorageError;
 use crate::storage::index::Slot;
-use crate::storage::log::segment::Name;
 use crate::storage::log::segment::Piece;
 use crate::storage::recovery::Contents;
+use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
 use crate::types::{Entry, Position, SnapshotId};
 
@@ -25,7 +25,7 @@ pub enum Job {
 pub struct Tidy(pub(in crate::storage) TidyJob);
 
 #[derive(Clone, Debug)]
-pub(in crate::storage) enum TidyJob {
+pub(crate) enum TidyJob {
     /// Close the last segment, so that a cleanup can take it too.
     CloseSegment,
     /// Put a new segment in the place of old ones.
@@ -34,16 +34,16 @@ pub(in crate::storage) enum TidyJob {
 
 /// A group that is ready to be swapped.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Swap {
-    pub(in crate::storage) generation: u64,
+pub(crate) struct Swap {
+    pub(crate) generation: u64,
     /// Consecutive segments.
-    pub(in crate::storage) old: Vec<Name>,
+    pub(crate) old: Vec<SegmentName>,
     /// What comes in their place; `None`: nothing was left.
-    pub(in crate::storage) new: Option<Held>,
+    pub(crate) new: Option<Held>,
     /// Nothing was dropped after this seq.
-    pub(in crate::storage) base: u64,
+    pub(crate) base: u64,
     /// The highest tombstone that was dropped; 0: none.
-    pub(in crate::storage) floor: u64,
+    pub(crate) floor: u64,
 }
 
 /// A job that is done, one for each job, in their order. For [`Store::apply`](crate::storage::Store::apply), which tells
@@ -52,7 +52,7 @@ pub(in crate::storage) struct Swap {
 pub struct Done(pub(in crate::storage) Outcome);
 
 #[derive(Debug)]
-pub(in crate::storage) enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing that anybody need hear of.
     Quiet,
     Appended(Appended),
@@ -81,17 +81,17 @@ pub(in crate::storage) enum Outcome {
 
 /// Entries that are durable.
 #[derive(Debug)]
-pub(in crate::storage) struct Appended {
-    pub(in crate::storage) log: LogId,
+pub(crate) struct Appended {
+    pub(crate) log: LogId,
     /// The position of the last.
-    pub(in crate::storage) last: Position,
+    pub(crate) last: Position,
     /// Those that opened an epoch.
-    pub(in crate::storage) opened: Vec<Position>,
+    pub(crate) opened: Vec<Position>,
     /// Keys and where their records are, in order.
-    pub(in crate::storage) slots: Vec<(Bytes, Slot)>,
+    pub(crate) slots: Vec<(Bytes, Slot)>,
     /// The segments that grew or began, with their new lengths, and how many of the records each took.
-    pub(in crate::storage) grown: Vec<(Piece, u64)>,
-    pub(in crate::storage) records: u64,
+    pub(crate) grown: Vec<(Piece, u64)>,
+    pub(crate) records: u64,
 }
 
 impl Job {

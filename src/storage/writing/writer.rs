@@ -12,9 +12,10 @@ use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
 use crate::storage::log::log::Log;
 use crate::storage::log::synced::{Mark, SyncedEnd};
-use crate::storage::meta::{Meta, SyncedTo};
+use crate::storage::meta::Meta;
 use crate::storage::options::{Durability, Options};
 use crate::storage::recovery::Contents;
+use crate::storage::segment_name::SyncedTo;
 use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
@@ -49,11 +50,11 @@ pub struct Writer {
 
 /// What a writer shares with others, or leaves for them.
 #[derive(Debug)]
-pub(in crate::storage) struct Beside {
-    pub(in crate::storage) gate: Gate,
-    pub(in crate::storage) mark: Mark,
-    pub(in crate::storage) patience: Arc<Patience>,
-    pub(in crate::storage) lock: Arc<Lock>,
+pub(crate) struct Beside {
+    pub(crate) gate: Gate,
+    pub(crate) mark: Mark,
+    pub(crate) patience: Arc<Patience>,
+    pub(crate) lock: Arc<Lock>,
 }
 
 impl Writer {

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::memory::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
-use crate::storage::disk::{Disk, DiskFile, Lock, LockOutcome};
+use self::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
+use crate::storage::disk::contract::{Disk, DiskFile, Lock, LockOutcome};
 
 /// What a crash does to that which was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
