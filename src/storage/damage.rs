@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::file::File;
 use super::home::Home;
 use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::log::synced::{Marked, SYNCED};
@@ -90,10 +91,10 @@ fn last_segment(home: &Home) -> Result<Option<(Meta, Last)>, StorageError> {
         return Ok(None);
     };
     let path = dir.join(name.log());
-    let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-    let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+    let file = File::open(&*home.disk, &path)?;
+    let bytes = file.size()?;
     let relative = path.strip_prefix(&home.dir).expect("a path within the directory").to_owned();
-    let segment = Arc::new(Segment { name, first: 0, path, file });
+    let segment = Arc::new(Segment { name, first: 0, file });
     Ok(Some((meta, Last { piece: Piece { segment, bytes }, file: relative })))
 }
 
@@ -120,8 +121,8 @@ impl Last {
         if from <= bytes {
             return Ok(None);
         }
-        segment.file.truncate(bytes).map_err(|e| StorageError::io("truncate", &segment.path, e))?;
-        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+        segment.file.truncate(bytes)?;
+        segment.file.sync()?;
         Ok(Some(Cut { file: self.file, from, to: bytes }))
     }
 }

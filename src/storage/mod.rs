@@ -14,7 +14,7 @@
 //! * [`open`], [`meta`], [`recovery`]: a start reads the meta file, then the log, or the [`hints`] that stand for it.
 //! * [`install`]: a full resync, read here or put in place here; what it discards goes to a file first.
 //! * [`cleanup`], with the store's part in [`store_cleanup`]: what may be dropped, and why. It runs beside all this.
-//! * [`home`], [`gate`], [`segment_name`]: the data directory, who may write to it, and what its files are called.
+//! * [`home`], [`gate`], [`file`], [`segment_name`]: the data directory, who may write to it, its files and their names.
 //! * [`disk`]: the file system, real or in memory. [`damage`]: what faults do to a dead node's data.
 //!
 //! # What holds
@@ -38,6 +38,7 @@ mod cleanup;
 mod damage;
 mod disk;
 mod error;
+mod file;
 mod gate;
 mod hints;
 mod home;

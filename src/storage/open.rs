@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::disk::{Disk, Patience, PatientDisk};
 use super::error::StorageError;
+use super::file::File;
 use super::gate::{Gate, Ground};
 use super::home::{Home, META, ROLLBACK};
 use super::log::log::Log;
@@ -79,7 +80,7 @@ pub fn open(
     let opened = Opened {
         recovered,
         fresh,
-        torn: torn.map(|torn| (torn.file, torn.offset, torn.bytes)),
+        torn,
         keys: store.keys(),
         log_bytes: store.log_bytes(),
         hints_missing,
@@ -115,8 +116,7 @@ fn refuse_orphaned_log(home: &Home, generation: u64) -> Result<(), StorageError>
     let dir = home.log_dir(generation);
     for name in home.list(&dir)? {
         let path = dir.join(name);
-        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        if file.size().map_err(|e| StorageError::io("read", &path, e))? > HEADER_BYTES {
+        if File::open(&*home.disk, &path)?.size()? > HEADER_BYTES {
             let what = format!("the meta file is missing, but {} holds records", path.display());
             return Err(StorageError::corrupt(&home.dir.join(META), 0, what));
         }

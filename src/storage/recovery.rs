@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StorageError;
+use super::file::File;
 use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
@@ -50,15 +51,8 @@ pub(super) enum Tail {
     IsWhole,
 }
 
-/// A torn tail that was cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Torn {
-    pub(super) file: PathBuf,
-    /// Where it was cut.
-    pub(super) offset: u64,
-    /// How many bytes were dropped.
-    pub(super) bytes: u64,
-}
+/// A torn tail that was cut: in which file, where, and how many bytes were dropped.
+pub(super) type Torn = (PathBuf, u64, u64);
 
 /// Reads the log that `meta` names. What is returned is durable.
 pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, StorageError> {
@@ -84,8 +78,7 @@ pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, Sto
     {
         // A process killed before its sync leaves bytes that only the system's cache holds; and what was cut just
         // now must stay cut.
-        let segment = &held.piece.segment;
-        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+        held.piece.segment.file.sync()?;
         home.sync_dir(&dir)?;
     }
     Ok(read)
@@ -132,11 +125,10 @@ impl Reader<'_> {
         is_last: bool,
         cut_allowed: bool,
     ) -> Result<(), StorageError> {
-        let path = self.dir.join(name.log());
-        let file = self.home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+        let file = File::open(&*self.home.disk, &self.dir.join(name.log()))?;
+        let bytes = file.size()?;
         let first = self.read.contents.last.seq + 1;
-        let segment = Arc::new(Segment { name, first, path, file });
+        let segment = Arc::new(Segment { name, first, file });
         let synced = self.check_length(&segment, bytes)?;
         let mut piece = Piece { segment: segment.clone(), bytes };
         if !is_last && self.read_hint(&piece)? {
@@ -159,7 +151,7 @@ impl Reader<'_> {
                 Verdict::Corrupt(flaw.to_string())
             };
             match verdict {
-                Verdict::Corrupt(what) => return Err(piece.segment.corrupt(offset, what)),
+                Verdict::Corrupt(what) => return Err(piece.segment.file.corrupt(offset, what)),
                 Verdict::Torn => {
                     self.read.torn = Some(cut(&piece, offset)?);
                     piece.bytes = offset;
@@ -217,11 +209,11 @@ impl Reader<'_> {
         let synced = self.meta.segments[i].bytes;
         if bytes < synced {
             let what = format!("the file ends here, although it was synced up to byte {synced}");
-            return Err(segment.corrupt(bytes, what));
+            return Err(segment.file.corrupt(bytes, what));
         }
         if i + 1 < self.meta.segments.len() && bytes > synced {
             let what = format!("the segment was closed here, but the file has {bytes} bytes");
-            return Err(segment.corrupt(synced, what));
+            return Err(segment.file.corrupt(synced, what));
         }
         Ok(synced)
     }
@@ -236,7 +228,7 @@ impl Reader<'_> {
                 Step::Record(offset, record) => {
                     let last = self.read.contents.last;
                     self.check_order(record.at, last)
-                        .map_err(|what| piece.segment.corrupt(offset.into(), what))?;
+                        .map_err(|what| piece.segment.file.corrupt(offset.into(), what))?;
                     let slot = Slot {
                         seq: record.at.seq,
                         segment: piece.segment.name.key(),
@@ -281,13 +273,11 @@ impl Reader<'_> {
 
     /// The power went while the segment was being created: writes its header again.
     fn restart_segment(&mut self, segment: &Arc<Segment>, bytes: u64) -> Result<(), StorageError> {
-        let io = |op| move |e| StorageError::io(op, &segment.path, e);
-        segment.file.truncate(0).map_err(io("truncate"))?;
-        let header = segment::header(self.meta.generation, segment.name.number);
-        segment.file.write_at(&header, 0).map_err(io("write"))?;
+        segment.file.truncate(0)?;
+        segment.file.write_at(&segment::header(self.meta.generation, segment.name.number), 0)?;
         let piece = Piece { segment: segment.clone(), bytes: HEADER_BYTES };
         self.read.contents.segments.push(Held::new(piece));
-        self.read.torn = Some(Torn { file: segment.path.clone(), offset: 0, bytes });
+        self.read.torn = Some((segment.file.path.clone(), 0, bytes));
         Ok(())
     }
 }
@@ -295,7 +285,6 @@ impl Reader<'_> {
 /// Cuts a torn tail. [`read_log`] syncs the file before it returns, so that nothing is ever written after bytes
 /// that might come back.
 fn cut(piece: &Piece, offset: u64) -> Result<Torn, StorageError> {
-    let io = |op| move |e| StorageError::io(op, &piece.segment.path, e);
-    piece.segment.file.truncate(offset).map_err(io("truncate"))?;
-    Ok(Torn { file: piece.segment.path.clone(), offset, bytes: piece.bytes - offset })
+    piece.segment.file.truncate(offset)?;
+    Ok((piece.segment.file.path.clone(), offset, piece.bytes - offset))
 }

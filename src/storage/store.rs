@@ -216,13 +216,13 @@ impl Store {
     fn read_value(&self, key: &[u8], slot: Slot, version: Position) -> Result<Bytes, StorageError> {
         let piece = self.contents.segments.piece(slot.segment).expect("the index points into the log");
         let mut bytes = vec![0; slot.bytes as usize];
-        let read = piece.segment.read_at(&mut bytes, slot.offset.into())?;
+        let read = piece.segment.file.read_at(&mut bytes, slot.offset.into())?;
         let place = Place { segment: piece.segment.name.number, offset: slot.offset };
         let record = record::decode(&bytes[..read], place)
-            .map_err(|flaw| piece.segment.corrupt(slot.offset.into(), flaw.to_string()))?;
+            .map_err(|flaw| piece.segment.file.corrupt(slot.offset.into(), flaw.to_string()))?;
         if record.at != version || record.key != key {
             let what = format!("this is record {}, not {version} of the key looked up", record.at);
-            return Err(piece.segment.corrupt(slot.offset.into(), what));
+            return Err(piece.segment.file.corrupt(slot.offset.into(), what));
         }
         let start = record.value_start();
         Ok(Bytes::from(bytes).slice(start..))

@@ -162,15 +162,16 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::super::disk::{Disk, MemoryDisk};
+    use super::super::disk::MemoryDisk;
+    use super::super::file::File;
     use super::*;
     use crate::storage::log::segment::Segment;
 
     fn held(number: u32, revision: u32) -> Held {
         let name = SegmentName { number, revision };
         let path = Path::new("/").join(name.log());
-        let file = MemoryDisk::new(0).create(&path).unwrap();
-        let segment = Arc::new(Segment { name, first: 1, path, file });
+        let file = File::create(&MemoryDisk::new(0), &path).unwrap();
+        let segment = Arc::new(Segment { name, first: 1, file });
         Held::new(Piece { segment, bytes: HEADER_BYTES + 100 })
     }
 

@@ -123,7 +123,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::storage::disk::{Disk, MemoryDisk};
+    use crate::storage::disk::MemoryDisk;
+    use crate::storage::file::File;
     use crate::storage::log::segment::{HEADER_BYTES, Segment};
 
     const SEGMENT_BYTES: u64 = 1000;
@@ -134,8 +135,8 @@ mod tests {
         let held = |(number, &(live, garbage)): (u32, &(u64, u64))| {
             let name = SegmentName { number, revision: 1 };
             let path = Path::new("/").join(name.log());
-            let file = disk.create(&path).unwrap();
-            let segment = Arc::new(Segment { name, first: u64::from(number) * 10 - 9, path, file });
+            let file = File::create(&disk, &path).unwrap();
+            let segment = Arc::new(Segment { name, first: u64::from(number) * 10 - 9, file });
             let piece = Piece { segment, bytes: HEADER_BYTES + live + garbage };
             Held { live, ..Held::new(piece) }
         };

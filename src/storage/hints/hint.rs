@@ -12,17 +12,15 @@
 //! segment's exact length, and lengths of records that fill the segment from its header to its end. A hint that does
 //! not count is said to be bad, the segment is read instead, and the hint is written again. Nothing is guessed.
 
-use std::io;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::storage::disk::DiskFile;
+use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::index::Slot;
-use crate::storage::log::record::{FIXED_BYTES, Kind, RECORD_BYTES_MAX, u32_at, u64_at};
+use crate::storage::log::record::{self, FIXED_BYTES, Kind, u32_at, u64_at};
 use crate::storage::log::segment::HEADER_BYTES;
 use crate::storage::segment_name::{FORMAT, SegmentName};
-use crate::types::{Epoch, KEY_BYTES_MAX, NodeId, Position};
+use crate::types::{Epoch, NodeId, Position};
 
 const MAGIC: &[u8; 8] = b"KVLABHNT";
 const TITLE_BYTES: usize = 28;
@@ -161,21 +159,11 @@ impl Iterator for Entries {
             self.rest = self.rest.slice(EPOCH_BYTES..);
         }
         let fixed = self.rest.first_chunk::<FIXED_HINT_BYTES>()?;
-        let kind = match fixed[0] {
-            0 => Kind::Noop,
-            1 => Kind::Put,
-            2 => Kind::Del,
-            _ => return None,
-        };
+        let kind = record::kind_of(fixed[0]).ok()?;
         let (bytes, key) = (u32_at(fixed, 1), u32_at(fixed, 13) as usize);
         let at = Position::new(self.epoch, u64_at(fixed, 5));
         let value = (bytes as usize).checked_sub(FIXED_BYTES + key)?;
-        let fits = match kind {
-            Kind::Noop => key == 0 && value == 0,
-            Kind::Put => bytes as usize <= RECORD_BYTES_MAX,
-            Kind::Del => value == 0,
-        };
-        if !fits || key > KEY_BYTES_MAX || self.rest.len() < FIXED_HINT_BYTES + key {
+        if !record::shape_fits(kind, key, value) || self.rest.len() < FIXED_HINT_BYTES + key {
             return None;
         }
         let slot = Slot {
@@ -195,7 +183,7 @@ impl Iterator for Entries {
 /// Writes a hint, record after record.
 #[derive(Debug)]
 pub(crate) struct HintWriter {
-    file: Arc<dyn DiskFile>,
+    file: File,
     buffer: Vec<u8>,
     written: u64,
     summed: crc32fast::Hasher,
@@ -205,14 +193,20 @@ pub(crate) struct HintWriter {
 
 impl HintWriter {
     /// Into an empty file, for a segment of `generation`.
-    pub(crate) fn new(file: Arc<dyn DiskFile>, generation: u64, segment: SegmentName) -> Self {
+    pub(crate) fn new(file: File, generation: u64, segment: SegmentName) -> Self {
         let buffer = title(generation, segment).to_vec();
         let summed = crc32fast::Hasher::new();
         Self { file, buffer, written: 0, summed, epoch: Epoch::ZERO, records: 0 }
     }
 
     /// The segment's next record.
-    pub(crate) fn add(&mut self, at: Position, kind: Kind, key: &[u8], bytes: u32) -> io::Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        at: Position,
+        kind: Kind,
+        key: &[u8],
+        bytes: u32,
+    ) -> Result<(), StorageError> {
         if at.epoch != self.epoch {
             self.epoch = at.epoch;
             self.buffer.push(EPOCH);
@@ -230,7 +224,7 @@ impl HintWriter {
     }
 
     /// All records are told of: makes the hint durable. Its name is not, yet.
-    pub(crate) fn finish(&mut self, segment_bytes: u64) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, segment_bytes: u64) -> Result<(), StorageError> {
         self.buffer.push(END);
         self.buffer.extend_from_slice(&self.records.to_le_bytes());
         self.buffer.extend_from_slice(&segment_bytes.to_le_bytes());
@@ -241,7 +235,7 @@ impl HintWriter {
         self.file.sync()
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> Result<(), StorageError> {
         self.summed.update(&self.buffer);
         self.file.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
@@ -295,7 +289,7 @@ mod tests {
     fn write(records: &[Told]) -> (Vec<u8>, u64) {
         let disk = MemoryDisk::new(0);
         let path = Path::new("/hint");
-        let mut writer = HintWriter::new(disk.create(path).unwrap(), 2, NAME);
+        let mut writer = HintWriter::new(File::create(&disk, path).unwrap(), 2, NAME);
         let mut offset = HEADER_BYTES;
         for (seq, (epoch, kind, key, value)) in (1..).zip(records) {
             let bytes = u32::try_from(FIXED_BYTES + key.len()).unwrap() + value;

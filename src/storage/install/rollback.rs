@@ -22,6 +22,7 @@ use serde::Serialize;
 use super::snapshot::SnapshotReader;
 use crate::replication::Rollback;
 use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::home::{Home, ROLLBACK};
 use crate::storage::log::segment::Piece;
 use crate::types::{Entry, Epoch, Lineage, Op, Position};
@@ -75,8 +76,7 @@ pub(crate) fn keep(
     let dir = home.dir.join(ROLLBACK);
     home.ensure_dir(&dir)?;
     let name = free_name(home, next.as_ref().map_or_else(|| position(after + 1), |first| first.at))?;
-    let path = Home::part(&dir, &name);
-    let file = home.disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
+    let file = File::create(&*home.disk, &Home::part(&dir, &name))?;
     let (mut buffer, mut written, mut entries) = (Vec::new(), 0, 0);
     let (mut expected, mut missing) = (after + 1, None);
     loop {
@@ -94,7 +94,7 @@ pub(crate) fn keep(
             None => missing.iter().for_each(|at| write_cleaned(&mut buffer, *at)),
         }
         if buffer.len() >= WRITE_BYTES || next.is_none() {
-            file.write_at(&buffer, written).map_err(|e| StorageError::io("write", &path, e))?;
+            file.write_at(&buffer, written)?;
             written += buffer.len() as u64;
             buffer.clear();
         }
@@ -103,7 +103,7 @@ pub(crate) fn keep(
         }
         next = reader.take_next()?;
     }
-    file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
+    file.sync()?;
     home.finish_part(&dir, &name)?;
     Ok(Some(Rollback { entries, file: format!("{ROLLBACK}/{name}") }))
 }

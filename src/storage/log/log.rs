@@ -79,11 +79,7 @@ impl Log {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let segment = &self.active().segment;
-        segment
-            .file
-            .write_at(&self.buffer, self.written)
-            .map_err(|e| StorageError::io("write", &segment.path, e))?;
+        self.active().segment.file.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(WRITE_BYTES);
@@ -94,8 +90,7 @@ impl Log {
     pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
         self.write()?;
         if self.synced < self.written {
-            let segment = &self.active().segment;
-            segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+            self.active().segment.file.sync()?;
             self.synced = self.written;
         }
         Ok(())

@@ -187,7 +187,8 @@ impl Kind {
     }
 }
 
-fn kind_of(byte: u8) -> Result<Kind, Flaw> {
+/// The kind that a byte stands for.
+pub(crate) fn kind_of(byte: u8) -> Result<Kind, Flaw> {
     match byte {
         0 => Ok(Kind::Noop),
         1 => Ok(Kind::Put),
@@ -196,7 +197,8 @@ fn kind_of(byte: u8) -> Result<Kind, Flaw> {
     }
 }
 
-fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
+/// Whether a record of this kind may have a key and a value of such lengths.
+pub(crate) fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
     match kind {
         Kind::Noop => key == 0 && value == 0,
         Kind::Put => key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX,

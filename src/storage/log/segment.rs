@@ -6,12 +6,13 @@
 //!
 //! Cleanup writes a segment anew under the same number and the next *revision*; the meta file says which counts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::record::{self, Flaw, Place, Record};
-use crate::storage::disk::{Disk, DiskFile};
+use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::segment_name::{FORMAT, SegmentName};
 
 /// The header's length.
@@ -26,8 +27,7 @@ pub(crate) struct Segment {
     pub(crate) name: SegmentName,
     /// No record in it has a lower seq than this.
     pub(crate) first: u64,
-    pub(crate) path: PathBuf,
-    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) file: File,
 }
 
 /// A segment and how much of it counts.
@@ -69,12 +69,11 @@ pub(crate) fn create(
     first: u64,
 ) -> Result<Segment, StorageError> {
     let name = SegmentName::first(number);
-    let path = dir.join(name.log());
-    let file = disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
-    file.write_at(&header(generation, number), 0).map_err(|e| StorageError::io("write", &path, e))?;
-    file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
+    let file = File::create(disk, &dir.join(name.log()))?;
+    file.write_at(&header(generation, number), 0)?;
+    file.sync()?;
     disk.sync_dir(dir).map_err(|e| StorageError::io("sync", dir, e))?;
-    Ok(Segment { name, first, path, file })
+    Ok(Segment { name, first, file })
 }
 
 /// The header of a segment.
@@ -93,35 +92,25 @@ impl Segment {
     /// Checks the header.
     pub(crate) fn check_header(&self, generation: u64) -> Result<(), StorageError> {
         let mut bytes = [0; HEADER_BYTES as usize];
-        let read = self.read_at(&mut bytes, 0)?;
-        let corrupt = |offset, what: String| Err(StorageError::corrupt(&self.path, offset, what));
+        let read = self.file.read_at(&mut bytes, 0)?;
+        let corrupt = |offset, what: &str| Err(self.file.corrupt(offset, what));
         if read < bytes.len() {
-            return corrupt(read as u64, "the file ends within the segment header".to_owned());
+            return corrupt(read as u64, "the file ends within the segment header");
         }
         if &bytes[..8] != MAGIC {
-            return corrupt(0, "this is not a segment of a kvlab log".to_owned());
+            return corrupt(0, "this is not a segment of a kvlab log");
         }
         if bytes[24..] != crc32fast::hash(&bytes[..24]).to_le_bytes() {
-            return corrupt(24, "the segment header's checksum does not match".to_owned());
+            return corrupt(24, "the segment header's checksum does not match");
         }
-        let found = u32::from_le_bytes(bytes[8..12].try_into().expect("four bytes"));
+        let found = record::u32_at(&bytes, 8);
         if found != FORMAT {
-            return Err(StorageError::Version { file: self.path.clone(), found, known: FORMAT });
+            return Err(StorageError::Version { file: self.file.path.clone(), found, known: FORMAT });
         }
         if bytes != header(generation, self.name.number) {
-            return corrupt(12, "the segment belongs to another log, or to another place in it".to_owned());
+            return corrupt(12, "the segment belongs to another log, or to another place in it");
         }
         Ok(())
-    }
-
-    /// Reads as much of `buffer` as the file has.
-    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, StorageError> {
-        self.file.read_at(buffer, offset).map_err(|e| StorageError::io("read", &self.path, e))
-    }
-
-    /// Corruption at `offset`.
-    pub(crate) fn corrupt(&self, offset: u64, what: impl Into<String>) -> StorageError {
-        StorageError::corrupt(&self.path, offset, what)
     }
 }
 
@@ -148,8 +137,8 @@ impl Scan {
                 Some(Ok(bytes)) => bytes,
             };
         let segment = self.piece.segment.name.number;
-        let offset =
-            u32::try_from(at).map_err(|_| self.piece.segment.corrupt(at, "a segment cannot be this long"))?;
+        let offset = u32::try_from(at)
+            .map_err(|_| self.piece.segment.file.corrupt(at, "a segment cannot be this long"))?;
         self.buffer(bytes)?;
         self.offset += bytes as u64;
         let start = usize::try_from(at - self.buffered_at).expect("within the buffer");
@@ -179,7 +168,7 @@ impl Scan {
             let more = usize::try_from(left).unwrap_or(usize::MAX).min(more);
             self.buffer.resize(have + more, 0);
             let read =
-                self.piece.segment.read_at(&mut self.buffer[have..], self.buffered_at + have as u64)?;
+                self.piece.segment.file.read_at(&mut self.buffer[have..], self.buffered_at + have as u64)?;
             self.buffer.truncate(have + read);
         }
         let start = usize::try_from(self.offset - self.buffered_at).expect("within the buffer");

@@ -12,12 +12,10 @@
 //!
 //! It may be behind by what was synced and not yet acknowledged. It is never ahead.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use crate::storage::disk::DiskFile;
 use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::home::{Home, log_name};
 use crate::storage::segment_name::SegmentName;
 use crate::types::Position;
@@ -62,8 +60,7 @@ pub(crate) struct Marked {
 /// The writing side.
 #[derive(Debug)]
 pub(crate) struct Mark {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
+    file: File,
     said: Option<Marked>,
 }
 
@@ -72,20 +69,18 @@ impl Mark {
     /// [`say`](Self::say).
     pub(crate) fn open(home: &Home) -> Result<Self, StorageError> {
         let path = home.dir.join(SYNCED);
-        let file = match home.disk.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => home.disk.create(&path),
+        let file = match File::open(&*home.disk, &path) {
+            Err(error) if error.is_missing() => File::create(&*home.disk, &path),
             opened => opened,
         };
-        let file = file.map_err(|e| StorageError::io("open", &path, e))?;
-        Ok(Self { file, path, said: None })
+        Ok(Self { file: file?, said: None })
     }
 
     /// Notes how far the log is synced, if that has changed.
     pub(crate) fn say(&mut self, end: &SyncedEnd) -> Result<(), StorageError> {
         let now = Marked { generation: end.generation, segment: end.segment, bytes: end.bytes };
         if self.said != Some(now) {
-            let line = now.line();
-            self.file.write_at(line.as_bytes(), 0).map_err(|e| StorageError::io("write", &self.path, e))?;
+            self.file.write_at(now.line().as_bytes(), 0)?;
             self.said = Some(now);
         }
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::super::disk::Disk;
 use super::super::error::StorageError;
+use super::super::file::File;
 use super::super::home::{Home, META};
 use super::super::log::record::{Kind, Record};
 use super::super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
@@ -42,9 +43,9 @@ pub(super) fn dump(
     let log_dir = home.log_dir(meta.generation);
     for name in recovery::segment_names(&home, &log_dir, &meta)? {
         let path = log_dir.join(name.log());
-        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
-        let segment = Segment { name, first: 0, path, file };
+        let file = File::open(&*home.disk, &path)?;
+        let bytes = file.size()?;
+        let segment = Segment { name, first: 0, file };
         segment.check_header(meta.generation)?;
         let rewritten = if name.revision > 0 { format!("-{}", name.revision) } else { String::new() };
         line(format!("segment {}{rewritten}: {bytes} bytes", name.number));

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::log::{record, segment};
+use super::segment_name::SegmentName;
 use super::*;
 use crate::replication::{DiskJob, Input, LogId, Promise};
 use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position};
