@@ -15,16 +15,25 @@ use crate::types::{Entry, Epoch, Event, Lineage, Message, NodeId, Position, Snap
 ///   into the log, and no other state is received, until the disk has answered.
 #[derive(Debug)]
 pub(super) struct Install {
+    /// Names it, as the primary chose.
     id: SnapshotId,
+    /// The primary's epoch.
     epoch: Epoch,
+    /// The position of the state.
     pub(super) at: Position,
+    /// The lineage up to there.
     lineage: Lineage,
     /// The last record received: what follows must ascend.
     last: Position,
+    /// Chunks received.
     received: u64,
+    /// Chunks that the disk has written; these are acknowledged.
     stored: u64,
+    /// Bytes received.
     pub(super) bytes: u64,
+    /// Bytes in all, as the primary announced.
     pub(super) bytes_total: u64,
+    /// Whether the disk has the order to move over.
     pub(super) committing: bool,
     /// When it last got anywhere.
     moved_at: Time,
