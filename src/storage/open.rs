@@ -10,13 +10,12 @@ use super::gate::{Gate, Ground};
 use super::home::{Home, META, ROLLBACK};
 use super::log::log::Log;
 use super::log::segment::HEADER_BYTES;
-use super::log::synced::Mark;
 use super::meta::Meta;
 use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::recovery::{self, Tail};
 use super::segment_name::SegmentName;
 use super::store::Store;
-use super::writing::writer::{Beside, Writer};
+use super::writing::writer::Writer;
 use crate::replication::Recovered;
 use crate::types::{Lineage, Position};
 
@@ -65,17 +64,14 @@ pub fn open(
     let recovery::Read { contents, torn, hints_missing, hints_bad } =
         recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
 
-    let lock = Arc::new(lock);
-    let gate = Gate::new(meta.generation);
-    let ground =
-        Ground { home: home.clone(), gate: gate.clone(), generation: meta.generation, _lock: lock.clone() };
+    let (generation, gate) = (meta.generation, Gate::new(meta.generation));
+    let ground = Ground { home, gate, generation, _lock: Arc::new(lock) };
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);
     let (last, lineage) = (contents.last, contents.lineage.clone());
     // Whether an empty directory is a wiped disk is for the node to know.
     let recovered = Recovered { last, lineage, promise, wiped: false };
-    let mark = Mark::open(&home)?;
-    let writer = Writer::new(home, options, meta, &contents, Beside { gate, mark, patience, lock })?;
+    let writer = Writer::new(ground.clone(), patience, options, meta, &contents)?;
     let store = Store::new(contents, ground, options.segment_bytes);
     let opened = Opened {
         recovered,

@@ -78,17 +78,13 @@ pub(crate) fn encode(
     place: Place,
     synced: u32,
 ) -> Result<u32, StorageError> {
-    let (kind, key, value): (Kind, &[u8], &[u8]) = match &entry.op {
-        Op::Noop => (Kind::Noop, &[], &[]),
-        Op::Put { key, value } => (Kind::Put, key, value),
-        Op::Del { key } => (Kind::Del, key, &[]),
-    };
-    if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+    let (key, value) = (entry.op.key().map_or(&[][..], |key| key), entry.op.value());
+    if !entry.op.is_within_limits() {
         let what = format!("{} has a key of {} and a value of {} bytes", entry.at, key.len(), value.len());
         return Err(StorageError::misuse(what));
     }
     let start = buffer.len();
-    let bytes = u32::try_from(FIXED_BYTES + key.len() + value.len()).expect("bounded by the limits above");
+    let bytes = bytes_of(entry);
     buffer.reserve(bytes as usize);
     buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&(bytes - PREFIX_BYTES as u32).to_le_bytes());
@@ -96,7 +92,7 @@ pub(crate) fn encode(
     buffer.extend_from_slice(&entry.at.epoch.number.to_le_bytes());
     buffer.push(entry.at.epoch.node.0);
     buffer.extend_from_slice(&entry.at.seq.to_le_bytes());
-    buffer.push(kind as u8);
+    buffer.push(Kind::of(&entry.op) as u8);
     buffer.extend_from_slice(&u32::try_from(key.len()).expect("bounded above").to_le_bytes());
     buffer.extend_from_slice(key);
     buffer.extend_from_slice(value);
@@ -107,12 +103,7 @@ pub(crate) fn encode(
 
 /// How long the record of an entry is.
 pub(crate) fn bytes_of(entry: &Entry) -> u32 {
-    let (key, value) = match &entry.op {
-        Op::Noop => (0, 0),
-        Op::Put { key, value } => (key.len(), value.len()),
-        Op::Del { key } => (key.len(), 0),
-    };
-    u32::try_from(FIXED_BYTES + key + value).expect("bounded by the limits of key and value")
+    u32::try_from(FIXED_BYTES + entry.op.bytes()).expect("bounded by the limits of key and value")
 }
 
 /// How long the record that begins with `prefix` is. Refuses impossible lengths, so that nobody allocates for them.

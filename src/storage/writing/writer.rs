@@ -6,7 +6,7 @@ use super::job::{Appended, Done, Job, Outcome, Swap, Tidy, TidyJob};
 use crate::replication::{DiskJob, Input, LogId};
 use crate::storage::disk::{Lock, Patience};
 use crate::storage::error::StorageError;
-use crate::storage::gate::Gate;
+use crate::storage::gate::{Gate, Ground};
 use crate::storage::home::{Home, META, ignore_missing};
 use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
@@ -48,24 +48,16 @@ pub struct Writer {
     _lock: Arc<Lock>,
 }
 
-/// What a writer shares with others, or leaves for them.
-#[derive(Debug)]
-pub(crate) struct Beside {
-    pub(crate) gate: Gate,
-    pub(crate) mark: Mark,
-    pub(crate) patience: Arc<Patience>,
-    pub(crate) lock: Arc<Lock>,
-}
-
 impl Writer {
     pub(in crate::storage) fn new(
-        home: Home,
+        ground: Ground,
+        patience: Arc<Patience>,
         options: Options,
         meta: Meta,
         contents: &Contents,
-        beside: Beside,
     ) -> Result<Self, StorageError> {
-        let Beside { gate, mark, patience, lock } = beside;
+        let Ground { home, gate, _lock, .. } = ground;
+        let mark = Mark::open(&home)?;
         let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.segments.pieces());
         let mut writer = Self {
             next_generation: meta.generation + 1,
@@ -82,7 +74,7 @@ impl Writer {
             patience,
             failed: None,
             gate,
-            _lock: lock,
+            _lock,
         };
         writer.mark_synced()?;
         Ok(writer)
