@@ -10,6 +10,8 @@
 //! It is small and replaced as a whole (written beside, synced, renamed, directory synced), so that a crash leaves
 //! the old one or the new one.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
@@ -51,13 +53,7 @@ impl Meta {
     pub(super) fn load(home: &Home) -> Result<Option<Self>, StorageError> {
         let path = home.dir.join(META);
         let Some(bytes) = home.read(&path, META_BYTES_MAX)? else { return Ok(None) };
-        match parse(&bytes) {
-            Ok(meta) => Ok(Some(meta)),
-            Err(Unreadable::Version(found)) => {
-                Err(StorageError::Version { file: path, found, known: FORMAT })
-            }
-            Err(Unreadable::Corrupt(what)) => Err(StorageError::corrupt(&path, 0, what)),
-        }
+        parse(&path, &bytes).map(Some)
     }
 
     /// Replaces the meta file, durably and atomically.
@@ -117,14 +113,8 @@ impl Meta {
     }
 }
 
-#[derive(Debug)]
-enum Unreadable {
-    Version(u32),
-    Corrupt(String),
-}
-
-fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
-    let corrupt = |what: &str| Unreadable::Corrupt(what.to_owned());
+fn parse(path: &Path, bytes: &[u8]) -> Result<Meta, StorageError> {
+    let corrupt = |what: &str| StorageError::corrupt(path, 0, what);
     let title = || {
         let end = bytes.iter().position(|&byte| byte == b'\n')?;
         let (line, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]);
@@ -137,9 +127,9 @@ fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
         return Err(corrupt("the meta file's checksum does not match"));
     }
     if version != FORMAT {
-        return Err(Unreadable::Version(version));
+        return Err(StorageError::Version { file: path.to_owned(), found: version, known: FORMAT });
     }
-    let meta: Meta = serde_json::from_slice(body).map_err(|e| Unreadable::Corrupt(e.to_string()))?;
+    let meta: Meta = serde_json::from_slice(body).map_err(|e| corrupt(&e.to_string()))?;
     meta.check().map_err(corrupt)?;
     Ok(meta)
 }
@@ -175,13 +165,17 @@ mod tests {
         }
     }
 
+    fn read(bytes: &[u8]) -> Result<Meta, StorageError> {
+        parse(Path::new("meta"), bytes)
+    }
+
     fn epochs_of(meta: &Meta) -> Vec<Epoch> {
         meta.lineage.spans().iter().map(|span| span.0).collect()
     }
 
     #[test]
     fn what_was_saved_is_loaded() {
-        assert_eq!(parse(&meta().to_bytes()).unwrap(), meta());
+        assert_eq!(read(&meta().to_bytes()).unwrap(), meta());
     }
 
     #[test]
@@ -200,7 +194,7 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(parse(&bad), Err(Unreadable::Corrupt(_))), "bit {bit}");
+            assert!(matches!(read(&bad), Err(StorageError::Corrupt { .. })), "bit {bit}");
         }
     }
 
@@ -208,7 +202,7 @@ mod tests {
     fn every_cut_shows() {
         let bytes = meta().to_bytes();
         for len in 0..bytes.len() {
-            assert!(parse(&bytes[..len]).is_err(), "cut at {len}");
+            assert!(read(&bytes[..len]).is_err(), "cut at {len}");
         }
     }
 
@@ -217,12 +211,12 @@ mod tests {
         let body = b"{}";
         let mut bytes = format!("{TITLE} 2 {:08x}\n", checksum(2, body)).into_bytes();
         bytes.extend(body);
-        assert!(matches!(parse(&bytes), Err(Unreadable::Version(2))));
+        assert!(matches!(read(&bytes), Err(StorageError::Version { found: 2, .. })));
     }
 
     #[test]
     fn contradictions_are_refused() {
-        let sum = |meta: &Meta| parse(&meta.to_bytes()).is_ok();
+        let sum = |meta: &Meta| read(&meta.to_bytes()).is_ok();
         assert!(sum(&meta()));
         assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 20), ..meta() }));
         assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 5), ..meta() }));
@@ -239,7 +233,7 @@ mod tests {
         fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, titled: bool) {
             let mut input = if titled { b"kvlab-meta 1 ".to_vec() } else { Vec::new() };
             input.extend(bytes);
-            prop_assert!(parse(&input).is_err());
+            prop_assert!(read(&input).is_err());
         }
     }
 }

@@ -71,6 +71,6 @@ pub use self::open::{Opened, open};
 pub use self::options::{Durability, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
 pub use self::store::{Store, Usage};
 pub use self::store_cleanup::{Served, clean_at_once};
-pub use self::writing::job::{Done, Job, Tidy};
+pub use self::writing::job::{Done, Job, Swap};
 pub use self::writing::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writing::writer::Writer;

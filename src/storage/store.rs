@@ -171,7 +171,7 @@ impl Store {
         lacking.map(task).collect()
     }
 
-    /// Whether a segment was closed by [`Job::close_segment`] since this was last asked.
+    /// Whether a segment was closed by [`Job::CloseSegment`](super::writing::job::Job::CloseSegment) since this was last asked.
     pub fn take_closed(&mut self) -> bool {
         std::mem::take(&mut self.closed)
     }

@@ -72,7 +72,7 @@ impl Store {
                 let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
                 Answer::Verdicts(judged.collect::<Result<_, _>>()?)
             }
-            Request::Swap(swap) => return Ok(Served::Job(Job::swap(swap))),
+            Request::Swap(swap) => return Ok(Served::Job(Job::Swap(swap))),
             Request::Move { moved, forgotten } => {
                 for (key, slot) in moved {
                     if let Some(before) = self.contents.index.repoint(&key, slot) {

@@ -72,7 +72,7 @@ impl StoredDisk {
 
     /// As `kvlab cleanup` has it: closes the last segment, and goes through all that are closed.
     fn clean(&mut self, through: u64) -> Result<bool, StorageError> {
-        for done in self.writer.execute(vec![Job::close_segment()])? {
+        for done in self.writer.execute(vec![Job::CloseSegment])? {
             self.store.apply(done)?;
         }
         let cleaned = clean_at_once(&mut self.store, &mut self.writer, through, |_, _| Ok(()))?;

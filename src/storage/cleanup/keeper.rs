@@ -133,23 +133,22 @@ struct Worker<D> {
 impl<D: Fn(KeeperNews)> Worker<D> {
     fn carry_out(&self, task: Task) {
         let go_on = || !self.stop.load(Ordering::Relaxed);
-        match task {
-            _ if !go_on() => {}
-            Task::Hint(task) => match task.run(&go_on) {
-                Ok(()) | Err(Halt::Stopped) => {}
-                Err(Halt::Full(error)) => (self.deliver)(KeeperNews::NoRoom { cleanup: false, error }),
-                Err(Halt::Failed(error)) => (self.deliver)(KeeperNews::Failed(error)),
-            },
-            Task::Clean(cleanup) => {
-                let news = match cleanup.run(&mut |request| self.ask(request)) {
-                    Ok(cleaned) => KeeperNews::Cleaned(Some(cleaned)),
-                    Err(Halt::Stopped) => KeeperNews::Cleaned(None),
-                    Err(Halt::Full(error)) => KeeperNews::NoRoom { cleanup: true, error },
-                    Err(Halt::Failed(error)) => KeeperNews::Failed(error),
-                };
-                (self.deliver)(news);
-            }
+        if !go_on() {
+            return;
         }
+        let (cleanup, outcome) = match task {
+            Task::Hint(task) => (false, task.run(&go_on).map(|()| None)),
+            Task::Clean(cleanup) => (true, cleanup.run(&mut |request| self.ask(request)).map(Some)),
+        };
+        let news = match outcome {
+            Ok(None) => return,
+            Err(Halt::Stopped) if !cleanup => return,
+            Ok(cleaned) => KeeperNews::Cleaned(cleaned),
+            Err(Halt::Stopped) => KeeperNews::Cleaned(None),
+            Err(Halt::Full(error)) => KeeperNews::NoRoom { cleanup, error },
+            Err(Halt::Failed(error)) => KeeperNews::Failed(error),
+        };
+        (self.deliver)(news);
     }
 
     fn ask(&self, request: CleanupRequest) -> Result<CleanupAnswer, Halt> {

@@ -78,7 +78,7 @@ fn filled(disk: &Arc<dyn Disk>, dir: &Path, entries: &[Entry]) -> Rig {
     for entry in entries {
         rig.run(vec![append(vec![entry.clone()])]);
     }
-    rig.run(vec![Job::close_segment()]);
+    rig.run(vec![Job::CloseSegment]);
     rig
 }
 
@@ -164,7 +164,7 @@ fn one_at_a_time_and_reasons_why_not() {
         NothingToDo::NoGarbage,
         "the open segment is no matter"
     );
-    rig.run(vec![Job::close_segment(), Job::close_segment()]);
+    rig.run(vec![Job::CloseSegment, Job::CloseSegment]);
     assert_eq!(rig.store.usage().segments, 2, "an empty segment is not closed");
     assert_eq!(rig.store.begin_cleanup(9).unwrap_err(), NothingToDo::NoGarbage);
     rig.run(vec![append(vec![put(1, 3, "a", "2")])]);
@@ -185,7 +185,7 @@ fn the_policy_looks_at_part_and_size_of_what_could_be_cleaned() {
     let policy = |ratio, bytes| CleanupPolicy { ratio, bytes };
     let keep = put(1, 1, "keep", &"v".repeat(100));
     rig.run(vec![append(vec![keep, put(1, 2, "a", &"v".repeat(100))])]);
-    rig.run(vec![append(vec![put(1, 3, "a", &"v".repeat(100))]), Job::close_segment()]);
+    rig.run(vec![append(vec![put(1, 3, "a", &"v".repeat(100))]), Job::CloseSegment]);
     assert!(!rig.store.wants_cleanup(policy(0.0, 1), 0), "nothing is committed");
     assert!(rig.store.wants_cleanup(policy(0.29, 135), 9), "135 of 464");
     assert!(!rig.store.wants_cleanup(policy(0.3, 135), 9));
@@ -380,7 +380,7 @@ proptest! {
                     history.push(noop(epoch, history.len() as u64 + 1));
                     rig.run(vec![append(vec![history.last().unwrap().clone()])]);
                 }
-                Turn::Close => drop(rig.run(vec![Job::close_segment()])),
+                Turn::Close => drop(rig.run(vec![Job::CloseSegment])),
                 Turn::Clean(through) => {
                     let through = through.index(history.len() + 1) as u64;
                     let mut key = 0;

@@ -31,7 +31,7 @@ fn live(disk: &Arc<dyn Disk>, durability: Durability) -> (Vec<Entry>, usize, boo
             }
             acknowledged = history.len();
         }
-        if round == 1 && rig.try_run(vec![save(9), Job::close_segment()]).is_err() {
+        if round == 1 && rig.try_run(vec![save(9), Job::CloseSegment]).is_err() {
             return (history, acknowledged, false);
         }
         let through = acknowledged as u64 - 2 * round;

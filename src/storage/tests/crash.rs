@@ -46,7 +46,10 @@ impl History {
                     self.states.push(state);
                 }
             }
-            Job::Core(DiskJob::Append { .. }) | Job::Core(DiskJob::InstallAbort { .. }) | Job::Tidy(_) => {}
+            Job::Core(DiskJob::Append { .. })
+            | Job::Core(DiskJob::InstallAbort { .. })
+            | Job::CloseSegment
+            | Job::Swap(_) => {}
             Job::Core(DiskJob::Save { promise }) => self.states.push(State { promise: *promise, ..state }),
             Job::Core(DiskJob::InstallBegin { .. }) => self.incoming.clear(),
             Job::Core(DiskJob::InstallChunk { entries, .. }) => self.incoming.extend_from_slice(entries),

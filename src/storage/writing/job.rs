@@ -16,34 +16,24 @@ use crate::types::{Entry, Position, SnapshotId};
 pub enum Job {
     /// What the core asks for.
     Core(DiskJob),
-    /// Something for cleanup, which the core never hears of.
-    Tidy(Tidy),
-}
-
-/// See [`Job::Tidy`].
-#[derive(Clone, Debug)]
-pub struct Tidy(pub(in crate::storage) TidyJob);
-
-#[derive(Clone, Debug)]
-pub(crate) enum TidyJob {
-    /// Close the last segment, so that a cleanup can take it too.
+    /// Close the last segment, if there is anything in it, so that a cleanup can take it too.
     CloseSegment,
-    /// Put a new segment in the place of old ones.
+    /// Put a cleanup's new segment in the place of the old ones.
     Swap(Box<Swap>),
 }
 
-/// A group that is ready to be swapped.
+/// A group of segments that a cleanup has written anew, ready to be swapped.
 #[derive(Clone, Debug)]
-pub(crate) struct Swap {
-    pub(crate) generation: u64,
+pub struct Swap {
+    pub(in crate::storage) generation: u64,
     /// Consecutive segments.
-    pub(crate) old: Vec<SegmentName>,
+    pub(in crate::storage) old: Vec<SegmentName>,
     /// What comes in their place; `None`: nothing was left.
-    pub(crate) new: Option<Held>,
+    pub(in crate::storage) new: Option<Held>,
     /// Nothing was dropped after this seq.
-    pub(crate) base: u64,
+    pub(in crate::storage) base: u64,
     /// The highest tombstone that was dropped; 0: none.
-    pub(crate) floor: u64,
+    pub(in crate::storage) floor: u64,
 }
 
 /// A job that is done, one for each job, in their order. For [`Store::apply`](crate::storage::Store::apply), which tells
@@ -95,15 +85,6 @@ pub(crate) struct Appended {
 }
 
 impl Job {
-    /// Closes the last segment, if there is anything in it, so that a cleanup can take it too.
-    pub fn close_segment() -> Self {
-        Self::Tidy(Tidy(TidyJob::CloseSegment))
-    }
-
-    pub(in crate::storage) fn swap(swap: Box<Swap>) -> Self {
-        Self::Tidy(Tidy(TidyJob::Swap(swap)))
-    }
-
     /// How many bytes of memory it holds, roughly.
     pub(in crate::storage) fn weight(&self) -> usize {
         match self {

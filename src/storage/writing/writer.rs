@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::job::{Appended, Done, Job, Outcome, Swap, Tidy, TidyJob};
+use super::job::{Appended, Done, Job, Outcome, Swap};
 use crate::replication::{DiskJob, Input, LogId};
 use crate::storage::disk::{Lock, Patience};
 use crate::storage::error::StorageError;
@@ -157,12 +157,12 @@ impl Writer {
     fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
         match job {
             Job::Core(job) => self.carry_out_for_core(job),
-            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
+            Job::CloseSegment => {
                 self.log.close_segment(self.last.seq + 1)?;
                 let (generation, grown) = (self.log.generation(), self.log.active().clone());
                 Ok(Outcome::Closed { generation, grown })
             }
-            Job::Tidy(Tidy(TidyJob::Swap(swap))) => self.swap(swap),
+            Job::Swap(swap) => self.swap(swap),
         }
     }
 
