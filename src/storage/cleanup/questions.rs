@@ -16,7 +16,7 @@ pub struct Progress {
     pub total: u64,
 }
 
-/// What a cleanup asks of the store, which has the index: see [`Store::serve`](super::Store::serve).
+/// What a cleanup asks of the store, which has the index: see [`Store::serve`](crate::storage::Store::serve).
 #[derive(Debug)]
 pub struct CleanupRequest(pub(in crate::storage) Request);
 
