@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kvlab::replication::{Config, Core, Effect, Input, Recovered, RequestId};
+use kvlab::replication::{Config, Core, DiskJob, Effect, Input, Recovered, RequestId};
 use kvlab::types::{Command, Found, NodeId, Op, ReadLevel, Reply, Time, Vote, WriteLevel};
 
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -101,7 +101,7 @@ impl Cluster {
                 Effect::Send { to, message } => {
                     self.inputs.push_back((to, Input::Peer { from: node, message }));
                 }
-                Effect::Append { log, entries } => {
+                Effect::Disk(DiskJob::Append { log, entries }) => {
                     let through = entries.last().expect("has entries").at.seq;
                     for entry in entries {
                         if let Op::Put { key, value } = entry.op {
@@ -110,7 +110,9 @@ impl Cluster {
                     }
                     self.inputs.push_back((node, Input::Persisted { log, through }));
                 }
-                Effect::Save { promise } => self.inputs.push_back((node, Input::Saved { promise })),
+                Effect::Disk(DiskJob::Save { promise }) => {
+                    self.inputs.push_back((node, Input::Saved { promise }))
+                }
                 // A read is answered before any other input.
                 Effect::Read { token, key } => {
                     let found = disk.get(&key).cloned().unwrap_or_default();

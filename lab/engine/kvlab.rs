@@ -126,7 +126,7 @@ async fn ask(address: &str, request: Request) -> anyhow::Result<Response> {
 mod tests {
     use std::net::SocketAddr;
 
-    use kvlab::replication::LogId;
+    use kvlab::replication::{DiskJob, LogId};
     use kvlab::storage::{self, Durability, Job};
     use kvlab::types::{Entry, Epoch, NodeId, Op, Position, Quirk};
 
@@ -183,7 +183,7 @@ mod tests {
             assert_eq!(opened.recovered.last.seq + 1, seq);
             let at = Position::new(Epoch::new(1, NodeId(1)), seq);
             let entries = vec![Entry { at, op: Op::Noop }];
-            writer.execute(vec![Job::Append { log: LogId(0), entries }]).expect("written");
+            writer.execute(vec![Job::Core(DiskJob::Append { log: LogId(0), entries })]).expect("written");
         };
         write(1);
         let cut = engine.harm(dir.path(), Harm::PowerLoss).expect("done");

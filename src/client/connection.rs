@@ -360,7 +360,7 @@ impl Watcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Epoch, Event, NodeStatus, Position, Quirks, Role, Status};
+    use crate::types::{Epoch, Event, NodeStatus, Status};
 
     fn event(number: u64) -> Response {
         let event = Event::EpochEstablished { epoch: Epoch::new(number, NodeId(1)) };
@@ -368,35 +368,7 @@ mod tests {
     }
 
     fn status() -> Response {
-        let replication = Status {
-            id: NodeId(1),
-            role: Role::Replica,
-            epoch: Epoch::ZERO,
-            promised: Epoch::ZERO,
-            primary: None,
-            last: Position::ZERO,
-            durable: 0,
-            commit: 0,
-            lag: None,
-            heard_ms: None,
-            stale: false,
-            disk_full: false,
-            resync: None,
-            resyncs: Default::default(),
-            peers: Vec::new(),
-            quirks: Quirks::NONE,
-        };
-        let (applied_per_s, connections, keys, log_bytes, uptime_ms, pid) = (0, 0, 0, 0, 0, 1);
-        told(&Report::Status(NodeStatus {
-            replication,
-            applied_per_s,
-            connections,
-            keys,
-            log_bytes,
-            disk: Box::default(),
-            uptime_ms,
-            pid,
-        }))
+        told(&Report::Status(NodeStatus::new(Status::new(NodeId(1)))))
     }
 
     fn told(report: &Report) -> Response {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use tracing::warn;
 
 use super::meter::Meter;
-use crate::replication::{CHUNK_BYTES, Config, Core, Effect, Input, LogId, Recovered, RequestId};
+use crate::replication::{CHUNK_BYTES, Config, Core, DiskJob, Effect, Input, LogId, Recovered, RequestId};
 use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
 use crate::types::{Entry, Event, MemberStatus, Message, NodeId, Reply, SnapshotId, Status, Time};
 
@@ -174,8 +174,8 @@ impl Driver {
                 Effect::Dial { to } => outlet.dial(to),
                 Effect::Reply { request, reply } => outlet.reply(request, reply),
                 Effect::Event(event) => outlet.event(event),
-                Effect::Append { log, entries } => self.append(log, entries),
-                Effect::Save { promise } => self.jobs.push(Job::Save { promise }),
+                Effect::Disk(DiskJob::Append { log, entries }) => self.append(log, entries),
+                Effect::Disk(job) => self.jobs.push(job.into()),
                 Effect::Read { token, key } => {
                     let found = self.store.get(&key)?;
                     self.reads.push_back(Input::ReadDone { token, found });
@@ -183,24 +183,18 @@ impl Driver {
                 Effect::SnapshotOpen { id } => self.snapshot_open(id)?,
                 Effect::SnapshotRead { id } => self.snapshot_read(id)?,
                 Effect::SnapshotClose { id } => drop(self.snapshots.remove(&id)),
-                Effect::InstallBegin { id } => self.jobs.push(Job::InstallBegin { id }),
-                Effect::InstallChunk { id, entries } => self.jobs.push(Job::InstallChunk { id, entries }),
-                Effect::InstallCommit { id, log, at, lineage, fork } => {
-                    self.jobs.push(Job::InstallCommit { id, log, at, lineage, fork });
-                }
-                Effect::InstallAbort { id } => self.jobs.push(Job::InstallAbort { id }),
             }
         }
         Ok(())
     }
 
     fn append(&mut self, log: LogId, mut entries: Vec<Entry>) {
-        if let Some(Job::Append { log: same, entries: before }) = self.jobs.last_mut()
+        if let Some(Job::Core(DiskJob::Append { log: same, entries: before })) = self.jobs.last_mut()
             && *same == log
         {
             before.append(&mut entries);
         } else {
-            self.jobs.push(Job::Append { log, entries });
+            self.jobs.push(Job::Core(DiskJob::Append { log, entries }));
         }
     }
 

@@ -78,7 +78,7 @@ impl Housekeeping {
             return asker.refuse(NothingToDo::UnderWay);
         }
         self.asked = Some(asker);
-        driver.add_job(Job::close_segment());
+        driver.add_job(Job::CloseSegment);
     }
 
     /// The disk has done something.

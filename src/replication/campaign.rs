@@ -20,26 +20,38 @@ pub(super) type Ballots = BTreeMap<NodeId, Option<Ballot>>;
 /// of yeses for their votes (`Stage::Binding`). By force it asks nobody.
 #[derive(Debug)]
 pub(super) struct Campaign {
+    /// The epoch that it claims.
     pub(super) epoch: Epoch,
+    /// How far it is.
     pub(super) stage: Stage,
+    /// Whether an operator asked for it; then a primary that is alive is no reason to refuse.
     pub(super) operator: bool,
+    /// The operator's request, to be answered when it ends.
     pub(super) request: Option<RequestId>,
+    /// What each member has answered in this stage.
     pub(super) ballots: Ballots,
+    /// When it is given up.
     pub(super) ends: Time,
+    /// When those that have not answered are asked again.
     pub(super) ask_again: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Asks who would vote for it.
     Pre,
+    /// Asks for votes, and has voted for itself.
     Binding,
+    /// Asks nobody; waits for its own disk.
     Forced,
 }
 
 /// Campaigns that a node starts by itself: the configured first primary, and a primary that has restarted.
 #[derive(Debug)]
 pub(super) struct AutoCampaign {
+    /// When the next one begins.
     pub(super) at: Time,
+    /// The pause after it if it is lost, before jitter.
     pub(super) pause: Duration,
 }
 
@@ -355,13 +367,7 @@ impl Core {
 
     /// The primary that this member is, or has heard from lately.
     fn live_primary(&self) -> Option<NodeId> {
-        match &self.role {
-            RoleState::Primary(_) => Some(self.config.id),
-            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica
-                .following
-                .as_ref()
-                .filter(|following| self.now.saturating_sub(following.heard) < PRIMARY_ALIVE_FOR)
-                .map(|following| following.epoch.node),
-        }
+        let lately = |heard| self.now.saturating_sub(heard) < PRIMARY_ALIVE_FOR;
+        self.primary().filter(|_| self.following().is_none_or(|following| lately(following.heard)))
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::io::Promise;
+use super::quorum::majority;
 use crate::types::{Lineage, NodeId, Position, Quirks};
 
 /// How often a primary says that it is there.
@@ -79,6 +80,6 @@ impl Config {
 
     /// A majority of the configured members, however many are connected.
     pub fn quorum(&self) -> usize {
-        self.members.len() / 2 + 1
+        majority(self.members.len())
     }
 }

@@ -9,7 +9,7 @@ use super::campaign::{AutoCampaign, Campaign};
 use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered, UNREACHABLE_AFTER};
 use super::follow::FollowOrder;
 use super::install::Install;
-use super::io::{Effect, Input, LogId, Promise, ReadToken, RequestId};
+use super::io::{DiskJob, Effect, Input, LogId, Promise, ReadToken, RequestId};
 use super::log::Log;
 use super::primary::Primary;
 use super::quorum::majority;
@@ -44,31 +44,51 @@ use crate::types::{
 /// `examples/embed_the_core.rs` drives three of them.
 #[derive(Debug)]
 pub struct Core {
+    /// What it was told at start.
     pub(super) config: Config,
+    /// Seeded; for the jitter of campaigns only.
     pub(super) rng: SmallRng,
+    /// The time of the input that is being taken. Never goes back.
     pub(super) now: Time,
+    /// When this process started.
     pub(super) started: Time,
+    /// Effects of the step that is being made, in order.
     pub(super) out: Vec<Effect>,
+    /// What this member has promised, in memory.
     pub(super) promise: Promise,
+    /// What of that the disk has confirmed.
     pub(super) saved: Promise,
+    /// What it knows of its log.
     pub(super) log: Log,
+    /// The highest seq that it knows to be committed.
     pub(super) commit: u64,
     /// The disk has no room: what it was given waits, and nothing that could be left undone is given to it.
     pub(super) disk_full: bool,
+    /// Its part, with the state that only that part has.
     pub(super) role: RoleState,
+    /// A full resync that is being received.
     pub(super) install: Option<Install>,
+    /// Its own attempt to become primary, while one is under way.
     pub(super) campaign: Option<Campaign>,
+    /// When it asks for votes by itself, if it does.
     pub(super) auto_campaign: Option<AutoCampaign>,
     /// A vote given, to be answered when the promise is saved.
     pub(super) vote_to_answer: Option<(NodeId, Epoch)>,
     /// The highest epoch number heard of, from anyone.
     pub(super) number_seen: u64,
+    /// When anything last came from each other member.
     pub(super) heard: BTreeMap<NodeId, Time>,
+    /// Whether the connection to each other member stands, as the driver last said.
     pub(super) links: BTreeMap<NodeId, bool>,
+    /// The quorum reads that it coordinates.
     pub(super) reads: QuorumReads,
+    /// Lookups that the driver has not answered, and what each is for.
     pub(super) local_reads: BTreeMap<ReadToken, LocalRead>,
+    /// The last token given to a lookup.
     pub(super) read_tokens: u64,
+    /// The last name given to a full resync that is sent. Begins anywhere, so that a restart does not use a name again.
     pub(super) snapshots: u64,
+    /// Counted for the status.
     pub(super) resyncs: Resyncs,
     /// An operator's order to follow somebody, until it is obeyed or refused. One at a time.
     pub(super) follow_order: Option<FollowOrder>,
@@ -77,8 +97,11 @@ pub struct Core {
 /// A member's part. Each part owns the state that only it has.
 #[derive(Debug)]
 pub(super) enum RoleState {
+    /// Leads the promised epoch.
     Primary(Primary),
+    /// Follows a primary, or waits for one.
     Replica(Replica),
+    /// Has promised the epoch that it claims, and asks for votes.
     Candidate(Replica),
 }
 
@@ -120,7 +143,7 @@ impl Core {
             config,
         };
         if core.promise != core.saved {
-            core.emit(Effect::Save { promise });
+            core.emit(Effect::Disk(DiskJob::Save { promise }));
         }
         core.campaign_after_restart();
         core.on_time();
@@ -295,7 +318,7 @@ impl Core {
         self.number_seen = self.number_seen.max(epoch.number);
         if !self.forgets_promise() {
             let promise = self.promise;
-            self.emit(Effect::Save { promise });
+            self.emit(Effect::Disk(DiskJob::Save { promise }));
         }
         self.vote_to_answer = None;
         if self.campaign.as_ref().is_some_and(|campaign| campaign.epoch < epoch) {
@@ -326,7 +349,7 @@ impl Core {
     /// Hands entries to the disk, which says when they are durable.
     pub(super) fn append_to_disk(&mut self, entries: Vec<Entry>) {
         let (log, through) = (self.log.id, self.log.last.seq);
-        self.emit(Effect::Append { log, entries });
+        self.emit(Effect::Disk(DiskJob::Append { log, entries }));
         if self.config.quirks.has(Quirk::AckBeforeSync) {
             self.on_persisted(log, through); // the mistake: it has said nothing yet
         }
@@ -341,9 +364,7 @@ impl Core {
     pub(super) fn primary(&self) -> Option<NodeId> {
         match &self.role {
             RoleState::Primary(_) => Some(self.config.id),
-            RoleState::Replica(replica) | RoleState::Candidate(replica) => {
-                replica.following.as_ref().map(|following| following.epoch.node)
-            }
+            _ => self.following().map(|following| following.epoch.node),
         }
     }
 

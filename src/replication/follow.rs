@@ -13,8 +13,11 @@ use crate::types::{Epoch, FOLLOW_TIMEOUT, Failure, NodeId, Reply, Time, Unfollow
 /// An order to follow `primary`, until that is heard as a primary, or `ends`.
 #[derive(Debug)]
 pub(super) struct FollowOrder {
+    /// The request to be answered.
     request: RequestId,
+    /// Whom to follow.
     primary: NodeId,
+    /// When it is given up.
     pub(super) ends: Time,
 }
 

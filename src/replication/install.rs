@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::config::UNREACHABLE_AFTER;
 use super::core::Core;
-use super::io::{Effect, LogId, Rollback};
+use super::io::{DiskJob, Effect, LogId, Rollback};
 use crate::types::{Entry, Epoch, Event, Lineage, Message, NodeId, Position, SnapshotId, Time};
 
 /// A state being received.
@@ -15,16 +15,25 @@ use crate::types::{Entry, Epoch, Event, Lineage, Message, NodeId, Position, Snap
 ///   into the log, and no other state is received, until the disk has answered.
 #[derive(Debug)]
 pub(super) struct Install {
+    /// Names it, as the primary chose.
     id: SnapshotId,
+    /// The primary's epoch.
     epoch: Epoch,
+    /// The position of the state.
     pub(super) at: Position,
+    /// The lineage up to there.
     lineage: Lineage,
     /// The last record received: what follows must ascend.
     last: Position,
+    /// Chunks received.
     received: u64,
+    /// Chunks that the disk has written; these are acknowledged.
     stored: u64,
+    /// Bytes received.
     pub(super) bytes: u64,
+    /// Bytes in all, as the primary announced.
     pub(super) bytes_total: u64,
+    /// Whether the disk has the order to move over.
     pub(super) committing: bool,
     /// When it last got anywhere.
     moved_at: Time,
@@ -88,7 +97,7 @@ impl Core {
             committing: false,
             moved_at: self.now,
         });
-        self.emit(Effect::InstallBegin { id });
+        self.emit(Effect::Disk(DiskJob::InstallBegin { id }));
         self.install_acknowledge();
     }
 
@@ -123,11 +132,11 @@ impl Core {
         install.bytes += entries.iter().map(|entry| entry.weight() as u64).sum::<u64>();
         install.committing = done;
         let (at, lineage) = (install.at, install.lineage.clone());
-        self.emit(Effect::InstallChunk { id, entries });
+        self.emit(Effect::Disk(DiskJob::InstallChunk { id, entries }));
         if done {
             let fork = self.log.lineage.fork_point(self.log.last.seq, &lineage, at.seq);
             let log = LogId(self.log.id.0 + 1);
-            self.emit(Effect::InstallCommit { id, log, at, lineage, fork });
+            self.emit(Effect::Disk(DiskJob::InstallCommit { id, log, at, lineage, fork }));
         }
     }
 
@@ -174,7 +183,7 @@ impl Core {
     /// Gives up a state that is being received, unless the disk is already moving over.
     pub(super) fn abandon_install(&mut self) {
         if let Some(install) = self.install.take_if(|install| !install.committing) {
-            self.emit(Effect::InstallAbort { id: install.id });
+            self.emit(Effect::Disk(DiskJob::InstallAbort { id: install.id }));
         }
     }
 
@@ -252,7 +261,7 @@ mod tests {
     }
 
     fn reaches_the_disk(effects: &[Effect]) -> bool {
-        effects.iter().any(|effect| matches!(effect, Effect::InstallChunk { .. }))
+        effects.iter().any(|effect| matches!(effect, Effect::Disk(DiskJob::InstallChunk { .. })))
     }
 
     #[test]
@@ -272,7 +281,7 @@ mod tests {
             let told = |effect: &Effect| matches!(effect, Effect::Event(Event::FullResyncRefused { .. }));
             assert!(!reaches_the_disk(&effects), "{:?}", bad[0].at);
             assert!(
-                effects.contains(&Effect::InstallAbort { id: ID }) && effects.iter().any(told),
+                effects.contains(&Effect::Disk(DiskJob::InstallAbort { id: ID })) && effects.iter().any(told),
                 "{effects:?}"
             );
             // Whatever more of it comes is not taken up again.
@@ -289,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_lineage_that_goes_on_after_the_state_is_not_begun() {
-        let begun = |effects: &[Effect]| effects.contains(&Effect::InstallBegin { id: ID });
+        let begun = |effects: &[Effect]| effects.contains(&Effect::Disk(DiskJob::InstallBegin { id: ID }));
         assert!(begun(&receiving(vec![(E1, 1), (E2, 9)]).1));
         assert!(!begun(&receiving(vec![(E1, 1), (E2, 10)]).1));
         assert!(!begun(&receiving(vec![(E1, 1), (E2, 5), (Epoch::new(3, N1), 10)]).1));

@@ -6,8 +6,8 @@
 //! 2. [`Effect::Read`] is answered by [`Input::ReadDone`] before any other input, from the state that contains
 //!    exactly what has been reported by [`Input::Persisted`] and [`Input::Installed`]. A quorum read's answer
 //!    is one consistent state because of this.
-//! 3. [`Effect::Append`], [`Effect::Save`] and the installation effects go through one queue to the disk, in
-//!    order. Each is answered when it is durable (in the sense of the durability mode), never before.
+//! 3. [`Effect::Disk`] goes through one queue to the disk, in order. Each job is answered when it is durable (in the
+//!    sense of the durability mode), never before.
 //! 4. [`Effect::Send`] may lose, delay or reorder; it must not corrupt or invent.
 //! 5. A disk that fails to write or to sync ends the process. There is no input for it: whatever was not yet
 //!    acknowledged stays so. A disk without room is not such a failure: what it was given waits, in order, and
@@ -83,7 +83,7 @@ pub enum Input {
         /// No record follows.
         done: bool,
     },
-    /// Answers [`Effect::InstallChunk`]: written (not yet synced), so the next may come.
+    /// Answers [`DiskJob::InstallChunk`]: written (not yet synced), so the next may come.
     ChunkStored {
         /// From the effect.
         id: SnapshotId,
@@ -93,11 +93,11 @@ pub enum Input {
         /// Which.
         full: bool,
     },
-    /// Answers [`Effect::InstallCommit`]: the new state stands, atomically and durably.
+    /// Answers [`DiskJob::InstallCommit`]: the new state stands, atomically and durably.
     Installed {
-        /// From the effect.
+        /// From the job.
         id: SnapshotId,
-        /// From the effect.
+        /// From the job.
         log: LogId,
         /// How many entries of the old log were written to `rollback/` first, and where.
         rollback: Option<Rollback>,
@@ -126,18 +126,8 @@ pub enum Effect {
         /// The answer.
         reply: Reply,
     },
-    /// Append to the log.
-    Append {
-        /// The log, to be named in [`Input::Persisted`].
-        log: LogId,
-        /// Contiguous entries that follow what was appended before.
-        entries: Vec<Entry>,
-    },
-    /// Make a promise durable (always synced, whatever the durability mode).
-    Save {
-        /// What to save.
-        promise: Promise,
-    },
+    /// Have the disk do something. The jobs go through one queue, in order.
+    Disk(DiskJob),
     /// Look a key up in the durable state, now.
     Read {
         /// To be named in the answer.
@@ -160,39 +150,56 @@ pub enum Effect {
         /// Which.
         id: SnapshotId,
     },
+    /// Tell whoever watches.
+    Event(Event),
+}
+
+/// Something that the core asks of the disk. Each job is answered when it is durable; what answers it is named here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskJob {
+    /// Append to the log; answered by [`Input::Persisted`].
+    Append {
+        /// The log. Entries for one that has been replaced are dropped.
+        log: LogId,
+        /// Contiguous entries that follow what was appended before.
+        entries: Vec<Entry>,
+    },
+    /// Make a promise durable, whatever the durability mode; answered by [`Input::Saved`].
+    Save {
+        /// What to save.
+        promise: Promise,
+    },
     /// Begin to receive a state beside the present one. Discards any installation that was begun before.
     InstallBegin {
         /// Names the installation.
         id: SnapshotId,
     },
-    /// Add records to the state being received.
+    /// Add records to the state being received; answered by [`Input::ChunkStored`].
     InstallChunk {
-        /// Which.
+        /// Which; must have been begun.
         id: SnapshotId,
         /// Records, in log order.
         entries: Vec<Entry>,
     },
     /// Put the received state in place of the present one: atomically, durably, and only after the entries of
-    /// the present log after `fork` have been written to `rollback/`.
+    /// the present log after `fork` have been written to `rollback/`. Answered by [`Input::Installed`].
     InstallCommit {
-        /// Which.
+        /// Which; must have been begun.
         id: SnapshotId,
-        /// The name of the new log.
+        /// The name of the new log. From now on only appends that name it count.
         log: LogId,
         /// Where it ends.
         at: Position,
-        /// Its lineage.
+        /// Its lineage up to there.
         lineage: Lineage,
         /// The last position that the present log shares with it.
         fork: Position,
     },
-    /// Give up an installation that was begun.
+    /// Give up an installation, if it was begun.
     InstallAbort {
         /// Which.
         id: SnapshotId,
     },
-    /// Tell whoever watches.
-    Event(Event),
 }
 
 /// The largest chunk of a full resync, in bytes of [`Entry::weight`] (a single larger record goes alone).

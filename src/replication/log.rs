@@ -11,10 +11,15 @@ use crate::types::{Entry, Epoch, Lineage, Op, Position};
 /// * `lineage.epoch_of(last.seq) == last.epoch`.
 #[derive(Debug)]
 pub(super) struct Log {
+    /// Its name towards the driver; a full resync begins a new one.
     pub(super) id: LogId,
+    /// Its last position, durable or not.
     pub(super) last: Position,
+    /// The highest seq that is durable.
     pub(super) durable: u64,
+    /// Its history of primaries.
     pub(super) lineage: Lineage,
+    /// Its newest entries.
     pub(super) backlog: Backlog,
 }
 

@@ -68,6 +68,12 @@
 //! * Members are trusted not to lie. Messages may be lost, repeated, delayed and reordered, not forged.
 //! * A member whose disk is wiped must be known to have been wiped ([`Recovered::wiped`]); a disk that silently
 //!   returns to an older state breaks the promises, as in any such protocol.
+//!
+//! [`Epoch`]: crate::types::Epoch
+//! [`Entry`]: crate::types::Entry
+//! [`Position`]: crate::types::Position
+//! [`Lineage`]: crate::types::Lineage
+//! [`Quirk`]: crate::types::Quirk
 
 mod backlog;
 mod campaign;
@@ -83,9 +89,10 @@ mod quorum;
 mod quorum_read;
 mod replica;
 mod resync;
-#[cfg(test)]
-mod scripts;
 mod status;
+#[cfg(test)]
+#[path = "tests/scripts.rs"]
+mod tests;
 
 pub use self::config::*;
 pub use self::core::Core;

@@ -10,41 +10,55 @@ use super::progress::{Progress, Stream};
 use super::quorum::reached_by;
 use super::replica::Replica;
 use crate::types::{
-    Epoch, Event, Failure, MemberVote, Message, NodeId, Op, Quirk, Reply, Time, Vote, WriteLevel,
+    Entry, Epoch, Event, Failure, MemberVote, Message, NodeId, Op, Position, Quirk, Reply, Time, Vote,
+    WriteLevel,
 };
 
 /// The primary of one epoch.
 ///
 /// * `epoch` is the node's promise.
-/// * `opening` is the seq of the epoch's no-op; nothing is committed before that is.
+/// * Nothing is committed before `opening` is.
 #[derive(Debug)]
 pub(super) struct Primary {
+    /// The epoch that it leads.
     pub(super) epoch: Epoch,
+    /// The seq of the epoch's first entry, a no-op.
     pub(super) opening: u64,
+    /// Whether that no-op is committed, and so everything before it. Told once.
     pub(super) established: bool,
+    /// What it knows of each other member.
     pub(super) peers: BTreeMap<NodeId, Progress>,
+    /// When the next heartbeat is due.
     pub(super) next_heartbeat: Time,
+    /// Async writes that its own disk does not have yet, by seq.
     awaiting_disk: VecDeque<AsyncWrite>,
+    /// Quorum writes that are not committed yet, by seq.
     awaiting_commit: VecDeque<QuorumWrite>,
     /// No later than the first deadline among `awaiting_commit`.
     next_timeout: Time,
+    /// No sooner than this is another no-op written for a learner that has caught up.
     next_learner_noop: Time,
     /// Since when a member refuses this epoch for a vote whose epoch has not opened.
     pub(super) refused_since: Option<Time>,
 }
 
+/// A write that is answered when this node's disk has it.
 #[derive(Debug)]
 struct AsyncWrite {
     seq: u64,
     request: RequestId,
 }
 
+/// A write that is answered when it is committed.
 #[derive(Debug)]
 struct QuorumWrite {
     seq: u64,
     request: RequestId,
+    /// When it was asked for.
     began: Time,
+    /// When its outcome is called unknown.
     ends: Time,
+    /// Who has it durably, and how long that took; for the vote report.
     acks: Vec<(NodeId, Duration)>,
 }
 
@@ -99,22 +113,12 @@ impl Core {
         self.config.quirks.has(Quirk::CountOldEpochs) && self.log.last.seq > 0
     }
 
-    /// Ends this node's primacy, if it is primary. What waits is unknown, never failed: it is in the log, and
-    /// may survive.
+    /// Ends this node's primacy, if it is primary.
     pub(super) fn step_down(&mut self, by: Epoch) {
-        let RoleState::Primary(primary) = &mut self.role else { return };
+        let RoleState::Primary(primary) = &self.role else { return };
         let epoch = primary.epoch;
-        let waiting: Vec<_> = primary.awaiting_disk.drain(..).map(|w| (w.seq, w.request)).collect();
-        let writes: Vec<_> = primary.awaiting_commit.drain(..).collect();
         self.close_snapshots();
-        for (seq, request) in waiting {
-            let at = self.log.position(seq);
-            self.fail(request, Failure::Deposed { at, by, votes: Vec::new() });
-        }
-        for write in writes {
-            let (at, votes) = (self.log.position(write.seq), self.votes_at_deadline(&write));
-            self.fail(write.request, Failure::Deposed { at, by, votes });
-        }
+        self.leave_writes(|at, votes| Failure::Deposed { at, by, votes });
         // A primary knows its own state to be current up to this moment.
         let heartbeat = Some((self.now, self.log.last.seq));
         self.role = RoleState::Replica(Replica { following: None, heartbeat, stale: false });
@@ -123,14 +127,21 @@ impl Core {
 
     /// The process ends: nobody will learn what becomes of the writes that wait.
     pub(super) fn leave_writes_unknown(&mut self) {
+        self.leave_writes(|at, votes| Failure::WriteTimeout { at, votes });
+    }
+
+    /// Answers all writes that wait. Each is unknown, never failed: it is in the log, and may survive.
+    fn leave_writes(&mut self, unknown: impl Fn(Position, Vec<MemberVote>) -> Failure) {
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let waiting: Vec<_> = primary.awaiting_disk.drain(..).map(|w| (w.seq, w.request)).collect();
+        let waiting: Vec<_> = primary.awaiting_disk.drain(..).collect();
         let writes: Vec<_> = primary.awaiting_commit.drain(..).collect();
-        for (seq, request) in waiting {
-            let at = self.log.position(seq);
-            self.fail(request, Failure::WriteTimeout { at, votes: Vec::new() });
+        for write in waiting {
+            self.fail(write.request, unknown(self.log.position(write.seq), Vec::new()));
         }
-        writes.into_iter().for_each(|write| self.write_timed_out(&write));
+        for write in writes {
+            let votes = self.votes_at_deadline(&write);
+            self.fail(write.request, unknown(self.log.position(write.seq), votes));
+        }
     }
 
     pub(super) fn on_write(&mut self, request: RequestId, op: Op, level: WriteLevel, timeout: Duration) {
@@ -163,6 +174,11 @@ impl Core {
                 });
             }
         }
+        self.append_and_stream(entry);
+    }
+
+    /// Hands a new entry to the disk, and to every replica that is in step.
+    fn append_and_stream(&mut self, entry: Entry) {
         self.append_to_disk(vec![entry]);
         self.others().into_iter().for_each(|other| self.stream_to(other));
     }
@@ -220,8 +236,7 @@ impl Core {
         }
         primary.next_learner_noop = now + CAMPAIGN_TIMEOUT;
         let entry = self.log.write(self.promise.epoch, Op::Noop);
-        self.append_to_disk(vec![entry]);
-        self.others().into_iter().for_each(|other| self.stream_to(other));
+        self.append_and_stream(entry);
     }
 
     /// Committed = durable on a quorum of the configured members, counted only for entries of this epoch;

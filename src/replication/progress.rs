@@ -23,6 +23,7 @@ pub(super) struct Progress {
     pub(super) learner: bool,
     /// It has refused this epoch, and has not acknowledged anything since.
     pub(super) refuses: bool,
+    /// How it is being brought up to date.
     pub(super) stream: Stream,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct EntryStream {
 /// A state on its way, one chunk at a time.
 #[derive(Debug)]
 pub(super) struct SnapshotStream {
+    /// Names it.
     pub(super) id: SnapshotId,
     /// Its position and size, once the driver has opened it.
     pub(super) opened: Option<(Position, u64)>,

@@ -22,37 +22,53 @@ use crate::types::{
 /// What a lookup in this node's durable state is for.
 #[derive(Debug)]
 pub(super) enum LocalRead {
+    /// For an eventual read of a client.
     Eventual { request: RequestId },
+    /// For a round of the member `to`, which may be this one.
     Answer { to: NodeId, round: RoundId },
-    Own { round: RoundId },
 }
 
 /// The quorum reads that this node coordinates.
 #[derive(Debug)]
 pub(super) struct QuorumReads {
+    /// Drawn at random at start: no round of another process has this node's names.
     incarnation: u64,
+    /// Rounds begun.
     rounds: u64,
+    /// Those under way.
     reads: BTreeMap<RequestId, QuorumRead>,
+    /// The read that each current round belongs to.
     by_round: BTreeMap<RoundId, RequestId>,
 }
 
+/// One of them.
 #[derive(Debug)]
 struct QuorumRead {
     key: Bytes,
+    /// When it was asked for.
     began: Time,
+    /// When it is given up.
     ends: Time,
+    /// The current round.
     round: RoundId,
+    /// The current round's answers.
     answers: BTreeMap<NodeId, Answer>,
     /// When the next round begins if this one does not decide.
     next_round: Time,
+    /// The pause before the next round, if the answers do not agree.
     pause: Duration,
 }
 
+/// What one member has answered.
 #[derive(Debug, Clone)]
 struct Answer {
+    /// The epoch that it has promised, durably.
     promised: Epoch,
+    /// Where its durable log ends.
     last: Position,
+    /// What it holds for the key.
     found: Found,
+    /// When it answered, since the read began.
     after: Duration,
 }
 
@@ -98,11 +114,11 @@ impl Core {
             }
             Some(LocalRead::Answer { to, round }) => {
                 let (promised, last) = (self.promise.epoch, self.log.durable_end());
-                self.send(to, Message::ReadAnswer { round, promised, last, found });
-            }
-            Some(LocalRead::Own { round }) => {
-                let (promised, last) = (self.promise.epoch, self.log.durable_end());
-                self.take_answer(self.config.id, round, promised, last, found);
+                if to == self.config.id {
+                    self.on_read_answer(to, round, promised, last, found);
+                } else {
+                    self.send(to, Message::ReadAnswer { round, promised, last, found });
+                }
             }
         }
     }
@@ -159,7 +175,7 @@ impl Core {
             self.send(other, Message::ReadRequest { round, key: key.clone() });
         }
         if self.may_answer() {
-            self.read_local(LocalRead::Own { round }, key);
+            self.read_local(LocalRead::Answer { to: self.config.id, round }, key);
         }
     }
 
@@ -171,10 +187,6 @@ impl Core {
         last: Position,
         found: Found,
     ) {
-        self.take_answer(from, round, promised, last, found);
-    }
-
-    fn take_answer(&mut self, from: NodeId, round: RoundId, promised: Epoch, last: Position, found: Found) {
         let (now, members, quorum) = (self.now, self.config.members.len(), self.quorum());
         // A round never uses another round's answers: of rounds that are over, nothing is known here.
         let Some(&request) = self.reads.by_round.get(&round) else { return };
@@ -248,7 +260,9 @@ impl Core {
 
 /// What one round's answers prove.
 struct Decision {
+    /// The epoch in which a quorum agrees.
     epoch: Epoch,
+    /// The value, which is committed.
     found: Found,
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
 use super::core::{Core, RoleState};
-use super::io::{Effect, RequestId};
+use super::io::{DiskJob, Effect, RequestId};
 use super::quorum_read::LocalRead;
 use crate::types::{Entry, Epoch, Event, Failure, Message, NodeId, Position, Quirk, Time, Unfollowed};
 
@@ -27,8 +27,11 @@ pub(super) struct Replica {
 /// * `verified`: the whole log is a prefix of this primary's. Until then nothing is acknowledged to it.
 #[derive(Debug)]
 pub(super) struct Following {
+    /// The primary's epoch.
     pub(super) epoch: Epoch,
+    /// When it last heard from that primary.
     pub(super) heard: Time,
+    /// Whether its log is known to be a prefix of the primary's.
     pub(super) verified: bool,
     /// When it last asked to be synchronised.
     pub(super) asked: Option<Time>,
@@ -83,7 +86,7 @@ impl Core {
         }
         self.auto_campaign = None;
         let heard = self.now;
-        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+        if let Some(replica) = self.replica_mut() {
             let following = Following { epoch, heard, verified: false, asked: None, voice_from: None };
             replica.following = Some(following);
         }
@@ -94,7 +97,7 @@ impl Core {
     pub(super) fn yield_to(&mut self, epoch: Epoch) {
         self.step_down(epoch);
         self.abandon_install();
-        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+        if let Some(replica) = self.replica_mut() {
             replica.following = None;
         }
     }
@@ -180,7 +183,7 @@ impl Core {
         if following.verified && committed_since && campaigns_over && self.log.durable >= commit {
             self.promise.learner = false;
             let promise = self.promise;
-            self.emit(Effect::Save { promise });
+            self.emit(Effect::Disk(DiskJob::Save { promise }));
             self.tell(Event::LearnerGraduated);
         }
     }
@@ -218,16 +221,24 @@ impl Core {
     }
 
     pub(super) fn following(&self) -> Option<&Following> {
-        match &self.role {
-            RoleState::Primary(_) => None,
-            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica.following.as_ref(),
-        }
+        self.replica()?.following.as_ref()
     }
 
     pub(super) fn following_mut(&mut self) -> Option<&mut Following> {
+        self.replica_mut()?.following.as_mut()
+    }
+
+    pub(super) fn replica(&self) -> Option<&Replica> {
+        match &self.role {
+            RoleState::Primary(_) => None,
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => Some(replica),
+        }
+    }
+
+    fn replica_mut(&mut self) -> Option<&mut Replica> {
         match &mut self.role {
             RoleState::Primary(_) => None,
-            RoleState::Replica(replica) | RoleState::Candidate(replica) => replica.following.as_mut(),
+            RoleState::Replica(replica) | RoleState::Candidate(replica) => Some(replica),
         }
     }
 }
@@ -267,9 +278,7 @@ impl Core {
     /// Tells when the gate closes or opens.
     pub(super) fn staleness_on_time(&mut self) {
         let now_stale = self.too_stale().is_some();
-        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role
-            && replica.stale != now_stale
-        {
+        if let Some(replica) = self.replica_mut().filter(|replica| replica.stale != now_stale) {
             replica.stale = now_stale;
             self.tell(Event::Stale { stale: now_stale });
         }
@@ -283,20 +292,13 @@ impl Core {
 
     fn note_heartbeat(&mut self, last: u64) {
         let now = self.now;
-        if let RoleState::Replica(replica) | RoleState::Candidate(replica) = &mut self.role {
+        if let Some(replica) = self.replica_mut() {
             replica.heartbeat = Some((now, last));
         }
     }
 
     fn heartbeat_seq(&self) -> u64 {
         self.replica().and_then(|replica| replica.heartbeat).map_or(0, |(_, last)| last)
-    }
-
-    pub(super) fn replica(&self) -> Option<&Replica> {
-        match &self.role {
-            RoleState::Primary(_) => None,
-            RoleState::Replica(replica) | RoleState::Candidate(replica) => Some(replica),
-        }
     }
 }
 

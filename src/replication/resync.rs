@@ -34,19 +34,14 @@ impl Core {
         // replica has. Until then the replica asks again with every heartbeat.
         let (epoch, durable) = (primary_epoch, self.log.durable_end());
         let worth_it = durable.epoch == epoch && (!on_lineage || durable.seq > last.seq);
-        if !on_lineage {
-            if !worth_it {
-                return;
-            }
-            return self.begin_snapshot(from, last, ResyncReason::Diverged);
+        let reason = match on_lineage {
+            false => ResyncReason::Diverged,
+            true if last.seq < end && !self.log.backlog.holds(last.seq + 1) => ResyncReason::BeyondBacklog,
+            true => return self.stream_from(from, last),
+        };
+        if worth_it {
+            self.begin_snapshot(from, last, reason);
         }
-        if last.seq < end && !self.log.backlog.holds(last.seq + 1) {
-            if !worth_it {
-                return;
-            }
-            return self.begin_snapshot(from, last, ResyncReason::BeyondBacklog);
-        }
-        self.stream_from(from, last);
     }
 
     /// Whether a log that ends at `last` is a prefix of this one.

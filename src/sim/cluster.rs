@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use crate::replication::{CHUNK_BYTES, Config, Effect, Input, RequestId};
-use crate::storage::{Job, Loss};
+use crate::replication::{CHUNK_BYTES, Config, DiskJob as Job, Effect, Input, RequestId};
+use crate::storage::Loss;
 use crate::types::{Command, Event, Message, NodeId, Reply, Status, Time};
 
 use super::disk::{Crash, SimDisk};
@@ -283,7 +283,7 @@ impl Cluster {
                     views.push_back(Input::SnapshotRead { id: view, entries, done });
                 }
                 Effect::SnapshotClose { id: view } => self.node_mut(id).disk_mut().close_view(view),
-                effect => self.submit(id, job_of(effect)),
+                Effect::Disk(job) => self.submit(id, job),
             }
         }
     }
@@ -313,20 +313,5 @@ impl Cluster {
         let job = Rc::new(job);
         self.node_mut(id).submit(Rc::clone(&job));
         self.happenings.push(Happening::Submitted { node: id, job });
-    }
-}
-
-/// The disk's part of an effect.
-fn job_of(effect: Effect) -> Job {
-    match effect {
-        Effect::Append { log, entries } => Job::Append { log, entries },
-        Effect::Save { promise } => Job::Save { promise },
-        Effect::InstallBegin { id } => Job::InstallBegin { id },
-        Effect::InstallChunk { id, entries } => Job::InstallChunk { id, entries },
-        Effect::InstallCommit { id, log, at, lineage, fork } => {
-            Job::InstallCommit { id, log, at, lineage, fork }
-        }
-        Effect::InstallAbort { id } => Job::InstallAbort { id },
-        effect => unreachable!("not for the disk: {effect:?}"),
     }
 }

@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::replication::{Config, Core, Effect, Input, Promise};
-use crate::storage::Job;
+use crate::replication::{Config, Core, DiskJob as Job, Effect, Input, Promise};
 use crate::types::{Lineage, NodeId, Position, Status, Time};
 
 use super::disk::{Crash, SimDisk};

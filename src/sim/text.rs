@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::storage::Job;
+use crate::replication::DiskJob as Job;
 use crate::types::{
     Ballot, Command, Entry, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
     ResyncReason, RoundId, Status, Vote, WriteLevel,
@@ -154,7 +154,6 @@ pub(crate) fn job(job: &Job) -> String {
             format!("commit installation #{} at={at} fork={fork}", id.0)
         }
         Job::InstallAbort { id } => format!("abort installation #{}", id.0),
-        Job::Tidy(_) => "tidy".to_owned(),
     }
 }
 
@@ -171,7 +170,6 @@ pub(crate) fn job_done(job: &Job) -> String {
         Job::InstallChunk { id, .. } => format!("installation #{} chunk", id.0),
         Job::InstallCommit { id, at, .. } => format!("installation #{}, the log is now {at}", id.0),
         Job::InstallAbort { id } => format!("installation #{} gone", id.0),
-        Job::Tidy(_) => "tidied".to_owned(),
     }
 }
 

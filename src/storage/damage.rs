@@ -11,10 +11,12 @@ use rand::{Rng, SeedableRng};
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::file::File;
 use super::home::Home;
-use super::log::segment::{HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::log::synced::{Marked, SYNCED};
 use super::meta::Meta;
+use super::segment_name::SegmentName;
 
 /// What was cut off a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +87,14 @@ fn last_segment(home: &Home) -> Result<Option<(Meta, Last)>, StorageError> {
     let Some(meta) = Meta::load(home)? else { return Ok(None) };
     let dir = home.log_dir(meta.generation);
     // Only closed segments are written anew, so the last one is always as it was first written.
-    let Some(name) = home.list(&dir)?.iter().filter_map(|name| Name::of_log(name)).max() else {
+    let Some(name) = home.list(&dir)?.iter().filter_map(|name| SegmentName::of_log(name)).max() else {
         return Ok(None);
     };
     let path = dir.join(name.log());
-    let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-    let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+    let file = File::open(&*home.disk, &path)?;
+    let bytes = file.size()?;
     let relative = path.strip_prefix(&home.dir).expect("a path within the directory").to_owned();
-    let segment = Arc::new(Segment { name, first: 0, path, file });
+    let segment = Arc::new(Segment { name, first: 0, file });
     Ok(Some((meta, Last { piece: Piece { segment, bytes }, file: relative })))
 }
 
@@ -119,8 +121,8 @@ impl Last {
         if from <= bytes {
             return Ok(None);
         }
-        segment.file.truncate(bytes).map_err(|e| StorageError::io("truncate", &segment.path, e))?;
-        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+        segment.file.truncate(bytes)?;
+        segment.file.sync()?;
         Ok(Some(Cut { file: self.file, from, to: bytes }))
     }
 }

@@ -4,12 +4,15 @@
 //! feature `fuzzing`, which no normal build has. Each function tries the bytes as they are, and then again with the
 //! checksum that would be right: no fuzzer guesses a checksum, and one that matches is no licence to trust the rest.
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 use super::hints::hint::{Hint, bytes_max, title};
 use super::log::record::{self, Place};
-use super::log::segment::{FORMAT, HEADER_BYTES, Name};
+use super::log::segment::HEADER_BYTES;
 use super::meta;
+use super::segment_name::{FORMAT, SegmentName};
 
 /// One record of the log.
 ///
@@ -42,7 +45,7 @@ pub fn record(bytes: &[u8]) {
 /// # Panics
 /// If a hint that counts does not fill its segment.
 pub fn hint(bytes: &[u8]) {
-    let (generation, segment) = (2, Name { number: 7, revision: 3 });
+    let (generation, segment) = (2, SegmentName { number: 7, revision: 3 });
     let _ = Hint::check(&Bytes::copy_from_slice(bytes), generation, segment, HEADER_BYTES);
     // The input is the body and the two numbers of the footer.
     let Some((body, footer)) = bytes.split_last_chunk::<16>() else { return };
@@ -65,9 +68,10 @@ pub fn hint(bytes: &[u8]) {
 /// # Panics
 /// If what was read is not written so that it is read as the same.
 pub fn meta(bytes: &[u8]) {
-    let _ = meta::parse(bytes);
+    let path = Path::new("meta");
+    let _ = meta::parse(path, bytes);
     let mut whole = format!("kvlab-meta {FORMAT} {:08x}\n", meta::checksum(FORMAT, bytes)).into_bytes();
     whole.extend_from_slice(bytes);
-    let Ok(read) = meta::parse(&whole) else { return };
-    assert_eq!(meta::parse(&read.to_bytes()).expect("what was written is read"), read);
+    let Ok(read) = meta::parse(path, &whole) else { return };
+    assert_eq!(meta::parse(path, &read.to_bytes()).expect("what was written is read"), read);
 }

@@ -15,8 +15,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, DiskFile, Lock, LockOutcome};
+use super::disk::{Disk, Lock, LockOutcome};
 use super::error::StorageError;
+use super::file::File;
 
 /// The meta file's name.
 pub(super) const META: &str = "meta";
@@ -105,39 +106,19 @@ impl Home {
 
     /// A whole file of at most `bytes_max`; `None` if it is not there.
     pub(super) fn read(&self, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, StorageError> {
-        let io = |op| move |e| StorageError::io(op, path, e);
-        let file = match self.disk.open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(io("open"))?,
-        };
-        Self::read_file(&*file, path, bytes_max).map(Some)
-    }
-
-    /// All of an open file, which may have so many bytes.
-    pub(super) fn read_file(
-        file: &dyn DiskFile,
-        path: &Path,
-        bytes_max: u64,
-    ) -> Result<Vec<u8>, StorageError> {
-        let io = |e| StorageError::io("read", path, e);
-        let len = file.size().map_err(io)?;
-        if len > bytes_max {
-            let what = format!("the file has {len} bytes, more than the {bytes_max} that it may have");
-            return Err(StorageError::corrupt(path, bytes_max, what));
+        match File::open(&*self.disk, path) {
+            Ok(file) => file.read_all(bytes_max).map(Some),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
         }
-        let mut bytes = vec![0; usize::try_from(len).expect("bounded above")];
-        let read = file.read_at(&mut bytes, 0).map_err(io)?;
-        bytes.truncate(read);
-        Ok(bytes)
     }
 
     /// Writes a whole file that is to take the place of the one called `name`, beside it, and syncs it. Nothing has
     /// changed before [`finish_part`](Self::finish_part); after a crash the one or the other is there, whole.
     pub(super) fn write_part(&self, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-        let part = Self::part(&self.dir, name);
-        let file = self.disk.create(&part).map_err(|e| StorageError::io("create", &part, e))?;
-        file.write_at(bytes, 0).map_err(|e| StorageError::io("write", &part, e))?;
-        file.sync().map_err(|e| StorageError::io("sync", &part, e))
+        let file = File::create(&*self.disk, &Self::part(&self.dir, name))?;
+        file.write_at(bytes, 0)?;
+        file.sync()
     }
 
     /// Where a file is written before [`finish_part`](Self::finish_part) gives it its name.
@@ -191,7 +172,7 @@ impl Home {
 /// A file that was to be removed and was not there.
 pub(super) fn ignore_missing(removed: Result<(), StorageError>) -> Result<(), StorageError> {
     match removed {
-        Err(StorageError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) if error.is_missing() => Ok(()),
         other => other,
     }
 }

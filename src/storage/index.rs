@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::log::segment::SegmentKey;
+use super::segment_name::SegmentKey;
 
 /// Where the newest record of a key is. Its epoch is not here: the log's lineage tells it from the seq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,13 @@
 //! It is small and replaced as a whole (written beside, synced, renamed, directory synced), so that a crash leaves
 //! the old one or the new one.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
 use super::home::{Home, META};
-use super::log::segment::{FORMAT, Name};
+use super::segment_name::{FORMAT, SegmentName, SyncedTo};
 use crate::replication::Promise;
 use crate::types::{Lineage, NodeId, Position};
 
@@ -46,48 +48,12 @@ pub(super) struct Meta {
     pub(super) segments: Vec<SyncedTo>,
 }
 
-/// What is known to be durable of one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SyncedTo {
-    /// The segment's number.
-    pub(super) segment: u32,
-    /// Its revision; left out if it is as it was first written.
-    #[serde(default, skip_serializing_if = "is_first")]
-    pub(super) revision: u32,
-    /// Bytes from its beginning.
-    pub(super) bytes: u64,
-}
-
-impl SyncedTo {
-    /// So much of that segment.
-    pub(super) fn new(name: Name, bytes: u64) -> Self {
-        Self { segment: name.number, revision: name.revision, bytes }
-    }
-
-    /// Which segment.
-    pub(super) fn name(self) -> Name {
-        Name { number: self.segment, revision: self.revision }
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_first(revision: &u32) -> bool {
-    *revision == 0
-}
-
 impl Meta {
     /// Reads the meta file; `None` if there is none.
     pub(super) fn load(home: &Home) -> Result<Option<Self>, StorageError> {
         let path = home.dir.join(META);
         let Some(bytes) = home.read(&path, META_BYTES_MAX)? else { return Ok(None) };
-        match parse(&bytes) {
-            Ok(meta) => Ok(Some(meta)),
-            Err(Unreadable::Version(found)) => {
-                Err(StorageError::Version { file: path, found, known: FORMAT })
-            }
-            Err(Unreadable::Corrupt(what)) => Err(StorageError::corrupt(&path, 0, what)),
-        }
+        parse(&path, &bytes).map(Some)
     }
 
     /// Replaces the meta file, durably and atomically.
@@ -115,7 +81,7 @@ impl Meta {
 
     /// Whether a file of the log that `segments` does not name is none of its segments: cleanup has replaced it, or has
     /// written it and not come to swap it in.
-    pub(super) fn has_replaced(&self, name: Name) -> bool {
+    pub(super) fn has_replaced(&self, name: SegmentName) -> bool {
         let known = self.segments.binary_search_by_key(&name, |known| known.name()).is_ok();
         !known && (name.revision > 0 || name.number <= self.cleaned)
     }
@@ -148,16 +114,9 @@ impl Meta {
     }
 }
 
-/// Why bytes are not a meta file.
-#[derive(Debug)]
-pub(super) enum Unreadable {
-    Version(u32),
-    Corrupt(String),
-}
-
 /// Reads the bytes of a meta file.
-pub(super) fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
-    let corrupt = |what: &str| Unreadable::Corrupt(what.to_owned());
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Meta, StorageError> {
+    let corrupt = |what: &str| StorageError::corrupt(path, 0, what);
     let title = || {
         let end = bytes.iter().position(|&byte| byte == b'\n')?;
         let (line, body) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 1..]);
@@ -170,9 +129,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Meta, Unreadable> {
         return Err(corrupt("the meta file's checksum does not match"));
     }
     if version != FORMAT {
-        return Err(Unreadable::Version(version));
+        return Err(StorageError::Version { file: path.to_owned(), found: version, known: FORMAT });
     }
-    let meta: Meta = serde_json::from_slice(body).map_err(|e| Unreadable::Corrupt(e.to_string()))?;
+    let meta: Meta = serde_json::from_slice(body).map_err(|e| corrupt(&e.to_string()))?;
     meta.check().map_err(corrupt)?;
     Ok(meta)
 }
@@ -204,9 +163,13 @@ mod tests {
             cleaned: 1,
             segments: vec![
                 SyncedTo { segment: 1, revision: 3, bytes: 100 },
-                SyncedTo::new(Name::first(2), 28),
+                SyncedTo::new(SegmentName::first(2), 28),
             ],
         }
+    }
+
+    fn read(bytes: &[u8]) -> Result<Meta, StorageError> {
+        parse(Path::new("meta"), bytes)
     }
 
     fn epochs_of(meta: &Meta) -> Vec<Epoch> {
@@ -215,7 +178,7 @@ mod tests {
 
     #[test]
     fn what_was_saved_is_loaded() {
-        assert_eq!(parse(&meta().to_bytes()).unwrap(), meta());
+        assert_eq!(read(&meta().to_bytes()).unwrap(), meta());
     }
 
     #[test]
@@ -223,7 +186,7 @@ mod tests {
         let disk = std::sync::Arc::new(super::super::MemoryDisk::new(0));
         let home = Home { disk, dir: "/".into() };
         meta().save(&home).unwrap();
-        let segments = (0..200_000).map(|segment| SyncedTo::new(Name::first(segment), 100)).collect();
+        let segments = (0..200_000).map(|segment| SyncedTo::new(SegmentName::first(segment), 100)).collect();
         assert!(matches!(Meta { segments, ..meta() }.save(&home), Err(StorageError::Misuse { .. })));
         assert_eq!(Meta::load(&home).unwrap(), Some(meta()));
     }
@@ -234,7 +197,7 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(matches!(parse(&bad), Err(Unreadable::Corrupt(_))), "bit {bit}");
+            assert!(matches!(read(&bad), Err(StorageError::Corrupt { .. })), "bit {bit}");
         }
     }
 
@@ -242,7 +205,7 @@ mod tests {
     fn every_cut_shows() {
         let bytes = meta().to_bytes();
         for len in 0..bytes.len() {
-            assert!(parse(&bytes[..len]).is_err(), "cut at {len}");
+            assert!(read(&bytes[..len]).is_err(), "cut at {len}");
         }
     }
 
@@ -251,12 +214,12 @@ mod tests {
         let body = b"{}";
         let mut bytes = format!("{TITLE} 2 {:08x}\n", checksum(2, body)).into_bytes();
         bytes.extend(body);
-        assert!(matches!(parse(&bytes), Err(Unreadable::Version(2))));
+        assert!(matches!(read(&bytes), Err(StorageError::Version { found: 2, .. })));
     }
 
     #[test]
     fn contradictions_are_refused() {
-        let sum = |meta: &Meta| parse(&meta.to_bytes()).is_ok();
+        let sum = |meta: &Meta| read(&meta.to_bytes()).is_ok();
         assert!(sum(&meta()));
         assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 20), ..meta() }));
         assert!(!sum(&Meta { base: Position::new(Epoch::new(1, NodeId(1)), 5), ..meta() }));
@@ -264,7 +227,7 @@ mod tests {
         assert!(!sum(&Meta { segments: Vec::new(), ..meta() }));
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 21), ..meta() }), "above the base");
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 7), ..meta() }), "off the lineage");
-        let twice = vec![SyncedTo::new(Name::first(2), 28); 2];
+        let twice = vec![SyncedTo::new(SegmentName::first(2), 28); 2];
         assert!(!sum(&Meta { segments: twice, ..meta() }));
     }
 
@@ -273,7 +236,7 @@ mod tests {
         fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, titled: bool) {
             let mut input = if titled { b"kvlab-meta 1 ".to_vec() } else { Vec::new() };
             input.extend(bytes);
-            prop_assert!(parse(&input).is_err());
+            prop_assert!(read(&input).is_err());
         }
     }
 }

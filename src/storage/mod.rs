@@ -6,11 +6,16 @@
 //! carries out [`Job`]s in batches, one sync for each. A [`Done`] comes back for every job and is applied with
 //! [`Store::apply`] *before* the core hears of it, so that what the core believes durable can be looked up.
 //!
-//! In the order in which an entry travels: `job` → `queue` → `thread` → `writer` → `log` → `record`, `segment` →
-//! `disk`; back through `store`, `index` and `tally`. After a crash: `open` → `meta` → `recovery` → `hint`, `tail`. A
-//! full resync leaves by `snapshot` and arrives by `install` and `rollback`. Beside all that, on the `keeper`'s thread:
-//! hints of closed segments (`hinting`) and [`Cleanup`], whose module says what may be dropped, and why. What faults do
-//! to a dead node's data is in `damage`.
+//! # Files
+//!
+//! * [`writing`]: the disk thread. Jobs are queued, taken in batches, carried out, and answered.
+//! * [`log`]: the bytes. Records in segments, the writing end, where a torn log ends.
+//! * [`store`] over [`index`] and [`tally`]: where each key's newest record is, and what each segment is used for.
+//! * [`open`], [`meta`], [`recovery`]: a start reads the meta file, then the log, or the [`hints`] that stand for it.
+//! * [`install`]: a full resync, read here or put in place here; what it discards goes to a file first.
+//! * [`cleanup`], with the store's part in [`store_cleanup`]: what may be dropped, and why. It runs beside all this.
+//! * [`home`], [`gate`], [`file`], [`segment_name`]: the data directory, who may write to it, its files and their names.
+//! * [`disk`]: the file system, real or in memory. [`damage`]: what faults do to a dead node's data.
 //!
 //! # What holds
 //!
@@ -32,8 +37,8 @@
 mod cleanup;
 mod damage;
 mod disk;
-mod dump;
 mod error;
+mod file;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod gate;
@@ -46,26 +51,28 @@ mod meta;
 mod open;
 mod options;
 mod recovery;
+mod segment_name;
 mod store;
+mod store_cleanup;
 mod tally;
 #[cfg(test)]
 mod tests;
 mod writing;
 
-pub use self::cleanup::keeper::{Keeper, KeeperNews, clean_at_once};
-pub use self::cleanup::{
-    Cleaned, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, NothingToDo, Progress,
-};
+pub use self::cleanup::keeper::{Keeper, KeeperNews};
+pub use self::cleanup::plan::{CleanupPolicy, NothingToDo};
+pub use self::cleanup::questions::{CleanupAnswer, CleanupRequest, Progress};
+pub use self::cleanup::run::{Cleaned, Cleanup};
 pub use self::damage::{Cut, cut_to_synced, tear_tail};
 pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};
-pub use self::dump::dump;
 pub use self::error::StorageError;
 pub use self::hints::task::HintTask;
 pub use self::install::snapshot::SnapshotReader;
 pub use self::log::synced::SyncedEnd;
 pub use self::open::{Opened, open};
 pub use self::options::{Durability, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
-pub use self::store::{Served, Store, Usage};
-pub use self::writing::job::{Done, Job, Tidy};
+pub use self::store::{Store, Usage};
+pub use self::store_cleanup::{Served, clean_at_once};
+pub use self::writing::job::{Done, Job, Swap};
 pub use self::writing::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writing::writer::Writer;

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::disk::{Disk, Patience, PatientDisk};
 use super::error::StorageError;
+use super::file::File;
 use super::gate::{Gate, Ground};
 use super::home::{Home, META, ROLLBACK};
 use super::log::log::Log;
-use super::log::segment::{HEADER_BYTES, Name};
-use super::log::synced::Mark;
+use super::log::segment::HEADER_BYTES;
 use super::meta::Meta;
 use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::recovery::{self, Tail};
+use super::segment_name::SegmentName;
 use super::store::Store;
-use super::writing::writer::{Beside, Writer};
+use super::writing::writer::Writer;
 use crate::replication::Recovered;
 use crate::types::{Lineage, Position};
 
@@ -91,22 +92,19 @@ pub fn open(
     let recovery::Read { contents, torn, hints_missing, hints_bad } =
         recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
 
-    let lock = Arc::new(lock);
-    let gate = Gate::new(meta.generation);
-    let ground =
-        Ground { home: home.clone(), gate: gate.clone(), generation: meta.generation, _lock: lock.clone() };
+    let (generation, gate) = (meta.generation, Gate::new(meta.generation));
+    let ground = Ground { home, gate, generation, _lock: Arc::new(lock) };
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);
     let (last, lineage) = (contents.last, contents.lineage.clone());
     // Whether an empty directory is a wiped disk is for the node to know.
     let recovered = Recovered { last, lineage, promise, wiped: false };
-    let mark = Mark::open(&home)?;
-    let writer = Writer::new(home, options, meta, &contents, Beside { gate, mark, patience, lock })?;
+    let writer = Writer::new(ground.clone(), patience, options, meta, &contents)?;
     let store = Store::new(contents, ground, options.segment_bytes);
     let opened = Opened {
         recovered,
         fresh,
-        torn: torn.map(|torn| (torn.file, torn.offset, torn.bytes)),
+        torn,
         keys: store.keys(),
         log_bytes: store.log_bytes(),
         hints_missing,
@@ -142,8 +140,7 @@ fn refuse_orphaned_log(home: &Home, generation: u64) -> Result<(), StorageError>
     let dir = home.log_dir(generation);
     for name in home.list(&dir)? {
         let path = dir.join(name);
-        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        if file.size().map_err(|e| StorageError::io("read", &path, e))? > HEADER_BYTES {
+        if File::open(&*home.disk, &path)?.size()? > HEADER_BYTES {
             let what = format!("the meta file is missing, but {} holds records", path.display());
             return Err(StorageError::corrupt(&home.dir.join(META), 0, what));
         }
@@ -172,13 +169,13 @@ fn sweep(home: &Home, meta: &Meta) -> Result<(), StorageError> {
 fn sweep_log(home: &Home, meta: &Meta) -> Result<(), StorageError> {
     let dir = home.log_dir(meta.generation);
     let newest = meta.segments.last().map_or(0, |last| last.segment);
-    let is_gone = |name: Name| {
+    let is_gone = |name: SegmentName| {
         let known = meta.segments.iter().any(|known| known.name() == name);
         meta.has_replaced(name) || (!known && name.number <= newest)
     };
     for file in home.list(&dir)? {
-        let log = Name::of_log(&file).is_some_and(|name| meta.has_replaced(name));
-        let hint = Name::of_hint(&file).is_some_and(is_gone);
+        let log = SegmentName::of_log(&file).is_some_and(|name| meta.has_replaced(name));
+        let hint = SegmentName::of_hint(&file).is_some_and(is_gone);
         if log || hint {
             home.remove(&dir.join(file))?;
         }

@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::StorageError;
+use super::file::File;
 use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
 use super::log::record::{Flaw, Kind};
-use super::log::segment::{self, HEADER_BYTES, Name, Piece, Scan, Segment, Step};
+use super::log::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
 use super::log::tail::{self, Verdict};
 use super::meta::Meta;
+use super::segment_name::SegmentName;
 use super::tally::{Held, Segments};
 use crate::types::{Lineage, Position};
 
@@ -49,15 +51,8 @@ pub(super) enum Tail {
     IsWhole,
 }
 
-/// A torn tail that was cut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Torn {
-    pub(super) file: PathBuf,
-    /// Where it was cut.
-    pub(super) offset: u64,
-    /// How many bytes were dropped.
-    pub(super) bytes: u64,
-}
+/// A torn tail that was cut: in which file, where, and how many bytes were dropped.
+pub(super) type Torn = (PathBuf, u64, u64);
 
 /// Reads the log that `meta` names. What is returned is durable.
 pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, StorageError> {
@@ -83,19 +78,20 @@ pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, Sto
     {
         // A process killed before its sync leaves bytes that only the system's cache holds; and what was cut just
         // now must stay cut.
-        let segment = &held.piece.segment;
-        segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+        held.piece.segment.file.sync()?;
         home.sync_dir(&dir)?;
     }
     Ok(read)
 }
 
 /// The log's segments: those that the meta file names, and those with contiguous numbers after them.
-pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<Name>, StorageError> {
-    let mut found: Vec<Name> = home.list(dir)?.iter().filter_map(|file| Name::of_log(file)).collect();
+pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<SegmentName>, StorageError> {
+    let mut found: Vec<SegmentName> =
+        home.list(dir)?.iter().filter_map(|file| SegmentName::of_log(file)).collect();
     found.retain(|name| !meta.has_replaced(*name));
     found.sort_unstable();
-    let missing = |name: Name| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
+    let missing =
+        |name: SegmentName| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
     for (i, known) in meta.segments.iter().map(|known| known.name()).enumerate() {
         match found.get(i) {
             Some(&name) if name == known => {}
@@ -107,7 +103,7 @@ pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<
         }
     }
     for pair in found[meta.segments.len() - 1..].windows(2) {
-        let next = Name::first(pair[0].number + 1);
+        let next = SegmentName::first(pair[0].number + 1);
         if pair[1] != next {
             return missing(next);
         }
@@ -123,12 +119,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_segment(&mut self, name: Name, is_last: bool, cut_allowed: bool) -> Result<(), StorageError> {
-        let path = self.dir.join(name.log());
-        let file = self.home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
+    fn read_segment(
+        &mut self,
+        name: SegmentName,
+        is_last: bool,
+        cut_allowed: bool,
+    ) -> Result<(), StorageError> {
+        let file = File::open(&*self.home.disk, &self.dir.join(name.log()))?;
+        let bytes = file.size()?;
         let first = self.read.contents.last.seq + 1;
-        let segment = Arc::new(Segment { name, first, path, file });
+        let segment = Arc::new(Segment { name, first, file });
         let synced = self.check_length(&segment, bytes)?;
         let mut piece = Piece { segment: segment.clone(), bytes };
         if !is_last && self.read_hint(&piece)? {
@@ -151,7 +151,7 @@ impl Reader<'_> {
                 Verdict::Corrupt(flaw.to_string())
             };
             match verdict {
-                Verdict::Corrupt(what) => return Err(piece.segment.corrupt(offset, what)),
+                Verdict::Corrupt(what) => return Err(piece.segment.file.corrupt(offset, what)),
                 Verdict::Torn => {
                     self.read.torn = Some(cut(&piece, offset)?);
                     piece.bytes = offset;
@@ -209,11 +209,11 @@ impl Reader<'_> {
         let synced = self.meta.segments[i].bytes;
         if bytes < synced {
             let what = format!("the file ends here, although it was synced up to byte {synced}");
-            return Err(segment.corrupt(bytes, what));
+            return Err(segment.file.corrupt(bytes, what));
         }
         if i + 1 < self.meta.segments.len() && bytes > synced {
             let what = format!("the segment was closed here, but the file has {bytes} bytes");
-            return Err(segment.corrupt(synced, what));
+            return Err(segment.file.corrupt(synced, what));
         }
         Ok(synced)
     }
@@ -228,7 +228,7 @@ impl Reader<'_> {
                 Step::Record(offset, record) => {
                     let last = self.read.contents.last;
                     self.check_order(record.at, last)
-                        .map_err(|what| piece.segment.corrupt(offset.into(), what))?;
+                        .map_err(|what| piece.segment.file.corrupt(offset.into(), what))?;
                     let slot = Slot {
                         seq: record.at.seq,
                         segment: piece.segment.name.key(),
@@ -273,13 +273,11 @@ impl Reader<'_> {
 
     /// The power went while the segment was being created: writes its header again.
     fn restart_segment(&mut self, segment: &Arc<Segment>, bytes: u64) -> Result<(), StorageError> {
-        let io = |op| move |e| StorageError::io(op, &segment.path, e);
-        segment.file.truncate(0).map_err(io("truncate"))?;
-        let header = segment::header(self.meta.generation, segment.name.number);
-        segment.file.write_at(&header, 0).map_err(io("write"))?;
+        segment.file.truncate(0)?;
+        segment.file.write_at(&segment::header(self.meta.generation, segment.name.number), 0)?;
         let piece = Piece { segment: segment.clone(), bytes: HEADER_BYTES };
         self.read.contents.segments.push(Held::new(piece));
-        self.read.torn = Some(Torn { file: segment.path.clone(), offset: 0, bytes });
+        self.read.torn = Some((segment.file.path.clone(), 0, bytes));
         Ok(())
     }
 }
@@ -287,7 +285,6 @@ impl Reader<'_> {
 /// Cuts a torn tail. [`read_log`] syncs the file before it returns, so that nothing is ever written after bytes
 /// that might come back.
 fn cut(piece: &Piece, offset: u64) -> Result<Torn, StorageError> {
-    let io = |op| move |e| StorageError::io(op, &piece.segment.path, e);
-    piece.segment.file.truncate(offset).map_err(io("truncate"))?;
-    Ok(Torn { file: piece.segment.path.clone(), offset, bytes: piece.bytes - offset })
+    piece.segment.file.truncate(offset)?;
+    Ok((piece.segment.file.path.clone(), offset, piece.bytes - offset))
 }

@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 
-use super::cleanup::{
-    Answer, Cleanup, CleanupAnswer, CleanupPolicy, CleanupRequest, NothingToDo, Progress, Request, Verdict,
-    plan, policy_wants,
-};
+use super::cleanup::questions::{Answer, CleanupAnswer, Progress};
 use super::error::StorageError;
 use super::gate::Ground;
 use super::hints::task::HintTask;
@@ -15,8 +12,7 @@ use super::log::record::{self, Place};
 use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
 use super::tally::Held;
-use super::writing::job::Swap;
-use super::writing::job::{Appended, Done, Job, Outcome};
+use super::writing::job::{Appended, Done, Outcome, Swap};
 use crate::replication::{Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 
@@ -28,37 +24,27 @@ use crate::types::{Entry, Found, Lineage, Op, Position};
 ///   where things are, through [`serve`](Self::serve), and never what is there.)
 #[derive(Debug)]
 pub struct Store {
-    contents: Contents,
+    pub(super) contents: Contents,
     /// The log's name, once a job has named it.
     log: Option<LogId>,
-    ground: Ground,
-    segment_bytes: u64,
+    pub(super) ground: Ground,
+    pub(super) segment_bytes: u64,
     /// The cleanup under way.
-    cleaning: Option<Cleaning>,
+    pub(super) cleaning: Option<Cleaning>,
     /// For the cleanup that waits for its swap.
-    answer: Option<CleanupAnswer>,
+    pub(super) answer: Option<CleanupAnswer>,
     /// A segment was closed on request.
     closed: bool,
 }
 
 /// What the store knows of the cleanup under way.
 #[derive(Debug)]
-struct Cleaning {
+pub(super) struct Cleaning {
     /// Of the log that it was begun for.
-    generation: u64,
+    pub(super) generation: u64,
     /// What is above this seq stays.
-    through: u64,
-    progress: Progress,
-}
-
-/// What is to be done about a cleanup's request.
-#[derive(Debug)]
-pub enum Served {
-    /// Give the cleanup this answer.
-    Answer(CleanupAnswer),
-    /// Have the writer carry this out; the answer is there when its outcome has been applied
-    /// ([`Store::take_answer`]).
-    Job(Job),
+    pub(super) through: u64,
+    pub(super) progress: Progress,
 }
 
 /// How the disk is used.
@@ -108,8 +94,7 @@ impl Store {
     pub fn apply(&mut self, done: Done) -> Result<Option<Input>, StorageError> {
         Ok(match done.0 {
             Outcome::Quiet => None,
-            Outcome::Saved(promise) => Some(Input::Saved { promise }),
-            Outcome::ChunkStored(id) => Some(Input::ChunkStored { id }),
+            Outcome::Told(input) => Some(input),
             Outcome::Appended(appended) => self.apply_appended(appended)?,
             Outcome::Installed { id, log, rollback, generation, contents } => {
                 self.contents = *contents;
@@ -186,103 +171,9 @@ impl Store {
         lacking.map(task).collect()
     }
 
-    /// Whether the closed segments hold so much garbage up to the seq `through` that a cleanup should begin by itself.
-    pub fn wants_cleanup(&self, policy: CleanupPolicy, through: u64) -> bool {
-        let closed = self.contents.segments.closed();
-        self.cleaning.is_none() && policy_wants(closed, self.end_of_closed(), through, policy)
-    }
-
-    /// Begins a cleanup of the closed segments. `through` is the highest seq known to be committed: what is above it
-    /// stays. There is none beside it until [`end_cleanup`](Self::end_cleanup).
-    ///
-    /// # Errors
-    /// Why there is none to begin.
-    pub fn begin_cleanup(&mut self, through: u64) -> Result<Cleanup, NothingToDo> {
-        if self.cleaning.is_some() {
-            return Err(NothingToDo::UnderWay);
-        }
-        let closed = self.contents.segments.closed();
-        let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
-        let total = groups.iter().map(super::cleanup::Group::bytes).sum();
-        let progress = Progress { done: 0, total };
-        self.cleaning = Some(Cleaning { generation: self.ground.generation, through, progress });
-        Ok(Cleanup { ground: self.ground.clone(), groups, progress })
-    }
-
-    /// How far the cleanup under way is, if there is one.
-    pub fn cleanup_progress(&self) -> Option<Progress> {
-        self.cleaning.as_ref().map(|cleaning| cleaning.progress)
-    }
-
-    /// The cleanup under way has ended, however it did.
-    pub fn end_cleanup(&mut self) {
-        self.cleaning = None;
-        self.answer = None;
-    }
-
-    /// Does what the cleanup under way asks for.
-    ///
-    /// # Errors
-    /// If the index does not know a record of the log: a bug, and final.
-    pub fn serve(&mut self, request: CleanupRequest) -> Result<Served, StorageError> {
-        let Some(cleaning) = self.cleaning.as_mut().filter(|c| c.generation == self.ground.generation) else {
-            return Ok(Served::Answer(CleanupAnswer(Answer::Stop)));
-        };
-        let answer = match request.0 {
-            Request::Judge { records, progress } => {
-                cleaning.progress = progress;
-                let through = cleaning.through;
-                let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
-                Answer::Verdicts(judged.collect::<Result<_, _>>()?)
-            }
-            Request::Swap(swap) => return Ok(Served::Job(Job::swap(swap))),
-            Request::Move { moved, forgotten } => {
-                for (key, slot) in moved {
-                    if let Some(before) = self.contents.index.repoint(&key, slot) {
-                        self.contents.segments.moved(slot, Some(before));
-                    }
-                }
-                for (key, seq) in forgotten {
-                    self.contents.index.forget(&key, seq);
-                }
-                Answer::Go
-            }
-            Request::Moved => {
-                self.contents.segments.forget_replaced();
-                Answer::Go
-            }
-        };
-        Ok(Served::Answer(CleanupAnswer(answer)))
-    }
-
-    /// What a cleanup has waited for, once its outcome has been applied.
-    pub fn take_answer(&mut self) -> Option<CleanupAnswer> {
-        self.answer.take()
-    }
-
-    /// Whether a segment was closed by [`Job::close_segment`] since this was last asked.
+    /// Whether a segment was closed by [`Job::CloseSegment`](super::writing::job::Job::CloseSegment) since this was last asked.
     pub fn take_closed(&mut self) -> bool {
         std::mem::take(&mut self.closed)
-    }
-
-    /// The last seq of all closed segments.
-    fn end_of_closed(&self) -> u64 {
-        let active = self.contents.segments.all().last();
-        active.map_or(0, |active| active.piece.segment.first.saturating_sub(1))
-    }
-
-    /// What is to become of a record of a closed segment.
-    fn judge(&self, at: Position, key: Option<&Bytes>, through: u64) -> Result<Verdict, StorageError> {
-        if at.seq > through {
-            return Ok(Verdict::Keep);
-        }
-        let Some(key) = key else { return Ok(Verdict::Drop) };
-        match self.contents.index.get(key) {
-            Some(slot) if slot.seq > at.seq => Ok(Verdict::Drop),
-            Some(slot) if slot.seq == at.seq && slot.live => Ok(Verdict::Keep),
-            Some(slot) if slot.seq == at.seq => Ok(Verdict::DropTombstone),
-            _ => Err(StorageError::misuse(format!("the index does not know record {at} of the log"))),
-        }
     }
 
     fn apply_swapped(&mut self, swap: Swap, floor: Position) -> Result<Option<Input>, StorageError> {
@@ -325,13 +216,13 @@ impl Store {
     fn read_value(&self, key: &[u8], slot: Slot, version: Position) -> Result<Bytes, StorageError> {
         let piece = self.contents.segments.piece(slot.segment).expect("the index points into the log");
         let mut bytes = vec![0; slot.bytes as usize];
-        let read = piece.segment.read_at(&mut bytes, slot.offset.into())?;
+        let read = piece.segment.file.read_at(&mut bytes, slot.offset.into())?;
         let place = Place { segment: piece.segment.name.number, offset: slot.offset };
         let record = record::decode(&bytes[..read], place)
-            .map_err(|flaw| piece.segment.corrupt(slot.offset.into(), flaw.to_string()))?;
+            .map_err(|flaw| piece.segment.file.corrupt(slot.offset.into(), flaw.to_string()))?;
         if record.at != version || record.key != key {
             let what = format!("this is record {}, not {version} of the key looked up", record.at);
-            return Err(piece.segment.corrupt(slot.offset.into(), what));
+            return Err(piece.segment.file.corrupt(slot.offset.into(), what));
         }
         let start = record.value_start();
         Ok(Bytes::from(bytes).slice(start..))

@@ -1,7 +1,8 @@
 //! What each segment is used for: how much of it still holds a value, and how much is garbage.
 
 use super::index::Slot;
-use super::log::segment::{HEADER_BYTES, Name, Piece, SegmentKey};
+use super::log::segment::{HEADER_BYTES, Piece};
+use super::segment_name::{SegmentKey, SegmentName};
 
 /// A segment that is read from, and what is known of its records.
 #[derive(Clone, Debug)]
@@ -31,7 +32,7 @@ impl Held {
     }
 
     /// Its name.
-    pub(super) fn name(&self) -> Name {
+    pub(super) fn name(&self) -> SegmentName {
         self.piece.segment.name
     }
 
@@ -120,7 +121,7 @@ impl Segments {
 
     /// Puts `by`, if anything, in the place of consecutive segments, which stay readable until
     /// [`forget_replaced`](Self::forget_replaced). `false`: they are not there as given.
-    pub(super) fn replace(&mut self, names: &[Name], by: Option<Held>) -> bool {
+    pub(super) fn replace(&mut self, names: &[SegmentName], by: Option<Held>) -> bool {
         let Some(start) = self.held.iter().position(|held| Some(&held.name()) == names.first()) else {
             return false;
         };
@@ -150,7 +151,7 @@ impl Segments {
         if self.held.last().is_some_and(|held| held.name().key() == key) {
             return Some(self.held.len() - 1);
         }
-        let number = Name::number_in(key);
+        let number = SegmentName::number_in(key);
         let i = self.held.binary_search_by_key(&number, |held| held.name().number).ok()?;
         (self.held[i].name().key() == key).then_some(i)
     }
@@ -161,26 +162,27 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
 
-    use super::super::disk::{Disk, MemoryDisk};
+    use super::super::disk::MemoryDisk;
+    use super::super::file::File;
     use super::*;
     use crate::storage::log::segment::Segment;
 
     fn held(number: u32, revision: u32) -> Held {
-        let name = Name { number, revision };
+        let name = SegmentName { number, revision };
         let path = Path::new("/").join(name.log());
-        let file = MemoryDisk::new(0).create(&path).unwrap();
-        let segment = Arc::new(Segment { name, first: 1, path, file });
+        let file = File::create(&MemoryDisk::new(0), &path).unwrap();
+        let segment = Arc::new(Segment { name, first: 1, file });
         Held::new(Piece { segment, bytes: HEADER_BYTES + 100 })
     }
 
-    fn slot(name: Name, bytes: u32, live: bool) -> Slot {
+    fn slot(name: SegmentName, bytes: u32, live: bool) -> Slot {
         Slot { seq: 1, segment: name.key(), offset: 28, bytes, live }
     }
 
     #[test]
     fn values_move_from_the_replaced_to_the_new_and_both_are_found_meanwhile() {
         let mut segments = Segments::default();
-        let (first, second, third) = (Name::first(1), Name::first(2), Name::first(3));
+        let (first, second, third) = (SegmentName::first(1), SegmentName::first(2), SegmentName::first(3));
         [first, second, third].iter().for_each(|name| segments.push(held(name.number, 0)));
         segments.moved(slot(first, 60, true), None);
         segments.moved(slot(second, 30, true), None);
@@ -190,8 +192,8 @@ mod tests {
         assert_eq!(segments.all()[0].garbage(), 40);
 
         assert!(!segments.replace(&[second, first], None), "not as given");
-        assert!(!segments.replace(&[Name::first(9)], None));
-        let new = Name { number: 1, revision: 1 };
+        assert!(!segments.replace(&[SegmentName::first(9)], None));
+        let new = SegmentName { number: 1, revision: 1 };
         assert!(segments.replace(&[first, second], Some(held(1, 1))));
         for name in [first, second, third, new] {
             assert_eq!(segments.piece(name.key()).map(|piece| piece.segment.name), Some(name));

@@ -113,17 +113,9 @@ pub fn check_limits(command: &Command) -> Result<(), LimitError> {
 }
 
 fn check_op(op: &Op) -> Result<(), LimitError> {
-    match op {
-        Op::Noop => Err(LimitError::Noop),
-        Op::Del { key } => check_key(key),
-        Op::Put { key, value } => {
-            check_key(key)?;
-            if value.len() > VALUE_BYTES_MAX {
-                return Err(LimitError::Value { bytes: value.len() });
-            }
-            Ok(())
-        }
-    }
+    check_key(op.key().ok_or(LimitError::Noop)?)?;
+    let bytes = op.value().len();
+    if bytes > VALUE_BYTES_MAX { Err(LimitError::Value { bytes }) } else { Ok(()) }
 }
 
 fn check_key(key: &[u8]) -> Result<(), LimitError> {

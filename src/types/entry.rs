@@ -52,8 +52,7 @@ impl Op {
     /// Whether key and value are no longer than a log takes. What comes from a client is refused at the edge
     /// ([`check_limits`](super::check_limits)); what comes from a peer is checked by this.
     pub fn is_within_limits(&self) -> bool {
-        let value = if let Self::Put { value, .. } = self { value.len() } else { 0 };
-        self.key().is_none_or(|key| key.len() <= KEY_BYTES_MAX) && value <= VALUE_BYTES_MAX
+        self.key().is_none_or(|key| key.len() <= KEY_BYTES_MAX) && self.value().len() <= VALUE_BYTES_MAX
     }
 
     /// The key that this touches, if any.
@@ -63,17 +62,22 @@ impl Op {
             Self::Put { key, .. } | Self::Del { key } => Some(key),
         }
     }
+
+    /// The value that it sets; empty if it sets none.
+    pub fn value(&self) -> &[u8] {
+        if let Self::Put { value, .. } = self { value } else { &[] }
+    }
+
+    /// Bytes of key and value.
+    pub fn bytes(&self) -> usize {
+        self.key().map_or(0, Bytes::len) + self.value().len()
+    }
 }
 
 impl Entry {
     /// Bytes of key and value plus a fixed overhead: what bounds on memory and batches count.
     pub fn weight(&self) -> usize {
         const OVERHEAD: usize = 64;
-        OVERHEAD
-            + match &self.op {
-                Op::Noop => 0,
-                Op::Put { key, value } => key.len() + value.len(),
-                Op::Del { key } => key.len(),
-            }
+        OVERHEAD + self.op.bytes()
     }
 }

@@ -7,9 +7,7 @@
 //! * [`Status`], [`Event`], [`Report`], [`Quirks`]: what a node tells of itself.
 //! * The limits of keys, values and waiting times: [`KEY_BYTES_MAX`], [`VALUE_BYTES_MAX`], [`check_limits`].
 //!
-//! Members are fixed at start. A *quorum* is a majority of the configured members, never of those that happen to be
-//! connected. A log's *lineage* is its list of epochs with the first seq of each; log A is a prefix of log B exactly
-//! if A's last position lies on B's lineage, otherwise they have *diverged*.
+//! How they hang together is told at the top of [`replication`](crate::replication).
 
 mod command;
 mod entry;

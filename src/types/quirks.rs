@@ -36,6 +36,18 @@ pub enum Quirk {
     CountOldEpochs,
 }
 
+/// Name and mistake of each, in the order of [`Quirk::ALL`].
+const WORDS: [(&str, &str); 8] = [
+    ("dynamic-quorum", "a majority of the members heard lately counts as a quorum"),
+    ("highest-seq-read", "a quorum read returns the highest seq that a majority names"),
+    ("local-quorum-read", "a quorum read asks nobody else"),
+    ("no-fence", "a member that has voted still takes the old primary's entries"),
+    ("vote-amnesia", "a restart forgets the vote"),
+    ("ack-before-sync", "a write is acknowledged before it is on disk"),
+    ("no-lineage-check", "logs are joined by seq alone, whoever wrote them"),
+    ("count-old-epochs", "entries of older epochs count as committed when a quorum holds them"),
+];
+
 /// A small set of quirks; usually none. Prints as `no-fence, vote-amnesia`, and travels as a list of names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Quirks(u8);
@@ -60,30 +72,12 @@ impl Quirk {
 
     /// As it is written everywhere.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::DynamicQuorum => "dynamic-quorum",
-            Self::HighestSeqRead => "highest-seq-read",
-            Self::LocalQuorumRead => "local-quorum-read",
-            Self::NoFence => "no-fence",
-            Self::VoteAmnesia => "vote-amnesia",
-            Self::AckBeforeSync => "ack-before-sync",
-            Self::NoLineageCheck => "no-lineage-check",
-            Self::CountOldEpochs => "count-old-epochs",
-        }
+        WORDS[self as usize].0
     }
 
     /// What goes wrong, for whoever meets it: half a sentence.
     pub const fn mistake(self) -> &'static str {
-        match self {
-            Self::DynamicQuorum => "a majority of the members heard lately counts as a quorum",
-            Self::HighestSeqRead => "a quorum read returns the highest seq that a majority names",
-            Self::LocalQuorumRead => "a quorum read asks nobody else",
-            Self::NoFence => "a member that has voted still takes the old primary's entries",
-            Self::VoteAmnesia => "a restart forgets the vote",
-            Self::AckBeforeSync => "a write is acknowledged before it is on disk",
-            Self::NoLineageCheck => "logs are joined by seq alone, whoever wrote them",
-            Self::CountOldEpochs => "entries of older epochs count as committed when a quorum holds them",
-        }
+        WORDS[self as usize].1
     }
 
     const fn bit(self) -> u8 {

@@ -52,6 +52,22 @@ pub struct NodeStatus {
     pub pid: u32,
 }
 
+impl NodeStatus {
+    /// What the core knows, of a process of which nothing is known.
+    pub fn new(replication: Status) -> Self {
+        Self {
+            replication,
+            applied_per_s: 0,
+            connections: 0,
+            keys: 0,
+            log_bytes: 0,
+            disk: Box::default(),
+            uptime_ms: 0,
+            pid: 0,
+        }
+    }
+}
+
 /// How a node's disk is used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskStatus {

@@ -59,6 +59,30 @@ pub struct Status {
     pub quirks: Quirks,
 }
 
+impl Status {
+    /// The status of a member with nothing in its log that has heard of nobody.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            role: Role::Replica,
+            epoch: Epoch::ZERO,
+            promised: Epoch::ZERO,
+            primary: None,
+            last: Position::ZERO,
+            durable: 0,
+            commit: 0,
+            lag: None,
+            heard_ms: None,
+            stale: false,
+            disk_full: false,
+            resync: None,
+            resyncs: Resyncs::default(),
+            peers: Vec::new(),
+            quirks: Quirks::NONE,
+        }
+    }
+}
+
 /// How often replicas came back, and at what price. Counted since the process started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resyncs {

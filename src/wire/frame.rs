@@ -114,7 +114,7 @@ impl FrameHeader {
 ///
 /// # Errors
 /// [`WireError::TooLong`] if the message does not fit into a frame. Messages within the limits of
-/// [`check_limits`](super::check_limits) always do.
+/// [`check_limits`](crate::types::check_limits) always do.
 ///
 /// # Examples
 /// ```

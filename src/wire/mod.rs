@@ -1,4 +1,4 @@
-//! Bytes to messages and back. No sockets.
+//! Messages as bytes, and back: what travels between clients, nodes and members. No sockets.
 //!
 //! * [`messages`](self) say what travels: [`ClientFrame`] and [`NodeFrame`] between a client and a node,
 //!   [`PeerFrame`] from member to member.
@@ -7,7 +7,8 @@
 //!   length beyond the limit before anything is allocated for it.
 //! * [`encode`] and [`decode_payload`] are the plain functions, [`FrameEncoder`] and [`FrameDecoder`] the same for
 //!   a stream of bytes.
-//! * [`check_limits`] says whether a command may go into the store: keys and values have limits of their own.
+//!
+//! Whether a command may go into the store is not said here: [`check_limits`](crate::types::check_limits) does.
 //!
 //! `docs/protocol.md` describes all of it for clients in other languages.
 

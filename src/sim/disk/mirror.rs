@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{Input, Promise, Recovered, Rollback};
-use crate::storage::{Job, Options};
+use crate::replication::{DiskJob as Job, Input, Promise, Recovered, Rollback};
+use crate::storage::Options;
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use super::{Crash, ModelDisk, SimDisk, StoredDisk};

@@ -21,8 +21,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::replication::{Input, Promise, Recovered};
-use crate::storage::{Job, Loss};
+use crate::replication::{DiskJob as Job, Input, Promise, Recovered};
+use crate::storage::Loss;
 use crate::types::{Entry, Found, Lineage, Position, SnapshotId};
 
 #[cfg(test)]

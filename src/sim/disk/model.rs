@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{Input, LogId, Promise, Recovered, Rollback};
-use crate::storage::Job;
+use crate::replication::{DiskJob as Job, Input, LogId, Promise, Recovered, Rollback};
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use super::{Crash, SimDisk};
@@ -124,8 +123,6 @@ impl ModelDisk {
                 self.installing.take_if(|(begun, _)| *begun == id);
                 None
             }
-            // Its cleanup is a method of its own.
-            Job::Tidy(_) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::replication::{Input, Promise, Recovered};
+use crate::replication::{DiskJob, Input, Promise, Recovered};
 use crate::storage::{
     Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer,
     clean_at_once, open, tear_tail,
@@ -72,7 +72,7 @@ impl StoredDisk {
 
     /// As `kvlab cleanup` has it: closes the last segment, and goes through all that are closed.
     fn clean(&mut self, through: u64) -> Result<bool, StorageError> {
-        for done in self.writer.execute(vec![Job::close_segment()])? {
+        for done in self.writer.execute(vec![Job::CloseSegment])? {
             self.store.apply(done)?;
         }
         let cleaned = clean_at_once(&mut self.store, &mut self.writer, through, |_, _| Ok(()))?;
@@ -101,10 +101,10 @@ impl StoredDisk {
 }
 
 impl SimDisk for StoredDisk {
-    fn write(&mut self, jobs: Vec<Job>) {
+    fn write(&mut self, jobs: Vec<DiskJob>) {
         assert!(self.written.is_empty(), "a batch is applied before the next is written");
         let count = jobs.len();
-        let done = must(self.options.node, "write", self.writer.execute(jobs));
+        let done = must(self.options.node, "write", self.writer.execute(storage_jobs(jobs)));
         assert_eq!(done.len(), count, "storage answers each job once");
         self.written.extend(done);
     }
@@ -118,17 +118,17 @@ impl SimDisk for StoredDisk {
         input
     }
 
-    fn crash(&mut self, mut jobs: VecDeque<Job>, crash: Crash) {
+    fn crash(&mut self, mut jobs: VecDeque<DiskJob>, crash: Crash) {
         let cut_off = jobs.split_off(crash.survivors.min(jobs.len()));
         if !jobs.is_empty() {
-            for done in must(self.options.node, "write", self.writer.execute(jobs.into())) {
+            for done in must(self.options.node, "write", self.writer.execute(storage_jobs(jobs))) {
                 must(self.options.node, "apply", self.store.apply(done));
             }
         }
         if let Some(through) = crash.cleaning {
             self.cut_off(crash.torn, |disk| disk.clean(through));
         } else if !cut_off.is_empty() {
-            self.cut_off(crash.torn, |disk| disk.writer.execute(cut_off.into()));
+            self.cut_off(crash.torn, |disk| disk.writer.execute(storage_jobs(cut_off)));
         }
         self.disk.crash(crash.loss);
         if let Some(operations) = crash.again {
@@ -255,6 +255,10 @@ fn read(disk: &MemoryDisk, path: &Path) -> String {
     let mut bytes = vec![0; file.size().expect("a file in memory") as usize];
     file.read_at(&mut bytes, 0).expect("a file in memory");
     String::from_utf8(bytes).expect("a rollback file is text")
+}
+
+fn storage_jobs(jobs: impl IntoIterator<Item = DiskJob>) -> Vec<Job> {
+    jobs.into_iter().map(Job::Core).collect()
 }
 
 fn open_on(disk: &MemoryDisk, options: Options) -> Result<(Store, Writer, Opened), StorageError> {

@@ -35,8 +35,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::replication::RequestId;
-use crate::storage::Job;
+use crate::replication::{DiskJob as Job, RequestId};
 use crate::types::{Command, Epoch, Lineage, NodeId, Op, Position, Time, WriteLevel};
 
 use super::cluster::{Cluster, Happening};

@@ -4,10 +4,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
-use crate::replication::{Config, LogId, Promise};
+use crate::replication::{Config, DiskJob as Job, LogId, Promise};
 use crate::sim::disk::ModelDisk;
 use crate::sim::{Ask, Climate, World, dice::Dice};
-use crate::storage::Job;
 use crate::types::{Ballot, Entry, Event, Found, MemberVote, Message, ReadLevel, Reply, RoundId, Vote};
 
 const N1: NodeId = NodeId(1);

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::replication::Config;
+use crate::replication::{Config, DiskJob as Job};
 use crate::sim::disk::Crash;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
-use crate::storage::Job;
 use crate::types::{Command, NodeId, Op, Quirk, ReadLevel, WriteLevel};
 
 use super::parse;

@@ -1,18 +1,18 @@
 //! The new file of a group, and its hint.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Ground, Kept};
-use crate::storage::disk::DiskFile;
+use super::questions::Verdict;
 use crate::storage::error::StorageError;
-use crate::storage::gate::Halt;
+use crate::storage::file::File;
+use crate::storage::gate::{Ground, Halt};
 use crate::storage::hints::hint::{self, Hint, HintWriter};
 use crate::storage::home::{Home, ignore_missing};
 use crate::storage::log::record::{self, Kind, Place};
-use crate::storage::log::segment::{self, Name, Piece, Segment};
+use crate::storage::log::segment::{self, Piece, Segment};
+use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
 use crate::types::Entry;
 
@@ -21,17 +21,21 @@ const WRITE_BYTES: usize = 1 << 20;
 /// What was written is synced this often: whoever syncs the log meanwhile shall not wait for more.
 const SYNC_BYTES: u64 = 4 << 20;
 
+/// Keys of tombstones dropped in one group, in bytes of [`Entry::weight`], must be kept until the index has forgotten
+/// them. Tombstones beyond this stay for the next cleanup.
+const DROPPED_BYTES_MAX: usize = 16 << 20;
+
 /// Both files while they are written.
 #[derive(Debug)]
 pub(super) struct Copy {
     ground: Ground,
-    name: Name,
-    file: Arc<dyn DiskFile>,
+    name: SegmentName,
+    file: File,
     buffer: Vec<u8>,
     written: u64,
     synced: u64,
     hint: Option<HintWriter>,
-    hint_file: Arc<dyn DiskFile>,
+    hint_file: File,
 }
 
 /// Both files when they are whole and durable.
@@ -47,18 +51,15 @@ pub(super) struct Copied {
 
 impl Copy {
     /// Creates both files, under names that count for nothing.
-    pub(super) fn begin(ground: &Ground, name: Name) -> Result<Self, Halt> {
+    pub(super) fn begin(ground: &Ground, name: SegmentName) -> Result<Self, Halt> {
         let _inside = ground.gate.enter(ground.generation)?;
-        let create = |file: String| {
-            let path = Home::part(&ground.home.log_dir(ground.generation), &file);
-            ground.home.disk.create(&path).map_err(|e| StorageError::io("create", &path, e))
-        };
-        let file = create(name.log())?;
-        let hint_file = match create(name.hint()) {
+        let (home, dir) = (&ground.home, ground.home.log_dir(ground.generation));
+        let create = |file: &str| File::create(&*home.disk, &Home::part(&dir, file));
+        let file = create(&name.log())?;
+        let hint_file = match create(&name.hint()) {
             Ok(file) => file,
             Err(error) => {
-                let path = Home::part(&ground.home.log_dir(ground.generation), &name.log());
-                ignore_missing(ground.home.remove(&path))?;
+                ignore_missing(home.remove(&file.path))?;
                 return Err(error.into());
             }
         };
@@ -84,8 +85,7 @@ impl Copy {
         let bytes = record::encode(&mut self.buffer, entry, place, 0)?;
         let key = entry.op.key().map_or(&[][..], |key| key);
         if let Some(hint) = &mut self.hint {
-            let added = hint.add(entry.at, Kind::of(&entry.op), key, bytes);
-            added.map_err(|e| StorageError::io("write", &self.path(&self.name.hint()), e))?;
+            hint.add(entry.at, Kind::of(&entry.op), key, bytes)?;
         }
         if self.buffer.len() >= WRITE_BYTES {
             self.write()?;
@@ -107,18 +107,17 @@ impl Copy {
         self.write()?;
         self.sync()?;
         if let Some(mut hint) = self.hint.take() {
-            let finished = hint.finish(self.written);
-            finished.map_err(|e| StorageError::io("write", &self.path(&self.name.hint()), e))?;
+            hint.finish(self.written)?;
         }
         let hint = self.read_hint()?;
+        let dir = self.ground.home.log_dir(self.ground.generation);
         {
             let _inside = self.ground.gate.enter(self.ground.generation)?;
-            let dir = self.ground.home.log_dir(self.ground.generation);
             self.ground.home.name_part(&dir, &self.name.log())?;
             self.ground.home.finish_part(&dir, &self.name.hint())?;
         }
-        let path = self.ground.home.log_dir(self.ground.generation).join(self.name.log());
-        let segment = Segment { name: self.name, first, path, file: self.file.clone() };
+        let file = self.file.renamed(dir.join(self.name.log()));
+        let segment = Segment { name: self.name, first, file };
         let piece = Piece { segment: Arc::new(segment), bytes: self.written };
         let new = Held { piece, records, live: 0, hinted: true };
         Ok(Copied { new: Some(new), hint: Some(hint), dropped, records_dropped })
@@ -145,16 +144,14 @@ impl Copy {
 
     /// Reads the hint back: the index is about to believe it.
     fn read_hint(&self) -> Result<Hint, Halt> {
-        let path = self.path(&self.name.hint());
-        let bytes = Home::read_file(&*self.hint_file, &path, hint::bytes_max(self.written))?;
+        let bytes = self.hint_file.read_all(hint::bytes_max(self.written))?;
         let hint = Hint::check(&bytes.into(), self.ground.generation, self.name, self.written)
-            .map_err(|flaw| StorageError::corrupt(&path, 0, format!("as just written, {flaw}")))?;
+            .map_err(|flaw| self.hint_file.corrupt(0, format!("as just written, {flaw}")))?;
         Ok(hint)
     }
 
     fn write(&mut self) -> Result<(), Halt> {
-        let written = self.file.write_at(&self.buffer, self.written);
-        written.map_err(|e| StorageError::io("write", &self.path(&self.name.log()), e))?;
+        self.file.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(WRITE_BYTES);
@@ -162,13 +159,36 @@ impl Copy {
     }
 
     fn sync(&mut self) -> Result<(), Halt> {
-        self.file.sync().map_err(|e| StorageError::io("sync", &self.path(&self.name.log()), e))?;
+        self.file.sync()?;
         self.synced = self.written;
         Ok(())
     }
+}
 
-    /// Where a file is until it has its name.
-    fn path(&self, file: &str) -> PathBuf {
-        Home::part(&self.ground.home.log_dir(self.ground.generation), file)
+/// What has become of the records of a group.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    pub(super) records: u64,
+    dropped: Vec<(Bytes, u64)>,
+    dropped_bytes: usize,
+    records_dropped: u64,
+}
+
+impl Kept {
+    /// Whether a record is left out; notes it if so.
+    pub(super) fn drops(&mut self, entry: &Entry, verdict: Verdict) -> bool {
+        let drops = match (verdict, entry.op.key()) {
+            (Verdict::Keep, _) => false,
+            (Verdict::Drop, _) => true,
+            (Verdict::DropTombstone, None) => false,
+            (Verdict::DropTombstone, Some(_)) if self.dropped_bytes >= DROPPED_BYTES_MAX => false,
+            (Verdict::DropTombstone, Some(key)) => {
+                self.dropped_bytes += entry.weight();
+                self.dropped.push((key.clone(), entry.at.seq));
+                true
+            }
+        };
+        self.records_dropped += u64::from(drops);
+        drops
     }
 }

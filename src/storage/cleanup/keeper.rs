@@ -10,12 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use crate::storage::cleanup::{Cleaned, Cleanup, CleanupAnswer, CleanupRequest};
+use super::questions::{CleanupAnswer, CleanupRequest};
+use super::run::{Cleaned, Cleanup};
 use crate::storage::error::StorageError;
 use crate::storage::gate::Halt;
 use crate::storage::hints::task::HintTask;
-use crate::storage::store::{Served, Store};
-use crate::storage::writing::writer::Writer;
 
 /// What the keeper has to say.
 #[derive(Debug)]
@@ -134,23 +133,22 @@ struct Worker<D> {
 impl<D: Fn(KeeperNews)> Worker<D> {
     fn carry_out(&self, task: Task) {
         let go_on = || !self.stop.load(Ordering::Relaxed);
-        match task {
-            _ if !go_on() => {}
-            Task::Hint(task) => match task.run(&go_on) {
-                Ok(()) | Err(Halt::Stopped) => {}
-                Err(Halt::Full(error)) => (self.deliver)(KeeperNews::NoRoom { cleanup: false, error }),
-                Err(Halt::Failed(error)) => (self.deliver)(KeeperNews::Failed(error)),
-            },
-            Task::Clean(cleanup) => {
-                let news = match cleanup.run(&mut |request| self.ask(request)) {
-                    Ok(cleaned) => KeeperNews::Cleaned(Some(cleaned)),
-                    Err(Halt::Stopped) => KeeperNews::Cleaned(None),
-                    Err(Halt::Full(error)) => KeeperNews::NoRoom { cleanup: true, error },
-                    Err(Halt::Failed(error)) => KeeperNews::Failed(error),
-                };
-                (self.deliver)(news);
-            }
+        if !go_on() {
+            return;
         }
+        let (cleanup, outcome) = match task {
+            Task::Hint(task) => (false, task.run(&go_on).map(|()| None)),
+            Task::Clean(cleanup) => (true, cleanup.run(&mut |request| self.ask(request)).map(Some)),
+        };
+        let news = match outcome {
+            Ok(None) => return,
+            Err(Halt::Stopped) if !cleanup => return,
+            Ok(cleaned) => KeeperNews::Cleaned(cleaned),
+            Err(Halt::Stopped) => KeeperNews::Cleaned(None),
+            Err(Halt::Full(error)) => KeeperNews::NoRoom { cleanup, error },
+            Err(Halt::Failed(error)) => KeeperNews::Failed(error),
+        };
+        (self.deliver)(news);
     }
 
     fn ask(&self, request: CleanupRequest) -> Result<CleanupAnswer, Halt> {
@@ -162,39 +160,6 @@ impl<D: Fn(KeeperNews)> Worker<D> {
     }
 }
 
-/// A whole cleanup, here and now, with both halves in one hand: for a simulator, and for tests. `None`: there was
-/// nothing to do. `through` is as in [`Store::begin_cleanup`]; `between` is called whenever the cleanup asks for
-/// something, before that is done, and may write.
-///
-/// # Errors
-/// As [`Writer::execute`]; a disk that is full is an error as well, but no final one.
-pub fn clean_at_once(
-    store: &mut Store,
-    writer: &mut Writer,
-    through: u64,
-    mut between: impl FnMut(&mut Store, &mut Writer) -> Result<(), StorageError>,
-) -> Result<Option<Cleaned>, StorageError> {
-    let Ok(cleanup) = store.begin_cleanup(through) else { return Ok(None) };
-    let outcome = cleanup.run(&mut |request| {
-        between(store, writer).map_err(Halt::Failed)?;
-        match store.serve(request).map_err(Halt::Failed)? {
-            Served::Answer(answer) => Ok(answer),
-            Served::Job(job) => {
-                for done in writer.execute(vec![job]).map_err(Halt::Failed)? {
-                    store.apply(done).map_err(Halt::Failed)?;
-                }
-                store.take_answer().ok_or(Halt::Stopped)
-            }
-        }
-    });
-    store.end_cleanup();
-    match outcome {
-        Ok(cleaned) => Ok(Some(cleaned)),
-        Err(Halt::Stopped) => Ok(None),
-        Err(Halt::Full(error) | Halt::Failed(error)) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -203,9 +168,8 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::replication::LogId;
-    use crate::storage::Job;
-    use crate::storage::{Disk, MemoryDisk, Options, open};
+    use crate::replication::{DiskJob, LogId};
+    use crate::storage::{Disk, Job, MemoryDisk, Options, Served, Store, Writer, open};
     use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -214,7 +178,7 @@ mod tests {
         let op =
             Op::Put { key: Bytes::from(format!("key {key}")), value: Bytes::from(format!("value {seq}")) };
         let at = Position::new(Epoch::new(1, NodeId(1)), seq);
-        Job::Append { log: LogId(0), entries: vec![Entry { at, op }] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![Entry { at, op }] })
     }
 
     fn start() -> (MemoryDisk, Store, Writer) {

@@ -1,18 +1,35 @@
-//! Which segments a cleanup takes, and in what groups.
+//! When a cleanup begins by itself, which segments it takes, and in what groups.
 
-use super::CleanupPolicy;
-use crate::storage::log::segment::{Name, Piece};
+use crate::storage::log::segment::Piece;
+use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
 
 /// No group is longer than this, so that every place in what becomes of it has 32 bits.
 const GROUP_BYTES_MAX: u64 = 3 << 30;
 
+/// When cleanup begins by itself. Looked at by whoever drives the store; what counts are the closed segments that are
+/// known to be committed as a whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CleanupPolicy {
+    /// Garbage must be at least this part of the closed segments; above 1: never.
+    pub ratio: f64,
+    /// And at least so many bytes.
+    pub bytes: u64,
+}
+
+impl Default for CleanupPolicy {
+    /// Half, and 64 MiB.
+    fn default() -> Self {
+        Self { ratio: 0.5, bytes: 64 << 20 }
+    }
+}
+
 /// Neighbouring segments that become one.
 #[derive(Debug)]
-pub(in crate::storage) struct Group {
+pub(crate) struct Group {
     pub(super) inputs: Vec<Piece>,
     /// The name of what they become.
-    pub(super) output: Name,
+    pub(super) output: SegmentName,
     /// No record in it has a lower seq than this.
     pub(super) first: u64,
     /// Nothing after this seq is dropped.
@@ -35,14 +52,14 @@ pub enum NothingToDo {
 
 impl Group {
     /// Bytes of its segments.
-    pub(in crate::storage) fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.inputs.iter().map(|piece| piece.bytes).sum()
     }
 }
 
 /// The groups of the closed segments that hold anything up to the seq `through`, in log order. `end` is the last seq
 /// of all of them.
-pub(in crate::storage) fn plan(
+pub(crate) fn plan(
     closed: &[Held],
     end: u64,
     through: u64,
@@ -77,7 +94,7 @@ pub(in crate::storage) fn plan(
         let name = group[0].name();
         planned.push(Group {
             inputs: group.iter().map(|held| held.piece.clone()).collect(),
-            output: Name { number: name.number, revision: name.revision + 1 },
+            output: SegmentName { number: name.number, revision: name.revision + 1 },
             first: group[0].piece.segment.first,
             base: group_end.min(through),
         });
@@ -88,12 +105,7 @@ pub(in crate::storage) fn plan(
 /// Whether the policy asks for a cleanup. Only segments that lie below the seq `through` as a whole count: what is
 /// above it would be garbage after a cleanup as it was before, and ask for the next.
 #[expect(clippy::cast_precision_loss, reason = "a ratio")]
-pub(in crate::storage) fn policy_wants(
-    closed: &[Held],
-    end: u64,
-    through: u64,
-    policy: CleanupPolicy,
-) -> bool {
+pub(crate) fn policy_wants(closed: &[Held], end: u64, through: u64, policy: CleanupPolicy) -> bool {
     let nexts = closed.iter().skip(1).map(|next| next.piece.segment.first.saturating_sub(1));
     let whole = closed.iter().zip(nexts.chain([end])).take_while(|(_, last)| *last <= through);
     let (garbage, bytes) = whole
@@ -111,7 +123,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::storage::disk::{Disk, MemoryDisk};
+    use crate::storage::disk::MemoryDisk;
+    use crate::storage::file::File;
     use crate::storage::log::segment::{HEADER_BYTES, Segment};
 
     const SEGMENT_BYTES: u64 = 1000;
@@ -120,10 +133,10 @@ mod tests {
     fn closed(parts: &[(u64, u64)]) -> Vec<Held> {
         let disk = MemoryDisk::new(0);
         let held = |(number, &(live, garbage)): (u32, &(u64, u64))| {
-            let name = Name { number, revision: 1 };
+            let name = SegmentName { number, revision: 1 };
             let path = Path::new("/").join(name.log());
-            let file = disk.create(&path).unwrap();
-            let segment = Arc::new(Segment { name, first: u64::from(number) * 10 - 9, path, file });
+            let file = File::create(&disk, &path).unwrap();
+            let segment = Arc::new(Segment { name, first: u64::from(number) * 10 - 9, file });
             let piece = Piece { segment, bytes: HEADER_BYTES + live + garbage };
             Held { live, ..Held::new(piece) }
         };
@@ -138,7 +151,7 @@ mod tests {
             .iter()
             .map(|group| {
                 let numbers: Vec<_> = group.inputs.iter().map(|piece| piece.segment.name.number).collect();
-                assert_eq!(group.output, Name { number: numbers[0], revision: 2 });
+                assert_eq!(group.output, SegmentName { number: numbers[0], revision: 2 });
                 (numbers, group.base)
             })
             .collect())

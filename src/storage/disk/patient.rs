@@ -11,17 +11,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::{Disk, DiskFile, LockOutcome};
+use super::contract::{Disk, DiskFile, LockOutcome};
 
 /// The first pause.
-pub(in crate::storage) const PAUSE_MIN: Duration = Duration::from_millis(100);
+pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause; each is twice the one before.
-pub(in crate::storage) const PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Who waits for room, if anybody does. Until [`wait_here`](Self::wait_here) nobody does, and a full disk is an error
 /// like any other; it remains one for every other thread.
 #[derive(Default)]
-pub(in crate::storage) struct Patience {
+pub(crate) struct Patience {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -41,7 +41,7 @@ struct Waiter {
 
 /// What a thread that waits for room tells.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::storage) enum Room<'a> {
+pub(crate) enum Room<'a> {
     /// There is none for this path. It waits now.
     None(&'a Path),
     /// There was again, and it goes on.
@@ -50,7 +50,7 @@ pub(in crate::storage) enum Room<'a> {
 
 /// A disk whose users have patience.
 #[derive(Debug)]
-pub(in crate::storage) struct PatientDisk {
+pub(crate) struct PatientDisk {
     inner: Arc<dyn Disk>,
     patience: Arc<Patience>,
 }
@@ -64,13 +64,13 @@ struct PatientFile {
 
 impl Patience {
     /// From now on the calling thread waits where there is no room, and tells when that begins and ends.
-    pub(in crate::storage) fn wait_here(&self, tell: impl Fn(Room<'_>) + Send + Sync + 'static) {
+    pub(crate) fn wait_here(&self, tell: impl Fn(Room<'_>) + Send + Sync + 'static) {
         self.lock().waiter = Some(Waiter { thread: thread::current().id(), tell: Arc::new(tell) });
     }
 
     /// Does something without waiting for room: for work that is better left undone than waited for, because it is
     /// what makes room.
-    pub(in crate::storage) fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
+    pub(crate) fn at_once<T>(&self, work: impl FnOnce() -> T) -> T {
         let waiter = self.lock().waiter.take();
         let done = work();
         let mut state = self.lock();
@@ -81,7 +81,7 @@ impl Patience {
     }
 
     /// Ends all waiting, now and later: what finds no room fails.
-    pub(in crate::storage) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         let mut state = self.lock();
         state.over = true;
         state.waiter = None;
@@ -138,13 +138,13 @@ impl std::fmt::Debug for Patience {
 }
 
 /// Whether there is no room, on the disk or in a quota.
-pub(in crate::storage) fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl PatientDisk {
     /// `inner`, for users with `patience`.
-    pub(in crate::storage) fn new(inner: Arc<dyn Disk>, patience: Arc<Patience>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Disk>, patience: Arc<Patience>) -> Self {
         Self { inner, patience }
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Disk, DiskFile, LockOutcome};
+use super::contract::{Disk, DiskFile, LockOutcome};
 
 /// `inner`, on which the files of `dir` (and of the directories in it) may have `bytes_max` bytes in all. What would
 /// need more fails with [`io::ErrorKind::StorageFull`], after as much as there was room for: as on a disk of that size.

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process;
 use std::sync::Arc;
 
-use super::{Disk, DiskFile, Lock, LockOutcome, is_full};
+use super::contract::{Disk, DiskFile, Lock, LockOutcome};
+use super::patient::is_full;
 
 /// The machine's file system.
 pub fn real_disk() -> Arc<dyn Disk> {
@@ -24,13 +25,11 @@ struct RealFile(File);
 
 impl Disk for RealDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile(both_ways().create(true).truncate(true).open(path)?)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(Arc::new(RealFile(file)))
+        Ok(Arc::new(RealFile(both_ways().open(path)?)))
     }
 
     fn create_dir(&self, path: &Path) -> io::Result<()> {
@@ -63,7 +62,7 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let file = both_ways().create(true).truncate(false).open(path)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(LockOutcome::Held(holder(&file))),
@@ -115,4 +114,9 @@ fn holder(file: &File) -> Option<u32> {
     let mut text = [0; 16];
     let read = file.read_at(&mut text, 0).ok()?;
     std::str::from_utf8(&text[..read]).ok()?.trim().parse().ok()
+}
+
+/// For reading and writing.
+fn both_ways() -> OpenOptions {
+    OpenOptions::new().read(true).write(true).clone()
 }

@@ -12,16 +12,15 @@
 //! segment's exact length, and lengths of records that fill the segment from its header to its end. A hint that does
 //! not count is said to be bad, the segment is read instead, and the hint is written again. Nothing is guessed.
 
-use std::io;
-use std::sync::Arc;
-
 use bytes::Bytes;
 
-use crate::storage::disk::DiskFile;
+use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::index::Slot;
-use crate::storage::log::record::{FIXED_BYTES, Kind, RECORD_BYTES_MAX, u32_at, u64_at};
-use crate::storage::log::segment::{FORMAT, HEADER_BYTES, Name};
-use crate::types::{Epoch, KEY_BYTES_MAX, NodeId, Position};
+use crate::storage::log::record::{self, FIXED_BYTES, Kind, u32_at, u64_at};
+use crate::storage::log::segment::HEADER_BYTES;
+use crate::storage::segment_name::{FORMAT, SegmentName};
+use crate::types::{Epoch, NodeId, Position};
 
 const MAGIC: &[u8; 8] = b"KVLABHNT";
 const TITLE_BYTES: usize = 28;
@@ -37,8 +36,8 @@ const WRITE_BYTES: usize = 256 << 10;
 
 /// A hint whose every byte has been checked.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Hint {
-    segment: Name,
+pub(crate) struct Hint {
+    segment: SegmentName,
     /// Between title and footer.
     body: Bytes,
     records: u64,
@@ -46,17 +45,17 @@ pub(in crate::storage) struct Hint {
 
 /// One record, as a hint tells of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Hinted {
-    pub(in crate::storage) at: Position,
-    pub(in crate::storage) kind: Kind,
-    pub(in crate::storage) key: Bytes,
+pub(crate) struct Hinted {
+    pub(crate) at: Position,
+    pub(crate) kind: Kind,
+    pub(crate) key: Bytes,
     /// Where it is.
-    pub(in crate::storage) slot: Slot,
+    pub(crate) slot: Slot,
 }
 
 /// Why bytes are not the hint of a segment.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::storage) enum Flaw {
+pub(crate) enum Flaw {
     #[error("it is too short")]
     Short,
     #[error("it is longer than its segment")]
@@ -77,16 +76,16 @@ pub(in crate::storage) enum Flaw {
 
 /// The longest hint that a segment of so many bytes can have: an entry is never longer than its record, and an
 /// epoch's mark stands for a no-op at least.
-pub(in crate::storage) fn bytes_max(segment_bytes: u64) -> u64 {
+pub(crate) fn bytes_max(segment_bytes: u64) -> u64 {
     segment_bytes + (TITLE_BYTES + FOOTER_BYTES + EPOCH_BYTES) as u64
 }
 
 impl Hint {
     /// Checks the bytes of the hint of a segment of `generation` that has `segment_bytes`.
-    pub(in crate::storage) fn check(
+    pub(crate) fn check(
         bytes: &Bytes,
         generation: u64,
-        segment: Name,
+        segment: SegmentName,
         segment_bytes: u64,
     ) -> Result<Self, Flaw> {
         if bytes.len() < TITLE_BYTES + FOOTER_BYTES {
@@ -119,12 +118,12 @@ impl Hint {
     }
 
     /// Its records, in log order.
-    pub(in crate::storage) fn entries(&self) -> Entries {
+    pub(crate) fn entries(&self) -> Entries {
         Entries { rest: self.body.clone(), segment: self.segment, epoch: Epoch::ZERO, offset: HEADER_BYTES }
     }
 
     /// How many they are.
-    pub(in crate::storage) fn records(&self) -> u64 {
+    pub(crate) fn records(&self) -> u64 {
         self.records
     }
 }
@@ -132,9 +131,9 @@ impl Hint {
 /// Reads the records of a hint one after the other; ends at the first thing that makes no sense, which
 /// [`Hint::check`] has found there to be none of.
 #[derive(Debug)]
-pub(in crate::storage) struct Entries {
+pub(crate) struct Entries {
     rest: Bytes,
-    segment: Name,
+    segment: SegmentName,
     epoch: Epoch,
     /// Where the next record begins in its segment.
     offset: u64,
@@ -160,21 +159,11 @@ impl Iterator for Entries {
             self.rest = self.rest.slice(EPOCH_BYTES..);
         }
         let fixed = self.rest.first_chunk::<FIXED_HINT_BYTES>()?;
-        let kind = match fixed[0] {
-            0 => Kind::Noop,
-            1 => Kind::Put,
-            2 => Kind::Del,
-            _ => return None,
-        };
+        let kind = record::kind_of(fixed[0]).ok()?;
         let (bytes, key) = (u32_at(fixed, 1), u32_at(fixed, 13) as usize);
         let at = Position::new(self.epoch, u64_at(fixed, 5));
         let value = (bytes as usize).checked_sub(FIXED_BYTES + key)?;
-        let fits = match kind {
-            Kind::Noop => key == 0 && value == 0,
-            Kind::Put => bytes as usize <= RECORD_BYTES_MAX,
-            Kind::Del => value == 0,
-        };
-        if !fits || key > KEY_BYTES_MAX || self.rest.len() < FIXED_HINT_BYTES + key {
+        if !record::shape_fits(kind, key, value) || self.rest.len() < FIXED_HINT_BYTES + key {
             return None;
         }
         let slot = Slot {
@@ -193,8 +182,8 @@ impl Iterator for Entries {
 
 /// Writes a hint, record after record.
 #[derive(Debug)]
-pub(in crate::storage) struct HintWriter {
-    file: Arc<dyn DiskFile>,
+pub(crate) struct HintWriter {
+    file: File,
     buffer: Vec<u8>,
     written: u64,
     summed: crc32fast::Hasher,
@@ -204,20 +193,20 @@ pub(in crate::storage) struct HintWriter {
 
 impl HintWriter {
     /// Into an empty file, for a segment of `generation`.
-    pub(in crate::storage) fn new(file: Arc<dyn DiskFile>, generation: u64, segment: Name) -> Self {
+    pub(crate) fn new(file: File, generation: u64, segment: SegmentName) -> Self {
         let buffer = title(generation, segment).to_vec();
         let summed = crc32fast::Hasher::new();
         Self { file, buffer, written: 0, summed, epoch: Epoch::ZERO, records: 0 }
     }
 
     /// The segment's next record.
-    pub(in crate::storage) fn add(
+    pub(crate) fn add(
         &mut self,
         at: Position,
         kind: Kind,
         key: &[u8],
         bytes: u32,
-    ) -> io::Result<()> {
+    ) -> Result<(), StorageError> {
         if at.epoch != self.epoch {
             self.epoch = at.epoch;
             self.buffer.push(EPOCH);
@@ -235,7 +224,7 @@ impl HintWriter {
     }
 
     /// All records are told of: makes the hint durable. Its name is not, yet.
-    pub(in crate::storage) fn finish(&mut self, segment_bytes: u64) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, segment_bytes: u64) -> Result<(), StorageError> {
         self.buffer.push(END);
         self.buffer.extend_from_slice(&self.records.to_le_bytes());
         self.buffer.extend_from_slice(&segment_bytes.to_le_bytes());
@@ -246,7 +235,7 @@ impl HintWriter {
         self.file.sync()
     }
 
-    fn write(&mut self) -> io::Result<()> {
+    fn write(&mut self) -> Result<(), StorageError> {
         self.summed.update(&self.buffer);
         self.file.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
@@ -256,7 +245,7 @@ impl HintWriter {
 }
 
 /// What a hint begins with.
-pub(in crate::storage) fn title(generation: u64, segment: Name) -> [u8; TITLE_BYTES] {
+pub(in crate::storage) fn title(generation: u64, segment: SegmentName) -> [u8; TITLE_BYTES] {
     let mut title = [0; TITLE_BYTES];
     title[..8].copy_from_slice(MAGIC);
     title[8..12].copy_from_slice(&FORMAT.to_le_bytes());
@@ -275,7 +264,7 @@ mod tests {
     use super::*;
     use crate::storage::disk::{Disk, MemoryDisk};
 
-    const NAME: Name = Name { number: 7, revision: 3 };
+    const NAME: SegmentName = SegmentName { number: 7, revision: 3 };
 
     type Told = (u64, Kind, Vec<u8>, u32);
 
@@ -301,7 +290,7 @@ mod tests {
     fn write(records: &[Told]) -> (Vec<u8>, u64) {
         let disk = MemoryDisk::new(0);
         let path = Path::new("/hint");
-        let mut writer = HintWriter::new(disk.create(path).unwrap(), 2, NAME);
+        let mut writer = HintWriter::new(File::create(&disk, path).unwrap(), 2, NAME);
         let mut offset = HEADER_BYTES;
         for (seq, (epoch, kind, key, value)) in (1..).zip(records) {
             let bytes = u32::try_from(FIXED_BYTES + key.len()).unwrap() + value;
@@ -392,8 +381,8 @@ mod tests {
         };
         assert_eq!(check(2, NAME, segment_bytes), Ok(1));
         assert_eq!(check(3, NAME, segment_bytes), Err(Flaw::Segment));
-        assert_eq!(check(2, Name { number: 8, ..NAME }, segment_bytes), Err(Flaw::Segment));
-        assert_eq!(check(2, Name { revision: 2, ..NAME }, segment_bytes), Err(Flaw::Segment));
+        assert_eq!(check(2, SegmentName { number: 8, ..NAME }, segment_bytes), Err(Flaw::Segment));
+        assert_eq!(check(2, SegmentName { revision: 2, ..NAME }, segment_bytes), Err(Flaw::Segment));
         let longer = Err(Flaw::Length { found: segment_bytes, bytes: segment_bytes + 1 });
         assert_eq!(check(2, NAME, segment_bytes + 1), longer);
     }

@@ -1,9 +1,8 @@
 //! Hints of segments that have been closed, written from what is in them, beside everything else.
 
 use super::hint::HintWriter;
-use crate::storage::error::StorageError;
-use crate::storage::gate::Ground;
-use crate::storage::gate::Halt;
+use crate::storage::file::File;
+use crate::storage::gate::{Ground, Halt};
 use crate::storage::home::{Home, ignore_missing};
 use crate::storage::log::segment::{Piece, Scan, Step};
 
@@ -28,7 +27,7 @@ impl HintTask {
         let part = Home::part(&dir, &name);
         let file = {
             let _inside = gate.enter(*generation)?;
-            home.disk.create(&part).map_err(|e| StorageError::io("create", &part, e))?
+            File::create(&*home.disk, &part)?
         };
         let mut writer = HintWriter::new(file, *generation, self.piece.segment.name);
         match self.fill(&mut writer, go_on) {
@@ -45,7 +44,6 @@ impl HintTask {
     }
 
     fn fill(&self, writer: &mut HintWriter, go_on: &dyn Fn() -> bool) -> Result<(), Halt> {
-        let io = |e| StorageError::io("write", &self.piece.segment.path.with_extension("hint.part"), e);
         let mut scan = Scan::new(self.piece.clone());
         loop {
             if !go_on() {
@@ -53,11 +51,11 @@ impl HintTask {
             }
             match scan.next()? {
                 Step::Record(_, record) => {
-                    writer.add(record.at, record.kind, record.key, record.bytes()).map_err(io)?;
+                    writer.add(record.at, record.kind, record.key, record.bytes())?;
                 }
-                Step::End => return Ok(writer.finish(self.piece.bytes).map_err(io)?),
+                Step::End => return Ok(writer.finish(self.piece.bytes)?),
                 Step::Bad(offset, flaw) => {
-                    return Err(Halt::Failed(self.piece.segment.corrupt(offset, flaw.to_string())));
+                    return Err(Halt::Failed(self.piece.segment.file.corrupt(offset, flaw.to_string())));
                 }
             }
         }

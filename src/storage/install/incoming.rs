@@ -10,15 +10,15 @@ use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// A state being received.
 #[derive(Debug)]
-pub(in crate::storage) struct Incoming {
-    pub(in crate::storage) id: SnapshotId,
+pub(crate) struct Incoming {
+    pub(crate) id: SnapshotId,
     log: Log,
     last: Position,
 }
 
 impl Incoming {
     /// Begins with nothing.
-    pub(in crate::storage) fn begin(
+    pub(crate) fn begin(
         home: &Home,
         id: SnapshotId,
         generation: u64,
@@ -28,7 +28,7 @@ impl Incoming {
     }
 
     /// Takes records in. They are written, and synced at [`finish`](Self::finish).
-    pub(in crate::storage) fn take(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
+    pub(crate) fn take(&mut self, entries: &[Entry]) -> Result<(), StorageError> {
         for entry in entries {
             if entry.at.seq <= self.last.seq || entry.at.epoch < self.last.epoch {
                 let what = format!("record {} follows {}", entry.at, self.last);
@@ -42,7 +42,7 @@ impl Incoming {
 
     /// Makes the state durable and reads it back, exactly as a start would: what would not open then must not be
     /// installed now. `present` is the meta file as it is; returns what is to replace it.
-    pub(in crate::storage) fn finish(
+    pub(crate) fn finish(
         mut self,
         home: &Home,
         present: &Meta,
@@ -75,7 +75,7 @@ impl Incoming {
     }
 
     /// Removes what was received.
-    pub(in crate::storage) fn discard(self, home: &Home) -> Result<(), StorageError> {
+    pub(crate) fn discard(self, home: &Home) -> Result<(), StorageError> {
         home.remove_log(self.log.generation())
     }
 }

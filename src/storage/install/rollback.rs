@@ -15,13 +15,13 @@
 //!
 //! The last value of each key is there nevertheless: cleanup drops what was overwritten or deleted.
 
-use std::fmt::Write as _;
-
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::snapshot::SnapshotReader;
 use crate::replication::Rollback;
 use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::home::{Home, ROLLBACK};
 use crate::storage::log::segment::Piece;
 use crate::types::{Entry, Epoch, Lineage, Op, Position};
@@ -29,32 +29,25 @@ use crate::types::{Entry, Epoch, Lineage, Op, Position};
 /// Lines are written when this much has come together.
 const WRITE_BYTES: usize = 1 << 20;
 
-#[derive(Serialize)]
+/// A line of the file. What is not there is left out.
+#[derive(Default, Serialize)]
 struct Line<'a> {
     epoch: Epoch,
     seq: u64,
     op: &'static str,
-    #[serde(flatten)]
-    key: Option<Field<'a>>,
-    #[serde(flatten)]
-    value: Option<Field<'a>>,
-}
-
-#[derive(Serialize)]
-enum Field<'a> {
-    #[serde(rename = "key")]
-    Key(&'a str),
-    #[serde(rename = "key_hex")]
-    KeyHex(String),
-    #[serde(rename = "value")]
-    Value(&'a str),
-    #[serde(rename = "value_hex")]
-    ValueHex(String),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_hex: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_hex: Option<String>,
 }
 
 /// Writes the entries of a log with a seq above `after` to a new file, durably. The log ends at the seq `last` of its
 /// `lineage`. `None`: there are none.
-pub(in crate::storage) fn keep(
+pub(crate) fn keep(
     home: &Home,
     pieces: &[Piece],
     after: u64,
@@ -75,8 +68,7 @@ pub(in crate::storage) fn keep(
     let dir = home.dir.join(ROLLBACK);
     home.ensure_dir(&dir)?;
     let name = free_name(home, next.as_ref().map_or_else(|| position(after + 1), |first| first.at))?;
-    let path = Home::part(&dir, &name);
-    let file = home.disk.create(&path).map_err(|e| StorageError::io("create", &path, e))?;
+    let file = File::create(&*home.disk, &Home::part(&dir, &name))?;
     let (mut buffer, mut written, mut entries) = (Vec::new(), 0, 0);
     let (mut expected, mut missing) = (after + 1, None);
     loop {
@@ -94,7 +86,7 @@ pub(in crate::storage) fn keep(
             None => missing.iter().for_each(|at| write_cleaned(&mut buffer, *at)),
         }
         if buffer.len() >= WRITE_BYTES || next.is_none() {
-            file.write_at(&buffer, written).map_err(|e| StorageError::io("write", &path, e))?;
+            file.write_at(&buffer, written)?;
             written += buffer.len() as u64;
             buffer.clear();
         }
@@ -103,7 +95,7 @@ pub(in crate::storage) fn keep(
         }
         next = reader.take_next()?;
     }
-    file.sync().map_err(|e| StorageError::io("sync", &path, e))?;
+    file.sync()?;
     home.finish_part(&dir, &name)?;
     Ok(Some(Rollback { entries, file: format!("{ROLLBACK}/{name}") }))
 }
@@ -124,20 +116,14 @@ fn write_line(buffer: &mut Vec<u8>, entry: &Entry) {
         Op::Put { key, value } => ("put", Some(key), Some(value)),
         Op::Del { key } => ("del", Some(key), None),
     };
-    let key = key.map(|key| match std::str::from_utf8(key) {
-        Ok(text) => Field::Key(text),
-        Err(_) => Field::KeyHex(hex(key)),
-    });
-    let value = value.map(|value| match std::str::from_utf8(value) {
-        Ok(text) => Field::Value(text),
-        Err(_) => Field::ValueHex(hex(value)),
-    });
-    push(buffer, &Line { epoch: entry.at.epoch, seq: entry.at.seq, op, key, value });
+    let (key, key_hex) = key.map_or((None, None), text_or_hex);
+    let (value, value_hex) = value.map_or((None, None), text_or_hex);
+    push(buffer, &Line { epoch: entry.at.epoch, seq: entry.at.seq, op, key, key_hex, value, value_hex });
 }
 
 /// Up to `at`, entries are missing.
 fn write_cleaned(buffer: &mut Vec<u8>, at: Position) {
-    push(buffer, &Line { epoch: at.epoch, seq: at.seq, op: "cleaned", key: None, value: None });
+    push(buffer, &Line { epoch: at.epoch, seq: at.seq, op: "cleaned", ..Line::default() });
 }
 
 fn push(buffer: &mut Vec<u8>, line: &Line<'_>) {
@@ -145,18 +131,15 @@ fn push(buffer: &mut Vec<u8>, line: &Line<'_>) {
     buffer.push(b'\n');
 }
 
-fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        write!(text, "{byte:02x}").expect("strings take everything");
+fn text_or_hex(bytes: &Bytes) -> (Option<&str>, Option<String>) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Some(text), None),
+        Err(_) => (None, Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())),
     }
-    text
 }
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::types::NodeId;
 

@@ -59,7 +59,7 @@ impl SnapshotReader {
                 Step::Record(_, record) => return Ok(Some(record.to_entry())),
                 Step::End => self.scan = None,
                 Step::Bad(offset, flaw) => {
-                    return Err(scan.piece().segment.corrupt(offset, flaw.to_string()));
+                    return Err(scan.piece().segment.file.corrupt(offset, flaw.to_string()));
                 }
             }
         }

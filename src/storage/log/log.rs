@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use super::record::{self, Place};
-use super::segment::{self, HEADER_BYTES, Name, Piece};
+use super::segment::{self, HEADER_BYTES, Piece};
 use crate::storage::error::StorageError;
 use crate::storage::home::Home;
 use crate::storage::index::Slot;
-use crate::storage::meta::SyncedTo;
+use crate::storage::segment_name::{SegmentName, SyncedTo};
 use crate::types::{Entry, Op};
 
 /// The buffer is written when it has grown to this, however large the batch.
@@ -19,7 +19,7 @@ const WRITE_BYTES: usize = 1 << 20;
 /// * `written` of the last segment's bytes are in its file, the buffer follows them.
 /// * `synced` of them are durable; of all other segments, every byte is.
 #[derive(Debug)]
-pub(in crate::storage) struct Log {
+pub(crate) struct Log {
     home: Home,
     generation: u64,
     segment_bytes: u64,
@@ -32,11 +32,7 @@ pub(in crate::storage) struct Log {
 
 impl Log {
     /// Creates the directory and the first segment of an empty log.
-    pub(in crate::storage) fn create(
-        home: &Home,
-        generation: u64,
-        segment_bytes: u64,
-    ) -> Result<Self, StorageError> {
+    pub(crate) fn create(home: &Home, generation: u64, segment_bytes: u64) -> Result<Self, StorageError> {
         let dir = home.log_dir(generation);
         home.disk.create_dir(&dir).map_err(|e| StorageError::io("create directory", &dir, e))?;
         home.sync_dir(&home.dir)?;
@@ -46,12 +42,7 @@ impl Log {
     }
 
     /// Goes on where a durable log ends.
-    pub(in crate::storage) fn resume(
-        home: &Home,
-        generation: u64,
-        segment_bytes: u64,
-        pieces: Vec<Piece>,
-    ) -> Self {
+    pub(crate) fn resume(home: &Home, generation: u64, segment_bytes: u64, pieces: Vec<Piece>) -> Self {
         let end = pieces.last().expect("a log has a segment").bytes;
         Self {
             home: home.clone(),
@@ -65,7 +56,7 @@ impl Log {
     }
 
     /// Appends a record. It is in the file after [`write`](Self::write), durable after [`sync`](Self::sync).
-    pub(in crate::storage) fn append(&mut self, entry: &Entry) -> Result<Slot, StorageError> {
+    pub(crate) fn append(&mut self, entry: &Entry) -> Result<Slot, StorageError> {
         let end = self.active().bytes;
         if end >= self.segment_bytes && end > HEADER_BYTES {
             self.next_segment(entry.at.seq)?;
@@ -84,15 +75,11 @@ impl Log {
     }
 
     /// Writes the buffer to the file.
-    pub(in crate::storage) fn write(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn write(&mut self) -> Result<(), StorageError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let segment = &self.active().segment;
-        segment
-            .file
-            .write_at(&self.buffer, self.written)
-            .map_err(|e| StorageError::io("write", &segment.path, e))?;
+        self.active().segment.file.write_at(&self.buffer, self.written)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         self.buffer.shrink_to(WRITE_BYTES);
@@ -100,42 +87,41 @@ impl Log {
     }
 
     /// Writes the buffer and makes all of the log durable.
-    pub(in crate::storage) fn sync(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn sync(&mut self) -> Result<(), StorageError> {
         self.write()?;
         if self.synced < self.written {
-            let segment = &self.active().segment;
-            segment.file.sync().map_err(|e| StorageError::io("sync", &segment.path, e))?;
+            self.active().segment.file.sync()?;
             self.synced = self.written;
         }
         Ok(())
     }
 
     /// Whether something written is not synced.
-    pub(in crate::storage) fn is_dirty(&self) -> bool {
+    pub(crate) fn is_dirty(&self) -> bool {
         self.synced < self.active().bytes
     }
 
-    pub(in crate::storage) fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
     /// All segments. Their bytes count what is still in the buffer.
-    pub(in crate::storage) fn pieces(&self) -> &[Piece] {
+    pub(crate) fn pieces(&self) -> &[Piece] {
         &self.pieces
     }
 
     /// The segment that is written to.
-    pub(in crate::storage) fn active(&self) -> &Piece {
+    pub(crate) fn active(&self) -> &Piece {
         self.pieces.last().expect("a log has a segment")
     }
 
     /// Up to where the segment that is written to is durable.
-    pub(in crate::storage) fn synced_end(&self) -> SyncedTo {
+    pub(crate) fn synced_end(&self) -> SyncedTo {
         SyncedTo::new(self.active().segment.name, self.synced)
     }
 
     /// What is durable of each segment.
-    pub(in crate::storage) fn synced(&self) -> Vec<SyncedTo> {
+    pub(crate) fn synced(&self) -> Vec<SyncedTo> {
         let all = |piece: &Piece| SyncedTo::new(piece.segment.name, piece.bytes);
         let mut synced: Vec<_> = self.pieces.iter().map(all).collect();
         *synced.last_mut().expect("a log has a segment") = self.synced_end();
@@ -143,13 +129,13 @@ impl Log {
     }
 
     /// Begins the next segment, `first` being the next seq, unless the last one is empty.
-    pub(in crate::storage) fn close_segment(&mut self, first: u64) -> Result<(), StorageError> {
+    pub(crate) fn close_segment(&mut self, first: u64) -> Result<(), StorageError> {
         if self.active().bytes > HEADER_BYTES { self.next_segment(first) } else { Ok(()) }
     }
 
     /// The segments as they would be with one, or none, in the place of consecutive closed ones. `None`: those are
     /// not there.
-    pub(in crate::storage) fn with_replaced(&self, old: &[Name], new: Option<&Piece>) -> Option<Vec<Piece>> {
+    pub(crate) fn with_replaced(&self, old: &[SegmentName], new: Option<&Piece>) -> Option<Vec<Piece>> {
         let start = self.pieces.iter().position(|piece| Some(&piece.segment.name) == old.first())?;
         let there = self.pieces[start..self.pieces.len() - 1].iter().map(|piece| piece.segment.name);
         if !there.take(old.len()).eq(old.iter().copied()) {
@@ -161,7 +147,7 @@ impl Log {
     }
 
     /// Takes the segments of [`with_replaced`](Self::with_replaced) for its own.
-    pub(in crate::storage) fn replace(&mut self, pieces: Vec<Piece>) {
+    pub(crate) fn replace(&mut self, pieces: Vec<Piece>) {
         debug_assert_eq!(pieces.last().map(|last| last.segment.name), Some(self.active().segment.name));
         self.pieces = pieces;
     }

@@ -15,15 +15,15 @@ use crate::storage::error::StorageError;
 use crate::types::{Entry, Epoch, KEY_BYTES_MAX, NodeId, Op, Position, VALUE_BYTES_MAX};
 
 /// Checksum and length: what must be read before it is known how much more to read.
-pub(in crate::storage) const PREFIX_BYTES: usize = 8;
+pub(crate) const PREFIX_BYTES: usize = 8;
 /// A record without key and value.
-pub(in crate::storage) const FIXED_BYTES: usize = 34;
+pub(crate) const FIXED_BYTES: usize = 34;
 /// The longest record.
-pub(in crate::storage) const RECORD_BYTES_MAX: usize = FIXED_BYTES + KEY_BYTES_MAX + VALUE_BYTES_MAX;
+pub(crate) const RECORD_BYTES_MAX: usize = FIXED_BYTES + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
 /// What a record does; the byte that stands for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) enum Kind {
+pub(crate) enum Kind {
     Noop = 0,
     Put = 1,
     Del = 2,
@@ -31,34 +31,34 @@ pub(in crate::storage) enum Kind {
 
 /// Where a record begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Place {
+pub(crate) struct Place {
     /// The segment's number.
-    pub(in crate::storage) segment: u32,
+    pub(crate) segment: u32,
     /// The byte in the segment.
-    pub(in crate::storage) offset: u32,
+    pub(crate) offset: u32,
 }
 
 /// A record, over the bytes that it was read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Record<'a> {
-    pub(in crate::storage) at: Position,
-    pub(in crate::storage) synced: u32,
-    pub(in crate::storage) kind: Kind,
-    pub(in crate::storage) key: &'a [u8],
-    pub(in crate::storage) value: &'a [u8],
+pub(crate) struct Record<'a> {
+    pub(crate) at: Position,
+    pub(crate) synced: u32,
+    pub(crate) kind: Kind,
+    pub(crate) key: &'a [u8],
+    pub(crate) value: &'a [u8],
 }
 
 /// What can be told of a record before its bytes are all there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Outline {
-    pub(in crate::storage) bytes: usize,
-    pub(in crate::storage) synced: u32,
-    pub(in crate::storage) at: Position,
+pub(crate) struct Outline {
+    pub(crate) bytes: usize,
+    pub(crate) synced: u32,
+    pub(crate) at: Position,
 }
 
 /// Why bytes are not a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in crate::storage) enum Flaw {
+pub(crate) enum Flaw {
     #[error("the file ends within a record")]
     Short,
     #[error("a record of {0} bytes is impossible")]
@@ -72,23 +72,19 @@ pub(in crate::storage) enum Flaw {
 }
 
 /// Appends `entry` to `buffer` as a record for `place`; returns how long the record is.
-pub(in crate::storage) fn encode(
+pub(crate) fn encode(
     buffer: &mut Vec<u8>,
     entry: &Entry,
     place: Place,
     synced: u32,
 ) -> Result<u32, StorageError> {
-    let (kind, key, value): (Kind, &[u8], &[u8]) = match &entry.op {
-        Op::Noop => (Kind::Noop, &[], &[]),
-        Op::Put { key, value } => (Kind::Put, key, value),
-        Op::Del { key } => (Kind::Del, key, &[]),
-    };
-    if key.len() > KEY_BYTES_MAX || value.len() > VALUE_BYTES_MAX {
+    let (key, value) = (entry.op.key().map_or(&[][..], |key| key), entry.op.value());
+    if !entry.op.is_within_limits() {
         let what = format!("{} has a key of {} and a value of {} bytes", entry.at, key.len(), value.len());
         return Err(StorageError::misuse(what));
     }
     let start = buffer.len();
-    let bytes = u32::try_from(FIXED_BYTES + key.len() + value.len()).expect("bounded by the limits above");
+    let bytes = bytes_of(entry);
     buffer.reserve(bytes as usize);
     buffer.extend_from_slice(&[0; 4]);
     buffer.extend_from_slice(&(bytes - PREFIX_BYTES as u32).to_le_bytes());
@@ -96,7 +92,7 @@ pub(in crate::storage) fn encode(
     buffer.extend_from_slice(&entry.at.epoch.number.to_le_bytes());
     buffer.push(entry.at.epoch.node.0);
     buffer.extend_from_slice(&entry.at.seq.to_le_bytes());
-    buffer.push(kind as u8);
+    buffer.push(Kind::of(&entry.op) as u8);
     buffer.extend_from_slice(&u32::try_from(key.len()).expect("bounded above").to_le_bytes());
     buffer.extend_from_slice(key);
     buffer.extend_from_slice(value);
@@ -106,17 +102,12 @@ pub(in crate::storage) fn encode(
 }
 
 /// How long the record of an entry is.
-pub(in crate::storage) fn bytes_of(entry: &Entry) -> u32 {
-    let (key, value) = match &entry.op {
-        Op::Noop => (0, 0),
-        Op::Put { key, value } => (key.len(), value.len()),
-        Op::Del { key } => (key.len(), 0),
-    };
-    u32::try_from(FIXED_BYTES + key + value).expect("bounded by the limits of key and value")
+pub(crate) fn bytes_of(entry: &Entry) -> u32 {
+    u32::try_from(FIXED_BYTES + entry.op.bytes()).expect("bounded by the limits of key and value")
 }
 
 /// How long the record that begins with `prefix` is. Refuses impossible lengths, so that nobody allocates for them.
-pub(in crate::storage) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
+pub(crate) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
     let length = u32::from_le_bytes([prefix[4], prefix[5], prefix[6], prefix[7]]);
     let bytes = length as usize + PREFIX_BYTES;
     if (FIXED_BYTES..=RECORD_BYTES_MAX).contains(&bytes) {
@@ -127,7 +118,7 @@ pub(in crate::storage) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Fl
 }
 
 /// Reads the record at the beginning of `bytes`; what follows it does not matter.
-pub(in crate::storage) fn decode(bytes: &[u8], place: Place) -> Result<Record<'_>, Flaw> {
+pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Record<'_>, Flaw> {
     let prefix = bytes.first_chunk::<PREFIX_BYTES>().ok_or(Flaw::Short)?;
     let bytes = bytes.get(..length(*prefix)?).ok_or(Flaw::Short)?;
     if u32_at(bytes, 0) != checksum(&bytes[4..], place) {
@@ -144,7 +135,7 @@ pub(in crate::storage) fn decode(bytes: &[u8], place: Place) -> Result<Record<'_
 }
 
 /// What the fixed part of a record says, if it could be one. Cheap: looks at no checksum.
-pub(in crate::storage) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> {
+pub(crate) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> {
     let bytes = length(*fixed.first_chunk().expect("longer than a prefix")).ok()?;
     let kind = kind_of(fixed[29]).ok()?;
     let key = u32_at(fixed, 30) as usize;
@@ -154,18 +145,18 @@ pub(in crate::storage) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> 
 
 impl Record<'_> {
     /// Its length in the file.
-    pub(in crate::storage) fn bytes(&self) -> u32 {
+    pub(crate) fn bytes(&self) -> u32 {
         u32::try_from(FIXED_BYTES + self.key.len() + self.value.len())
             .expect("records are shorter than 4 GiB")
     }
 
     /// Where the value begins, counted from the record's beginning.
-    pub(in crate::storage) fn value_start(&self) -> usize {
+    pub(crate) fn value_start(&self) -> usize {
         FIXED_BYTES + self.key.len()
     }
 
     /// An entry of its own.
-    pub(in crate::storage) fn to_entry(self) -> Entry {
+    pub(crate) fn to_entry(self) -> Entry {
         let copy = Bytes::copy_from_slice;
         let op = match self.kind {
             Kind::Noop => Op::Noop,
@@ -178,7 +169,7 @@ impl Record<'_> {
 
 impl Kind {
     /// What an entry does.
-    pub(in crate::storage) fn of(op: &Op) -> Self {
+    pub(crate) fn of(op: &Op) -> Self {
         match op {
             Op::Noop => Self::Noop,
             Op::Put { .. } => Self::Put,
@@ -187,7 +178,8 @@ impl Kind {
     }
 }
 
-fn kind_of(byte: u8) -> Result<Kind, Flaw> {
+/// The kind that a byte stands for.
+pub(crate) fn kind_of(byte: u8) -> Result<Kind, Flaw> {
     match byte {
         0 => Ok(Kind::Noop),
         1 => Ok(Kind::Put),
@@ -196,7 +188,8 @@ fn kind_of(byte: u8) -> Result<Kind, Flaw> {
     }
 }
 
-fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
+/// Whether a record of this kind may have a key and a value of such lengths.
+pub(crate) fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
     match kind {
         Kind::Noop => key == 0 && value == 0,
         Kind::Put => key <= KEY_BYTES_MAX && value <= VALUE_BYTES_MAX,
@@ -218,12 +211,12 @@ pub(in crate::storage) fn checksum(body: &[u8], place: Place) -> u32 {
 }
 
 /// The number in four bytes, little end first.
-pub(in crate::storage) fn u32_at(bytes: &[u8], at: usize) -> u32 {
+pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
 /// The number in eight bytes, little end first.
-pub(in crate::storage) fn u64_at(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
 

@@ -12,18 +12,16 @@
 //!
 //! It may be behind by what was synced and not yet acknowledged. It is never ahead.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use super::segment::Name;
-use crate::storage::disk::DiskFile;
 use crate::storage::error::StorageError;
+use crate::storage::file::File;
 use crate::storage::home::{Home, log_name};
+use crate::storage::segment_name::SegmentName;
 use crate::types::Position;
 
 /// The mark's file.
-pub(in crate::storage) const SYNCED: &str = "synced";
+pub(crate) const SYNCED: &str = "synced";
 const TITLE: &str = "kvlab-synced 1";
 /// No mark is longer.
 const LINE_BYTES_MAX: u64 = 128;
@@ -44,48 +42,45 @@ pub struct SyncedEnd {
 impl SyncedEnd {
     /// The last segment's file, relative to the data directory.
     pub fn file(&self) -> PathBuf {
-        PathBuf::from(log_name(self.generation)).join(Name::first(self.segment).log())
+        PathBuf::from(log_name(self.generation)).join(SegmentName::first(self.segment).log())
     }
 }
 
 /// What a mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::storage) struct Marked {
+pub(crate) struct Marked {
     /// The log's generation.
-    pub(in crate::storage) generation: u64,
+    pub(crate) generation: u64,
     /// The segment that was written to. Those before it are synced whole.
-    pub(in crate::storage) segment: u32,
+    pub(crate) segment: u32,
     /// How many of its bytes are synced.
-    pub(in crate::storage) bytes: u64,
+    pub(crate) bytes: u64,
 }
 
 /// The writing side.
 #[derive(Debug)]
-pub(in crate::storage) struct Mark {
-    file: Arc<dyn DiskFile>,
-    path: PathBuf,
+pub(crate) struct Mark {
+    file: File,
     said: Option<Marked>,
 }
 
 impl Mark {
     /// The mark of a store that is being opened. What an earlier process has left stands until the first
     /// [`say`](Self::say).
-    pub(in crate::storage) fn open(home: &Home) -> Result<Self, StorageError> {
+    pub(crate) fn open(home: &Home) -> Result<Self, StorageError> {
         let path = home.dir.join(SYNCED);
-        let file = match home.disk.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => home.disk.create(&path),
+        let file = match File::open(&*home.disk, &path) {
+            Err(error) if error.is_missing() => File::create(&*home.disk, &path),
             opened => opened,
         };
-        let file = file.map_err(|e| StorageError::io("open", &path, e))?;
-        Ok(Self { file, path, said: None })
+        Ok(Self { file: file?, said: None })
     }
 
     /// Notes how far the log is synced, if that has changed.
-    pub(in crate::storage) fn say(&mut self, end: &SyncedEnd) -> Result<(), StorageError> {
+    pub(crate) fn say(&mut self, end: &SyncedEnd) -> Result<(), StorageError> {
         let now = Marked { generation: end.generation, segment: end.segment, bytes: end.bytes };
         if self.said != Some(now) {
-            let line = now.line();
-            self.file.write_at(line.as_bytes(), 0).map_err(|e| StorageError::io("write", &self.path, e))?;
+            self.file.write_at(now.line().as_bytes(), 0)?;
             self.said = Some(now);
         }
         Ok(())
@@ -94,7 +89,7 @@ impl Mark {
 
 impl Marked {
     /// Reads the mark. `None`: there is none that can be relied on.
-    pub(in crate::storage) fn read(home: &Home) -> Result<Option<Self>, StorageError> {
+    pub(crate) fn read(home: &Home) -> Result<Option<Self>, StorageError> {
         let bytes = home.read(&home.dir.join(SYNCED), LINE_BYTES_MAX)?;
         Ok(bytes.and_then(|bytes| Self::parse(&bytes)))
     }

@@ -30,14 +30,14 @@ const CHECKS_PER_BYTE: u64 = 8;
 
 /// The answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::storage) enum Verdict {
+pub(crate) enum Verdict {
     Torn,
     Corrupt(String),
 }
 
 /// Judges the bad record at byte `bad` of the last segment. `synced` is what the meta file knows of the segment,
 /// `last` the position of the record before the bad one.
-pub(in crate::storage) fn judge(
+pub(crate) fn judge(
     piece: &Piece,
     bad: u64,
     flaw: Flaw,
@@ -126,7 +126,7 @@ impl Search<'_> {
         self.budget = self.budget.saturating_sub(outline.bytes as u64);
         let Ok(offset) = u32::try_from(at) else { return Ok(false) };
         let mut bytes = vec![0; outline.bytes];
-        let read = self.piece.segment.read_at(&mut bytes, at)?;
+        let read = self.piece.segment.file.read_at(&mut bytes, at)?;
         let place = Place { segment: self.piece.segment.name.number, offset };
         Ok(record::decode(&bytes[..read], place).is_ok())
     }
@@ -172,7 +172,7 @@ fn to_boundary(at: u64) -> usize {
 fn read(piece: &Piece, at: u64, to: u64) -> Result<Vec<u8>, StorageError> {
     let left = usize::try_from(to - at).unwrap_or(usize::MAX);
     let mut bytes = vec![0; left.min(WINDOW_BYTES)];
-    let read = piece.segment.read_at(&mut bytes, at)?;
+    let read = piece.segment.file.read_at(&mut bytes, at)?;
     bytes.truncate(read);
     Ok(bytes)
 }

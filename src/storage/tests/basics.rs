@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::dump::dump;
 use super::*;
 
 fn some_entries() -> Vec<Entry> {
@@ -77,7 +78,7 @@ fn a_promise_outlives_the_process_and_an_epoch_in_the_log_counts_as_promised() {
     each_disk(|disk, dir| {
         let mut rig = Rig::open(disk, dir);
         let learner = Promise { learner: true, ..promise(4) };
-        rig.run(vec![Job::Save { promise: learner }]);
+        rig.run(vec![Job::Core(DiskJob::Save { promise: learner })]);
         let mut rig = rig.reopen();
         assert_eq!(rig.opened.recovered.promise, learner);
 

@@ -78,7 +78,7 @@ fn filled(disk: &Arc<dyn Disk>, dir: &Path, entries: &[Entry]) -> Rig {
     for entry in entries {
         rig.run(vec![append(vec![entry.clone()])]);
     }
-    rig.run(vec![Job::close_segment()]);
+    rig.run(vec![Job::CloseSegment]);
     rig
 }
 
@@ -164,7 +164,7 @@ fn one_at_a_time_and_reasons_why_not() {
         NothingToDo::NoGarbage,
         "the open segment is no matter"
     );
-    rig.run(vec![Job::close_segment(), Job::close_segment()]);
+    rig.run(vec![Job::CloseSegment, Job::CloseSegment]);
     assert_eq!(rig.store.usage().segments, 2, "an empty segment is not closed");
     assert_eq!(rig.store.begin_cleanup(9).unwrap_err(), NothingToDo::NoGarbage);
     rig.run(vec![append(vec![put(1, 3, "a", "2")])]);
@@ -185,7 +185,7 @@ fn the_policy_looks_at_part_and_size_of_what_could_be_cleaned() {
     let policy = |ratio, bytes| CleanupPolicy { ratio, bytes };
     let keep = put(1, 1, "keep", &"v".repeat(100));
     rig.run(vec![append(vec![keep, put(1, 2, "a", &"v".repeat(100))])]);
-    rig.run(vec![append(vec![put(1, 3, "a", &"v".repeat(100))]), Job::close_segment()]);
+    rig.run(vec![append(vec![put(1, 3, "a", &"v".repeat(100))]), Job::CloseSegment]);
     assert!(!rig.store.wants_cleanup(policy(0.0, 1), 0), "nothing is committed");
     assert!(rig.store.wants_cleanup(policy(0.29, 135), 9), "135 of 464");
     assert!(!rig.store.wants_cleanup(policy(0.3, 135), 9));
@@ -216,15 +216,15 @@ fn a_full_resync_ends_a_cleanup_at_any_of_its_steps() {
     let id = SnapshotId(3);
     let install = || {
         vec![
-            Job::InstallBegin { id },
-            Job::InstallChunk { id, entries: vec![put(5, 50, "new", "state")] },
-            Job::InstallCommit {
+            Job::Core(DiskJob::InstallBegin { id }),
+            Job::Core(DiskJob::InstallChunk { id, entries: vec![put(5, 50, "new", "state")] }),
+            Job::Core(DiskJob::InstallCommit {
                 id,
                 log: LogId(1),
                 at: at(5, 60),
                 lineage: lineage(&[(1, 1), (2, 12), (5, 50)]),
                 fork: at(2, 42),
-            },
+            }),
         ]
     };
     for at_step in 0.. {
@@ -312,14 +312,14 @@ fn a_rollback_across_a_cleanup_keeps_last_values_and_says_what_is_missing() {
         let mut rig = filled(disk, dir, &entries(40));
         rig.clean(u64::MAX).unwrap();
         let id = SnapshotId(1);
-        let commit = Job::InstallCommit {
+        let commit = Job::Core(DiskJob::InstallCommit {
             id,
             log: LogId(1),
             at: at(3, 12),
             lineage: lineage(&[(1, 1), (3, 12)]),
             fork: at(1, 11),
-        };
-        let heard = rig.run(vec![Job::InstallBegin { id }, commit]);
+        });
+        let heard = rig.run(vec![Job::Core(DiskJob::InstallBegin { id }), commit]);
         let [Input::Installed { rollback: Some(rollback), .. }] = &heard[..] else { panic!("{heard:?}") };
         assert_eq!(rollback.entries, 5);
         let kept = String::from_utf8(read_file(disk, &dir.join(&rollback.file))).unwrap();
@@ -380,7 +380,7 @@ proptest! {
                     history.push(noop(epoch, history.len() as u64 + 1));
                     rig.run(vec![append(vec![history.last().unwrap().clone()])]);
                 }
-                Turn::Close => drop(rig.run(vec![Job::close_segment()])),
+                Turn::Close => drop(rig.run(vec![Job::CloseSegment])),
                 Turn::Clean(through) => {
                     let through = through.index(history.len() + 1) as u64;
                     let mut key = 0;

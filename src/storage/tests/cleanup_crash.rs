@@ -31,7 +31,7 @@ fn live(disk: &Arc<dyn Disk>, durability: Durability) -> (Vec<Entry>, usize, boo
             }
             acknowledged = history.len();
         }
-        if round == 1 && rig.try_run(vec![save(9), Job::close_segment()]).is_err() {
+        if round == 1 && rig.try_run(vec![save(9), Job::CloseSegment]).is_err() {
             return (history, acknowledged, false);
         }
         let through = acknowledged as u64 - 2 * round;
@@ -81,7 +81,7 @@ fn cut_off(operations: u64, durability: Durability, loss: Loss, seed: u64) -> bo
         assert!((at_least..=history.len()).contains(&kept), "{context}: {kept} of {at_least}");
         check(&rig, &history[..kept], &context);
         assert!(!rig.files().iter().any(|name| name.ends_with(".part")), "{context}");
-        let names: Vec<_> = rig.files().iter().filter_map(|file| segment::Name::of_log(file)).collect();
+        let names: Vec<_> = rig.files().iter().filter_map(|file| SegmentName::of_log(file)).collect();
         assert_eq!(names.len() as u64, rig.store.usage().segments, "{context}: {names:?}");
         assert_eq!(rig.opened.hints_bad, [], "{context}");
         let mut lineage = Lineage::default();

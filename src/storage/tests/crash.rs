@@ -37,7 +37,7 @@ impl History {
     fn follow(&mut self, job: &Job) {
         let state = self.states.last().unwrap().clone();
         match job {
-            Job::Append { log, entries } if log.0 == self.log => {
+            Job::Core(DiskJob::Append { log, entries }) if log.0 == self.log => {
                 for entry in entries {
                     let mut state = self.states.last().unwrap().clone();
                     state.log.push(entry.clone());
@@ -46,11 +46,14 @@ impl History {
                     self.states.push(state);
                 }
             }
-            Job::Append { .. } | Job::InstallAbort { .. } | Job::Tidy(_) => {}
-            Job::Save { promise } => self.states.push(State { promise: *promise, ..state }),
-            Job::InstallBegin { .. } => self.incoming.clear(),
-            Job::InstallChunk { entries, .. } => self.incoming.extend_from_slice(entries),
-            Job::InstallCommit { log, at, lineage, fork, .. } => {
+            Job::Core(DiskJob::Append { .. })
+            | Job::Core(DiskJob::InstallAbort { .. })
+            | Job::CloseSegment
+            | Job::Swap(_) => {}
+            Job::Core(DiskJob::Save { promise }) => self.states.push(State { promise: *promise, ..state }),
+            Job::Core(DiskJob::InstallBegin { .. }) => self.incoming.clear(),
+            Job::Core(DiskJob::InstallChunk { entries, .. }) => self.incoming.extend_from_slice(entries),
+            Job::Core(DiskJob::InstallCommit { log, at, lineage, fork, .. }) => {
                 self.log = log.0;
                 let mut discarded = state.discarded;
                 discarded.extend(state.log.iter().filter(|entry| entry.at.seq > fork.seq).cloned());
@@ -74,28 +77,35 @@ fn script() -> Vec<Vec<Job>> {
     };
     let snapshot = [vec![noop(1, 1)], values(1, 2, 4), vec![noop(3, 5)], values(3, 6, 14)].concat();
     let later = [vec![noop(1, 1)], vec![put(1, 4, "gap", &long(700))], values(5, 30, 33)].concat();
-    let commit = |log, at, spans: &[(u64, u64)], fork| Job::InstallCommit {
-        id: ID,
-        log: LogId(log),
-        at,
-        lineage: lineage(spans),
-        fork,
+    let commit = |log, at, spans: &[(u64, u64)], fork| {
+        Job::Core(DiskJob::InstallCommit { id: ID, log: LogId(log), at, lineage: lineage(spans), fork })
     };
     vec![
         vec![save(1), append(vec![noop(1, 1)])],
         vec![append(values(1, 2, 3)), append(values(1, 4, 6))],
         vec![append(values(1, 7, 8)), save(2), append([vec![noop(2, 9)], values(2, 10, 16)].concat())],
         vec![append(vec![del(2, 17, "key 1"), put(2, 18, "huge", &long(3000))]), append(values(2, 19, 20))],
-        vec![save(3), Job::InstallBegin { id: ID }, Job::InstallChunk { id: ID, entries: vec![noop(9, 1)] }],
-        vec![append(values(2, 21, 22)), Job::InstallBegin { id: ID }],
-        vec![Job::InstallChunk { id: ID, entries: snapshot[..6].to_vec() }],
-        vec![Job::InstallChunk { id: ID, entries: snapshot[6..].to_vec() }, append(values(2, 23, 23))],
+        vec![
+            save(3),
+            Job::Core(DiskJob::InstallBegin { id: ID }),
+            Job::Core(DiskJob::InstallChunk { id: ID, entries: vec![noop(9, 1)] }),
+        ],
+        vec![append(values(2, 21, 22)), Job::Core(DiskJob::InstallBegin { id: ID })],
+        vec![Job::Core(DiskJob::InstallChunk { id: ID, entries: snapshot[..6].to_vec() })],
+        vec![
+            Job::Core(DiskJob::InstallChunk { id: ID, entries: snapshot[6..].to_vec() }),
+            append(values(2, 23, 23)),
+        ],
         vec![commit(1, at(3, 14), &[(1, 1), (3, 5)], at(1, 4)), append_to(0, values(2, 24, 24))],
         vec![append_to(1, values(3, 15, 19)), append_to(1, values(3, 20, 21)), save(4)],
-        vec![Job::InstallBegin { id: ID }, Job::InstallAbort { id: ID }, append_to(1, values(3, 22, 22))],
         vec![
-            Job::InstallBegin { id: ID },
-            Job::InstallChunk { id: ID, entries: later },
+            Job::Core(DiskJob::InstallBegin { id: ID }),
+            Job::Core(DiskJob::InstallAbort { id: ID }),
+            append_to(1, values(3, 22, 22)),
+        ],
+        vec![
+            Job::Core(DiskJob::InstallBegin { id: ID }),
+            Job::Core(DiskJob::InstallChunk { id: ID, entries: later }),
             commit(2, at(5, 33), &[(1, 1), (5, 24)], at(3, 22)),
             append_to(2, values(5, 34, 38)),
         ],
@@ -125,7 +135,8 @@ fn live(disk: &Arc<dyn Disk>, durability: Durability) -> Life {
         let mut synced = 0;
         for job in &batch {
             life.history.follow(job);
-            let orders_sync = matches!(job, Job::Save { .. } | Job::InstallCommit { .. });
+            let orders_sync =
+                matches!(job, Job::Core(DiskJob::Save { .. }) | Job::Core(DiskJob::InstallCommit { .. }));
             if orders_sync || durability == Durability::Always {
                 synced = life.history.states.len() - 1;
             }

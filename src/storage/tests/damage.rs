@@ -95,18 +95,21 @@ fn closed_segments_survive_a_loss_of_power_in_every_mode() {
 fn a_kill_at_any_operation_and_then_a_loss_of_power_keeps_what_was_synced() {
     let jobs = || {
         let id = SnapshotId(1);
-        let commit = Job::InstallCommit {
+        let commit = Job::Core(DiskJob::InstallCommit {
             id,
             log: LogId(1),
             at: at(2, 40),
             lineage: lineage(&[(1, 1), (2, 30)]),
             fork: at(1, 12),
-        };
+        });
         vec![
             vec![append(entries(1..=3)), save(1)],
             vec![append(entries(4..=8))],
             vec![append(entries(9..=12)), save(2), append(entries(13..=14))],
-            vec![Job::InstallBegin { id }, Job::InstallChunk { id, entries: vec![put(2, 31, "s", "tate")] }],
+            vec![
+                Job::Core(DiskJob::InstallBegin { id }),
+                Job::Core(DiskJob::InstallChunk { id, entries: vec![put(2, 31, "s", "tate")] }),
+            ],
             vec![commit, append_to(1, vec![put(2, 41, "a", "b")])],
             vec![append_to(1, vec![put(2, 42, "c", "d")]), save(3), append_to(1, vec![put(2, 43, "e", "f")])],
         ]

@@ -57,19 +57,21 @@ fn values(seqs: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
 
 /// Everything that a writer does, several segments, one job a batch.
 fn jobs() -> Vec<Job> {
-    let chunk = |seqs: std::ops::RangeInclusive<u64>| Job::InstallChunk { id: ID, entries: values(seqs) };
-    let commit = Job::InstallCommit {
+    let chunk = |seqs: std::ops::RangeInclusive<u64>| {
+        Job::Core(DiskJob::InstallChunk { id: ID, entries: values(seqs) })
+    };
+    let commit = Job::Core(DiskJob::InstallCommit {
         id: ID,
         log: LogId(1),
         at: at(1, 20),
         lineage: lineage(&[(1, 1)]),
         fork: at(1, 8),
-    };
+    });
     vec![
         append(values(1..=4)),
         save(1),
         append(values(5..=12)),
-        Job::InstallBegin { id: ID },
+        Job::Core(DiskJob::InstallBegin { id: ID }),
         chunk(1..=9),
         save(2),
         chunk(10..=20),

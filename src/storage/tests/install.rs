@@ -7,15 +7,15 @@ use crate::types::SnapshotId;
 const ID: SnapshotId = SnapshotId(7);
 
 fn begin() -> Job {
-    Job::InstallBegin { id: ID }
+    Job::Core(DiskJob::InstallBegin { id: ID })
 }
 
 fn chunk(entries: Vec<Entry>) -> Job {
-    Job::InstallChunk { id: ID, entries }
+    Job::Core(DiskJob::InstallChunk { id: ID, entries })
 }
 
 fn commit(log: u64, at: Position, spans: &[(u64, u64)], fork: Position) -> Job {
-    Job::InstallCommit { id: ID, log: LogId(log), at, lineage: lineage(spans), fork }
+    Job::Core(DiskJob::InstallCommit { id: ID, log: LogId(log), at, lineage: lineage(spans), fork })
 }
 
 /// A log of epoch 1 whose last two entries nobody else has.
@@ -189,7 +189,10 @@ fn chunks_and_commits_need_a_beginning() {
     for job in [chunk(vec![noop(1, 1)]), commit(1, Position::ZERO, &[], Position::ZERO)] {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
         let mut rig = Rig::open(&disk, Path::new("/d"));
-        rig.run(vec![Job::InstallBegin { id: SnapshotId(1) }, Job::InstallAbort { id: SnapshotId(2) }]);
+        rig.run(vec![
+            Job::Core(DiskJob::InstallBegin { id: SnapshotId(1) }),
+            Job::Core(DiskJob::InstallAbort { id: SnapshotId(2) }),
+        ]);
         let error = rig.try_run(vec![job]).unwrap_err();
         assert!(matches!(error, StorageError::Misuse { .. }), "{error}");
     }
@@ -200,9 +203,13 @@ fn an_installation_can_be_given_up_or_begun_again() {
     each_disk(|disk, dir| {
         let mut rig = Rig::open(disk, dir);
         rig.run(vec![append(old_log())]);
-        rig.run(vec![begin(), chunk(vec![put(8, 1, "wrong", "wrong")]), Job::InstallAbort { id: ID }]);
+        rig.run(vec![
+            begin(),
+            chunk(vec![put(8, 1, "wrong", "wrong")]),
+            Job::Core(DiskJob::InstallAbort { id: ID }),
+        ]);
         assert_eq!(names(disk, dir), ["log-00000001", "meta"]);
-        rig.run(vec![Job::InstallAbort { id: ID }]);
+        rig.run(vec![Job::Core(DiskJob::InstallAbort { id: ID })]);
 
         rig.run(vec![begin(), chunk(vec![put(8, 1, "wrong", "wrong")])]);
         assert_eq!(rig.log(), old_log());

@@ -5,6 +5,7 @@ mod cleanup;
 mod cleanup_crash;
 mod crash;
 mod damage;
+mod dump;
 mod failures;
 mod full;
 mod hints;
@@ -17,8 +18,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::log::{record, segment};
+use super::segment_name::SegmentName;
 use super::*;
-use crate::replication::{Input, LogId, Promise};
+use crate::replication::{DiskJob, Input, LogId, Promise};
 use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position};
 
 const NODE: NodeId = NodeId(1);
@@ -67,7 +69,7 @@ impl Rig {
     fn try_run(&mut self, jobs: Vec<Job>) -> Result<Vec<Input>, StorageError> {
         let mut heard = Vec::new();
         let count = jobs.len();
-        let chunks = jobs.iter().filter(|job| matches!(job, Job::InstallChunk { .. })).count();
+        let chunks = jobs.iter().filter(|job| matches!(job, Job::Core(DiskJob::InstallChunk { .. }))).count();
         let done = self.writer.execute(jobs)?;
         assert_eq!(done.len(), count, "one outcome for each job");
         for done in done {
@@ -151,11 +153,11 @@ fn append(entries: Vec<Entry>) -> Job {
 }
 
 fn append_to(log: u64, entries: Vec<Entry>) -> Job {
-    Job::Append { log: LogId(log), entries }
+    Job::Core(DiskJob::Append { log: LogId(log), entries })
 }
 
 fn save(epoch: u64) -> Job {
-    Job::Save { promise: promise(epoch) }
+    Job::Core(DiskJob::Save { promise: promise(epoch) })
 }
 
 fn promise(epoch: u64) -> Promise {

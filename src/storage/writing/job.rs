@@ -2,82 +2,32 @@
 
 use bytes::Bytes;
 
-use crate::replication::{LogId, Promise, Rollback};
+use crate::replication::{DiskJob, Input, LogId, Rollback};
 use crate::storage::error::StorageError;
 use crate::storage::index::Slot;
-use crate::storage::log::segment::Name;
 use crate::storage::log::segment::Piece;
 use crate::storage::recovery::Contents;
+use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
-use crate::types::{Entry, Lineage, Position, SnapshotId};
+use crate::types::{Entry, Position, SnapshotId};
 
-/// Something for the [`Writer`](crate::storage::Writer); the effects of the same names, word for word.
+/// Something for the [`Writer`](crate::storage::Writer).
 #[derive(Clone, Debug)]
 pub enum Job {
-    /// Append to the log.
-    Append {
-        /// The log; entries for one that has been replaced are dropped.
-        log: LogId,
-        /// Contiguous entries that follow what was appended before.
-        entries: Vec<Entry>,
-    },
-    /// Make a promise durable, in every durability mode.
-    Save {
-        /// What to save.
-        promise: Promise,
-    },
-    /// Begin to receive a state beside the present one. Discards what was begun before.
-    InstallBegin {
-        /// Names the installation.
-        id: SnapshotId,
-    },
-    /// Add records to the state being received.
-    InstallChunk {
-        /// Which; must have been begun.
-        id: SnapshotId,
-        /// Records, in log order.
-        entries: Vec<Entry>,
-    },
-    /// Put the received state in place of the present one.
-    InstallCommit {
-        /// Which; must have been begun.
-        id: SnapshotId,
-        /// The name of the new log. From now on only appends that name it count.
-        log: LogId,
-        /// Where it ends.
-        at: Position,
-        /// Its lineage up to there.
-        lineage: Lineage,
-        /// The last position that the present log shares with it; what follows goes to `rollback/` first.
-        fork: Position,
-    },
-    /// Give up an installation, if it was begun.
-    InstallAbort {
-        /// Which.
-        id: SnapshotId,
-    },
-    /// Something for cleanup, which the core never hears of.
-    Tidy(Tidy),
-}
-
-/// See [`Job::Tidy`].
-#[derive(Clone, Debug)]
-pub struct Tidy(pub(in crate::storage) TidyJob);
-
-#[derive(Clone, Debug)]
-pub(in crate::storage) enum TidyJob {
-    /// Close the last segment, so that a cleanup can take it too.
+    /// What the core asks for.
+    Core(DiskJob),
+    /// Close the last segment, if there is anything in it, so that a cleanup can take it too.
     CloseSegment,
-    /// Put a new segment in the place of old ones.
+    /// Put a cleanup's new segment in the place of the old ones.
     Swap(Box<Swap>),
 }
 
-/// A group that is ready to be swapped.
+/// A group of segments that a cleanup has written anew, ready to be swapped.
 #[derive(Clone, Debug)]
-pub(in crate::storage) struct Swap {
+pub struct Swap {
     pub(in crate::storage) generation: u64,
     /// Consecutive segments.
-    pub(in crate::storage) old: Vec<Name>,
+    pub(in crate::storage) old: Vec<SegmentName>,
     /// What comes in their place; `None`: nothing was left.
     pub(in crate::storage) new: Option<Held>,
     /// Nothing was dropped after this seq.
@@ -92,13 +42,12 @@ pub(in crate::storage) struct Swap {
 pub struct Done(pub(in crate::storage) Outcome);
 
 #[derive(Debug)]
-pub(in crate::storage) enum Outcome {
+pub(crate) enum Outcome {
     /// Nothing that anybody need hear of.
     Quiet,
     Appended(Appended),
-    Saved(Promise),
-    /// Written beside the present state; not yet synced, and not yet the state.
-    ChunkStored(SnapshotId),
+    /// All that the core is to hear of it. It changes nothing that the store answers.
+    Told(Input),
     Installed {
         id: SnapshotId,
         log: LogId,
@@ -122,36 +71,33 @@ pub(in crate::storage) enum Outcome {
 
 /// Entries that are durable.
 #[derive(Debug)]
-pub(in crate::storage) struct Appended {
-    pub(in crate::storage) log: LogId,
+pub(crate) struct Appended {
+    pub(crate) log: LogId,
     /// The position of the last.
-    pub(in crate::storage) last: Position,
+    pub(crate) last: Position,
     /// Those that opened an epoch.
-    pub(in crate::storage) opened: Vec<Position>,
+    pub(crate) opened: Vec<Position>,
     /// Keys and where their records are, in order.
-    pub(in crate::storage) slots: Vec<(Bytes, Slot)>,
+    pub(crate) slots: Vec<(Bytes, Slot)>,
     /// The segments that grew or began, with their new lengths, and how many of the records each took.
-    pub(in crate::storage) grown: Vec<(Piece, u64)>,
-    pub(in crate::storage) records: u64,
+    pub(crate) grown: Vec<(Piece, u64)>,
+    pub(crate) records: u64,
 }
 
 impl Job {
-    /// Closes the last segment, if there is anything in it, so that a cleanup can take it too.
-    pub fn close_segment() -> Self {
-        Self::Tidy(Tidy(TidyJob::CloseSegment))
-    }
-
-    pub(in crate::storage) fn swap(swap: Box<Swap>) -> Self {
-        Self::Tidy(Tidy(TidyJob::Swap(swap)))
-    }
-
     /// How many bytes of memory it holds, roughly.
     pub(in crate::storage) fn weight(&self) -> usize {
         match self {
-            Self::Append { entries, .. } | Self::InstallChunk { entries, .. } => {
+            Self::Core(DiskJob::Append { entries, .. } | DiskJob::InstallChunk { entries, .. }) => {
                 entries.iter().map(Entry::weight).sum()
             }
             _ => 0,
         }
+    }
+}
+
+impl From<DiskJob> for Job {
+    fn from(job: DiskJob) -> Self {
+        Self::Core(job)
     }
 }

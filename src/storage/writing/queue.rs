@@ -8,7 +8,7 @@ use super::job::Job;
 
 /// Jobs, first in, first out, taken in batches.
 #[derive(Debug)]
-pub(in crate::storage) struct Queue {
+pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     jobs_max: usize,
@@ -26,7 +26,7 @@ struct State {
 
 /// What there was to take.
 #[derive(Debug)]
-pub(in crate::storage) enum Taken {
+pub(crate) enum Taken {
     Batch(Vec<Job>),
     /// Nothing in the time given.
     Nothing,
@@ -38,12 +38,12 @@ pub(in crate::storage) enum Taken {
 
 impl Queue {
     /// Holds at most `jobs_max` jobs.
-    pub(in crate::storage) fn new(jobs_max: usize) -> Self {
+    pub(crate) fn new(jobs_max: usize) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), jobs_max }
     }
 
     /// Adds a job; dropped if the queue is closed.
-    pub(in crate::storage) fn push(&self, job: Job) {
+    pub(crate) fn push(&self, job: Job) {
         let mut state = self.lock();
         if state.closed || state.overrun {
             return;
@@ -58,7 +58,7 @@ impl Queue {
     }
 
     /// Takes as much as is there, up to `bytes_max` or one job; waits at most `patience` for the first.
-    pub(in crate::storage) fn take(&self, bytes_max: usize, patience: Option<Duration>) -> Taken {
+    pub(crate) fn take(&self, bytes_max: usize, patience: Option<Duration>) -> Taken {
         let idle = |state: &mut State| state.jobs.is_empty() && !state.closed && !state.overrun;
         let state = self.lock();
         let mut state = match patience {
@@ -91,19 +91,19 @@ impl Queue {
     }
 
     /// How many jobs wait, and how many bytes they hold.
-    pub(in crate::storage) fn waiting(&self) -> (usize, usize) {
+    pub(crate) fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
         (state.jobs.len(), state.bytes)
     }
 
     /// No more jobs come. What waits can still be taken.
-    pub(in crate::storage) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_one();
     }
 
     /// Nobody takes jobs any more.
-    pub(in crate::storage) fn abandon(&self) {
+    pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.jobs = VecDeque::new();
@@ -118,16 +118,16 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::replication::LogId;
+    use crate::replication::{DiskJob, LogId};
     use crate::types::{Entry, Op, Position, SnapshotId};
 
     fn abort(n: u64) -> Job {
-        Job::InstallAbort { id: SnapshotId(n) }
+        Job::Core(DiskJob::InstallAbort { id: SnapshotId(n) })
     }
 
     fn append(entries: usize) -> Job {
         let entry = Entry { at: Position::ZERO, op: Op::Noop };
-        Job::Append { log: LogId(0), entries: vec![entry; entries] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![entry; entries] })
     }
 
     #[test]

@@ -58,7 +58,10 @@ impl DiskThread {
     ///
     /// # Panics
     /// If the system has no thread to give.
-    pub fn spawn(writer: Writer, deliver: impl Fn(Result<DiskNews, StorageError>) + Send + 'static) -> Self {
+    pub fn spawn(
+        writer: Writer,
+        deliver: impl Fn(Result<DiskNews, StorageError>) + Send + Sync + 'static,
+    ) -> Self {
         Self::with_queue(writer, JOBS_WAITING_MAX, deliver)
     }
 
@@ -92,7 +95,7 @@ impl DiskThread {
     fn with_queue(
         writer: Writer,
         jobs_max: usize,
-        deliver: impl Fn(Result<DiskNews, StorageError>) + Send + 'static,
+        deliver: impl Fn(Result<DiskNews, StorageError>) + Send + Sync + 'static,
     ) -> Self {
         let patience = writer.patience().clone();
         let synced = Mutex::new(writer.synced());
@@ -101,8 +104,13 @@ impl DiskThread {
         let run = move || {
             let mut runner = runner;
             let patience = runner.writer.patience().clone();
-            let deliver = tell_of_room(&patience, deliver);
-            let outcome = panic::catch_unwind(AssertUnwindSafe(|| runner.run(&deliver)));
+            let deliver = Arc::new(deliver);
+            let tell = deliver.clone();
+            patience.wait_here(move |room| match room {
+                Room::None(path) => tell(Ok(DiskNews::Full(path.to_owned()))),
+                Room::Again => tell(Ok(DiskNews::RoomAgain)),
+            });
+            let outcome = panic::catch_unwind(AssertUnwindSafe(|| runner.run(&*deliver)));
             runner.shared.queue.abandon();
             patience.give_up();
             match outcome {
@@ -122,24 +130,6 @@ impl Drop for DiskThread {
         self.patience.give_up();
         self.shared.queue.close();
     }
-}
-
-/// Has the calling thread wait where there is no room, and tell of it by `deliver`. Returns `deliver`.
-fn tell_of_room<F: Fn(Result<DiskNews, StorageError>) + Send + 'static>(
-    patience: &Patience,
-    deliver: F,
-) -> impl Fn(Result<DiskNews, StorageError>) + use<F> {
-    // Only this thread ever calls it; the lock is for the compiler.
-    let deliver = Arc::new(Mutex::new(deliver));
-    let tell = deliver.clone();
-    patience.wait_here(move |room| {
-        let news = match room {
-            Room::None(path) => DiskNews::Full(path.to_owned()),
-            Room::Again => DiskNews::RoomAgain,
-        };
-        tell.lock().unwrap_or_else(PoisonError::into_inner)(Ok(news));
-    });
-    move |news| deliver.lock().unwrap_or_else(PoisonError::into_inner)(news)
 }
 
 struct Runner {
@@ -191,7 +181,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::replication::{LogId, Promise};
+    use crate::replication::{DiskJob, LogId, Promise};
     use crate::storage::{Disk, Durability, Loss, MemoryDisk, Options, Store, open};
     use crate::types::{Entry, Epoch, NodeId, Op, Position};
 
@@ -204,7 +194,7 @@ mod tests {
     }
 
     fn append(seq: u64) -> Job {
-        Job::Append { log: LogId(0), entries: vec![Entry { at: at(seq), op: Op::Noop }] }
+        Job::Core(DiskJob::Append { log: LogId(0), entries: vec![Entry { at: at(seq), op: Op::Noop }] })
     }
 
     fn start(durability: Durability) -> (MemoryDisk, Store, Writer) {
@@ -221,16 +211,17 @@ mod tests {
         open(shared, Path::new("/d"), Options::new(NodeId(1))).unwrap().2.recovered.last
     }
 
-    fn forward(to: Sender<Outcome>) -> impl Fn(Outcome) + Send {
+    fn forward(to: Sender<Outcome>) -> impl Fn(Outcome) + Send + Sync {
         move |outcome| to.send(outcome).unwrap()
     }
 
     /// A `deliver` that lets the thread go on only when told to.
-    fn held_back(to: Sender<Outcome>) -> (impl Fn(Outcome) + Send, Sender<()>) {
+    fn held_back(to: Sender<Outcome>) -> (impl Fn(Outcome) + Send + Sync, Sender<()>) {
         let (go, gate) = channel::<()>();
+        let gate = Mutex::new(gate);
         let deliver = move |outcome| {
             to.send(outcome).unwrap();
-            let _ = gate.recv_timeout(PATIENCE);
+            let _ = gate.lock().unwrap().recv_timeout(PATIENCE);
         };
         (deliver, go)
     }
@@ -336,7 +327,7 @@ mod tests {
         thread.submit(append(2));
         assert!(matches!(next(&outcomes), Err(StorageError::Io { op: "sync", .. })));
         thread.submit(append(3));
-        thread.submit(Job::Save { promise: Promise::default() });
+        thread.submit(Job::Core(DiskJob::Save { promise: Promise::default() }));
         assert_eq!(thread.waiting(), (0, 0), "nobody takes them, so nobody keeps them");
         thread.finish();
         assert!(outcomes.recv().is_err(), "nothing more comes");
@@ -359,7 +350,7 @@ mod tests {
                 let Ok(DiskNews::Full(path)) = news(&outcomes) else { panic!("it has no room") };
                 assert_eq!(path, Path::new("/d/log-00000001/00000001.log"));
                 thread.submit(append(3));
-                thread.submit(Job::Save { promise: Promise::default() });
+                thread.submit(Job::Core(DiskJob::Save { promise: Promise::default() }));
                 assert!(store.get(b"x").unwrap().value.is_none(), "reads go on");
                 // What was acknowledged before is synced in every mode, and what was half written is gone.
                 assert_eq!((len(&disk, &path), disk.durable_len(&path)), (28 + 34, 28 + 34));

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use super::job::{Appended, Done, Job, Outcome, Swap, Tidy, TidyJob};
-use crate::replication::LogId;
+use super::job::{Appended, Done, Job, Outcome, Swap};
+use crate::replication::{DiskJob, Input, LogId};
 use crate::storage::disk::{Lock, Patience};
 use crate::storage::error::StorageError;
-use crate::storage::gate::Gate;
+use crate::storage::gate::{Gate, Ground};
 use crate::storage::home::{Home, META, ignore_missing};
 use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
 use crate::storage::log::log::Log;
 use crate::storage::log::synced::{Mark, SyncedEnd};
-use crate::storage::meta::{Meta, SyncedTo};
+use crate::storage::meta::Meta;
 use crate::storage::options::{Durability, Options};
 use crate::storage::recovery::Contents;
+use crate::storage::segment_name::SyncedTo;
 use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
@@ -47,24 +48,16 @@ pub struct Writer {
     _lock: Arc<Lock>,
 }
 
-/// What a writer shares with others, or leaves for them.
-#[derive(Debug)]
-pub(in crate::storage) struct Beside {
-    pub(in crate::storage) gate: Gate,
-    pub(in crate::storage) mark: Mark,
-    pub(in crate::storage) patience: Arc<Patience>,
-    pub(in crate::storage) lock: Arc<Lock>,
-}
-
 impl Writer {
     pub(in crate::storage) fn new(
-        home: Home,
+        ground: Ground,
+        patience: Arc<Patience>,
         options: Options,
         meta: Meta,
         contents: &Contents,
-        beside: Beside,
     ) -> Result<Self, StorageError> {
-        let Beside { gate, mark, patience, lock } = beside;
+        let Ground { home, gate, _lock, .. } = ground;
+        let mark = Mark::open(&home)?;
         let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.segments.pieces());
         let mut writer = Self {
             next_generation: meta.generation + 1,
@@ -81,7 +74,7 @@ impl Writer {
             patience,
             failed: None,
             gate,
-            _lock: lock,
+            _lock,
         };
         writer.mark_synced()?;
         Ok(writer)
@@ -163,21 +156,29 @@ impl Writer {
 
     fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
         match job {
-            Job::Append { log, entries } => {
-                if *self.log_id.get_or_insert(log) != log {
-                    return Ok(Outcome::Quiet);
-                }
-                return self.append(log, &entries).map(Outcome::Appended);
+            Job::Core(job) => self.carry_out_for_core(job),
+            Job::CloseSegment => {
+                self.log.close_segment(self.last.seq + 1)?;
+                let (generation, grown) = (self.log.generation(), self.log.active().clone());
+                Ok(Outcome::Closed { generation, grown })
             }
-            Job::Save { promise } => {
+            Job::Swap(swap) => self.swap(swap),
+        }
+    }
+
+    fn carry_out_for_core(&mut self, job: DiskJob) -> Result<Outcome, StorageError> {
+        match job {
+            DiskJob::Append { log, .. } if *self.log_id.get_or_insert(log) != log => {}
+            DiskJob::Append { log, entries } => return self.append(log, &entries).map(Outcome::Appended),
+            DiskJob::Save { promise } => {
                 // What was appended before must not be missing where the promise is there.
                 self.sync_log()?;
                 self.meta.promise = promise;
                 self.meta.segments = self.log.synced();
                 self.meta.save(&self.home)?;
-                return Ok(Outcome::Saved(promise));
+                return Ok(Outcome::Told(Input::Saved { promise }));
             }
-            Job::InstallBegin { id } => {
+            DiskJob::InstallBegin { id } => {
                 if let Some(previous) = self.incoming.take() {
                     previous.discard(&self.home)?;
                 }
@@ -185,27 +186,19 @@ impl Writer {
                 self.next_generation += 1;
                 self.incoming = Some(Incoming::begin(&self.home, id, generation, segment_bytes)?);
             }
-            Job::InstallChunk { id, entries } => match &mut self.incoming {
-                Some(incoming) if incoming.id == id => {
-                    incoming.take(&entries)?;
-                    return Ok(Outcome::ChunkStored(id));
-                }
-                _ => return Err(not_begun(id)),
-            },
-            Job::InstallCommit { id, log, at, lineage, fork } => {
+            DiskJob::InstallChunk { id, entries } => {
+                let incoming = self.incoming.as_mut().filter(|incoming| incoming.id == id);
+                incoming.ok_or_else(|| not_begun(id))?.take(&entries)?;
+                return Ok(Outcome::Told(Input::ChunkStored { id }));
+            }
+            DiskJob::InstallCommit { id, log, at, lineage, fork } => {
                 return self.install(id, log, at, lineage, fork);
             }
-            Job::InstallAbort { id } => {
+            DiskJob::InstallAbort { id } => {
                 if let Some(incoming) = self.incoming.take_if(|incoming| incoming.id == id) {
                     incoming.discard(&self.home)?;
                 }
             }
-            Job::Tidy(Tidy(TidyJob::CloseSegment)) => {
-                self.log.close_segment(self.last.seq + 1)?;
-                let (generation, grown) = (self.log.generation(), self.log.active().clone());
-                return Ok(Outcome::Closed { generation, grown });
-            }
-            Job::Tidy(Tidy(TidyJob::Swap(swap))) => return self.swap(swap),
         }
         Ok(Outcome::Quiet)
     }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use super::memory::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
-use crate::storage::disk::{Disk, DiskFile, Lock, LockOutcome};
+use self::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
+use crate::storage::disk::contract::{Disk, DiskFile, Lock, LockOutcome};
 
 /// What a crash does to that which was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,6 +264,16 @@ impl Disk for MemoryDisk {
     }
 }
 
+impl MemoryFile {
+    /// Begins an operation that changes the file.
+    fn begin(&self) -> io::Result<(MutexGuard<'_, Inner>, Fate)> {
+        let mut inner = self.disk.lock_inner();
+        inner.alive_since(self.incarnation)?;
+        let fate = inner.begin()?;
+        Ok((inner, fate))
+    }
+}
+
 impl DiskFile for MemoryFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let inner = self.disk.lock_inner();
@@ -276,9 +286,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut inner = self.disk.lock_inner();
-        inner.alive_since(self.incarnation)?;
-        let fate = inner.begin()?;
+        let (mut inner, fate) = self.begin()?;
         let mut content = lock(&self.content);
         let offset = usize::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
         let growth = (offset + bytes.len()).saturating_sub(content.bytes.len());
@@ -291,9 +299,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut inner = self.disk.lock_inner();
-        inner.alive_since(self.incarnation)?;
-        let fate = inner.begin()?;
+        let (mut inner, fate) = self.begin()?;
         if inner.sync_takes_effect(&fate)? {
             lock(&self.content).sync();
         }
@@ -307,9 +313,7 @@ impl DiskFile for MemoryFile {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
-        let mut inner = self.disk.lock_inner();
-        inner.alive_since(self.incarnation)?;
-        let fate = inner.begin()?;
+        let (mut inner, fate) = self.begin()?;
         let mut content = lock(&self.content);
         let before = content.bytes.len();
         content.truncate(usize::try_from(len).unwrap_or(usize::MAX));
@@ -341,17 +345,15 @@ impl Inner {
     fn begin(&mut self) -> io::Result<Fate> {
         self.alive()?;
         self.operations += 1;
-        Ok(match self.power_fails_at {
-            Some(at) if self.operations > at => Fate::Unheard,
-            _ => Fate::Done,
-        })
+        Ok(if self.power_is_gone() { Fate::Unheard } else { Fate::Done })
+    }
+
+    fn power_is_gone(&self) -> bool {
+        self.power_fails_at.is_some_and(|at| self.operations > at)
     }
 
     fn alive(&self) -> io::Result<()> {
-        match self.power_fails_at {
-            Some(at) if self.operations > at => Err(power_failure()),
-            _ => Ok(()),
-        }
+        if self.power_is_gone() { Err(power_failure()) } else { Ok(()) }
     }
 
     fn alive_since(&self, incarnation: u64) -> io::Result<()> {

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::disk::Disk;
-use super::error::StorageError;
-use super::home::{Home, META};
-use super::log::record::{Kind, Record};
-use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
-use super::meta::Meta;
-use super::recovery;
+use super::super::disk::Disk;
+use super::super::error::StorageError;
+use super::super::file::File;
+use super::super::home::{Home, META};
+use super::super::log::record::{Kind, Record};
+use super::super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::super::meta::Meta;
+use super::super::recovery;
 
 /// At most this many bytes of a key or value are shown.
 const SHOWN_BYTES: usize = 32;
@@ -21,7 +22,11 @@ const SHOWN_BYTES: usize = 32;
 ///
 /// # Errors
 /// If there is no store, its meta file or a segment's header is bad, or the disk cannot be read.
-pub fn dump(disk: Arc<dyn Disk>, dir: &Path, mut line: impl FnMut(String)) -> Result<(), StorageError> {
+pub(super) fn dump(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    mut line: impl FnMut(String),
+) -> Result<(), StorageError> {
     let home = Home { disk, dir: dir.to_owned() };
     let Some(meta) = Meta::load(&home)? else {
         return Err(StorageError::corrupt(&dir.join(META), 0, "there is no meta file, so no store"));
@@ -38,9 +43,9 @@ pub fn dump(disk: Arc<dyn Disk>, dir: &Path, mut line: impl FnMut(String)) -> Re
     let log_dir = home.log_dir(meta.generation);
     for name in recovery::segment_names(&home, &log_dir, &meta)? {
         let path = log_dir.join(name.log());
-        let file = home.disk.open(&path).map_err(|e| StorageError::io("open", &path, e))?;
-        let bytes = file.size().map_err(|e| StorageError::io("read", &path, e))?;
-        let segment = Segment { name, first: 0, path, file };
+        let file = File::open(&*home.disk, &path)?;
+        let bytes = file.size()?;
+        let segment = Segment { name, first: 0, file };
         segment.check_header(meta.generation)?;
         let rewritten = if name.revision > 0 { format!("-{}", name.revision) } else { String::new() };
         line(format!("segment {}{rewritten}: {bytes} bytes", name.number));

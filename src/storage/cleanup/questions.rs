@@ -1,0 +1,56 @@
+//! What a cleanup asks of the store, which alone has the index, and what it is told.
+
+use bytes::Bytes;
+
+use crate::storage::error::StorageError;
+use crate::storage::index::Slot;
+use crate::storage::writing::job::Swap;
+use crate::types::Position;
+
+/// How far a cleanup is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of segments gone through.
+    pub done: u64,
+    /// Bytes to go through in all.
+    pub total: u64,
+}
+
+/// What a cleanup asks of the store, which has the index: see [`Store::serve`](crate::storage::Store::serve).
+#[derive(Debug)]
+pub struct CleanupRequest(pub(in crate::storage) Request);
+
+/// The store's answer.
+#[derive(Debug)]
+pub struct CleanupAnswer(pub(in crate::storage) Answer);
+
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Which of these records are to be kept?
+    Judge { records: Vec<(Position, Option<Bytes>)>, progress: Progress },
+    /// Put the new segment in the place of the old ones.
+    Swap(Box<Swap>),
+    /// Records have moved; keys of dropped tombstones need not be remembered.
+    Move { moved: Vec<(Bytes, Slot)>, forgotten: Vec<(Bytes, u64)> },
+    /// Everything has moved.
+    Moved,
+}
+
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Verdicts(Vec<Verdict>),
+    Go,
+    /// The log has been replaced.
+    Stop,
+    /// There was no room for the meta file; nothing is swapped.
+    Full(StorageError),
+}
+
+/// What is to become of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Keep,
+    Drop,
+    /// It is its key's newest record, and a tombstone.
+    DropTombstone,
+}
