@@ -15,11 +15,11 @@ pub mod export;
 mod hash;
 mod history;
 pub mod import;
+mod judgement;
 mod members;
 pub mod offline;
 mod online;
 mod operation;
-mod report;
 mod search;
 mod violation;
 
@@ -27,11 +27,11 @@ mod violation;
 mod tests;
 
 pub use self::draw::{Diagram, Lane};
-pub use self::error::HistoryError;
+pub use self::error::{HistoryError, HistoryFault};
 pub use self::history::*;
+pub use self::judgement::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};
 pub use self::online::{Judge, JudgeOptions, Stale};
-pub use self::operation::{Ended, Operation, Stamp};
-pub use self::report::*;
+pub use self::operation::{Completion, Operation, Stamp};
 pub use self::search::*;
 pub use self::violation::{OrderProof, Violation, ViolationKind};

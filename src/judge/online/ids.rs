@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault};
 use super::zones::Zone;
 use crate::judge::hash::{AsIs, Hash};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
-use crate::judge::operation::{Ended, Operation, Stamp};
+use crate::judge::operation::{Completion, Operation, Stamp};
 use crate::types::{Epoch, NodeId};
 
 /// No id; also the id of a key's initial absence in its zones.
@@ -100,7 +100,7 @@ impl Span {
     /// With what it leaves out.
     pub(super) fn operation(&self, key: &str, value: Option<&str>) -> Operation {
         let told = self.epoch != Epoch::ZERO;
-        let ended = (self.phase != Phase::Invoke).then_some(Ended {
+        let ended = (self.phase != Phase::Invoke).then_some(Completion {
             at: self.ended,
             phase: self.phase,
             epoch: told.then_some(self.epoch),

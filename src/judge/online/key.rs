@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ids::{Ids, NO_ID, Span};
-use super::ledger;
+use super::ledger::Standing;
 use super::options::JudgeOptions;
-use super::orders::{Fate, Held, Orders};
-use super::proof::{Value, prove};
+use super::orders::{Content, Orders};
+use super::proof::{ValueOps, prove};
 use super::staleness::{Acks, Stale};
-use super::zones::{Answer, NEVER, Zone, Zones};
+use super::zones::{NEVER, ReadCheck, Zone, Zones};
 use crate::judge::history::Phase;
-use crate::judge::report::Undecided;
+use crate::judge::judgement::Undecided;
 use crate::judge::violation::ViolationKind;
 
 /// How a key is judged for linearizability.
@@ -31,7 +31,7 @@ pub(super) enum Mode {
 
 /// What became of a read.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum Ruling {
     Fine,
     Violated(ViolationKind),
     /// A violation as before.
@@ -65,7 +65,7 @@ pub(super) struct Key {
     absent: Zone,
     absent_last: Option<Box<Span>>,
     pub(super) acks: Acks,
-    pub(super) ledger: ledger::Entry,
+    pub(super) ledger: Standing,
     pub(super) deletes: bool,
     /// Every id of the key that is not parked, in the order in which they may be forgotten.
     queue: Queue,
@@ -114,7 +114,7 @@ impl Key {
             absent: Zone::of_absence(),
             absent_last: None,
             acks: Acks::default(),
-            ledger: ledger::Entry::default(),
+            ledger: Standing::default(),
             deletes: false,
             queue: Queue { head: NO_ID, tail: NO_ID, len: 0 },
             open: 0,
@@ -176,12 +176,12 @@ impl Key {
         at: u32,
         span: &Span,
         options: &JudgeOptions,
-    ) -> Outcome {
+    ) -> Ruling {
         let m = self.m();
         let by_ids = matches!(self.mode, Mode::ByIds);
         let id = &mut ids[at];
         id.write = *span;
-        let mut outcome = Outcome::Fine;
+        let mut outcome = Ruling::Fine;
         match span.phase {
             Phase::Ok => {
                 if by_ids {
@@ -192,7 +192,7 @@ impl Key {
             // A quorum read that was judged by ids is known to be of this write, even if its value repeats.
             Phase::Fail if id.first.is_some() || id.seen.is_some() && !id.repeats => {
                 let value = Some(&*id.value);
-                outcome = Outcome::Violated(ViolationKind::FailedWrite {
+                outcome = Ruling::Violated(ViolationKind::FailedWrite {
                     write: Box::new(span.operation(&self.name, value)),
                     read: id.first.as_deref().map(|read| Box::new(read.operation(&self.name, value))),
                 });
@@ -261,19 +261,19 @@ impl Key {
         value: Option<&str>,
         read: &Span,
         options: &JudgeOptions,
-    ) -> Outcome {
+    ) -> Ruling {
         let m = self.m();
         let (began, ended) = (read.began.i, read.ended.i);
         let at = match seen {
             Seen::Absent => NO_ID,
             Seen::Id(at) => at,
             Seen::Stranger if self.forgotten.unknown => {
-                return Outcome::Undecided(Undecided::UnknownForgotten);
+                return Ruling::Undecided(Undecided::UnknownForgotten);
             }
             Seen::Stranger => {
                 let read = Box::new(read.operation(&self.name, value));
                 let before_i = self.forgotten.until.unwrap_or(0) + 1;
-                return Outcome::Violated(ViolationKind::Forgotten { read, before_i });
+                return Ruling::Violated(ViolationKind::Forgotten { read, before_i });
             }
         };
         let answer = if at == NO_ID {
@@ -300,16 +300,16 @@ impl Key {
         self.zones.bound(options.recent_max);
         self.read_seen(ids, seen, ended);
         let outcome = match answer {
-            Answer::Fine => Outcome::Fine,
-            Answer::Unsure => Outcome::Undecided(Undecided::OutstandingTooLong),
-            Answer::Conflict(other) if self.conflict == Some((at, other)) || self.told >= TOLD_MAX => {
-                Outcome::Again
+            ReadCheck::Fine => Ruling::Fine,
+            ReadCheck::Unsure => Ruling::Undecided(Undecided::OutstandingTooLong),
+            ReadCheck::Conflict(other) if self.conflict == Some((at, other)) || self.told >= TOLD_MAX => {
+                Ruling::Again
             }
-            Answer::Conflict(other) => {
+            ReadCheck::Conflict(other) => {
                 self.conflict = Some((at, other));
                 self.told += 1;
-                let of = |at| Value::of(ids, at, self.absent_last.as_deref());
-                Outcome::Violated(ViolationKind::Order(Box::new(prove(&self.name, &of(at), &of(other)))))
+                let of = |at| ValueOps::of(ids, at, self.absent_last.as_deref());
+                Ruling::Violated(ViolationKind::Order(Box::new(prove(&self.name, &of(at), &of(other)))))
             }
         };
         self.trim(ids, options);
@@ -354,16 +354,16 @@ impl Key {
     pub(super) fn search(
         &mut self,
         ids: &mut Ids,
-        outstanding: &[(Span, Option<Held>)],
+        outstanding: &[(Span, Option<Content>)],
         options: &JudgeOptions,
     ) {
         self.unpark_all(ids);
         let m = self.m();
         let superseded = self.zones.is_superseded(NO_ID, &self.absent, m);
-        let initially = if superseded { Held::Lost } else { Held::Absent };
+        let initially = if superseded { Content::Lost } else { Content::Absent };
         let mut events = Vec::new();
         if let Some(read) = self.absent_last.as_deref().filter(|_| !superseded) {
-            events.push((*read, false, Held::Absent, read.ended.i));
+            events.push((*read, false, Content::Absent, read.ended.i));
         }
         let mut next = self.queue.head;
         while next != NO_ID {
@@ -372,7 +372,7 @@ impl Key {
             if id.write.phase == Phase::Fail || self.zones.is_superseded(at, &id.zone, m) {
                 continue;
             }
-            let value = Held::Value((&*id.value).into());
+            let value = Content::Value((&*id.value).into());
             if !id.zone.is_known() {
                 if id.is_open(true) {
                     events.push((id.write, true, value, id.write.ended.i));
@@ -477,20 +477,20 @@ impl Key {
 
 /// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
 fn replay(
-    ended: Vec<(Span, bool, Held, u64)>,
-    outstanding: &[(Span, Option<Held>)],
-    initially: Held,
+    ended: Vec<(Span, bool, Content, u64)>,
+    outstanding: &[(Span, Option<Content>)],
+    initially: Content,
     options: &JudgeOptions,
 ) -> Orders {
     enum Event {
-        Begin(Span, Option<Held>),
-        End(Span, Fate, Option<Held>),
+        Begin(Span, Option<Content>),
+        End(Span, Phase, Option<Content>),
     }
     let mut events = Vec::new();
     for (span, writes, value, by) in ended {
-        let fate = if span.phase == Phase::Info { Fate::Unknown } else { Fate::Happened };
+        let phase = if span.phase == Phase::Info { Phase::Info } else { Phase::Ok };
         events.push((span.began.i, Event::Begin(span, writes.then(|| value.clone()))));
-        events.push((by, Event::End(span, fate, (!writes).then_some(value))));
+        events.push((by, Event::End(span, phase, (!writes).then_some(value))));
     }
     for (span, writes) in outstanding {
         events.push((span.began.i, Event::Begin(*span, writes.clone())));
@@ -501,7 +501,7 @@ fn replay(
     for (_, event) in events {
         match event {
             Event::Begin(span, writes) => orders.begin(span, writes),
-            Event::End(span, fate, saw) => orders.end(&span, fate, saw),
+            Event::End(span, phase, saw) => orders.end(&span, phase, saw),
         }
     }
     orders

@@ -87,7 +87,7 @@ pub struct Call<O> {
 
 /// What the search found. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum SearchResult {
     /// An order that explains all results; operations of unknown outcome may be missing from it.
     Linearizable(Vec<usize>),
     /// There is none.
@@ -110,6 +110,6 @@ pub fn search<M: Model>(
     model: &mut M,
     calls: &[Call<M::Op>],
     go_on: &mut dyn FnMut(u64) -> bool,
-) -> (Found, u64) {
+) -> (SearchResult, u64) {
     Search::new(model, calls).run(go_on)
 }
