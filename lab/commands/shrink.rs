@@ -1,5 +1,4 @@
 //! `kvlab shrink`: the smallest part of a history that still fails, drawn and written.
-#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::path::Path;
 

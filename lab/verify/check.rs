@@ -70,6 +70,17 @@ pub(super) fn judge_ours(
     }
 }
 
+/// Makes sure that some operation has the key, if one is named.
+///
+/// # Errors
+/// If none has.
+pub(super) fn expect_key(source: &HistorySource, judged: &Judged, key: Option<&str>) -> anyhow::Result<()> {
+    match key.filter(|key| judged.judge.keys().all(|known| known.key != *key)) {
+        Some(key) => bail!("{}: no operation has the key {key:?}", source.name),
+        None => Ok(()),
+    }
+}
+
 /// The events of these keys of a history of ours, up to an index.
 ///
 /// # Errors

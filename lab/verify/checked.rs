@@ -133,10 +133,8 @@ impl KeyProof {
 
     fn of(history: &KeyHistory, refutation: Refutation) -> Self {
         match refutation {
-            Refutation::Violation(violation) => {
-                let rule = violation.rule();
-                Self::of_violation(*violation, rule)
-            }
+            // What comes of whole operations names no entries, by which a rule would be known.
+            Refutation::Violation(violation) => Self::of_violation(*violation, None),
             Refutation::Stuck { longest, stuck, is_first } => {
                 let diagram = Diagram::of_stuck(history, &longest, stuck, is_first);
                 let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];

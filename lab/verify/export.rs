@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use kvlab::judge::export::{Exporter, Target};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::{OpEvent, op_events};
 use kvlab::judge::{Consistency, HistoryEvent};
 
-use super::check::judge_ours;
+use super::check::{expect_key, judge_ours};
 use super::source::{ForeignHistory, HistorySource, OpenHistory};
 use crate::run::output_file::Whole;
 
@@ -35,7 +35,9 @@ pub(crate) fn export(source: &HistorySource, export: Export<'_>) -> anyhow::Resu
     match source.open(ImportOptions::default())? {
         OpenHistory::Kvlab(own) => {
             let mut survey = Survey::default();
-            judge_ours(source, own, |event| survey.note(event))?;
+            let judged = judge_ours(source, own, |event| survey.note(event))?;
+            expect_key(source, &judged, export.key)?;
+            drop(judged);
             ours(source, export, &survey)
         }
         OpenHistory::Foreign(foreign) => theirs(source, export, foreign).map(|()| 0),
@@ -47,7 +49,6 @@ pub(crate) fn export(source: &HistorySource, export: Export<'_>) -> anyhow::Resu
 struct Survey {
     /// More than the highest number of a client.
     processes: u64,
-    keys: HashSet<String>,
     /// Keys on which an async write was tried: what is read of them promises nothing.
     unreplicated: HashSet<String>,
 }
@@ -55,9 +56,6 @@ struct Survey {
 impl Survey {
     fn note(&mut self, event: &HistoryEvent) {
         self.processes = self.processes.max(u64::from(event.client) + 1);
-        if !self.keys.contains(&event.key) {
-            self.keys.insert(event.key.clone());
-        }
         if event.consistency == Consistency::Async && !self.unreplicated.contains(&event.key) {
             self.unreplicated.insert(event.key.clone());
         }
@@ -69,9 +67,6 @@ impl Survey {
 }
 
 fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::Result<u64> {
-    if let Some(key) = export.key.filter(|key| !survey.keys.contains(*key)) {
-        bail!("{}: no operation has the key {key:?}", source.name);
-    }
     let mut events = source.reopen()?;
     // Ours says of each operation what was promised, so nothing need be left out.
     let whole = export.all || export.target == Target::Kvlab;

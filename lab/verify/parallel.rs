@@ -4,7 +4,7 @@
     reason = "deadlines are by the real clock, and memory is asked of the system"
 )]
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,8 @@ use super::status_line::{StatusLine, bar};
 const MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Questions whether to go on, for each look at the program's size.
 const POLLS_PER_LOOK: u64 = 256;
+/// No time: not yet.
+const NEVER: u64 = u64::MAX;
 /// How often the status line is looked after.
 const TOLD_EVERY: Duration = Duration::from_millis(200);
 
@@ -55,53 +57,46 @@ pub(crate) enum GivenUp {
 pub(crate) struct SearchBudget {
     limits: SearchLimits,
     began: Instant,
-    failed: AtomicBool,
-    /// Milliseconds after the beginning at which the first key failed.
-    failed_at_ms: AtomicUsize,
+    /// Milliseconds after the beginning at which the first key failed; [`NEVER`] if none has.
+    failed_at_ms: AtomicU64,
 }
 
 impl SearchBudget {
     /// From now on.
     pub(crate) fn begin(limits: SearchLimits) -> Self {
-        let (failed, failed_at_ms) = (AtomicBool::new(false), AtomicUsize::new(0));
-        Self { limits, began: Instant::now(), failed, failed_at_ms }
+        Self { limits, began: Instant::now(), failed_at_ms: AtomicU64::new(NEVER) }
     }
 
     /// A key has failed.
     pub(crate) fn note_failure(&self) {
-        if !self.failed.load(Ordering::Acquire) {
-            self.failed_at_ms.store(self.began.elapsed().as_millis() as usize, Ordering::Relaxed);
-            self.failed.store(true, Ordering::Release);
-        }
+        self.failed_at_ms.fetch_min(self.began.elapsed().as_millis() as u64, Ordering::Relaxed);
     }
 
     /// Judges a key, and says why if it was given up.
     pub(crate) fn judge(&self, history: &KeyHistory) -> (KeyVerdict, Option<GivenUp>) {
         let (mut polls, mut given_up) = (0_u64, None);
-        let mut go_on = |_| {
+        let mut may_continue = |_| {
             polls += 1;
             given_up = self.over(polls.is_multiple_of(POLLS_PER_LOOK));
             given_up.is_none()
         };
-        let mut verdict = check_key(history, &mut go_on);
+        let mut verdict = check_key(history, &mut may_continue);
         if verdict.linearizable != Linearizable::No {
             return (verdict, given_up);
         }
         self.note_failure();
-        explain_key(history, &mut verdict, &mut go_on);
+        explain_key(history, &mut verdict, &mut may_continue);
         (verdict, None)
     }
 
     /// Why to give up now, if at all.
     pub(crate) fn over(&self, look_at_memory: bool) -> Option<GivenUp> {
         let took = self.began.elapsed();
-        let since_failure = || {
-            let at = Duration::from_millis(self.failed_at_ms.load(Ordering::Relaxed) as u64);
-            took.saturating_sub(at)
-        };
+        let failed_at = self.failed_at_ms.load(Ordering::Relaxed);
+        let since_failure = took.saturating_sub(Duration::from_millis(failed_at));
         if took >= self.limits.timeout {
             Some(GivenUp::Timeout(self.limits.timeout))
-        } else if self.failed.load(Ordering::Acquire) && since_failure() >= self.limits.after_failure {
+        } else if failed_at != NEVER && since_failure >= self.limits.after_failure {
             Some(GivenUp::Failed)
         } else if look_at_memory && resident().is_some_and(|bytes| bytes > MEMORY_BYTES_MAX) {
             Some(GivenUp::Memory)

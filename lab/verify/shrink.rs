@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use anyhow::bail;
 use kvlab::judge::export::{Exporter, Target};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::{
@@ -11,7 +10,7 @@ use kvlab::judge::offline::{
 };
 use kvlab::judge::{Diagram, HistoryEvent, Judge, JudgeOptions, Linearizable, Violation, ViolationKind};
 
-use super::check::{events_of, judge_ours};
+use super::check::{events_of, expect_key, judge_ours};
 use super::parallel::{SearchBudget, SearchLimits};
 use super::source::{ForeignHistory, HistorySource, OpenHistory};
 use crate::run::history::Judged;
@@ -57,10 +56,8 @@ fn ours(
     limits: SearchLimits,
     key: Option<&str>,
 ) -> anyhow::Result<Shrunk> {
+    expect_key(source, judged, key)?;
     let is_wanted = |name: &str| key.is_none_or(|wanted| wanted == name);
-    if let Some(key) = key.filter(|key| judged.judge.keys().all(|known| known.key != *key)) {
-        bail!("{}: no operation has the key {key:?}", source.name);
-    }
     let violations = || judged.report.violations.iter().filter(|violation| is_wanted(&violation.key));
     let first = violations().filter(|violation| violation.linearizability).min_by_key(|v| v.i);
     // What comes after the event that gave it away changes nothing.

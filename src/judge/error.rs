@@ -1,4 +1,4 @@
-//! What makes a history no history.
+//! Why events are no history: what an event can have wrong after those before it.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the judge says, in two families that are never mixed: promises and harm.
+//! The judge's answers, in two families that are never mixed: promises and harm.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! From events to the lines of a target.
+//! The exporter: from the events of a history to the lines that another checker reads.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};

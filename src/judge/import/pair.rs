@@ -1,4 +1,4 @@
-//! From events to operations: each invoke with its completion, each operation under its key.
+//! Pairing events to operations: each invoke with its completion, each operation under its key.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -41,16 +41,8 @@ pub(super) fn phase_of(name: &str) -> Option<Phase> {
     }
 }
 
-/// What an operation is about.
-#[derive(Clone, Debug)]
-struct Begun<'t> {
-    key: Option<Cow<'t, str>>,
-    function: Cow<'t, str>,
-    value: RawValue<'t>,
-    process: u32,
-    began: EventTime,
-    line: u64,
-}
+/// An operation that has begun, its key taken off the value, and when.
+type Begun<'t> = (RawEvent<'t>, EventTime);
 
 /// The operations of each key.
 pub(super) fn keys(
@@ -67,16 +59,16 @@ pub(super) fn keys(
         last = i;
         let now = EventTime { i, t_ns: event.t_ns };
         if event.phase == Phase::Invoke {
-            if let Some(before) = running.get(&event.process) {
+            if let Some((before, _)) = running.get(&event.process) {
                 let found = format!(
                     "process {} begins anew, but its operation of line {} has not ended",
                     event.process, before.line
                 );
                 return Err(ImportError::new(event.line, found, "its completion first"));
             }
-            let begun = begin(event, now)?;
+            let begun = begin(event)?;
             kinds.note(&begun)?;
-            running.insert(begun.process, begun);
+            running.insert(begun.process, (begun, now));
             continue;
         }
         let Some(begun) = running.remove(&event.process) else {
@@ -87,8 +79,7 @@ pub(super) fn keys(
         keys.entry(key.unwrap_or_default()).or_default().extend(op);
     }
     for begun in running.into_values() {
-        let key = begun.key.clone();
-        let op = unfinished(begun)?;
+        let (key, op) = unfinished(begun)?;
         keys.entry(key.unwrap_or_default()).or_default().extend(op);
     }
     let history = |(key, ops): (Cow<'_, str>, _)| {
@@ -107,7 +98,7 @@ struct Kinds {
 }
 
 impl Kinds {
-    fn note(&mut self, begun: &Begun<'_>) -> Result<(), ImportError> {
+    fn note(&mut self, begun: &RawEvent<'_>) -> Result<(), ImportError> {
         let is_of_string = matches!(&*begun.function, "get" | "put" | "append");
         let kind = if is_of_string { &mut self.string } else { &mut self.register };
         kind.get_or_insert(begun.line);
@@ -127,17 +118,15 @@ impl Kinds {
     }
 }
 
-fn begin(event: RawEvent<'_>, now: EventTime) -> Result<Begun<'_>, ImportError> {
-    let RawEvent { line, process, function, key, value, .. } = event;
-    if !matches!(&*function, "read" | "write" | "cas" | "get" | "put" | "append") {
+fn begin(mut event: RawEvent<'_>) -> Result<RawEvent<'_>, ImportError> {
+    if !matches!(&*event.function, "read" | "write" | "cas" | "get" | "put" | "append") {
         let expected = ":read, :write, :cas, :get, :put or :append";
-        return Err(ImportError::new(line, format!("the operation :{function}"), expected));
+        return Err(ImportError::new(event.line, format!("the operation :{}", event.function), expected));
     }
-    let (key, value) = match key {
-        Some(key) => (Some(key), value),
-        None => unkeyed(&function, value),
-    };
-    Ok(Begun { key, function, value, process, began: now, line })
+    if event.key.is_none() {
+        (event.key, event.value) = unkeyed(&event.function, event.value);
+    }
+    Ok(event)
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too.
@@ -151,7 +140,7 @@ fn unkeyed<'t>(function: &str, value: RawValue<'t>) -> (Option<Cow<'t, str>>, Ra
 }
 
 fn end<'t>(
-    begun: Begun<'t>,
+    (begun, began): Begun<'t>,
     event: RawEvent<'t>,
     now: EventTime,
     options: ImportOptions,
@@ -191,18 +180,18 @@ fn end<'t>(
         act = KeyAct::CasFailed { from: from.clone(), to: to.clone() };
         outcome = OpOutcome::Ok;
     }
-    let op = KeyOp { process: begun.process, act, began: begun.began, ended: Some(now), outcome };
+    let op = KeyOp { process: begun.process, act, began, ended: Some(now), outcome };
     Ok((key, Some(op)))
 }
 
 /// An operation without a completion may have happened; a read then says nothing.
-fn unfinished(begun: Begun<'_>) -> Result<Option<KeyOp>, ImportError> {
-    let Begun { function, value, process, began, line, .. } = begun;
+fn unfinished<'t>((begun, began): Begun<'t>) -> Result<(Option<Cow<'t, str>>, Option<KeyOp>), ImportError> {
+    let RawEvent { line, process, function, key, value, .. } = begun;
     if matches!(&*function, "read" | "get") {
-        return Ok(None);
+        return Ok((key, None));
     }
     let act = act(&function, value, line)?;
-    Ok(Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown }))
+    Ok((key, Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown })))
 }
 
 fn act(function: &str, value: RawValue<'_>, line: u64) -> Result<KeyAct, ImportError> {

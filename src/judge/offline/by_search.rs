@@ -10,14 +10,17 @@ use crate::judge::search::{
 };
 
 /// What the general search finds, in places of the history, and its steps.
-pub(super) fn by_search(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> (SearchResult, u64) {
+pub(super) fn by_search(
+    history: &KeyHistory,
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) -> (SearchResult, u64) {
     let (places, (found, steps)) = if history.ops().iter().any(|op| op.act.is_of_string()) {
         let (places, calls) = calls(history, append_op);
-        (places, search(&mut AppendModel::default(), &calls, go_on))
+        (places, search(&mut AppendModel::default(), &calls, may_continue))
     } else {
         let mut numbers = Numbers::default();
         let (places, calls) = calls(history, |act| register_op(act, &mut numbers));
-        (places, search(&mut RegisterModel, &calls, go_on))
+        (places, search(&mut RegisterModel, &calls, may_continue))
     };
     let placed = |order: Vec<usize>| order.into_iter().map(|call| places[call]).collect();
     let found = match found {

@@ -47,7 +47,7 @@ pub enum Refutation {
     },
 }
 
-/// Judges a key. `go_on` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
+/// Judges a key. `may_continue` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
 /// Histories with unique ids never ask. What [`explain_key`] may add to the reason costs more than the verdict.
 ///
 /// # Examples
@@ -68,11 +68,11 @@ pub enum Refutation {
 /// assert_eq!(verdict.linearizable, Linearizable::No, "nobody wrote b");
 /// # Ok::<(), kvlab::judge::offline::NoHistory>(())
 /// ```
-pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
+pub fn check_key(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool) -> KeyVerdict {
     if history.has_unique_ids() {
         return by_ids(history);
     }
-    let (found, steps) = by_search(history, go_on);
+    let (found, steps) = by_search(history, may_continue);
     let (linearizable, refutation) = match found {
         SearchResult::Linearizable(_) => (Linearizable::Yes, None),
         SearchResult::NotLinearizable { longest, stuck } => {
@@ -85,11 +85,15 @@ pub fn check_key(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Ke
 }
 
 /// Makes the reason of a refusal by search exact: it then names the moment in which the history failed. That takes
-/// a search for each step of a binary search; where `go_on` (asked as by [`check_key`], for each anew) ends one, the
+/// a search for each step of a binary search; where `may_continue` (asked as by [`check_key`], for each anew) ends one, the
 /// reason stays as it is. `verdict` must be this history's.
-pub fn explain_key(history: &KeyHistory, verdict: &mut KeyVerdict, go_on: &mut dyn FnMut(u64) -> bool) {
+pub fn explain_key(
+    history: &KeyHistory,
+    verdict: &mut KeyVerdict,
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) {
     if let Some(Refutation::Stuck { is_first: false, .. }) = verdict.refutation
-        && let Some(exact) = first_stuck(history, go_on)
+        && let Some(exact) = first_stuck(history, may_continue)
     {
         verdict.refutation = Some(exact);
     }
@@ -116,9 +120,9 @@ fn by_ids(history: &KeyHistory) -> KeyVerdict {
 
 /// Of a history that is not linearizable: an order of all that had ended before it ceased to be, and the operation in
 /// whose end it did. `None`: the caller gave up.
-fn first_stuck(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Option<Refutation> {
+fn first_stuck(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool) -> Option<Refutation> {
     let mut longest = Vec::new();
-    let mut decide = |begun: &KeyHistory| match by_search(begun, go_on).0 {
+    let mut decide = |begun: &KeyHistory| match by_search(begun, may_continue).0 {
         SearchResult::Linearizable(order) => {
             let place = |at: usize| history.place_of(begun.ops()[at].began);
             longest = order.into_iter().filter_map(place).collect();

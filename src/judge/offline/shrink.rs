@@ -9,7 +9,7 @@ use super::prefix::{first_failing, prefix};
 use crate::judge::judgement::Linearizable;
 use crate::judge::violation::ViolationKind;
 
-/// A part of the history that is not linearizable either, and from which nothing can be left out. `go_on` is asked as
+/// A part of the history that is not linearizable either, and from which nothing can be left out. `may_continue` is asked as
 /// by [`check_key`], for each attempt anew; an attempt that is given up counts as failed, so the result may then be
 /// larger than it could be.
 ///
@@ -20,8 +20,11 @@ use crate::judge::violation::ViolationKind;
 ///
 /// # Errors
 /// If there is nothing to shrink: the whole is linearizable ([`Linearizable::Yes`]), or could not be decided.
-pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Result<KeyHistory, Linearizable> {
-    let verdict = check_key(history, go_on);
+pub fn shrink(
+    history: &KeyHistory,
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) -> Result<KeyHistory, Linearizable> {
+    let verdict = check_key(history, may_continue);
     if verdict.linearizable != Linearizable::No {
         return Err(verdict.linearizable);
     }
@@ -29,7 +32,7 @@ pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Resul
         Some(Refutation::Violation(violation)) => involved(history, &violation.kind),
         _ => history.clone(),
     };
-    let mut decided = |history: &KeyHistory| check_key(history, go_on).linearizable;
+    let mut decided = |history: &KeyHistory| check_key(history, may_continue).linearizable;
     if decided(&shrunk) != Linearizable::No {
         shrunk = history.clone();
     }

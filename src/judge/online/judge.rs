@@ -4,19 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::availability::Availability;
 use super::ids::{Ids, NO_ID, Span};
 use super::key::{Key, Mode, Ruling, Seen, Unmeasured};
 use super::ledger::Ledgers;
 use super::options::JudgeOptions;
 use super::orders::{Advance, Content};
 use super::staleness::{Measured, Stale};
+use super::totals::Totals;
 use crate::judge::error::{HistoryError, HistoryFault};
 use crate::judge::hash::Hash;
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
-use crate::judge::judgement::{
-    Judgement, KeyJudgement, Keys, Linearizable, Method, Unavailable, Undecided, UndecidedKey, Writes,
-};
+use crate::judge::judgement::{Judgement, KeyJudgement, Linearizable, Method, Undecided, UndecidedKey};
 use crate::judge::violation::{Violation, ViolationKind};
 
 /// Judges a history while it is made.
@@ -46,7 +44,7 @@ use crate::judge::violation::{Violation, ViolationKind};
 /// assert_eq!(judge.finish().linearizable, Linearizable::No);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Judge {
     options: JudgeOptions,
     /// The options once there is too much altogether.
@@ -88,43 +86,10 @@ struct Running {
     span: Span,
 }
 
-/// Counts over the whole history.
-#[derive(Clone, Debug, Default)]
-struct Totals {
-    keys: Keys,
-    quorum: Writes,
-    unreplicated: Writes,
-    unknown: u64,
-    violations: u64,
-    not_linearizable: bool,
-    any: Availability,
-    any_quorum: Availability,
-    any_async: Availability,
-}
-
 impl Judge {
     /// A judge of an empty history.
     pub fn new(options: JudgeOptions) -> Self {
-        Self {
-            tightened: options.tightened(),
-            options,
-            last: None,
-            now_ns: 0,
-            events: 0,
-            ended: false,
-            running: HashMap::default(),
-            names: HashMap::default(),
-            keys: Vec::new(),
-            ids: Ids::default(),
-            acks: 0,
-            by_search: Vec::new(),
-            totals: Totals::default(),
-            ledgers: Ledgers::default(),
-            measured: Measured::default(),
-            stale: None,
-            violations: Vec::new(),
-            undecided: Vec::new(),
-        }
+        Self { tightened: options.tightened(), options, ..Self::default() }
     }
 
     /// Judges the next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight
@@ -146,7 +111,7 @@ impl Judge {
         }
         let Some(mut running) = self.running.remove(&event.client) else { return Ok(None) };
         running.span.end(event);
-        self.count(&running);
+        self.totals.ended(running.op, running.consistency, &running.span);
         if running.key == UNTRACKED {
             return Ok(None);
         }
@@ -204,11 +169,7 @@ impl Judge {
             quorum_ledger: self.ledgers.quorum,
             async_ledger: self.ledgers.unreplicated,
             staleness: self.measured.report(),
-            unavailable: Unavailable {
-                any_ms: totals.any.longest_ns(self.now_ns) / 1_000_000,
-                quorum_ms: totals.any_quorum.longest_ns(self.now_ns) / 1_000_000,
-                async_ms: totals.any_async.longest_ns(self.now_ns) / 1_000_000,
-            },
+            unavailable: totals.unavailable(self.now_ns),
         }
     }
 
@@ -274,10 +235,7 @@ impl Judge {
         let span = Span::begin(event);
         let (op, consistency) = (event.op, event.consistency);
         let mut running = Running { key, id: NO_ID, op, consistency, span };
-        if op != OpKind::Get {
-            self.totals.any.tried(event.t_ns);
-            self.totals.of(consistency).1.tried(event.t_ns);
-        }
+        self.totals.began(event);
         if key == UNTRACKED {
             self.totals.keys.operations_untracked += 1;
             self.running.insert(event.client, running);
@@ -357,22 +315,6 @@ impl Judge {
             Mode::ByIds | Mode::BySearch(_) | Mode::Violated => keys.by_search += 1,
         }
         state.turn(&mut self.ids, mode);
-    }
-
-    fn count(&mut self, running: &Running) {
-        let (phase, t_ns) = (running.span.phase, running.span.ended.t_ns);
-        self.totals.unknown += u64::from(phase == Phase::Info);
-        if running.op == OpKind::Get {
-            return;
-        }
-        self.totals.any.ended(t_ns, phase == Phase::Ok);
-        let (writes, availability) = self.totals.of(running.consistency);
-        availability.ended(t_ns, phase == Phase::Ok);
-        match phase {
-            Phase::Ok => writes.acked += 1,
-            Phase::Fail => writes.failed += 1,
-            Phase::Info | Phase::Invoke => writes.unknown += 1,
-        }
     }
 
     fn write_ended(&mut self, running: &Running) -> Ruling {
@@ -536,14 +478,5 @@ fn invoke_fault(event: &HistoryEvent) -> Option<HistoryFault> {
         Some(HistoryFault::PutWithoutValue { key: event.key.clone() })
     } else {
         None
-    }
-}
-
-impl Totals {
-    fn of(&mut self, consistency: Consistency) -> (&mut Writes, &mut Availability) {
-        match consistency {
-            Consistency::Quorum => (&mut self.quorum, &mut self.any_quorum),
-            Consistency::Async | Consistency::Eventual => (&mut self.unreplicated, &mut self.any_async),
-        }
     }
 }

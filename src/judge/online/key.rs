@@ -1,4 +1,4 @@
-//! One key: which operations it has seen, and how it is judged.
+//! The state of one key: which operations were seen on it, and how it is judged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use super::ledger::Standing;
 use super::options::JudgeOptions;
 use super::orders::{Content, Orders};
 use super::proof::{ValueOps, prove};
+use super::queue::Queue;
 use super::staleness::{Acks, Stale};
 use super::zones::{NEVER, ReadCheck, Zone, Zones};
 use crate::judge::history::Phase;
@@ -86,14 +87,6 @@ pub(super) struct Key {
 /// Violations of one key that are told apart; all are counted.
 const TOLD_MAX: u32 = 8;
 
-/// A list through the ids themselves.
-#[derive(Clone, Copy, Debug)]
-struct Queue {
-    head: u32,
-    tail: u32,
-    len: usize,
-}
-
 /// What was let go to stay within bounds.
 #[derive(Clone, Copy, Debug, Default)]
 struct Forgotten {
@@ -116,7 +109,7 @@ impl Key {
             acks: Acks::default(),
             ledger: Standing::default(),
             deletes: false,
-            queue: Queue { head: NO_ID, tail: NO_ID, len: 0 },
+            queue: Queue::new(),
             open: 0,
             opened: VecDeque::new(),
             forgotten: Forgotten::default(),
@@ -165,7 +158,7 @@ impl Key {
             ids.unlist(old);
             ids[at].repeats |= ids[old].write.phase != Phase::Fail || ids[old].repeats;
         }
-        self.enqueue(ids, at);
+        self.queue.push(ids, at);
         (at, unique)
     }
 
@@ -365,10 +358,8 @@ impl Key {
         if let Some(read) = self.absent_last.as_deref().filter(|_| !superseded) {
             events.push((*read, false, Content::Absent, read.ended.i));
         }
-        let mut next = self.queue.head;
-        while next != NO_ID {
-            let (at, id) = (next, &ids[next]);
-            next = id.queue;
+        for at in self.queue.iter(ids) {
+            let id = &ids[at];
             if id.write.phase == Phase::Fail || self.zones.is_superseded(at, &id.zone, m) {
                 continue;
             }
@@ -387,7 +378,7 @@ impl Key {
                 events.push((*id.last(), false, value, id.last().ended.i));
             }
         }
-        self.turn(ids, Mode::BySearch(Box::new(replay(events, outstanding, initially, options))));
+        self.turn(ids, Mode::BySearch(Box::new(Orders::after(events, outstanding, initially, options))));
     }
 
     /// From now on it is judged so, and no longer by ids.
@@ -395,12 +386,8 @@ impl Key {
         self.unpark_all(ids);
         self.mode = mode;
         self.zones = Zones::new(NO_ID);
-        (self.open, self.absent_last) = (0, None);
-        let mut next = self.queue.head;
-        while next != NO_ID {
-            self.open += usize::from(ids[next].is_open(false));
-            next = ids[next].queue;
-        }
+        self.absent_last = None;
+        self.open = self.queue.iter(ids).filter(|&at| ids[at].is_open(false)).count();
     }
 
     fn remembers_all(&self) -> bool {
@@ -412,28 +399,10 @@ impl Key {
         self.outstanding.first().copied().unwrap_or(NEVER)
     }
 
-    fn enqueue(&mut self, ids: &mut Ids, at: u32) {
-        ids[at].queue = NO_ID;
-        if self.queue.len == 0 {
-            self.queue.head = at;
-        } else {
-            ids[self.queue.tail].queue = at;
-        }
-        self.queue.tail = at;
-        self.queue.len += 1;
-    }
-
-    fn dequeue(&mut self, ids: &mut Ids) -> u32 {
-        let at = self.queue.head;
-        self.queue.head = ids[at].queue;
-        self.queue.len -= 1;
-        at
-    }
-
     /// Takes an id into the queue again, now that it is known or given up.
     fn unpark(&mut self, ids: &mut Ids, at: u32) {
         if std::mem::replace(&mut ids[at].parked, false) {
-            self.enqueue(ids, at);
+            self.queue.push(ids, at);
         }
     }
 
@@ -449,17 +418,17 @@ impl Key {
     /// Forgets what exceeds the bound and is not needed. Two at a time: one comes, so the excess shrinks.
     fn trim(&mut self, ids: &mut Ids, options: &JudgeOptions) {
         for _ in 0..2 {
-            if self.queue.len <= options.ids_remembered.max(1) {
+            if self.queue.len() <= options.ids_remembered.max(1) {
                 return;
             }
-            let at = self.dequeue(ids);
+            let at = self.queue.pop(ids);
             // It may turn up for hours: looked at again in its turn, it would take more time than all else.
             if ids[at].is_open(matches!(self.mode, Mode::ByIds)) {
                 ids[at].parked = true;
                 continue;
             }
             if self.is_needed(ids, at) {
-                self.enqueue(ids, at);
+                self.queue.push(ids, at);
                 continue;
             }
             self.forgotten.until = self.forgotten.until.max(ids[at].seen).or(Some(0));
@@ -473,36 +442,4 @@ impl Key {
         id.write.phase == Phase::Invoke
             || judged && (self.zones.needs(at, &id.zone) || !self.zones.is_superseded(at, &id.zone, self.m()))
     }
-}
-
-/// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
-fn replay(
-    ended: Vec<(Span, bool, Content, u64)>,
-    outstanding: &[(Span, Option<Content>)],
-    initially: Content,
-    options: &JudgeOptions,
-) -> Orders {
-    enum Event {
-        Begin(Span, Option<Content>),
-        End(Span, Phase, Option<Content>),
-    }
-    let mut events = Vec::new();
-    for (span, writes, value, by) in ended {
-        let phase = if span.phase == Phase::Info { Phase::Info } else { Phase::Ok };
-        events.push((span.began.i, Event::Begin(span, writes.then(|| value.clone()))));
-        events.push((by, Event::End(span, phase, (!writes).then_some(value))));
-    }
-    for (span, writes) in outstanding {
-        events.push((span.began.i, Event::Begin(*span, writes.clone())));
-    }
-    // By the index of the event; where a read gave its end to the write that it saw, the begin of it is earlier.
-    events.sort_by_key(|(i, _)| *i);
-    let mut orders = Orders::new(initially, options.waiting_max, options.orders_max);
-    for (_, event) in events {
-        match event {
-            Event::Begin(span, writes) => orders.begin(span, writes),
-            Event::End(span, phase, saw) => orders.end(&span, phase, saw),
-        }
-    }
-    orders
 }

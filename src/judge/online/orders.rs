@@ -21,6 +21,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use super::ids::Span;
+use super::options::JudgeOptions;
 use crate::judge::history::Phase;
 use crate::judge::judgement::Undecided;
 
@@ -104,7 +105,7 @@ struct Order {
 
 impl Orders {
     /// A key that holds `initially` before anything.
-    pub(super) fn new(initially: Content, waiting_max: usize, orders_max: usize) -> Self {
+    fn new(initially: Content, waiting_max: usize, orders_max: usize) -> Self {
         let first = Order { holds: initially, placed: 0, covered: 0 };
         Self {
             operations: BTreeMap::new(),
@@ -115,6 +116,38 @@ impl Orders {
             waiting_max,
             orders_max,
         }
+    }
+
+    /// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
+    pub(super) fn after(
+        ended: Vec<(Span, bool, Content, u64)>,
+        outstanding: &[(Span, Option<Content>)],
+        initially: Content,
+        options: &JudgeOptions,
+    ) -> Self {
+        enum Replayed {
+            Begin(Span, Option<Content>),
+            End(Span, Phase, Option<Content>),
+        }
+        let mut events = Vec::new();
+        for (span, writes, value, by) in ended {
+            let phase = if span.phase == Phase::Info { Phase::Info } else { Phase::Ok };
+            events.push((span.began.i, Replayed::Begin(span, writes.then(|| value.clone()))));
+            events.push((by, Replayed::End(span, phase, (!writes).then_some(value))));
+        }
+        for (span, writes) in outstanding {
+            events.push((span.began.i, Replayed::Begin(*span, writes.clone())));
+        }
+        // By the index of the event; where a read gave its end to the write that it saw, the begin of it is earlier.
+        events.sort_by_key(|(i, _)| *i);
+        let mut orders = Self::new(initially, options.waiting_max, options.orders_max);
+        for (_, event) in events {
+            match event {
+                Replayed::Begin(span, writes) => orders.begin(span, writes),
+                Replayed::End(span, phase, saw) => orders.end(&span, phase, saw),
+            }
+        }
+        orders
     }
 
     /// An operation begins: `value` is what it writes.

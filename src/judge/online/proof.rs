@@ -1,4 +1,4 @@
-//! From two ids in conflict to the operations that show it.
+//! The proof of a violation: from two ids in conflict to the operations that show it.
 
 use super::ids::{Ids, NO_ID, Span};
 use crate::judge::history::Phase;

@@ -91,7 +91,7 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    pub(super) fn run(mut self, go_on: &mut dyn FnMut(u64) -> bool) -> (SearchResult, u64) {
+    pub(super) fn run(mut self, may_continue: &mut dyn FnMut(u64) -> bool) -> (SearchResult, u64) {
         let (mut state, mut steps) = (self.model.initial(), 0_u64);
         let mut op = if self.settle(state) { self.changers.first() } else { self.changers.head() };
         while self.ends.first() != self.ends.head() {
@@ -102,7 +102,7 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             }
             steps += 1;
-            if steps.is_multiple_of(STEPS_PER_POLL) && !go_on(steps) {
+            if steps.is_multiple_of(STEPS_PER_POLL) && !may_continue(steps) {
                 return (SearchResult::Undecided, steps);
             }
             op = match self.try_op(op, state) {

@@ -9,7 +9,7 @@ use super::agree::cases;
 use super::{brute, random};
 use crate::judge::offline::*;
 
-fn go_on(steps: u64) -> bool {
+fn may_continue(steps: u64) -> bool {
     steps < 1_000_000
 }
 
@@ -130,7 +130,7 @@ fn search_agrees_with_the_oracle_on_compare_and_set_and_on_appends() {
         for seed in 0..cases() / 4 {
             let history = history_of(seed, values);
             let expected = brute::is_linearizable(&brute::of_history(&history));
-            let verdict = check_key(&history, &mut go_on);
+            let verdict = check_key(&history, &mut may_continue);
             assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
             if expected { yes += 1 } else { no += 1 }
         }
@@ -153,7 +153,7 @@ fn what_the_search_finds_for_a_string_holds() {
         };
         let call = |one: &brute::Op| Call { op: op(&one.act), began: one.began, ended: one.ended };
         let calls: Vec<_> = operations.iter().map(call).collect();
-        let (order, stuck) = match search(&mut AppendModel::default(), &calls, &mut go_on).0 {
+        let (order, stuck) = match search(&mut AppendModel::default(), &calls, &mut may_continue).0 {
             SearchResult::Linearizable(order) => (order, None),
             SearchResult::NotLinearizable { longest, stuck } => (longest, Some(stuck)),
             SearchResult::Undecided => panic!("seed {seed} is undecided"),
@@ -189,7 +189,7 @@ fn our_own_events_and_their_whole_operations_are_judged_alike() {
         let events = random::history(seed, kind);
         let expected = brute::is_linearizable(&brute::operations(&events, "k"));
         for history in KeyHistory::of_events(&events) {
-            let verdict = check_key(&history, &mut go_on);
+            let verdict = check_key(&history, &mut may_continue);
             assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
             assert_eq!(verdict.method == Method::Ids, history.has_unique_ids());
         }
@@ -231,7 +231,7 @@ fn what_is_shrunk_still_fails_and_cannot_lose_another_read() {
         let ours = KeyHistory::of_events(&random::history(seed, kind)).pop().unwrap();
         for history in [history(seed, false), history(seed, true), ours] {
             let expected = brute::is_linearizable(&brute::of_history(&history));
-            let shrunk = shrink(&history, &mut go_on);
+            let shrunk = shrink(&history, &mut may_continue);
             assert_eq!(shrunk.is_err(), expected, "seed {seed}");
             if let Ok(shrunk) = shrunk {
                 shrunk_total += history.ops().len() - shrunk.ops().len();
@@ -258,7 +258,7 @@ fn a_long_history_with_one_stale_read_shrinks_to_three_operations() {
         op(KeyAct::Write(Some(format!("v{n}"))));
     }
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
-    let shrunk = shrink(&history, &mut go_on).unwrap();
+    let shrunk = shrink(&history, &mut may_continue).unwrap();
     assert_eq!(shrunk.ops().len(), 3, "{shrunk:#?}");
 }
 
@@ -298,8 +298,8 @@ fn a_refusal_by_search_names_the_moment_in_which_the_history_failed() {
         let mut refused = 0;
         for seed in 0..cases() / 8 {
             let history = history_of(seed, values);
-            let mut verdict = check_key(&history, &mut go_on);
-            explain_key(&history, &mut verdict, &mut go_on);
+            let mut verdict = check_key(&history, &mut may_continue);
+            explain_key(&history, &mut verdict, &mut may_continue);
             let Some(Refutation::Stuck { longest, stuck, is_first }) = verdict.refutation else { continue };
             refused += 1;
             let op = &history.ops()[stuck];
@@ -333,7 +333,7 @@ fn a_refusal_by_search_names_the_order_until_then_and_what_fits_nowhere() {
         op(2, KeyAct::Cas { from: value("1"), to: value("3") }, 3, 5),
     ];
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
-    let mut verdict = check_key(&history, &mut go_on);
+    let mut verdict = check_key(&history, &mut may_continue);
     assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
     explain_key(&history, &mut verdict, &mut |_| false);
     assert!(
