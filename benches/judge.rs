@@ -80,7 +80,7 @@ fn run(operations: u64, keys: usize, unknown: f64, options: JudgeOptions) -> Dur
         }
         took += core_time() - start;
     }
-    assert_eq!(judge.report().linearizable, Linearizable::Yes);
+    assert_eq!(judge.judgement().linearizable, Linearizable::Yes);
     took
 }
 

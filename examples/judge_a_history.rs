@@ -4,7 +4,7 @@
 
 use kvlab::judge::Linearizable;
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
-use kvlab::judge::offline::{Evidence, check_key};
+use kvlab::judge::offline::{Refutation, check_key};
 
 const HISTORY: &str = "
 {:process 0, :type :invoke, :f :write, :value 1}
@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The search for an order of the operations may take long: it asks now and then whether to go on.
     let verdict = check_key(&keys[0], &mut |steps| steps < 1_000_000);
     println!("{} operations, linearizable: {:?}", verdict.operations, verdict.linearizable);
-    if let Some(Evidence::Violation(violation)) = verdict.evidence {
+    if let Some(Refutation::Violation(violation)) = verdict.refutation {
         println!("{}", violation.explanation());
     }
     assert_eq!(verdict.linearizable, Linearizable::No, "1 was read after 2 had been written");

@@ -1,69 +1,68 @@
 //! `kvlab check`: judges histories, and exits with the verdict.
 
-use kvlab::judge::Diagram;
+use std::path::Path;
+
 use kvlab::judge::import::{Format, ImportOptions};
+use kvlab::judge::{Diagram, Linearizable};
 
 use super::support::exit::{Ended, Exit};
 use super::support::output;
 use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
 use crate::run::output_file::Whole;
-use crate::verify::{self, Input, Limits, Look, Object, Overall};
+use crate::verify::{self, HistorySource, JsonVerdicts, PrintStyle, SearchLimits};
 
 pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
-    let look = Look::of_stdout();
-    let (mut worst, mut unreadable) = (Overall::Linearizable, 0);
-    let (mut object, mut proof) = (Object::new(), None::<Diagram>);
+    let style = PrintStyle::of_stdout();
+    let (mut worst, mut unreadable) = (Linearizable::Yes, false);
+    let (mut verdicts, mut proof) = (JsonVerdicts::new(), None);
     for (nth, file) in args.files.iter().enumerate() {
-        let input = Input::find(file, format(args.reading.format));
+        let source = HistorySource::find(file, format(args.reading.format));
         let checked =
-            input.and_then(|input| verify::check(&input, options(&args.reading), limits(&args.reading)));
+            source.and_then(|source| verify::check(&source, options(&args.reading), limits(&args.reading)));
         match checked {
             Ok(checked) => {
-                worst = worst.max(checked.overall());
+                worst = worst.max(checked.verdict());
                 proof = proof.or_else(|| checked.first_proof());
                 if let Some(warning) = &checked.warning {
                     output::tell(format_args!("warning: {warning}"));
                 }
                 if args.json {
-                    object.add(&checked);
+                    verdicts.add(checked);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
-                    output::print(format!("{gap}{}", verify::text(&checked, look)));
+                    output::print(format!("{gap}{}", verify::printed(&checked, style)));
                 }
             }
             Err(error) => {
-                unreadable += 1;
+                unreadable = true;
                 output::tell(format_args!("error: {error:#}"));
-                object.add_unreadable(file.display().to_string(), format!("{error:#}"));
+                verdicts.add_unreadable(file.display().to_string(), format!("{error:#}"));
             }
         }
     }
     if args.json {
-        output::print(object.line());
+        output::print(verdicts.line());
     }
     if let Some(path) = &args.svg {
-        match &proof {
-            Some(proof) => {
-                let mut svg = Whole::create(Some(path))?;
-                svg.write(&proof.svg())?;
-                svg.finish()?;
-            }
-            None => {
-                output::tell(format_args!("{} is not written: there is no proof to draw", path.display()));
-            }
-        }
+        draw(path, proof.as_ref())?;
     }
-    Ok(exit(worst, unreadable > 0))
+    // What is violated is violated, whatever else could not be read.
+    Ok(match worst {
+        Linearizable::No => Exit::Refused,
+        _ if unreadable => Exit::Usage,
+        Linearizable::Undecided => Exit::Unknown,
+        Linearizable::Yes => Exit::Done,
+    })
 }
 
-/// What is violated is violated, whatever else could not be read.
-fn exit(worst: Overall, unreadable: bool) -> Exit {
-    match worst {
-        Overall::Violated => Exit::Refused,
-        _ if unreadable => Exit::Usage,
-        Overall::Undecided => Exit::Unknown,
-        Overall::Linearizable => Exit::Done,
-    }
+fn draw(path: &Path, proof: Option<&Diagram>) -> anyhow::Result<()> {
+    let Some(proof) = proof else {
+        output::tell(format_args!("{} is not written: there is no proof to draw", path.display()));
+        return Ok(());
+    };
+    let mut svg = Whole::create(Some(path))?;
+    svg.write(&proof.svg())?;
+    svg.finish()
 }
 
 /// The format that was said.
@@ -81,6 +80,6 @@ pub(super) fn options(reading: &ReadingArgs) -> ImportOptions {
 }
 
 /// How long searches may take.
-pub(super) fn limits(reading: &ReadingArgs) -> Limits {
-    Limits::within(reading.timeout)
+pub(super) fn limits(reading: &ReadingArgs) -> SearchLimits {
+    SearchLimits::within(reading.timeout)
 }

@@ -1,7 +1,7 @@
 //! Reigns from events, and a sentence for each way in which a promise can break.
 
 use kvlab::judge::{
-    Consistency, Ended, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
+    Completion, Consistency, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
 };
 use kvlab::types::{Ballot, Epoch, Event, MemberVote, NodeId, Position, Quirks, Report, Vote};
 
@@ -65,7 +65,7 @@ fn operation(i: u64, node: NodeId, op: OpKind, value: Option<&str>, at: Option<(
         value: value.map(str::to_owned),
         consistency: Consistency::Quorum,
         began: stamp(i),
-        ended: Some(Ended {
+        ended: Some(Completion {
             at: stamp(i + 1),
             phase: Phase::Ok,
             epoch: at.map(|(epoch, _)| epoch),

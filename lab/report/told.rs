@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement, Violation};
 use kvlab::types;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
@@ -36,7 +36,7 @@ pub struct Records {
 /// A history as the judge sees it, read to its end.
 #[derive(Clone, Debug, Default)]
 pub struct Judged {
-    pub(super) report: Report,
+    pub(super) report: Judgement,
     pub(super) operations: Operations,
     pub(super) stale: StaleReads,
     /// Why the judge, or the reader, refused to go on: what comes after is not judged.

@@ -1,19 +1,26 @@
-//! Histories on the command line: where they come from ([`Input`]), how all their keys are judged ([`check`]) and what is
-//! said of it ([`text()`], [`Object`]).
+//! Histories from files: what `check`, `shrink` and `export` do.
 //!
-//! Our own histories are streamed through the online judge, others are read whole. What needs the general search goes to
-//! all cores, with a deadline and a bound on memory: threads and clocks are here, `kvlab::judge` has none.
+//! * [`HistorySource`]: where a history is read from, and in which format. Ours are streamed, others are read whole.
+//! * [`check()`]: the verdict on each key, as a [`checked::CheckedHistory`]; [`printed()`] and [`JsonVerdicts`] say it. Our own
+//!   histories go through the online judge; what needs the general search goes to all cores, with a deadline and a bound
+//!   on memory (`parallel`): threads and clocks are here, `kvlab::judge` has none.
+//! * [`shrink()`]: the smallest part that still fails.
+//! * [`export()`]: a history for another checker.
 
-mod input;
+mod check;
+mod checked;
+mod export;
 mod json;
-mod judging;
-mod progress;
-mod search;
-mod text;
+mod parallel;
+mod printed;
+mod shrink;
+mod source;
+mod status_line;
 
-pub(crate) use self::input::{Input, Opened, Others};
-pub(crate) use self::json::Object;
-pub(crate) use self::judging::{Overall, check, judge_ours, key_of};
-pub(crate) use self::progress::Progress;
-pub(crate) use self::search::{Budget, Limits};
-pub(crate) use self::text::{Look, text};
+pub(crate) use self::check::check;
+pub(crate) use self::export::{Export, export};
+pub(crate) use self::json::JsonVerdicts;
+pub(crate) use self::parallel::SearchLimits;
+pub(crate) use self::printed::{PrintStyle, printed};
+pub(crate) use self::shrink::{Shrunk, Smaller, shrink};
+pub(crate) use self::source::HistorySource;

@@ -1,11 +1,11 @@
-//! Histories in, verdicts out. Pure.
+//! The judge decides from what clients saw whether the store kept its promises: histories in, verdicts out. It is pure.
 //!
-//! * [`Judge`] watches a history while it is made. Linearizability of quorum operations: `zones` (by unique ids) and
-//!   `orders` (by search, for keys with deletes). Loss: `ledger`. Age of reads: `staleness`. Time without service:
-//!   `availability`. `key` is one key with all of these, `ids` every write that is remembered, `online` the events.
-//! * [`check`] judges whole histories, [`import`] reads other people's, [`export`] writes for them, `search` is for those
-//!   without unique ids.
-//! * A [`Violation`] says why, and a [`Diagram`] draws it.
+//! * `history`, `operation`: the events of a history ([`HistoryEvent`]), and an operation with both of its events.
+//! * `online`: [`Judge`] watches a history while it is made, and says what it found as a [`Judgement`].
+//! * [`offline`] judges whole histories, key by key; `search` is for those in which reads do not name their writes.
+//! * [`import`] reads other people's histories, [`export`] writes ours for them.
+//! * `violation`, `draw`: a [`Violation`] says why a promise is broken, a [`Diagram`] draws it.
+//! * `members`: whether all members hold the same ([`compare_members`]).
 //!
 //! `docs/judge.md` says in plain words why the answers can be trusted, and what cannot be judged.
 
@@ -15,11 +15,11 @@ pub mod export;
 mod hash;
 mod history;
 pub mod import;
+mod judgement;
 mod members;
 pub mod offline;
 mod online;
 mod operation;
-mod report;
 mod search;
 mod violation;
 
@@ -27,11 +27,11 @@ mod violation;
 mod tests;
 
 pub use self::draw::{Diagram, Lane};
-pub use self::error::HistoryError;
+pub use self::error::{HistoryError, HistoryFault};
 pub use self::history::*;
+pub use self::judgement::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};
 pub use self::online::{Judge, JudgeOptions, Stale};
-pub use self::operation::{Ended, Operation, Stamp};
-pub use self::report::*;
+pub use self::operation::{Completion, Operation, Stamp};
 pub use self::search::*;
 pub use self::violation::{OrderProof, Violation, ViolationKind};

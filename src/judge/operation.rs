@@ -18,7 +18,7 @@ pub struct Stamp {
 
 /// How an operation ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct Completion {
     /// When.
     pub at: Stamp,
     /// Anything but `invoke`.
@@ -47,7 +47,7 @@ pub struct Operation {
     /// When it was about to be sent.
     pub began: Stamp,
     /// How it ended; `None`: it has not, as far as the history goes.
-    pub ended: Option<Ended>,
+    pub ended: Option<Completion>,
 }
 
 impl Operation {

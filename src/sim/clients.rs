@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, OpKind, Phase, Report, Violation};
+use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, Judgement, OpKind, Phase, Violation};
 use crate::types::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
 
 use super::chaos::Temper;
@@ -150,7 +150,7 @@ impl Clients {
     }
 
     /// No operation will follow: the judge's last word.
-    pub(super) fn finish(&mut self) -> Report {
+    pub(super) fn finish(&mut self) -> Judgement {
         self.judge.finish()
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::judge::{Consistency, Ended, HistoryEvent, OpKind, Operation, Phase, Stamp};
+use kvlab::judge::{Completion, Consistency, HistoryEvent, OpKind, Operation, Phase, Stamp};
 use kvlab::types::NodeId;
 
 use crate::report::operations::Operations;
@@ -87,8 +87,12 @@ pub(crate) fn invoke(i: u64, client: u32, key: &str) -> HistoryEvent {
 
 /// An operation of a proof.
 pub(crate) fn operation(i: u64, client: u32, key: &str, value: &str) -> Operation {
-    let ended =
-        Ended { at: Stamp { i: i + 1, t_ns: (i + 1) * 500_000 }, phase: Phase::Ok, epoch: None, seq: None };
+    let ended = Completion {
+        at: Stamp { i: i + 1, t_ns: (i + 1) * 500_000 },
+        phase: Phase::Ok,
+        epoch: None,
+        seq: None,
+    };
     Operation {
         client,
         node: Some(NodeId(1)),

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Report, Violation};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement, Ledger, Violation};
 
 /// Violations named at most: the first ones. The history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;
@@ -96,7 +96,7 @@ impl Judging {
 
     /// What it has found so far.
     pub(crate) fn findings(&self) -> Findings {
-        let report = self.judge.report();
+        let report = self.judge.judgement();
         let mut findings = Findings {
             linearizable: report.linearizable.known(),
             checked_i: report.checked_i,
@@ -123,7 +123,7 @@ impl Judging {
 }
 
 /// Violations first; then what could not be decided, since "undecided" without a reason helps nobody.
-fn named(report: &Report) -> Vec<String> {
+fn named(report: &Judgement) -> Vec<String> {
     let violations = report.violations.iter().map(|violation| violation as &dyn Display);
     let mut lines: Vec<String> = violations.take(VIOLATIONS_NAMED_MAX).map(ToString::to_string).collect();
     let more = report.violations_total.saturating_sub(lines.len() as u64);

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read as _};
 
 use kvlab::judge::import::{ImportError, read_event};
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement};
 
 /// A line with a longer event is refused. The largest key and the largest value, every byte of them escaped as six,
 /// are well below.
@@ -43,7 +43,7 @@ pub(crate) struct Judged {
     /// The judge, at the end: it can be asked about each key.
     pub(crate) judge: Judge,
     /// What it says.
-    pub(crate) report: Report,
+    pub(crate) report: Judgement,
     /// The last line ends inside an event, as when its writer was killed. It is not judged; what is before it is.
     pub(crate) cut: Option<ImportError>,
 }

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 use kvlab::judge::{
-    Consistency, Ended, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
+    Completion, Consistency, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
 };
 use proptest::prelude::*;
 use ratatui::buffer::Cell;
@@ -189,7 +189,7 @@ fn operation() -> BoxedStrategy<Operation> {
     let stamp = || (prop_oneof![0u64..12, number()], number()).prop_map(|(i, t_ns)| Stamp { i, t_ns });
     let phase = prop_oneof![Just(Phase::Ok), Just(Phase::Fail), Just(Phase::Info)];
     let ended = (stamp(), phase, prop::option::of(epoch()), prop::option::of(number()))
-        .prop_map(|(at, phase, epoch, seq)| Ended { at, phase, epoch, seq });
+        .prop_map(|(at, phase, epoch, seq)| Completion { at, phase, epoch, seq });
     let op = prop_oneof![Just(OpKind::Put), Just(OpKind::Get), Just(OpKind::Del)];
     (
         0u32..4,

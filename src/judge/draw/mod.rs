@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::history::{OpKind, Phase};
-use super::offline::{Evidence, KeyHistory, Op, Outcome};
-use super::operation::{Ended, Operation, Shown};
+use super::offline::{KeyHistory, KeyOp, OpOutcome, Refutation};
+use super::operation::{Completion, Operation, Shown};
 use super::violation::{Violation, ViolationKind};
 
 /// Operations in space and time.
@@ -89,7 +89,7 @@ impl Diagram {
         };
         let bar = |operation: &Operation| {
             // What was read from a file may say that it ended before it began.
-            let after = |ended: &&Ended| ended.phase != Phase::Info && ended.at.i > operation.began.i;
+            let after = |ended: &&Completion| ended.phase != Phase::Info && ended.at.i > operation.began.i;
             let ended = operation.ended.as_ref().filter(after);
             let names = parts.iter().filter(|(_, part)| part.began == operation.began).map(|(name, _)| *name);
             Bar {
@@ -122,10 +122,10 @@ impl Diagram {
         self
     }
 
-    /// The operations of a history, as of one that was shrunk; a search's `evidence` marks what fits nowhere.
-    pub fn of_history(history: &KeyHistory, evidence: Option<&Evidence>) -> Self {
-        let stuck = match evidence {
-            Some(&Evidence::Stuck { stuck, .. }) => history.ops().get(stuck),
+    /// The operations of a history, as of one that was shrunk; a search's `refutation` marks what fits nowhere.
+    pub fn of_history(history: &KeyHistory, refutation: Option<&Refutation>) -> Self {
+        let stuck = match refutation {
+            Some(&Refutation::Stuck { stuck, .. }) => history.ops().get(stuck),
             _ => None,
         };
         let notes = stuck.map(|op| format!("{op} fits into no order of the others"));
@@ -133,9 +133,9 @@ impl Diagram {
     }
 
     /// Why a search found no order: the end of the order that it has, and the operation that has no place in it.
-    /// The fields are those of [`Evidence::Stuck`].
+    /// The fields are those of [`Refutation::Stuck`].
     pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize, is_first: bool) -> Self {
-        let ops = |places: &[usize]| -> Vec<Op> {
+        let ops = |places: &[usize]| -> Vec<KeyOp> {
             places.iter().filter_map(|&at| history.ops().get(at)).cloned().collect()
         };
         let last = ops(&longest[longest.len().saturating_sub(Self::LAST_DRAWN)..]);
@@ -149,7 +149,7 @@ impl Diagram {
         let are_drawn = if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) };
         diagram.notes = vec![match last.last() {
             None => format!("{stuck} fits nowhere, not even at the beginning"),
-            Some(ends) if is_first && stuck.outcome == Outcome::Failed => format!(
+            Some(ends) if is_first && stuck.outcome == OpOutcome::Failed => format!(
                 "{stuck}. Before that was known, all that had ended could be put in an order, of {count} of {} operations, \
                  of which the last {are_drawn} drawn; it ends with {ends}. Without it there is none",
                 history.ops().len(),
@@ -168,7 +168,7 @@ impl Diagram {
         diagram
     }
 
-    fn of_ops(ops: &[Op], stuck: Option<&Op>) -> Self {
+    fn of_ops(ops: &[KeyOp], stuck: Option<&KeyOp>) -> Self {
         let bars = ops.iter().map(|op| Bar::of(op, "process", Some(op) == stuck)).collect();
         Self { bars, notes: Vec::new() }
     }
@@ -251,17 +251,17 @@ impl Diagram {
 
 impl Bar {
     /// `who` is `client` or `process`.
-    fn of(op: &Op, who: &'static str, accused: bool) -> Self {
+    fn of(op: &KeyOp, who: &'static str, accused: bool) -> Self {
         Self {
             who: format!("{who} {}", op.process),
             who_short: format!("{}{}", &who[..1], op.process),
             label: match op.outcome {
-                Outcome::Ok => op.act.to_string(),
-                Outcome::Unknown => format!("{}?", op.act),
-                Outcome::Failed => format!("{}, failed", op.act),
+                OpOutcome::Ok => op.act.to_string(),
+                OpOutcome::Unknown => format!("{}?", op.act),
+                OpOutcome::Failed => format!("{}, failed", op.act),
             },
             began: op.began.i,
-            ended: op.ended.filter(|_| op.outcome != Outcome::Unknown).map(|ended| ended.i),
+            ended: op.ended.filter(|_| op.outcome != OpOutcome::Unknown).map(|ended| ended.i),
             parts: String::new(),
             accused,
         }

@@ -1,6 +1,6 @@
 //! Values as EDN: nil, strings, and the vectors that Jepsen makes of them.
 
-use crate::judge::offline::Act;
+use crate::judge::offline::KeyAct;
 
 /// How values are put.
 #[derive(Clone, Copy, Debug)]
@@ -13,31 +13,31 @@ pub(super) struct Style {
 
 impl Style {
     /// The name of what is done, and its value with the key, if keys are named: `:write`, `["k" "v"]`.
-    pub(super) fn keyed(self, key: &str, act: &Act, ended: bool) -> (&'static str, String) {
+    pub(super) fn keyed(self, key: &str, act: &KeyAct, ended: bool) -> (&'static str, String) {
         let (name, value) = self.operation(act, ended);
         (name, if self.keyed { format!("[{} {value}]", self.value(Some(key))) } else { value })
     }
 
     /// A transaction of one operation on a register: `[[:w "k" "v"]]`.
-    pub(super) fn transaction(self, key: &str, act: &Act, ended: bool) -> String {
+    pub(super) fn transaction(self, key: &str, act: &KeyAct, ended: bool) -> String {
         let (name, value) = self.operation(act, ended);
         let short = if name == ":read" { ":r" } else { ":w" };
         format!("[[{short} {} {value}]]", self.value(Some(key)))
     }
 
     /// The name of what is done, and its value. What a read saw is left out unless it `ended` well.
-    pub(super) fn operation(self, act: &Act, ended: bool) -> (&'static str, String) {
+    pub(super) fn operation(self, act: &KeyAct, ended: bool) -> (&'static str, String) {
         let value = |value: &Option<String>| self.value(value.as_deref());
         let text = |text: &str| self.value(Some(text));
         match act {
-            Act::Read(seen) => (":read", if ended { value(seen) } else { "nil".to_owned() }),
-            Act::Write(written) => (":write", value(written)),
-            Act::Cas { from, to } | Act::CasFailed { from, to } => {
+            KeyAct::Read(seen) => (":read", if ended { value(seen) } else { "nil".to_owned() }),
+            KeyAct::Write(written) => (":write", value(written)),
+            KeyAct::Cas { from, to } | KeyAct::CasFailed { from, to } => {
                 (":cas", format!("[{} {}]", value(from), value(to)))
             }
-            Act::Get(seen) => (":get", if ended { text(seen) } else { "nil".to_owned() }),
-            Act::Put(written) => (":put", text(written)),
-            Act::Append(written) => (":append", text(written)),
+            KeyAct::Get(seen) => (":get", if ended { text(seen) } else { "nil".to_owned() }),
+            KeyAct::Put(written) => (":put", text(written)),
+            KeyAct::Append(written) => (":append", text(written)),
         }
     }
 

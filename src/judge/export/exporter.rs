@@ -1,13 +1,12 @@
-//! From events to the lines of a target.
+//! The exporter: from the events of a history to the lines that another checker reads.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
-use super::super::history::{Consistency, HistoryEvent, OpKind, Phase};
+use super::super::history::Phase;
 use super::edn::{self, Style};
 use super::holding::Holding;
-use super::told::Told;
-use crate::judge::offline::Act;
+use crate::judge::offline::{KeyAct, OpEvent};
 
 /// For whom a history is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,17 +72,17 @@ impl Exporter {
     ///
     /// # Errors
     /// If the target has no word for it.
-    pub fn event(&mut self, told: Told, out: &mut String) -> Result<(), ExportError> {
+    pub fn event(&mut self, event: OpEvent, out: &mut String) -> Result<(), ExportError> {
         if self.target != Target::Porcupine {
-            return self.write(&told, out);
+            return self.write(&event, out);
         }
-        let looks = told.act.only_looks();
-        match told.phase {
-            Phase::Invoke => self.holding.begins(told),
-            Phase::Ok => self.holding.ends(told.process, true, Some(told)),
-            Phase::Fail => self.holding.ends(told.process, false, None),
+        let looks = event.act.only_looks();
+        match event.phase {
+            Phase::Invoke => self.holding.begins(event),
+            Phase::Ok => self.holding.ends(event.process, true, Some(event)),
+            Phase::Fail => self.holding.ends(event.process, false, None),
             // It is written as begun and not as ended; what `write` makes of the event is another number.
-            Phase::Info => self.holding.ends(told.process, !looks, (!looks).then_some(told)),
+            Phase::Info => self.holding.ends(event.process, !looks, (!looks).then_some(event)),
         }
         self.let_go(out)
     }
@@ -98,135 +97,117 @@ impl Exporter {
     }
 
     fn let_go(&mut self, out: &mut String) -> Result<(), ExportError> {
-        while let Some(told) = self.holding.next() {
-            self.write(&told, out)?;
+        while let Some(event) = self.holding.next() {
+            self.write(&event, out)?;
         }
         Ok(())
     }
 
-    fn write(&mut self, told: &Told, out: &mut String) -> Result<(), ExportError> {
+    fn write(&mut self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         match self.target {
-            Target::Edn if told.act.is_of_string() => self.write_key_value(told, out),
-            Target::Edn => self.write_edn(told, out),
-            Target::Elle => self.write_elle(told, out)?,
-            Target::JepsenLog => self.write_log(told, out),
-            Target::Porcupine => self.write_porcupine(told, out)?,
-            Target::Kvlab => self.write_kvlab(told, out)?,
+            Target::Edn if event.act.is_of_string() => self.write_key_value(event, out),
+            Target::Edn => self.write_edn(event, out),
+            Target::Elle => self.write_elle(event, out)?,
+            Target::JepsenLog => self.write_log(event, out),
+            Target::Porcupine => self.write_porcupine(event, out)?,
+            Target::Kvlab => self.write_kvlab(event, out)?,
         }
         self.written += 1;
-        if told.phase == Phase::Info {
-            *self.shifted.entry(told.process).or_default() += self.processes;
+        if event.phase == Phase::Info {
+            *self.shifted.entry(event.process).or_default() += self.processes;
         }
         Ok(())
     }
 
-    fn process(&self, told: &Told) -> u64 {
-        u64::from(told.process) + self.shifted.get(&told.process).copied().unwrap_or(0)
+    fn process(&self, event: &OpEvent) -> u64 {
+        u64::from(event.process) + self.shifted.get(&event.process).copied().unwrap_or(0)
     }
 
-    fn write_edn(&self, told: &Told, out: &mut String) {
-        let (name, value) = self.style.keyed(&told.key, &told.act, told.phase == Phase::Ok);
-        self.write_map(told, name, &value, out);
+    fn write_edn(&self, event: &OpEvent, out: &mut String) {
+        let (name, value) = self.style.keyed(&event.key, &event.act, event.phase == Phase::Ok);
+        self.write_map(event, name, &value, out);
     }
 
     /// Elle takes nil for what a key holds before it was written, so nothing can be deleted.
-    fn write_elle(&self, told: &Told, out: &mut String) -> Result<(), ExportError> {
-        let what = match &told.act {
-            Act::Read(_) | Act::Write(Some(_)) => None,
-            Act::Write(None) => Some(format!("a delete of key {:?}", told.key)),
+    fn write_elle(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
+        let what = match &event.act {
+            KeyAct::Read(_) | KeyAct::Write(Some(_)) => None,
+            KeyAct::Write(None) => Some(format!("a delete of key {:?}", event.key)),
             act => Some(format!("`{act}`")),
         };
         if let Some(what) = what {
-            let instead = "leave the key out with --key, or take edn";
-            return Err(ExportError { i: told.at.i, what, target: self.target, instead });
+            return Err(self.refusal(event, what, "leave the key out with --key, or take edn"));
         }
-        let value = self.style.transaction(&told.key, &told.act, told.phase == Phase::Ok);
-        self.write_map(told, ":txn", &value, out);
+        let value = self.style.transaction(&event.key, &event.act, event.phase == Phase::Ok);
+        self.write_map(event, ":txn", &value, out);
         Ok(())
     }
 
-    fn write_map(&self, told: &Told, name: &str, value: &str, out: &mut String) {
-        let (process, phase, index) = (self.process(told), word(told.phase), self.written);
+    fn write_map(&self, event: &OpEvent, name: &str, value: &str, out: &mut String) {
+        let (process, phase, index) = (self.process(event), word(event.phase), self.written);
         let _ = write!(out, "{{:process {process}, :type {phase}, :f {name}, :value {value}, :index {index}");
-        if let Some(t_ns) = told.at.t_ns {
+        if let Some(t_ns) = event.at.t_ns {
             let _ = write!(out, ", :time {t_ns}");
         }
         out.push_str("}\n");
     }
 
-    fn write_log(&self, told: &Told, out: &mut String) {
-        let (name, value) = self.style.keyed(&told.key, &told.act, told.phase == Phase::Ok);
+    fn write_log(&self, event: &OpEvent, out: &mut String) {
+        let (name, value) = self.style.keyed(&event.key, &event.act, event.phase == Phase::Ok);
         let _ = writeln!(
             out,
             "INFO  jepsen.util - {}\t{}\t{name}\t{value}",
-            self.process(told),
-            word(told.phase)
+            self.process(event),
+            word(event.phase)
         );
     }
 
     /// Strings are as porcupine's tests have them, whatever their outcome.
-    fn write_key_value(&self, told: &Told, out: &mut String) {
+    fn write_key_value(&self, event: &OpEvent, out: &mut String) {
         // Here numbers are strings, whatever they were.
         let style = Style { numbers: false, ..self.style };
-        let (name, value) = style.operation(&told.act, told.phase == Phase::Ok);
-        let (process, phase, key) = (self.process(told), word(told.phase), edn::string(&told.key));
+        let (name, value) = style.operation(&event.act, event.phase == Phase::Ok);
+        let (process, phase, key) = (self.process(event), word(event.phase), edn::string(&event.key));
         let _ = writeln!(out, "{{:process {process}, :type {phase}, :f {name}, :key {key}, :value {value}}}");
     }
 
     /// Absence is the empty string, which therefore cannot be a value.
-    fn write_porcupine(&self, told: &Told, out: &mut String) -> Result<(), ExportError> {
-        let error = |what: String, instead| ExportError { i: told.at.i, what, target: self.target, instead };
+    fn write_porcupine(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         let text = |value: &Option<String>| match value {
-            Some(value) if value.is_empty() => Err(error(
-                format!("the empty string as a value of key {:?}", told.key),
+            Some(value) if value.is_empty() => Err(self.refusal(
+                event,
+                format!("the empty string as a value of key {:?}", event.key),
                 "there it means absence: leave the key out with --key, or take edn",
             )),
             value => Ok(value.clone().unwrap_or_default()),
         };
-        let act = match &told.act {
-            Act::Read(seen) if told.phase == Phase::Ok => Act::Get(text(seen)?),
-            Act::Read(_) => Act::Get(String::new()),
-            Act::Write(written) => Act::Put(text(written)?),
-            Act::Cas { .. } | Act::CasFailed { .. } => {
-                return Err(error(format!("a compare-and-set of key {:?}", told.key), "take edn"));
+        let act = match &event.act {
+            KeyAct::Read(seen) if event.phase == Phase::Ok => KeyAct::Get(text(seen)?),
+            KeyAct::Read(_) => KeyAct::Get(String::new()),
+            KeyAct::Write(written) => KeyAct::Put(text(written)?),
+            KeyAct::Cas { .. } | KeyAct::CasFailed { .. } => {
+                let what = format!("a compare-and-set of key {:?}", event.key);
+                return Err(self.refusal(event, what, "take edn"));
             }
             act => act.clone(),
         };
-        if told.phase != Phase::Info {
-            self.write_key_value(&Told { act, ..told.clone() }, out);
+        if event.phase != Phase::Info {
+            self.write_key_value(&OpEvent { act, ..event.clone() }, out);
         }
         Ok(())
     }
 
-    fn write_kvlab(&self, told: &Told, out: &mut String) -> Result<(), ExportError> {
-        let (op, value) = match &told.act {
-            Act::Read(value) => (OpKind::Get, value.clone()),
-            Act::Get(value) => (OpKind::Get, Some(value.clone()).filter(|value| !value.is_empty())),
-            Act::Write(None) => (OpKind::Del, None),
-            Act::Write(value) => (OpKind::Put, value.clone()),
-            Act::Put(value) if value.is_empty() => (OpKind::Del, None),
-            Act::Put(value) => (OpKind::Put, Some(value.clone())),
-            Act::Cas { .. } | Act::CasFailed { .. } | Act::Append(_) => {
-                let what = format!("`{}`", told.act);
-                return Err(ExportError { i: told.at.i, what, target: self.target, instead: "take edn" });
-            }
-        };
-        let event = HistoryEvent {
-            i: told.at.i,
-            t_ns: told.at.t_ns.unwrap_or(0),
-            client: told.process,
-            node: None,
-            phase: told.phase,
-            op,
-            key: told.key.clone(),
-            value: value.filter(|_| op != OpKind::Get || told.phase == Phase::Ok),
-            consistency: Consistency::Quorum,
-            epoch: None,
-            seq: None,
+    fn write_kvlab(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
+        let Some(event) = event.clone().into_history_event() else {
+            return Err(self.refusal(event, format!("`{}`", event.act), "take edn"));
         };
         out.push_str(&serde_json::to_string(&event).expect("a history event is JSON"));
         out.push('\n');
         Ok(())
+    }
+
+    fn refusal(&self, event: &OpEvent, what: String, instead: &'static str) -> ExportError {
+        ExportError { i: event.at.i, what, target: self.target, instead }
     }
 }
 

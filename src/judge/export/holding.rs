@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::told::Told;
+use crate::judge::offline::OpEvent;
 
 /// Events in their order, of which the first waits to learn its outcome.
 ///
@@ -18,40 +18,33 @@ pub(super) struct Holding {
 
 #[derive(Clone, Debug)]
 struct Held {
-    told: Told,
-    fate: Fate,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Open,
-    Write,
-    Drop,
+    event: OpEvent,
+    /// Whether it is to be written; `None`: nobody knows yet.
+    write: Option<bool>,
 }
 
 impl Holding {
     /// An operation begins.
-    pub(super) fn begins(&mut self, told: Told) {
-        self.running.insert(told.process, self.first + self.held.len() as u64);
-        self.held.push_back(Held { told, fate: Fate::Open });
+    pub(super) fn begins(&mut self, event: OpEvent) {
+        self.running.insert(event.process, self.first + self.held.len() as u64);
+        self.held.push_back(Held { event, write: None });
     }
 
     /// The operation of the process ends: it is written or dropped, and followed by `completion`, if any.
-    pub(super) fn ends(&mut self, process: u32, write: bool, completion: Option<Told>) {
+    pub(super) fn ends(&mut self, process: u32, write: bool, completion: Option<OpEvent>) {
         if let Some(place) = self.running.remove(&process) {
-            let begun = &mut self.held[(place - self.first) as usize];
-            begun.fate = if write { Fate::Write } else { Fate::Drop };
+            self.held[(place - self.first) as usize].write = Some(write);
         }
-        self.held.extend(completion.map(|told| Held { told, fate: Fate::Write }));
+        self.held.extend(completion.map(|event| Held { event, write: Some(true) }));
     }
 
     /// The next event that is to be written, once nothing before it is open.
-    pub(super) fn next(&mut self) -> Option<Told> {
-        while self.held.front()?.fate != Fate::Open {
-            let Held { told, fate } = self.held.pop_front()?;
+    pub(super) fn next(&mut self) -> Option<OpEvent> {
+        while let Some(write) = self.held.front()?.write {
             self.first += 1;
-            if fate == Fate::Write {
-                return Some(told);
+            let held = self.held.pop_front()?;
+            if write {
+                return Some(held.event);
             }
         }
         None
@@ -60,8 +53,8 @@ impl Holding {
     /// Nothing follows: of what is open, that is written which may have changed something.
     pub(super) fn finish(&mut self) {
         self.running.clear();
-        for held in self.held.iter_mut().filter(|held| held.fate == Fate::Open) {
-            held.fate = if held.told.act.only_looks() { Fate::Drop } else { Fate::Write };
+        for held in &mut self.held {
+            held.write.get_or_insert(!held.event.act.only_looks());
         }
     }
 }

@@ -14,7 +14,5 @@
 mod edn;
 mod exporter;
 mod holding;
-mod told;
 
 pub use self::exporter::{ExportError, Exporter, Target};
-pub use self::told::{Told, tell};

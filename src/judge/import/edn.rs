@@ -6,14 +6,14 @@ use std::borrow::Cow;
 
 use clojure_reader::edn::{self, Edn};
 
-use super::pair::{Event, Kind, Value};
+use super::pair::{RawEvent, RawValue, phase_of};
 use super::{ImportError, elle, quoted};
 
 /// Brackets within brackets; a form nested deeper is refused before it is parsed.
 const DEPTH_MAX: usize = 32;
 
 /// All events of the text.
-pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, ImportError> {
+pub(super) fn events(text: &str) -> Result<Vec<RawEvent<'_>>, ImportError> {
     let mut events = Vec::new();
     let mut forms = Forms { rest: text, line: 1, inside: None };
     while let Some(form) = forms.next()? {
@@ -26,7 +26,7 @@ pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, ImportError> {
 }
 
 /// The event of a form, whatever it looks like; `None`: of a process that is no client.
-fn parse(form: &str, line: u64) -> Result<Option<Event<'_>>, ImportError> {
+fn parse(form: &str, line: u64) -> Result<Option<RawEvent<'_>>, ImportError> {
     let parsed = edn::read_string(form).map_err(|error| {
         let line = line + error.line.map_or(0, |line| line as u64 - 1);
         ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
@@ -35,14 +35,14 @@ fn parse(form: &str, line: u64) -> Result<Option<Event<'_>>, ImportError> {
 }
 
 /// A value as EDN, at the beginning of what is left of a log's line: after it an error may be told.
-pub(super) fn value(text: &str, line: u64) -> Result<Value<'_>, ImportError> {
+pub(super) fn value(text: &str, line: u64) -> Result<RawValue<'_>, ImportError> {
     let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
     let Extent::To(end) = extent(text) else { return Err(bad()) };
     Ok(to_value(&edn::read_string(&text[..end]).map_err(|_| bad())?))
 }
 
 /// The event of a map; `None`: of a process that is no client.
-fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<Event<'e>>, ImportError> {
+fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<RawEvent<'e>>, ImportError> {
     let error = |found: String, expected: &str| Err(ImportError::new(line, found, expected));
     let Edn::Map(map) = form else {
         return error(
@@ -63,11 +63,11 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<Event<'e>>, ImportError
         }
         None => return error("a map without :process".to_owned(), "a process, like :process 3"),
     };
-    let kind = match field("type") {
-        Some(Edn::Key(name)) => Kind::from_name(name),
+    let phase = match field("type") {
+        Some(Edn::Key(name)) => phase_of(name),
         _ => None,
     };
-    let Some(kind) = kind else {
+    let Some(phase) = phase else {
         let found = field("type").map_or("no :type".to_owned(), |found| format!(":type {found}"));
         return error(found, ":type :invoke, :ok, :fail or :info");
     };
@@ -84,15 +84,15 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<Event<'e>>, ImportError
             Err(found) => return error(found, elle::EXPECTED),
         };
         let (function, key, value) = (Cow::Borrowed(function), Some(to_text(key)), to_value(value));
-        return Ok(Some(Event { line, process, kind, function, key, value, t_ns }));
+        return Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }));
     }
-    Ok(Some(Event {
+    Ok(Some(RawEvent {
         line,
         process,
-        kind,
+        phase,
         function: function.clone(),
         key: field("key").filter(|key| **key != Edn::Nil).map(to_text),
-        value: field("value").map_or(Value::Nil, to_value),
+        value: field("value").map_or(RawValue::Nil, to_value),
         t_ns,
     }))
 }
@@ -105,13 +105,13 @@ fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
     }
 }
 
-fn to_value<'e>(form: &Edn<'e>) -> Value<'e> {
+fn to_value<'e>(form: &Edn<'e>) -> RawValue<'e> {
     match untagged(form) {
-        Edn::Nil => Value::Nil,
+        Edn::Nil => RawValue::Nil,
         Edn::Vector(items) if items.len() == 2 => {
-            Value::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
+            RawValue::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
         }
-        form => Value::One(to_text(form)),
+        form => RawValue::One(to_text(form)),
     }
 }
 
@@ -126,7 +126,7 @@ fn to_text<'e>(form: &Edn<'e>) -> Cow<'e, str> {
 /// A form of a text.
 enum Form<'t> {
     /// A usual one, read already; `None`: of a process that is no client.
-    Read(Option<Event<'t>>),
+    Read(Option<RawEvent<'t>>),
     /// Any other, and the line on which it begins.
     Unread(&'t str, u64),
 }

@@ -1,7 +1,8 @@
 //! Our own `history.jsonl`.
 
-use super::super::history::{Consistency, HistoryEvent, OpKind, Phase};
+use super::pair::phase_of;
 use super::{ImportError, quoted};
+use crate::judge::history::{Consistency, HistoryEvent, OpKind};
 use crate::judge::online::{Judge, JudgeOptions};
 
 /// Reads the event of one line; `number` is the line's, from 1.
@@ -52,13 +53,7 @@ fn usual(line: &str) -> Option<HistoryEvent> {
         None => None,
         Some(node) => Some(node.parse().ok()?),
     };
-    let phase = match rest.text(",\"type\":")? {
-        "invoke" => Phase::Invoke,
-        "ok" => Phase::Ok,
-        "fail" => Phase::Fail,
-        "info" => Phase::Info,
-        _ => return None,
-    };
+    let phase = phase_of(rest.text(",\"type\":")?)?;
     let op = match rest.text(",\"op\":")? {
         "put" => OpKind::Put,
         "get" => OpKind::Get,
@@ -136,6 +131,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::judge::Phase;
     use crate::types::{Epoch, NodeId};
 
     fn event() -> impl Strategy<Value = HistoryEvent> {

@@ -1,13 +1,13 @@
 //! Jepsen's plain log: `INFO  jepsen.util - 3 :invoke :write 4`.
 
-use super::pair::{Event, Kind, Value};
+use super::pair::{RawEvent, RawValue, phase_of};
 use super::{ImportError, edn, quoted};
 
 /// What marks the lines that tell operations.
 const MARKER: &str = "jepsen.util";
 
 /// All events of the text; other lines are skipped.
-pub(super) fn events(text: &str) -> Result<Vec<Event<'_>>, ImportError> {
+pub(super) fn events(text: &str) -> Result<Vec<RawEvent<'_>>, ImportError> {
     let mut events = Vec::new();
     for (line, number) in text.lines().zip(1_u64..) {
         if let Some((process, rest)) = split(line) {
@@ -31,12 +31,12 @@ fn split(line: &str) -> Option<(&str, &str)> {
     (is_number && rest.trim_start().starts_with(':')).then_some((process, rest.trim()))
 }
 
-fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<Event<'t>, ImportError> {
+fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<RawEvent<'t>, ImportError> {
     let error = |found: &str, expected: &str| ImportError::new(line, quoted(found), expected);
     let process_number = process.parse().map_err(|_| error(process, "a process from 0 to 4294967295"))?;
-    let (kind, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let kind = kind.strip_prefix(':').and_then(Kind::from_name);
-    let kind = kind.ok_or_else(|| error(rest_of(process, rest), ":invoke, :ok, :fail or :info"))?;
+    let (phase, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let phase = phase.strip_prefix(':').and_then(phase_of);
+    let phase = phase.ok_or_else(|| error(rest_of(process, rest), ":invoke, :ok, :fail or :info"))?;
     let rest = rest.trim_start();
     let (function, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let function = function.strip_prefix(':').filter(|name| !name.is_empty());
@@ -45,10 +45,10 @@ fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<Event<'t>, Impor
         // The line was cut, or its value is told elsewhere.
         "" => return Err(error(rest, "a value after the operation, like 4 or nil")),
         // An error instead of a value, as `:timed-out`.
-        value if value.starts_with(':') => Value::Nil,
+        value if value.starts_with(':') => RawValue::Nil,
         value => edn::value(value, line)?,
     };
-    Ok(Event { line, process: process_number, kind, function, key: None, value, t_ns: None })
+    Ok(RawEvent { line, process: process_number, phase, function, key: None, value, t_ns: None })
 }
 
 fn rest_of<'t>(process: &'t str, rest: &'t str) -> &'t str {

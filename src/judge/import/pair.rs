@@ -1,88 +1,74 @@
-//! From events to operations: each invoke with its completion, each operation under its key.
+//! Pairing events to operations: each invoke with its completion, each operation under its key.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::{ImportError, ImportOptions};
-use crate::judge::offline::{Act, KeyHistory, Mark, Op, Outcome};
+use crate::judge::history::Phase;
+use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
 
 /// A line of somebody's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Event<'t> {
+pub(super) struct RawEvent<'t> {
     pub(super) line: u64,
     pub(super) process: u32,
-    pub(super) kind: Kind,
+    pub(super) phase: Phase,
     /// The name of the operation: `read`.
     pub(super) function: Cow<'t, str>,
     /// Where the event names it apart from the value.
     pub(super) key: Option<Cow<'t, str>>,
-    pub(super) value: Value<'t>,
+    pub(super) value: RawValue<'t>,
     pub(super) t_ns: Option<u64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Invoke,
-    Ok,
-    Fail,
-    Info,
 }
 
 /// A value of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Value<'t> {
+pub(super) enum RawValue<'t> {
     Nil,
     One(Cow<'t, str>),
     /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
     Pair(Box<Self>, Box<Self>),
 }
 
-impl Kind {
-    /// From the name of a type, without its colon.
-    pub(super) fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "invoke" => Some(Self::Invoke),
-            "ok" => Some(Self::Ok),
-            "fail" => Some(Self::Fail),
-            "info" => Some(Self::Info),
-            _ => None,
-        }
+/// A phase from the name of a type, without its colon.
+pub(super) fn phase_of(name: &str) -> Option<Phase> {
+    match name {
+        "invoke" => Some(Phase::Invoke),
+        "ok" => Some(Phase::Ok),
+        "fail" => Some(Phase::Fail),
+        "info" => Some(Phase::Info),
+        _ => None,
     }
 }
 
-/// What an operation is about.
-#[derive(Clone, Debug)]
-struct Begun<'t> {
-    key: Option<Cow<'t, str>>,
-    function: Cow<'t, str>,
-    value: Value<'t>,
-    process: u32,
-    began: Mark,
-    line: u64,
-}
+/// An operation that has begun, its key taken off the value, and when.
+type Begun<'t> = (RawEvent<'t>, EventTime);
 
 /// The operations of each key.
-pub(super) fn keys(events: Vec<Event<'_>>, options: ImportOptions) -> Result<Vec<KeyHistory>, ImportError> {
+pub(super) fn keys(
+    events: Vec<RawEvent<'_>>,
+    options: ImportOptions,
+) -> Result<Vec<KeyHistory>, ImportError> {
     let mut running: BTreeMap<u32, Begun<'_>> = BTreeMap::new();
-    let mut keys: BTreeMap<Cow<'_, str>, Vec<Op>> = BTreeMap::new();
+    let mut keys: BTreeMap<Cow<'_, str>, Vec<KeyOp>> = BTreeMap::new();
     let mut kinds = Kinds::default();
     let mut last = 0;
     for event in events {
         // Lines where each event has its own; else the next number that is free.
         let i = event.line.max(last + 1);
         last = i;
-        let now = Mark { i, t_ns: event.t_ns };
-        if event.kind == Kind::Invoke {
-            if let Some(before) = running.get(&event.process) {
+        let now = EventTime { i, t_ns: event.t_ns };
+        if event.phase == Phase::Invoke {
+            if let Some((before, _)) = running.get(&event.process) {
                 let found = format!(
                     "process {} begins anew, but its operation of line {} has not ended",
                     event.process, before.line
                 );
                 return Err(ImportError::new(event.line, found, "its completion first"));
             }
-            let begun = begin(event, now)?;
+            let begun = begin(event)?;
             kinds.note(&begun)?;
-            running.insert(begun.process, begun);
+            running.insert(begun.process, (begun, now));
             continue;
         }
         let Some(begun) = running.remove(&event.process) else {
@@ -93,8 +79,7 @@ pub(super) fn keys(events: Vec<Event<'_>>, options: ImportOptions) -> Result<Vec
         keys.entry(key.unwrap_or_default()).or_default().extend(op);
     }
     for begun in running.into_values() {
-        let key = begun.key.clone();
-        let op = unfinished(begun)?;
+        let (key, op) = unfinished(begun)?;
         keys.entry(key.unwrap_or_default()).or_default().extend(op);
     }
     let history = |(key, ops): (Cow<'_, str>, _)| {
@@ -113,7 +98,7 @@ struct Kinds {
 }
 
 impl Kinds {
-    fn note(&mut self, begun: &Begun<'_>) -> Result<(), ImportError> {
+    fn note(&mut self, begun: &RawEvent<'_>) -> Result<(), ImportError> {
         let is_of_string = matches!(&*begun.function, "get" | "put" | "append");
         let kind = if is_of_string { &mut self.string } else { &mut self.register };
         kind.get_or_insert(begun.line);
@@ -133,23 +118,21 @@ impl Kinds {
     }
 }
 
-fn begin(event: Event<'_>, now: Mark) -> Result<Begun<'_>, ImportError> {
-    let Event { line, process, function, key, value, .. } = event;
-    if !matches!(&*function, "read" | "write" | "cas" | "get" | "put" | "append") {
+fn begin(mut event: RawEvent<'_>) -> Result<RawEvent<'_>, ImportError> {
+    if !matches!(&*event.function, "read" | "write" | "cas" | "get" | "put" | "append") {
         let expected = ":read, :write, :cas, :get, :put or :append";
-        return Err(ImportError::new(line, format!("the operation :{function}"), expected));
+        return Err(ImportError::new(event.line, format!("the operation :{}", event.function), expected));
     }
-    let (key, value) = match key {
-        Some(key) => (Some(key), value),
-        None => unkeyed(&function, value),
-    };
-    Ok(Begun { key, function, value, process, began: now, line })
+    if event.key.is_none() {
+        (event.key, event.value) = unkeyed(&event.function, event.value);
+    }
+    Ok(event)
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too.
-fn unkeyed<'t>(function: &str, value: Value<'t>) -> (Option<Cow<'t, str>>, Value<'t>) {
+fn unkeyed<'t>(function: &str, value: RawValue<'t>) -> (Option<Cow<'t, str>>, RawValue<'t>) {
     match value {
-        Value::Pair(key, value) if function != "cas" || matches!(*value, Value::Pair(..)) => {
+        RawValue::Pair(key, value) if function != "cas" || matches!(*value, RawValue::Pair(..)) => {
             (Some(key.text().unwrap_or("nil".into())), *value)
         }
         value => (None, value),
@@ -157,11 +140,11 @@ fn unkeyed<'t>(function: &str, value: Value<'t>) -> (Option<Cow<'t, str>>, Value
 }
 
 fn end<'t>(
-    begun: Begun<'t>,
-    event: Event<'t>,
-    now: Mark,
+    (begun, began): Begun<'t>,
+    event: RawEvent<'t>,
+    now: EventTime,
     options: ImportOptions,
-) -> Result<(Option<Cow<'t, str>>, Option<Op>), ImportError> {
+) -> Result<(Option<Cow<'t, str>>, Option<KeyOp>), ImportError> {
     if event.function != begun.function {
         let found = format!("process {} completes :{}", event.process, event.function);
         let expected = format!(":{}, which it invoked on line {}", begun.function, begun.line);
@@ -179,52 +162,48 @@ fn end<'t>(
         return Err(ImportError::new(event.line, found, expected));
     }
     let looks = matches!(&*begun.function, "read" | "get");
-    if looks && event.kind != Kind::Ok {
+    if looks && event.phase != Phase::Ok {
         return Ok((key, None));
     }
-    if !looks && event.kind == Kind::Ok && told != Value::Nil && told != begun.value {
+    if !looks && event.phase == Phase::Ok && told != RawValue::Nil && told != begun.value {
         let found = format!("process {} completes :{} of another value", event.process, event.function);
         let expected = format!("the value that it invoked on line {}", begun.line);
         return Err(ImportError::new(event.line, found, expected));
     }
     let value = if looks { told } else { begun.value };
     let mut act = act(&begun.function, value, event.line)?;
-    let mut outcome = match event.kind {
-        Kind::Ok => Outcome::Ok,
-        Kind::Fail => Outcome::Failed,
-        Kind::Info | Kind::Invoke => Outcome::Unknown,
-    };
-    if let (Act::Cas { from, to }, Outcome::Failed) = (&act, outcome) {
+    let mut outcome = OpOutcome::of(event.phase);
+    if let (KeyAct::Cas { from, to }, OpOutcome::Failed) = (&act, outcome) {
         if options.drop_failed_cas {
             return Ok((key, None));
         }
-        act = Act::CasFailed { from: from.clone(), to: to.clone() };
-        outcome = Outcome::Ok;
+        act = KeyAct::CasFailed { from: from.clone(), to: to.clone() };
+        outcome = OpOutcome::Ok;
     }
-    let op = Op { process: begun.process, act, began: begun.began, ended: Some(now), outcome };
+    let op = KeyOp { process: begun.process, act, began, ended: Some(now), outcome };
     Ok((key, Some(op)))
 }
 
 /// An operation without a completion may have happened; a read then says nothing.
-fn unfinished(begun: Begun<'_>) -> Result<Option<Op>, ImportError> {
-    let Begun { function, value, process, began, line, .. } = begun;
+fn unfinished<'t>((begun, began): Begun<'t>) -> Result<(Option<Cow<'t, str>>, Option<KeyOp>), ImportError> {
+    let RawEvent { line, process, function, key, value, .. } = begun;
     if matches!(&*function, "read" | "get") {
-        return Ok(None);
+        return Ok((key, None));
     }
     let act = act(&function, value, line)?;
-    Ok(Some(Op { process, act, began, ended: None, outcome: Outcome::Unknown }))
+    Ok((key, Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown })))
 }
 
-fn act(function: &str, value: Value<'_>, line: u64) -> Result<Act, ImportError> {
-    let known = |value: Value<'_>| value.text().map(Cow::into_owned);
-    let text = |value: Value<'_>| known(value).unwrap_or_default();
+fn act(function: &str, value: RawValue<'_>, line: u64) -> Result<KeyAct, ImportError> {
+    let known = |value: RawValue<'_>| value.text().map(Cow::into_owned);
+    let text = |value: RawValue<'_>| known(value).unwrap_or_default();
     Ok(match (function, value) {
-        ("read", value) => Act::Read(known(value)),
-        ("write", value) => Act::Write(known(value)),
-        ("cas", Value::Pair(from, to)) => Act::Cas { from: known(*from), to: known(*to) },
-        ("get", value) => Act::Get(text(value)),
-        ("put", value) => Act::Put(text(value)),
-        ("append", value) => Act::Append(text(value)),
+        ("read", value) => KeyAct::Read(known(value)),
+        ("write", value) => KeyAct::Write(known(value)),
+        ("cas", RawValue::Pair(from, to)) => KeyAct::Cas { from: known(*from), to: known(*to) },
+        ("get", value) => KeyAct::Get(text(value)),
+        ("put", value) => KeyAct::Put(text(value)),
+        ("append", value) => KeyAct::Append(text(value)),
         (function, value) => {
             let found = format!(":{function} of {}", value.text().unwrap_or("nil".into()));
             return Err(ImportError::new(line, found, "a pair, like [3 0]"));
@@ -232,7 +211,7 @@ fn act(function: &str, value: Value<'_>, line: u64) -> Result<Act, ImportError> 
     })
 }
 
-impl<'t> Value<'t> {
+impl<'t> RawValue<'t> {
     /// As text; `None` is nil.
     fn text(self) -> Option<Cow<'t, str>> {
         match self {

@@ -17,7 +17,7 @@ use crate::judge::operation::{Seconds, Shown};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHistory {
     key: String,
-    ops: Vec<Op>,
+    ops: Vec<KeyOp>,
 }
 
 /// Operations that are no history of a key.
@@ -41,22 +41,22 @@ pub enum NoHistory {
 
 /// An operation with its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Op {
+pub struct KeyOp {
     /// The client process.
     pub process: u32,
     /// What it did, and what came of it.
-    pub act: Act,
+    pub act: KeyAct,
     /// When it began.
-    pub began: Mark,
+    pub began: EventTime,
     /// When it ended; `None`: not as far as the history goes.
-    pub ended: Option<Mark>,
+    pub ended: Option<EventTime>,
     /// Whether it happened.
-    pub outcome: Outcome,
+    pub outcome: OpOutcome,
 }
 
 /// A moment of a history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Mark {
+pub struct EventTime {
     /// This decides what was before what: an index, or the line of the file. No two events share one.
     pub i: u64,
     /// Nanoseconds since any beginning, where the history tells.
@@ -66,7 +66,7 @@ pub struct Mark {
 /// Whether an operation happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum OpOutcome {
     /// It did, and this is its result.
     Ok,
     /// It may have.
@@ -78,7 +78,7 @@ pub enum Outcome {
 /// What an operation does. `None` is absent: never written, or deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Act {
+pub enum KeyAct {
     /// Reads a register.
     Read(Option<String>),
     /// Writes a register.
@@ -105,7 +105,7 @@ pub enum Act {
     Append(String),
 }
 
-impl Act {
+impl KeyAct {
     /// Whether it is one of a string, not of a register.
     pub fn is_of_string(&self) -> bool {
         matches!(self, Self::Get(_) | Self::Put(_) | Self::Append(_))
@@ -122,7 +122,7 @@ impl KeyHistory {
     ///
     /// # Errors
     /// If they are none.
-    pub fn new(key: String, mut ops: Vec<Op>) -> Result<Self, NoHistory> {
+    pub fn new(key: String, mut ops: Vec<KeyOp>) -> Result<Self, NoHistory> {
         ops.sort_by_key(|op| op.began.i);
         let mut seen = HashSet::new();
         let mut busy: BTreeMap<u32, Option<u64>> = BTreeMap::new();
@@ -148,17 +148,17 @@ impl KeyHistory {
     }
 
     /// The operations in the order in which they began.
-    pub fn ops(&self) -> &[Op] {
+    pub fn ops(&self) -> &[KeyOp] {
         &self.ops
     }
 
     /// The place of the operation that began then.
-    pub(super) fn place_of(&self, began: Mark) -> Option<usize> {
+    pub(super) fn place_of(&self, began: EventTime) -> Option<usize> {
         self.ops.binary_search_by_key(&began.i, |op| op.began.i).ok()
     }
 
     /// The same key with other operations, of which every one was in this history, whole or cut short.
-    pub(in crate::judge) fn with(&self, ops: Vec<Op>) -> Self {
+    pub(in crate::judge) fn with(&self, ops: Vec<KeyOp>) -> Self {
         Self { key: self.key.clone(), ops }
     }
 
@@ -168,7 +168,7 @@ impl KeyHistory {
     /// Operations that have no reply are of unknown outcome; reads of unknown outcome say nothing and are left out.
     /// The events must be a history that a [`Judge`](crate::judge::Judge) does not refuse.
     pub fn of_events(events: &[HistoryEvent]) -> Vec<Self> {
-        let mut keys: BTreeMap<&str, Vec<Op>> = BTreeMap::new();
+        let mut keys: BTreeMap<&str, Vec<KeyOp>> = BTreeMap::new();
         let mut running: BTreeMap<u32, usize> = BTreeMap::new();
         let mut unreplicated = HashSet::new();
         for event in events {
@@ -178,30 +178,30 @@ impl KeyHistory {
             if event.consistency != Consistency::Quorum {
                 continue;
             }
-            let now = Mark { i: event.i, t_ns: Some(event.t_ns) };
+            let now = EventTime { i: event.i, t_ns: Some(event.t_ns) };
             let ops = keys.entry(&event.key).or_default();
             if event.phase == Phase::Invoke {
                 running.insert(event.client, ops.len());
                 let act = match event.op {
-                    OpKind::Get => Act::Read(None),
-                    OpKind::Put | OpKind::Del => Act::Write(event.value.clone()),
+                    OpKind::Get => KeyAct::Read(None),
+                    OpKind::Put | OpKind::Del => KeyAct::Write(event.value.clone()),
                 };
-                ops.push(Op {
+                ops.push(KeyOp {
                     process: event.client,
                     act,
                     began: now,
                     ended: None,
-                    outcome: Outcome::Unknown,
+                    outcome: OpOutcome::Unknown,
                 });
             } else if let Some(at) = running.remove(&event.client) {
                 ops[at].ended = Some(now);
-                ops[at].outcome = Outcome::of(event.phase);
+                ops[at].outcome = OpOutcome::of(event.phase);
                 if event.op == OpKind::Get {
-                    ops[at].act = Act::Read(event.value.clone());
+                    ops[at].act = KeyAct::Read(event.value.clone());
                 }
             }
         }
-        let says_something = |op: &Op| op.outcome == Outcome::Ok || !op.act.only_looks();
+        let says_something = |op: &KeyOp| op.outcome == OpOutcome::Ok || !op.act.only_looks();
         keys.into_iter()
             .filter(|(key, _)| !unreplicated.contains(key))
             .map(|(key, mut ops)| {
@@ -215,16 +215,17 @@ impl KeyHistory {
     pub fn has_unique_ids(&self) -> bool {
         let mut written = HashSet::new();
         self.ops.iter().all(|op| match &op.act {
-            Act::Read(_) | Act::Get(_) => true,
-            Act::Write(Some(value)) => written.insert(value),
-            Act::Put(value) => !value.is_empty() && written.insert(value),
-            Act::Write(None) | Act::Cas { .. } | Act::CasFailed { .. } | Act::Append(_) => false,
+            KeyAct::Read(_) | KeyAct::Get(_) => true,
+            KeyAct::Write(Some(value)) => written.insert(value),
+            KeyAct::Put(value) => !value.is_empty() && written.insert(value),
+            KeyAct::Write(None) | KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => false,
         })
     }
 }
 
-impl Outcome {
-    fn of(phase: Phase) -> Self {
+impl OpOutcome {
+    /// Of an operation that ended so.
+    pub(in crate::judge) fn of(phase: Phase) -> Self {
         match phase {
             Phase::Ok => Self::Ok,
             Phase::Fail => Self::Failed,
@@ -234,7 +235,7 @@ impl Outcome {
 }
 
 /// `write "4"`, `read absent`, `cas "1" to "2"`.
-impl fmt::Display for Act {
+impl fmt::Display for KeyAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<String>| Shown(value.as_deref()).to_string();
         let text = |value: &str| Shown(Some(value)).to_string();
@@ -254,13 +255,13 @@ impl fmt::Display for Act {
 }
 
 /// `process 3: write "4" (#17 to #20)`.
-impl fmt::Display for Op {
+impl fmt::Display for KeyOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {}: {}", self.process, self.act)?;
         match self.outcome {
-            Outcome::Ok => {}
-            Outcome::Unknown => f.write_str(", outcome unknown")?,
-            Outcome::Failed => f.write_str(", which failed")?,
+            OpOutcome::Ok => {}
+            OpOutcome::Unknown => f.write_str(", outcome unknown")?,
+            OpOutcome::Failed => f.write_str(", which failed")?,
         }
         write!(f, " (#{}", self.began.i)?;
         match &self.ended {

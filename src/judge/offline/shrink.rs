@@ -3,13 +3,13 @@
 
 use std::collections::HashSet;
 
-use super::history::{Act, KeyHistory, Op, Outcome};
+use super::check::{Refutation, check_key};
+use super::history::{KeyAct, KeyHistory, KeyOp, OpOutcome};
 use super::prefix::{first_failing, prefix};
-use super::verdict::{Evidence, check_key};
-use crate::judge::report::Linearizable;
+use crate::judge::judgement::Linearizable;
 use crate::judge::violation::ViolationKind;
 
-/// A part of the history that is not linearizable either, and from which nothing can be left out. `go_on` is asked as
+/// A part of the history that is not linearizable either, and from which nothing can be left out. `may_continue` is asked as
 /// by [`check_key`], for each attempt anew; an attempt that is given up counts as failed, so the result may then be
 /// larger than it could be.
 ///
@@ -20,16 +20,19 @@ use crate::judge::violation::ViolationKind;
 ///
 /// # Errors
 /// If there is nothing to shrink: the whole is linearizable ([`Linearizable::Yes`]), or could not be decided.
-pub fn shrink(history: &KeyHistory, go_on: &mut dyn FnMut(u64) -> bool) -> Result<KeyHistory, Linearizable> {
-    let verdict = check_key(history, go_on);
+pub fn shrink(
+    history: &KeyHistory,
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) -> Result<KeyHistory, Linearizable> {
+    let verdict = check_key(history, may_continue);
     if verdict.linearizable != Linearizable::No {
         return Err(verdict.linearizable);
     }
-    let mut shrunk = match verdict.evidence {
-        Some(Evidence::Violation(violation)) => involved(history, &violation.kind),
+    let mut shrunk = match verdict.refutation {
+        Some(Refutation::Violation(violation)) => involved(history, &violation.kind),
         _ => history.clone(),
     };
-    let mut decided = |history: &KeyHistory| check_key(history, go_on).linearizable;
+    let mut decided = |history: &KeyHistory| check_key(history, may_continue).linearizable;
     if decided(&shrunk) != Linearizable::No {
         shrunk = history.clone();
     }
@@ -60,11 +63,11 @@ fn involved(history: &KeyHistory, kind: &ViolationKind) -> KeyHistory {
         }
         ViolationKind::NoOrder { .. } => return history.clone(),
     }
-    let keep = |op: &&Op| match &op.act {
-        Act::Read(value) | Act::Write(value) => values.contains(&value.as_deref()),
-        Act::Get(value) if value.is_empty() => values.contains(&None),
-        Act::Get(value) | Act::Put(value) => values.contains(&Some(value)),
-        Act::Cas { .. } | Act::CasFailed { .. } | Act::Append(_) => true,
+    let keep = |op: &&KeyOp| match &op.act {
+        KeyAct::Read(value) | KeyAct::Write(value) => values.contains(&value.as_deref()),
+        KeyAct::Get(value) if value.is_empty() => values.contains(&None),
+        KeyAct::Get(value) | KeyAct::Put(value) => values.contains(&Some(value)),
+        KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => true,
     };
     history.with(history.ops().iter().filter(keep).cloned().collect())
 }
@@ -73,7 +76,7 @@ fn involved(history: &KeyHistory, kind: &ViolationKind) -> KeyHistory {
 fn leave_out(
     history: &KeyHistory,
     fails: &mut impl FnMut(&KeyHistory) -> bool,
-    may: impl Fn(&[Op], &Op) -> bool,
+    may: impl Fn(&[KeyOp], &KeyOp) -> bool,
 ) -> KeyHistory {
     let mut shrunk = history.clone();
     let candidates = |history: &KeyHistory| -> Vec<u64> {
@@ -97,16 +100,16 @@ fn leave_out(
 }
 
 /// Whether nobody sees what the operation writes, or would see something else without it.
-fn is_unseen(ops: &[Op], op: &Op) -> bool {
-    ops.iter().filter(|other| other.outcome != Outcome::Failed).all(|other| match (&op.act, &other.act) {
-        (Act::Write(written) | Act::Cas { to: written, .. }, Act::Read(value)) => value != written,
-        (Act::Write(written) | Act::Cas { to: written, .. }, Act::Cas { from, .. }) => {
+fn is_unseen(ops: &[KeyOp], op: &KeyOp) -> bool {
+    ops.iter().filter(|other| other.outcome != OpOutcome::Failed).all(|other| match (&op.act, &other.act) {
+        (KeyAct::Write(written) | KeyAct::Cas { to: written, .. }, KeyAct::Read(value)) => value != written,
+        (KeyAct::Write(written) | KeyAct::Cas { to: written, .. }, KeyAct::Cas { from, .. }) => {
             from != written || other.began == op.began
         }
-        (Act::Write(_) | Act::Cas { .. }, Act::CasFailed { .. }) => false,
+        (KeyAct::Write(_) | KeyAct::Cas { .. }, KeyAct::CasFailed { .. }) => false,
         // Up to the next put, every string begins with what was put and contains what was appended.
-        (Act::Put(written), Act::Get(value)) => !value.starts_with(&**written),
-        (Act::Append(written), Act::Get(value)) => !value.contains(&**written),
+        (KeyAct::Put(written), KeyAct::Get(value)) => !value.starts_with(&**written),
+        (KeyAct::Append(written), KeyAct::Get(value)) => !value.contains(&**written),
         _ => true,
     })
 }

@@ -1,4 +1,4 @@
-//! The longest time in which writes were tried and none succeeded.
+//! Availability: the longest time in which writes were tried and none succeeded.
 
 /// A pause of this length between attempts ends a gap: time in which nobody tries is not lost.
 const IDLE_NS: u64 = 1_000_000_000;

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher as _, BuildHasherDefault};
 use super::zones::Zone;
 use crate::judge::hash::{AsIs, Hash};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
-use crate::judge::operation::{Ended, Operation, Stamp};
+use crate::judge::operation::{Completion, Operation, Stamp};
 use crate::types::{Epoch, NodeId};
 
 /// No id; also the id of a key's initial absence in its zones.
@@ -100,7 +100,7 @@ impl Span {
     /// With what it leaves out.
     pub(super) fn operation(&self, key: &str, value: Option<&str>) -> Operation {
         let told = self.epoch != Epoch::ZERO;
-        let ended = (self.phase != Phase::Invoke).then_some(Ended {
+        let ended = (self.phase != Phase::Invoke).then_some(Completion {
             at: self.ended,
             phase: self.phase,
             epoch: told.then_some(self.epoch),
@@ -147,29 +147,22 @@ impl Ids {
     /// A new id of `key`, to be found by its value from now on.
     pub(super) fn insert(&mut self, key: u32, value: &str, write: Span) -> u32 {
         let hash = hash(key, value);
-        let zone = Zone::of_write(write.began.i);
-        let (first, last, seen) = (None, None, None);
-        let (listed, repeats, dropped) = (true, false, false);
-        let value = value.into();
         let mut id = Id {
-            value,
-            zone,
-            seen,
+            value: value.into(),
+            zone: Zone::of_write(write.began.i),
+            seen: None,
             write,
-            first,
-            last,
+            first: None,
+            last: None,
             key,
             chain: NO_ID,
             queue: NO_ID,
             parked: false,
-            listed,
-            repeats,
-            dropped,
+            listed: true,
+            repeats: false,
+            dropped: false,
         };
-        let slot = match self.free.last() {
-            Some(&slot) => slot,
-            None => self.slots.len() as u32,
-        };
+        let slot = self.free.last().copied().unwrap_or(self.slots.len() as u32);
         assert!(slot != NO_ID, "the judge's bounds keep the number of ids below 2^32 - 1");
         id.chain = self.heads.insert(hash, slot).unwrap_or(NO_ID);
         if self.free.pop().is_some() {

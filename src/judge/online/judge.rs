@@ -4,19 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::availability::Availability;
 use super::ids::{Ids, NO_ID, Span};
-use super::key::{Key, Mode, Outcome, Seen, Unmeasured};
+use super::key::{Key, Mode, Ruling, Seen, Unmeasured};
 use super::ledger::Ledgers;
 use super::options::JudgeOptions;
-use super::orders::{Fate, Held, Step};
+use super::orders::{Advance, Content};
 use super::staleness::{Measured, Stale};
-use crate::judge::error::HistoryError;
+use super::totals::Totals;
+use crate::judge::error::{HistoryError, HistoryFault};
 use crate::judge::hash::Hash;
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
-use crate::judge::report::{
-    JudgedBy, KeyReport, Keys, Linearizable, Report, Unavailable, Undecided, UndecidedKey, Writes,
-};
+use crate::judge::judgement::{Judgement, KeyJudgement, Linearizable, Method, Undecided, UndecidedKey};
 use crate::judge::violation::{Violation, ViolationKind};
 
 /// Judges a history while it is made.
@@ -46,7 +44,7 @@ use crate::judge::violation::{Violation, ViolationKind};
 /// assert_eq!(judge.finish().linearizable, Linearizable::No);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Judge {
     options: JudgeOptions,
     /// The options once there is too much altogether.
@@ -71,7 +69,7 @@ pub struct Judge {
     undecided: Vec<UndecidedKey>,
 }
 
-/// Undecided keys that a report names.
+/// Undecided keys that a judgement names.
 const UNDECIDED_NAMED: usize = 64;
 /// Indices stay below this, so that they can be counted on.
 const INDEX_END: u64 = 1 << 62;
@@ -88,52 +86,21 @@ struct Running {
     span: Span,
 }
 
-/// Counts over the whole history.
-#[derive(Clone, Debug, Default)]
-struct Totals {
-    keys: Keys,
-    quorum: Writes,
-    unreplicated: Writes,
-    unknown: u64,
-    violations: u64,
-    not_linearizable: bool,
-    any: Availability,
-    any_quorum: Availability,
-    any_async: Availability,
-}
-
 impl Judge {
     /// A judge of an empty history.
     pub fn new(options: JudgeOptions) -> Self {
-        Self {
-            tightened: options.tightened(),
-            options,
-            last: None,
-            now_ns: 0,
-            events: 0,
-            ended: false,
-            running: HashMap::default(),
-            names: HashMap::default(),
-            keys: Vec::new(),
-            ids: Ids::default(),
-            acks: 0,
-            by_search: Vec::new(),
-            totals: Totals::default(),
-            ledgers: Ledgers::default(),
-            measured: Measured::default(),
-            stale: None,
-            violations: Vec::new(),
-            undecided: Vec::new(),
-        }
+        Self { tightened: options.tightened(), options, ..Self::default() }
     }
 
-    /// The next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight
-    /// are told of each key, and [`Report::violations_total`] counts all.
+    /// Judges the next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight
+    /// are told of each key, and [`Judgement::violations_total`] counts all.
     ///
     /// # Errors
     /// If it cannot follow the events before it; it is then as if it had not come.
     pub fn observe(&mut self, event: &HistoryEvent) -> Result<Option<Violation>, HistoryError> {
-        self.check(event)?;
+        if let Some(fault) = self.fault(event) {
+            return Err(HistoryError { i: event.i, client: event.client, fault });
+        }
         self.last = Some(event.i);
         self.now_ns = self.now_ns.max(event.t_ns);
         self.events += 1;
@@ -144,7 +111,7 @@ impl Judge {
         }
         let Some(mut running) = self.running.remove(&event.client) else { return Ok(None) };
         running.span.end(event);
-        self.count(&running);
+        self.totals.ended(running.op, running.consistency, &running.span);
         if running.key == UNTRACKED {
             return Ok(None);
         }
@@ -163,28 +130,28 @@ impl Judge {
     }
 
     /// No event will follow: operations without a reply are of unknown outcome.
-    pub fn finish(&mut self) -> Report {
+    pub fn finish(&mut self) -> Judgement {
         self.ended = true;
         let mut running: Vec<_> = self.running.drain().map(|(_, running)| running).collect();
         running.sort_by_key(|running| running.span.began.i);
         for running in running.iter_mut().filter(|running| running.key != UNTRACKED) {
             running.span.phase = Phase::Info;
             if let Mode::BySearch(orders) = &mut self.keys[running.key as usize].mode {
-                orders.end(&running.span, Fate::Unknown, None);
+                orders.end(&running.span, Phase::Info, None);
             }
         }
         for key in self.by_search.clone() {
             let outcome = self.advance(key);
             self.settle(key, outcome, true);
         }
-        self.report()
+        self.judgement()
     }
 
     /// What can be said so far. Costs little beside copying the violations kept.
-    pub fn report(&self) -> Report {
+    pub fn judgement(&self) -> Judgement {
         let totals = &self.totals;
         let undecided = totals.keys.undecided > 0 || totals.keys.operations_untracked > 0;
-        Report {
+        Judgement {
             events: self.events,
             checked_i: self.checked(),
             linearizable: match (totals.not_linearizable, undecided) {
@@ -202,24 +169,21 @@ impl Judge {
             quorum_ledger: self.ledgers.quorum,
             async_ledger: self.ledgers.unreplicated,
             staleness: self.measured.report(),
-            unavailable: Unavailable {
-                any_ms: totals.any.longest_ns(self.now_ns) / 1_000_000,
-                quorum_ms: totals.any_quorum.longest_ns(self.now_ns) / 1_000_000,
-                async_ms: totals.any_async.longest_ns(self.now_ns) / 1_000_000,
-            },
+            unavailable: totals.unavailable(self.now_ns),
         }
     }
 
     /// What can be said of each key so far, in the order in which they were first used.
-    pub fn keys(&self) -> impl Iterator<Item = KeyReport<'_>> {
+    pub fn keys(&self) -> impl Iterator<Item = KeyJudgement<'_>> {
         self.keys.iter().map(|key| {
-            let judged_by = match key.mode {
-                Mode::ByIds => JudgedBy::Ids,
-                Mode::BySearch(_) | Mode::Violated => JudgedBy::Search,
-                Mode::Measured => JudgedBy::Nothing,
-                Mode::Undecided => JudgedBy::Undecided,
+            let (method, linearizable) = match key.mode {
+                Mode::ByIds => (Some(Method::Ids), Some(Linearizable::Yes)),
+                Mode::BySearch(_) | Mode::Violated => (Some(Method::Search), Some(Linearizable::Yes)),
+                Mode::Undecided => (Some(Method::Search), Some(Linearizable::Undecided)),
+                Mode::Measured => (None, None),
             };
-            KeyReport { key: &key.name, operations: key.operations, judged_by, violated: key.violated }
+            let linearizable = if key.violated { Some(Linearizable::No) } else { linearizable };
+            KeyJudgement { key: &key.name, operations: key.operations, method, linearizable }
         })
     }
 
@@ -228,38 +192,28 @@ impl Judge {
         self.ids.len()
     }
 
-    /// Whether the event can follow. Nothing is changed.
-    fn check(&self, event: &HistoryEvent) -> Result<(), HistoryError> {
-        let (i, client) = (event.i, event.client);
+    /// What keeps the event from following, if anything does.
+    fn fault(&self, event: &HistoryEvent) -> Option<HistoryFault> {
         if self.ended {
-            return Err(HistoryError::AfterEnd { i, client });
+            return Some(HistoryFault::AfterEnd);
         }
-        if i >= INDEX_END {
-            return Err(HistoryError::IndexTooLarge { i, client });
+        if event.i >= INDEX_END {
+            return Some(HistoryFault::IndexTooLarge);
         }
-        if let Some(last) = self.last.filter(|&last| i <= last) {
-            return Err(HistoryError::IndexGoesBack { i, client, last });
+        if let Some(last) = self.last.filter(|&last| event.i <= last) {
+            return Some(HistoryFault::IndexGoesBack { last });
         }
-        let running = self.running.get(&client);
-        if event.phase != Phase::Invoke {
-            let running = running.ok_or(HistoryError::ReplyWithoutInvoke { i, client })?;
-            return self.check_reply(event, running);
+        match (self.running.get(&event.client), event.phase) {
+            (Some(running), Phase::Invoke) => {
+                Some(HistoryFault::InvokeWhileOutstanding { invoked: running.span.began.i })
+            }
+            (None, Phase::Invoke) => invoke_fault(event),
+            (Some(running), _) => self.reply_fault(event, running),
+            (None, _) => Some(HistoryFault::ReplyWithoutInvoke),
         }
-        if let Some(running) = running {
-            return Err(HistoryError::InvokeWhileOutstanding { i, client, invoked: running.span.began.i });
-        }
-        let (op, consistency) = (event.op, event.consistency);
-        let other = if op == OpKind::Get { Consistency::Async } else { Consistency::Eventual };
-        if consistency == other {
-            return Err(HistoryError::NoSuchLevel { i, client, op, consistency });
-        }
-        if op == OpKind::Put && event.value.is_none() {
-            return Err(HistoryError::PutWithoutValue { i, client, key: event.key.clone() });
-        }
-        Ok(())
     }
 
-    fn check_reply(&self, event: &HistoryEvent, running: &Running) -> Result<(), HistoryError> {
+    fn reply_fault(&self, event: &HistoryEvent, running: &Running) -> Option<HistoryFault> {
         let key = self.keys.get(running.key as usize);
         let wrote = (running.id != NO_ID).then(|| &*self.ids[running.id].value);
         let what = if event.op != running.op {
@@ -271,10 +225,9 @@ impl Judge {
         } else if wrote.is_some() && event.value.is_some() && event.value.as_deref() != wrote {
             "value"
         } else {
-            return Ok(());
+            return None;
         };
-        let (i, client, invoked) = (event.i, event.client, running.span.began.i);
-        Err(HistoryError::ReplyMismatch { i, client, invoked, what })
+        Some(HistoryFault::ReplyMismatch { invoked: running.span.began.i, what })
     }
 
     fn invoke(&mut self, event: &HistoryEvent) {
@@ -282,10 +235,7 @@ impl Judge {
         let span = Span::begin(event);
         let (op, consistency) = (event.op, event.consistency);
         let mut running = Running { key, id: NO_ID, op, consistency, span };
-        if op != OpKind::Get {
-            self.totals.any.tried(event.t_ns);
-            self.totals.of(consistency).1.tried(event.t_ns);
-        }
+        self.totals.began(event);
         if key == UNTRACKED {
             self.totals.keys.operations_untracked += 1;
             self.running.insert(event.client, running);
@@ -300,7 +250,7 @@ impl Judge {
             state.began(&span);
             if let Mode::BySearch(orders) = &mut state.mode {
                 let value = event.value.as_deref();
-                orders.begin(span, (op != OpKind::Get).then(|| Held::from_value(value)));
+                orders.begin(span, (op != OpKind::Get).then(|| Content::from_value(value)));
             }
         }
         self.running.insert(event.client, running);
@@ -334,10 +284,10 @@ impl Judge {
         {
             let held = match running.op {
                 OpKind::Get => None,
-                OpKind::Del => Some(Held::Absent),
+                OpKind::Del => Some(Content::Absent),
                 // One that was read already is among the ids that are known.
                 OpKind::Put if self.ids[running.id].zone.is_known() => continue,
-                OpKind::Put => Some(Held::from_value(Some(&self.ids[running.id].value))),
+                OpKind::Put => Some(Content::from_value(Some(&self.ids[running.id].value))),
             };
             outstanding.push((running.span, held));
         }
@@ -367,23 +317,7 @@ impl Judge {
         state.turn(&mut self.ids, mode);
     }
 
-    fn count(&mut self, running: &Running) {
-        let (phase, t_ns) = (running.span.phase, running.span.ended.t_ns);
-        self.totals.unknown += u64::from(phase == Phase::Info);
-        if running.op == OpKind::Get {
-            return;
-        }
-        self.totals.any.ended(t_ns, phase == Phase::Ok);
-        let (writes, availability) = self.totals.of(running.consistency);
-        availability.ended(t_ns, phase == Phase::Ok);
-        match phase {
-            Phase::Ok => writes.acked += 1,
-            Phase::Fail => writes.failed += 1,
-            Phase::Info | Phase::Invoke => writes.unknown += 1,
-        }
-    }
-
-    fn write_ended(&mut self, running: &Running) -> Outcome {
+    fn write_ended(&mut self, running: &Running) -> Ruling {
         let options = if self.is_too_much() { &self.tightened } else { &self.options };
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         if span.phase == Phase::Ok {
@@ -394,16 +328,16 @@ impl Judge {
         if span.is_quorum() {
             key.ended(span);
             if let Mode::BySearch(orders) = &mut key.mode {
-                orders.end(span, Fate::of(span.phase), None);
+                orders.end(span, span.phase, None);
             }
         }
         match running.op {
             OpKind::Put => key.put_ended(&mut self.ids, running.id, span, options),
-            OpKind::Del | OpKind::Get => Outcome::Fine,
+            OpKind::Del | OpKind::Get => Ruling::Fine,
         }
     }
 
-    fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Outcome {
+    fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Ruling {
         let options = if self.is_too_much() { &self.tightened } else { &self.options };
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         let quorum = span.is_quorum();
@@ -412,9 +346,9 @@ impl Judge {
         }
         if span.phase != Phase::Ok {
             if let Mode::BySearch(orders) = &mut key.mode {
-                orders.end(span, Fate::Failed, None);
+                orders.end(span, Phase::Fail, None);
             }
-            return Outcome::Fine;
+            return Ruling::Fine;
         }
         let seen = key.seen(&self.ids, value);
         if quorum {
@@ -425,11 +359,11 @@ impl Judge {
         if let Mode::BySearch(orders) = &mut key.mode
             && quorum
         {
-            let fate = if phantom.is_some() { Fate::Failed } else { Fate::Happened };
-            orders.end(span, fate, Some(Held::from_value(value)));
+            let phase = if phantom.is_some() { Phase::Fail } else { Phase::Ok };
+            orders.end(span, phase, Some(Content::from_value(value)));
         }
         if let Some(kind) = phantom {
-            return Outcome::Violated(kind);
+            return Ruling::Violated(kind);
         }
         if !quorum {
             match key.staleness(&self.ids, seen, span) {
@@ -443,7 +377,7 @@ impl Judge {
             return key.quorum_read(&mut self.ids, seen, value, span, options);
         }
         key.read_seen(&mut self.ids, seen, span.ended.i);
-        Outcome::Fine
+        Ruling::Fine
     }
 
     fn is_too_much(&self) -> bool {
@@ -451,34 +385,34 @@ impl Judge {
     }
 
     /// Places what can be placed of a key that is judged by search.
-    fn advance(&mut self, key: u32) -> Outcome {
-        let Mode::BySearch(orders) = &mut self.keys[key as usize].mode else { return Outcome::Fine };
+    fn advance(&mut self, key: u32) -> Ruling {
+        let Mode::BySearch(orders) = &mut self.keys[key as usize].mode else { return Ruling::Fine };
         match orders.advance() {
-            Step::Fine => Outcome::Fine,
-            Step::Undecided(why) => Outcome::Undecided(why),
-            Step::Violated(misfit) => {
+            Advance::Fine => Ruling::Fine,
+            Advance::Undecided(why) => Ruling::Undecided(why),
+            Advance::Violated(misfit) => {
                 self.turn(key, Mode::Violated);
-                let value = misfit.value.as_ref().and_then(Held::name);
+                let value = misfit.value.as_ref().and_then(Content::name);
                 let operation = Box::new(misfit.span.operation(&self.keys[key as usize].name, value));
                 let possible = misfit.possible.iter().map(|held| held.name().map(str::to_owned)).collect();
-                Outcome::Violated(ViolationKind::NoOrder { operation, possible })
+                Ruling::Violated(ViolationKind::NoOrder { operation, possible })
             }
         }
     }
 
     /// Counts and keeps what was found.
-    fn settle(&mut self, key: u32, outcome: Outcome, quorum: bool) -> Option<Violation> {
+    fn settle(&mut self, key: u32, outcome: Ruling, quorum: bool) -> Option<Violation> {
         match outcome {
-            Outcome::Fine => None,
-            Outcome::Again => {
+            Ruling::Fine => None,
+            Ruling::Again => {
                 self.totals.violations += 1;
                 None
             }
-            Outcome::Undecided(why) => {
+            Ruling::Undecided(why) => {
                 self.undecide(key, why);
                 None
             }
-            Outcome::Violated(kind) => {
+            Ruling::Violated(kind) => {
                 let judged = !matches!(self.keys[key as usize].mode, Mode::Measured)
                     && !matches!(kind, ViolationKind::FailedWrite { read: None, .. });
                 let violation = Violation {
@@ -534,22 +468,15 @@ impl Judge {
     }
 }
 
-impl Totals {
-    fn of(&mut self, consistency: Consistency) -> (&mut Writes, &mut Availability) {
-        match consistency {
-            Consistency::Quorum => (&mut self.quorum, &mut self.any_quorum),
-            Consistency::Async | Consistency::Eventual => (&mut self.unreplicated, &mut self.any_async),
-        }
-    }
-}
-
-impl Fate {
-    fn of(phase: Phase) -> Self {
-        match phase {
-            Phase::Invoke => Self::Running,
-            Phase::Ok => Self::Happened,
-            Phase::Fail => Self::Failed,
-            Phase::Info => Self::Unknown,
-        }
+/// What is wrong with an invoke, whatever came before it.
+fn invoke_fault(event: &HistoryEvent) -> Option<HistoryFault> {
+    let (op, consistency) = (event.op, event.consistency);
+    let other = if op == OpKind::Get { Consistency::Async } else { Consistency::Eventual };
+    if consistency == other {
+        Some(HistoryFault::NoSuchLevel { op, consistency })
+    } else if op == OpKind::Put && event.value.is_none() {
+        Some(HistoryFault::PutWithoutValue { key: event.key.clone() })
+    } else {
+        None
     }
 }

@@ -1,17 +1,18 @@
-//! One key: which operations it has seen, and how it is judged.
+//! The state of one key: which operations were seen on it, and how it is judged.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::ids::{Ids, NO_ID, Span};
-use super::ledger;
+use super::ledger::Standing;
 use super::options::JudgeOptions;
-use super::orders::{Fate, Held, Orders};
-use super::proof::{Value, prove};
+use super::orders::{Content, Orders};
+use super::proof::{ValueOps, prove};
+use super::queue::Queue;
 use super::staleness::{Acks, Stale};
-use super::zones::{Answer, NEVER, Zone, Zones};
+use super::zones::{NEVER, ReadCheck, Zone, Zones};
 use crate::judge::history::Phase;
-use crate::judge::report::Undecided;
+use crate::judge::judgement::Undecided;
 use crate::judge::violation::ViolationKind;
 
 /// How a key is judged for linearizability.
@@ -31,7 +32,7 @@ pub(super) enum Mode {
 
 /// What became of a read.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum Ruling {
     Fine,
     Violated(ViolationKind),
     /// A violation as before.
@@ -65,7 +66,7 @@ pub(super) struct Key {
     absent: Zone,
     absent_last: Option<Box<Span>>,
     pub(super) acks: Acks,
-    pub(super) ledger: ledger::Entry,
+    pub(super) ledger: Standing,
     pub(super) deletes: bool,
     /// Every id of the key that is not parked, in the order in which they may be forgotten.
     queue: Queue,
@@ -85,14 +86,6 @@ pub(super) struct Key {
 
 /// Violations of one key that are told apart; all are counted.
 const TOLD_MAX: u32 = 8;
-
-/// A list through the ids themselves.
-#[derive(Clone, Copy, Debug)]
-struct Queue {
-    head: u32,
-    tail: u32,
-    len: usize,
-}
 
 /// What was let go to stay within bounds.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,9 +107,9 @@ impl Key {
             absent: Zone::of_absence(),
             absent_last: None,
             acks: Acks::default(),
-            ledger: ledger::Entry::default(),
+            ledger: Standing::default(),
             deletes: false,
-            queue: Queue { head: NO_ID, tail: NO_ID, len: 0 },
+            queue: Queue::new(),
             open: 0,
             opened: VecDeque::new(),
             forgotten: Forgotten::default(),
@@ -165,7 +158,7 @@ impl Key {
             ids.unlist(old);
             ids[at].repeats |= ids[old].write.phase != Phase::Fail || ids[old].repeats;
         }
-        self.enqueue(ids, at);
+        self.queue.push(ids, at);
         (at, unique)
     }
 
@@ -176,12 +169,12 @@ impl Key {
         at: u32,
         span: &Span,
         options: &JudgeOptions,
-    ) -> Outcome {
+    ) -> Ruling {
         let m = self.m();
         let by_ids = matches!(self.mode, Mode::ByIds);
         let id = &mut ids[at];
         id.write = *span;
-        let mut outcome = Outcome::Fine;
+        let mut outcome = Ruling::Fine;
         match span.phase {
             Phase::Ok => {
                 if by_ids {
@@ -192,7 +185,7 @@ impl Key {
             // A quorum read that was judged by ids is known to be of this write, even if its value repeats.
             Phase::Fail if id.first.is_some() || id.seen.is_some() && !id.repeats => {
                 let value = Some(&*id.value);
-                outcome = Outcome::Violated(ViolationKind::FailedWrite {
+                outcome = Ruling::Violated(ViolationKind::FailedWrite {
                     write: Box::new(span.operation(&self.name, value)),
                     read: id.first.as_deref().map(|read| Box::new(read.operation(&self.name, value))),
                 });
@@ -261,19 +254,19 @@ impl Key {
         value: Option<&str>,
         read: &Span,
         options: &JudgeOptions,
-    ) -> Outcome {
+    ) -> Ruling {
         let m = self.m();
         let (began, ended) = (read.began.i, read.ended.i);
         let at = match seen {
             Seen::Absent => NO_ID,
             Seen::Id(at) => at,
             Seen::Stranger if self.forgotten.unknown => {
-                return Outcome::Undecided(Undecided::UnknownForgotten);
+                return Ruling::Undecided(Undecided::UnknownForgotten);
             }
             Seen::Stranger => {
                 let read = Box::new(read.operation(&self.name, value));
                 let before_i = self.forgotten.until.unwrap_or(0) + 1;
-                return Outcome::Violated(ViolationKind::Forgotten { read, before_i });
+                return Ruling::Violated(ViolationKind::Forgotten { read, before_i });
             }
         };
         let answer = if at == NO_ID {
@@ -300,16 +293,16 @@ impl Key {
         self.zones.bound(options.recent_max);
         self.read_seen(ids, seen, ended);
         let outcome = match answer {
-            Answer::Fine => Outcome::Fine,
-            Answer::Unsure => Outcome::Undecided(Undecided::OutstandingTooLong),
-            Answer::Conflict(other) if self.conflict == Some((at, other)) || self.told >= TOLD_MAX => {
-                Outcome::Again
+            ReadCheck::Fine => Ruling::Fine,
+            ReadCheck::Unsure => Ruling::Undecided(Undecided::OutstandingTooLong),
+            ReadCheck::Conflict(other) if self.conflict == Some((at, other)) || self.told >= TOLD_MAX => {
+                Ruling::Again
             }
-            Answer::Conflict(other) => {
+            ReadCheck::Conflict(other) => {
                 self.conflict = Some((at, other));
                 self.told += 1;
-                let of = |at| Value::of(ids, at, self.absent_last.as_deref());
-                Outcome::Violated(ViolationKind::Order(Box::new(prove(&self.name, &of(at), &of(other)))))
+                let of = |at| ValueOps::of(ids, at, self.absent_last.as_deref());
+                Ruling::Violated(ViolationKind::Order(Box::new(prove(&self.name, &of(at), &of(other)))))
             }
         };
         self.trim(ids, options);
@@ -354,25 +347,23 @@ impl Key {
     pub(super) fn search(
         &mut self,
         ids: &mut Ids,
-        outstanding: &[(Span, Option<Held>)],
+        outstanding: &[(Span, Option<Content>)],
         options: &JudgeOptions,
     ) {
         self.unpark_all(ids);
         let m = self.m();
         let superseded = self.zones.is_superseded(NO_ID, &self.absent, m);
-        let initially = if superseded { Held::Lost } else { Held::Absent };
+        let initially = if superseded { Content::Lost } else { Content::Absent };
         let mut events = Vec::new();
         if let Some(read) = self.absent_last.as_deref().filter(|_| !superseded) {
-            events.push((*read, false, Held::Absent, read.ended.i));
+            events.push((*read, false, Content::Absent, read.ended.i));
         }
-        let mut next = self.queue.head;
-        while next != NO_ID {
-            let (at, id) = (next, &ids[next]);
-            next = id.queue;
+        for at in self.queue.iter(ids) {
+            let id = &ids[at];
             if id.write.phase == Phase::Fail || self.zones.is_superseded(at, &id.zone, m) {
                 continue;
             }
-            let value = Held::Value((&*id.value).into());
+            let value = Content::Value((&*id.value).into());
             if !id.zone.is_known() {
                 if id.is_open(true) {
                     events.push((id.write, true, value, id.write.ended.i));
@@ -387,7 +378,7 @@ impl Key {
                 events.push((*id.last(), false, value, id.last().ended.i));
             }
         }
-        self.turn(ids, Mode::BySearch(Box::new(replay(events, outstanding, initially, options))));
+        self.turn(ids, Mode::BySearch(Box::new(Orders::after(events, outstanding, initially, options))));
     }
 
     /// From now on it is judged so, and no longer by ids.
@@ -395,12 +386,8 @@ impl Key {
         self.unpark_all(ids);
         self.mode = mode;
         self.zones = Zones::new(NO_ID);
-        (self.open, self.absent_last) = (0, None);
-        let mut next = self.queue.head;
-        while next != NO_ID {
-            self.open += usize::from(ids[next].is_open(false));
-            next = ids[next].queue;
-        }
+        self.absent_last = None;
+        self.open = self.queue.iter(ids).filter(|&at| ids[at].is_open(false)).count();
     }
 
     fn remembers_all(&self) -> bool {
@@ -412,28 +399,10 @@ impl Key {
         self.outstanding.first().copied().unwrap_or(NEVER)
     }
 
-    fn enqueue(&mut self, ids: &mut Ids, at: u32) {
-        ids[at].queue = NO_ID;
-        if self.queue.len == 0 {
-            self.queue.head = at;
-        } else {
-            ids[self.queue.tail].queue = at;
-        }
-        self.queue.tail = at;
-        self.queue.len += 1;
-    }
-
-    fn dequeue(&mut self, ids: &mut Ids) -> u32 {
-        let at = self.queue.head;
-        self.queue.head = ids[at].queue;
-        self.queue.len -= 1;
-        at
-    }
-
     /// Takes an id into the queue again, now that it is known or given up.
     fn unpark(&mut self, ids: &mut Ids, at: u32) {
         if std::mem::replace(&mut ids[at].parked, false) {
-            self.enqueue(ids, at);
+            self.queue.push(ids, at);
         }
     }
 
@@ -449,17 +418,17 @@ impl Key {
     /// Forgets what exceeds the bound and is not needed. Two at a time: one comes, so the excess shrinks.
     fn trim(&mut self, ids: &mut Ids, options: &JudgeOptions) {
         for _ in 0..2 {
-            if self.queue.len <= options.ids_remembered.max(1) {
+            if self.queue.len() <= options.ids_remembered.max(1) {
                 return;
             }
-            let at = self.dequeue(ids);
+            let at = self.queue.pop(ids);
             // It may turn up for hours: looked at again in its turn, it would take more time than all else.
             if ids[at].is_open(matches!(self.mode, Mode::ByIds)) {
                 ids[at].parked = true;
                 continue;
             }
             if self.is_needed(ids, at) {
-                self.enqueue(ids, at);
+                self.queue.push(ids, at);
                 continue;
             }
             self.forgotten.until = self.forgotten.until.max(ids[at].seen).or(Some(0));
@@ -473,36 +442,4 @@ impl Key {
         id.write.phase == Phase::Invoke
             || judged && (self.zones.needs(at, &id.zone) || !self.zones.is_superseded(at, &id.zone, self.m()))
     }
-}
-
-/// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
-fn replay(
-    ended: Vec<(Span, bool, Held, u64)>,
-    outstanding: &[(Span, Option<Held>)],
-    initially: Held,
-    options: &JudgeOptions,
-) -> Orders {
-    enum Event {
-        Begin(Span, Option<Held>),
-        End(Span, Fate, Option<Held>),
-    }
-    let mut events = Vec::new();
-    for (span, writes, value, by) in ended {
-        let fate = if span.phase == Phase::Info { Fate::Unknown } else { Fate::Happened };
-        events.push((span.began.i, Event::Begin(span, writes.then(|| value.clone()))));
-        events.push((by, Event::End(span, fate, (!writes).then_some(value))));
-    }
-    for (span, writes) in outstanding {
-        events.push((span.began.i, Event::Begin(*span, writes.clone())));
-    }
-    // By the index of the event; where a read gave its end to the write that it saw, the begin of it is earlier.
-    events.sort_by_key(|(i, _)| *i);
-    let mut orders = Orders::new(initially, options.waiting_max, options.orders_max);
-    for (_, event) in events {
-        match event {
-            Event::Begin(span, writes) => orders.begin(span, writes),
-            Event::End(span, fate, saw) => orders.end(&span, fate, saw),
-        }
-    }
-    orders
 }

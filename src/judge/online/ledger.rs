@@ -1,11 +1,11 @@
 //! Keys written once, and whether what was acknowledged can still be read.
 
 use crate::judge::history::Consistency;
-use crate::judge::report::Ledger;
+use crate::judge::judgement::Ledger;
 
 /// Where a key stands in the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Entry {
+pub(super) enum Standing {
     /// Never written.
     #[default]
     Blank,
@@ -32,54 +32,54 @@ pub(super) struct Ledgers {
 
 impl Ledgers {
     /// A write, or a delete, of the key is tried.
-    pub(super) fn tried(&mut self, entry: &mut Entry, level: Consistency, puts: bool) {
+    pub(super) fn tried(&mut self, entry: &mut Standing, level: Consistency, puts: bool) {
         *entry = match *entry {
-            Entry::Blank if puts => Entry::Tried(level),
-            Entry::Lost(..) | Entry::LeftLost => Entry::LeftLost,
-            Entry::Acked(level, _) => {
+            Standing::Blank if puts => Standing::Tried(level),
+            Standing::Lost(..) | Standing::LeftLost => Standing::LeftLost,
+            Standing::Acked(level, _) => {
                 self.of(level).acked -= 1;
-                Entry::Left
+                Standing::Left
             }
-            Entry::Found(level, _) => {
+            Standing::Found(level, _) => {
                 self.of(level).acked -= 1;
                 self.of(level).read_back -= 1;
-                Entry::Left
+                Standing::Left
             }
-            Entry::Blank | Entry::Tried(_) | Entry::Left => Entry::Left,
+            Standing::Blank | Standing::Tried(_) | Standing::Left => Standing::Left,
         };
     }
 
     /// The write of the key was acknowledged by event `i`.
-    pub(super) fn acked(&mut self, entry: &mut Entry, i: u64) {
-        if let Entry::Tried(level) = *entry {
+    pub(super) fn acked(&mut self, entry: &mut Standing, i: u64) {
+        if let Standing::Tried(level) = *entry {
             self.of(level).acked += 1;
-            *entry = Entry::Acked(level, i);
+            *entry = Standing::Acked(level, i);
         }
     }
 
     /// A quorum read that began with event `began` returned the value of the key's one write, or it did not.
-    pub(super) fn read(&mut self, entry: &mut Entry, began: u64, found: bool) {
+    pub(super) fn read(&mut self, entry: &mut Standing, began: u64, found: bool) {
         let (level, acked) = match *entry {
-            Entry::Acked(level, acked) | Entry::Found(level, acked) | Entry::Lost(level, acked) => {
+            Standing::Acked(level, acked) | Standing::Found(level, acked) | Standing::Lost(level, acked) => {
                 (level, acked)
             }
-            Entry::Blank | Entry::Tried(_) | Entry::Left | Entry::LeftLost => return,
+            Standing::Blank | Standing::Tried(_) | Standing::Left | Standing::LeftLost => return,
         };
         if began < acked {
             return;
         }
         let counts = self.of(level);
         match *entry {
-            Entry::Found(..) => counts.read_back -= 1,
-            Entry::Lost(..) => counts.lost -= 1,
+            Standing::Found(..) => counts.read_back -= 1,
+            Standing::Lost(..) => counts.lost -= 1,
             _ => {}
         }
         if found {
             counts.read_back += 1;
-            *entry = Entry::Found(level, acked);
+            *entry = Standing::Found(level, acked);
         } else {
             counts.lost += 1;
-            *entry = Entry::Lost(level, acked);
+            *entry = Standing::Lost(level, acked);
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_loss_is_cleared_by_a_later_read_that_finds_it() {
-        let (mut ledgers, mut entry) = (Ledgers::default(), Entry::default());
+        let (mut ledgers, mut entry) = (Ledgers::default(), Standing::default());
         ledgers.tried(&mut entry, Consistency::Async, true);
         ledgers.acked(&mut entry, 5);
         assert_eq!(counts(&ledgers), (1, 0, 0, 1, None));
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_key_that_is_written_again_leaves_but_its_loss_stands() {
-        let (mut ledgers, mut kept, mut lost) = (Ledgers::default(), Entry::default(), Entry::default());
+        let (mut ledgers, mut kept, mut lost) =
+            (Ledgers::default(), Standing::default(), Standing::default());
         for entry in [&mut kept, &mut lost] {
             ledgers.tried(entry, Consistency::Async, true);
             ledgers.acked(entry, 5);
@@ -138,11 +139,11 @@ mod tests {
 
     #[test]
     fn deletes_and_unacknowledged_writes_are_not_in_it() {
-        let (mut ledgers, mut entry) = (Ledgers::default(), Entry::default());
+        let (mut ledgers, mut entry) = (Ledgers::default(), Standing::default());
         ledgers.tried(&mut entry, Consistency::Async, false);
         ledgers.acked(&mut entry, 1);
         ledgers.read(&mut entry, 2, false);
-        let mut entry = Entry::default();
+        let mut entry = Standing::default();
         ledgers.tried(&mut entry, Consistency::Async, true);
         ledgers.read(&mut entry, 2, false);
         assert_eq!(counts(&ledgers), (0, 0, 0, 0, None));

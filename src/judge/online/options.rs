@@ -1,10 +1,10 @@
 //! The judge's bounds.
 
 /// What the judge may remember. Every bound is per key unless it says otherwise; reaching one never turns a
-/// violation into a pass: either nothing is lost but the detail of a proof, or the report says what is undecided.
+/// violation into a pass: either nothing is lost but the detail of a proof, or the judgement says what is undecided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgeOptions {
-    /// Keys altogether. Operations on further keys are counted, not judged, and the report is then undecided at
+    /// Keys altogether. Operations on further keys are counted, not judged, and the verdict is then undecided at
     /// best. A key that is written once takes about half a kilobyte.
     pub keys_max: usize,
     /// Ids, and acknowledgements, of all keys together. Beyond it each key that is touched keeps only what it needs.

@@ -21,11 +21,13 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use super::ids::Span;
-use crate::judge::report::Undecided;
+use super::options::JudgeOptions;
+use crate::judge::history::Phase;
+use crate::judge::judgement::Undecided;
 
 /// What a key may hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Held {
+pub(super) enum Content {
     /// Something that no further read may return.
     Lost,
     /// Nothing.
@@ -34,40 +36,28 @@ pub(super) enum Held {
     Value(Arc<str>),
 }
 
-/// How an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Not yet.
-    Running,
-    /// It happened.
-    Happened,
-    /// It may have.
-    Unknown,
-    /// It did not.
-    Failed,
-}
-
 /// An operation as the orders see it.
 #[derive(Clone, Debug)]
-pub(super) struct Placed {
+struct Tracked {
     /// What it writes, or what it saw; `None`: a read that has not ended.
-    pub(super) value: Option<Held>,
-    pub(super) writes: bool,
-    pub(super) fate: Fate,
-    pub(super) span: Span,
+    value: Option<Content>,
+    writes: bool,
+    /// How it ended; `Invoke` while it runs.
+    phase: Phase,
+    span: Span,
 }
 
 /// The operation that fits no order, and what the key could have held.
 #[derive(Clone, Debug)]
 pub(super) struct Misfit {
-    pub(super) value: Option<Held>,
+    pub(super) value: Option<Content>,
     pub(super) span: Span,
-    pub(super) possible: Vec<Held>,
+    pub(super) possible: Vec<Content>,
 }
 
 /// How far it came.
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum Advance {
     Fine,
     Violated(Box<Misfit>),
     Undecided(Undecided),
@@ -77,7 +67,7 @@ pub(super) enum Step {
 #[derive(Clone, Debug)]
 pub(super) struct Orders {
     /// Operations by the index of their invoke, from the first event waiting on, or in a slot.
-    operations: BTreeMap<u64, Placed>,
+    operations: BTreeMap<u64, Tracked>,
     waiting: VecDeque<Event>,
     /// The operations running at the first event waiting; bits below name slots.
     slots: [u64; SLOTS],
@@ -106,7 +96,7 @@ enum Event {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Order {
-    holds: Held,
+    holds: Content,
     /// Slots placed.
     placed: u64,
     /// Slots of writes that could have been placed before the last write placed, if they are not yet.
@@ -115,7 +105,7 @@ struct Order {
 
 impl Orders {
     /// A key that holds `initially` before anything.
-    pub(super) fn new(initially: Held, waiting_max: usize, orders_max: usize) -> Self {
+    fn new(initially: Content, waiting_max: usize, orders_max: usize) -> Self {
         let first = Order { holds: initially, placed: 0, covered: 0 };
         Self {
             operations: BTreeMap::new(),
@@ -128,21 +118,53 @@ impl Orders {
         }
     }
 
+    /// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
+    pub(super) fn after(
+        ended: Vec<(Span, bool, Content, u64)>,
+        outstanding: &[(Span, Option<Content>)],
+        initially: Content,
+        options: &JudgeOptions,
+    ) -> Self {
+        enum Replayed {
+            Begin(Span, Option<Content>),
+            End(Span, Phase, Option<Content>),
+        }
+        let mut events = Vec::new();
+        for (span, writes, value, by) in ended {
+            let phase = if span.phase == Phase::Info { Phase::Info } else { Phase::Ok };
+            events.push((span.began.i, Replayed::Begin(span, writes.then(|| value.clone()))));
+            events.push((by, Replayed::End(span, phase, (!writes).then_some(value))));
+        }
+        for (span, writes) in outstanding {
+            events.push((span.began.i, Replayed::Begin(*span, writes.clone())));
+        }
+        // By the index of the event; where a read gave its end to the write that it saw, the begin of it is earlier.
+        events.sort_by_key(|(i, _)| *i);
+        let mut orders = Self::new(initially, options.waiting_max, options.orders_max);
+        for (_, event) in events {
+            match event {
+                Replayed::Begin(span, writes) => orders.begin(span, writes),
+                Replayed::End(span, phase, saw) => orders.end(&span, phase, saw),
+            }
+        }
+        orders
+    }
+
     /// An operation begins: `value` is what it writes.
-    pub(super) fn begin(&mut self, span: Span, writes: Option<Held>) {
+    pub(super) fn begin(&mut self, span: Span, writes: Option<Content>) {
         let at = span.began.i;
-        let placed = Placed { writes: writes.is_some(), value: writes, fate: Fate::Running, span };
-        self.operations.insert(at, placed);
+        let operation = Tracked { writes: writes.is_some(), value: writes, phase: Phase::Invoke, span };
+        self.operations.insert(at, operation);
         self.waiting.push_back(Event::Begin(at));
     }
 
-    /// An operation ends; a read with what it `saw`.
-    pub(super) fn end(&mut self, span: &Span, fate: Fate, saw: Option<Held>) {
+    /// An operation ends so; a read with what it `saw`.
+    pub(super) fn end(&mut self, span: &Span, phase: Phase, saw: Option<Content>) {
         let Some(operation) = self.operations.get_mut(&span.began.i) else { return };
-        if operation.fate != Fate::Running {
+        if operation.phase != Phase::Invoke {
             return; // A write that a read has shown to have happened.
         }
-        operation.fate = fate;
+        operation.phase = phase;
         operation.span = *span;
         if !operation.writes {
             operation.value = saw;
@@ -158,35 +180,35 @@ impl Orders {
     }
 
     /// Places every event whose turn it is.
-    pub(super) fn advance(&mut self) -> Step {
+    pub(super) fn advance(&mut self) -> Advance {
         while let Some(&event) = self.waiting.front() {
             let step = match event {
                 Event::Begin(at) => match self.operations.get(&at) {
-                    Some(operation) if operation.fate == Fate::Running => break,
+                    Some(operation) if operation.phase == Phase::Invoke => break,
                     Some(operation) if operation.matters() => self.place_begin(at),
                     _ => {
                         self.operations.remove(&at);
-                        Step::Fine
+                        Advance::Fine
                     }
                 },
                 Event::End(at, _) => self.place_end(at),
             };
-            if !matches!(step, Step::Fine) {
+            if !matches!(step, Advance::Fine) {
                 return step;
             }
             self.waiting.pop_front();
         }
         if self.waiting.len() > self.waiting_max {
-            Step::Undecided(Undecided::TooManyWaiting)
+            Advance::Undecided(Undecided::TooManyWaiting)
         } else {
-            Step::Fine
+            Advance::Fine
         }
     }
 
-    fn place_begin(&mut self, at: u64) -> Step {
+    fn place_begin(&mut self, at: u64) -> Advance {
         let slot = self.taken.trailing_ones() as usize;
         if slot == SLOTS {
-            return Step::Undecided(Undecided::TooManyAtOnce);
+            return Advance::Undecided(Undecided::TooManyAtOnce);
         }
         self.slots[slot] = at;
         self.taken |= 1 << slot;
@@ -201,33 +223,33 @@ impl Orders {
             };
             self.orders = orders.into_iter().map(place).collect();
         }
-        Step::Fine
+        Advance::Fine
     }
 
-    fn place_end(&mut self, at: u64) -> Step {
-        let Some(slot) = bits(self.taken).find(|&slot| self.slots[slot] == at) else { return Step::Fine };
-        if self.operations[&at].fate == Fate::Unknown {
-            return Step::Fine;
+    fn place_end(&mut self, at: u64) -> Advance {
+        let Some(slot) = bits(self.taken).find(|&slot| self.slots[slot] == at) else { return Advance::Fine };
+        if self.operations[&at].phase == Phase::Info {
+            return Advance::Fine;
         }
         let before = std::mem::take(&mut self.orders);
         let mut after = Set::default();
         for order in &before {
             if !self.place(order.clone(), slot, &mut after) {
-                return Step::Undecided(Undecided::TooManyOrders);
+                return Advance::Undecided(Undecided::TooManyOrders);
             }
         }
         let operation = self.operations.remove(&at);
         if after.is_empty() {
             let mut possible: Vec<_> =
-                before.into_iter().map(|order| order.holds).filter(|held| *held != Held::Lost).collect();
+                before.into_iter().map(|order| order.holds).filter(|held| *held != Content::Lost).collect();
             possible.sort_by(|a, b| a.name().cmp(&b.name()));
             possible.dedup();
             possible.truncate(POSSIBLE_MAX);
             return match operation {
-                Some(Placed { value, span, .. }) => {
-                    Step::Violated(Box::new(Misfit { value, span, possible }))
+                Some(Tracked { value, span, .. }) => {
+                    Advance::Violated(Box::new(Misfit { value, span, possible }))
                 }
-                None => Step::Fine,
+                None => Advance::Fine,
             };
         }
         self.taken &= !(1 << slot);
@@ -238,7 +260,7 @@ impl Orders {
         };
         self.orders = after.into_iter().map(free).collect();
         self.drop_worse();
-        Step::Fine
+        Advance::Fine
     }
 
     /// Adds to `after` what becomes of an order once the operation in `slot` is placed. False: too many.
@@ -281,7 +303,7 @@ impl Orders {
         for other in bits(self.taken & !order.placed) {
             let operation = self.operation(other);
             if operation.writes {
-                if operation.fate == Fate::Happened {
+                if operation.phase == Phase::Ok {
                     order.covered |= 1 << other;
                 }
             } else if operation.value.as_ref() == Some(&order.holds) {
@@ -300,7 +322,7 @@ impl Orders {
         let (mut writes, mut required) = (0_u64, 0_u64);
         for slot in bits(self.taken).filter(|&slot| self.operation(slot).writes) {
             writes |= 1 << slot;
-            required |= u64::from(self.operation(slot).fate == Fate::Happened) << slot;
+            required |= u64::from(self.operation(slot).phase == Phase::Ok) << slot;
         }
         let better = |a: &Order, b: &Order| {
             let reads = b.placed & !writes & !a.placed == 0;
@@ -320,23 +342,23 @@ impl Orders {
     }
 
     /// The operation in a slot in use.
-    fn operation(&self, slot: usize) -> &Placed {
+    fn operation(&self, slot: usize) -> &Tracked {
         &self.operations[&self.slots[slot]]
     }
 }
 
-impl Placed {
+impl Tracked {
     /// Whether it constrains anything: a failed operation does not, nor does a read that saw nothing for certain.
     fn matters(&self) -> bool {
-        match self.fate {
-            Fate::Failed => false,
-            Fate::Unknown => self.writes,
-            Fate::Running | Fate::Happened => true,
+        match self.phase {
+            Phase::Fail => false,
+            Phase::Info => self.writes,
+            Phase::Invoke | Phase::Ok => true,
         }
     }
 }
 
-impl Held {
+impl Content {
     /// From a value of the history.
     pub(super) fn from_value(value: Option<&str>) -> Self {
         value.map_or(Self::Absent, |value| Self::Value(value.into()))

@@ -1,17 +1,17 @@
-//! From two ids in conflict to the operations that show it.
+//! The proof of a violation: from two ids in conflict to the operations that show it.
 
 use super::ids::{Ids, NO_ID, Span};
 use crate::judge::history::Phase;
 use crate::judge::violation::OrderProof;
 
 /// A value and what is remembered of the operations on it.
-pub(super) struct Value<'a> {
+pub(super) struct ValueOps<'a> {
     /// `None` is the initial absence.
     name: Option<&'a str>,
     operations: Vec<Span>,
 }
 
-impl<'a> Value<'a> {
+impl<'a> ValueOps<'a> {
     /// The value of an id; of the initial absence, which has no id, `absent_last` is the last read.
     pub(super) fn of(ids: &'a Ids, at: u32, absent_last: Option<&Span>) -> Self {
         if at == NO_ID {
@@ -26,11 +26,11 @@ impl<'a> Value<'a> {
 }
 
 /// The operations that show that neither value can have been in force first, as few as possible.
-pub(super) fn prove(key: &str, a: &Value<'_>, b: &Value<'_>) -> OrderProof {
+pub(super) fn prove(key: &str, a: &ValueOps<'_>, b: &ValueOps<'_>) -> OrderProof {
     let (firsts, seconds) = (precedences(a, b), precedences(b, a));
     let of_a = |span: &Span| Some(span.operation(key, a.name));
     let of_b = |span: &Span| Some(span.operation(key, b.name));
-    let name = |value: &Value<'_>| value.name.map(str::to_owned);
+    let name = |value: &ValueOps<'_>| value.name.map(str::to_owned);
     let mut proof = OrderProof { a: name(a), b: name(b), a1: None, b1: None, b2: None, a2: None };
     // Nothing comes before the initial absence: one pair is enough.
     let (first, second) = match (a.name, b.name) {
@@ -55,7 +55,7 @@ pub(super) fn prove(key: &str, a: &Value<'_>, b: &Value<'_>) -> OrderProof {
 }
 
 /// All pairs of an operation on one value that ended before an operation on the other began.
-fn precedences(one: &Value<'_>, other: &Value<'_>) -> Vec<(Span, Span)> {
+fn precedences(one: &ValueOps<'_>, other: &ValueOps<'_>) -> Vec<(Span, Span)> {
     let pairs = one.operations.iter().flat_map(|a| other.operations.iter().map(move |b| (*a, *b)));
     pairs.filter(|(a, b)| a.phase == Phase::Ok && a.ended.i < b.began.i).collect()
 }

@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use crate::judge::judgement::{Percentiles, Staleness};
 use crate::judge::operation::Stamp;
-use crate::judge::report::{Percentiles, Staleness};
 
 /// What an eventual read saw was certainly overwritten before the read began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,7 +36,7 @@ pub(super) struct Zone {
 
 /// What a read means for the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum ReadCheck {
     /// The history is linearizable still.
     Fine,
     /// It is not: the read's id and this one each had to come before the other.
@@ -110,7 +110,7 @@ impl Zones {
     }
 
     /// A read of an id completed: it ran from `start` to `end`. `m` as above.
-    pub(super) fn read_ended(&mut self, id: u32, zone: &mut Zone, start: u64, end: u64, m: u64) -> Answer {
+    pub(super) fn read_ended(&mut self, id: u32, zone: &mut Zone, start: u64, end: u64, m: u64) -> ReadCheck {
         zone.s = zone.s.max(start + 1);
         let answer = if zone.is_known() {
             self.raise(id, zone);
@@ -138,7 +138,7 @@ impl Zones {
     }
 
     /// Lets the oldest recent id become past before its time, if there are more than `max`. Reads that began
-    /// before it may then be [`Answer::Unsure`].
+    /// before it may then be [`ReadCheck::Unsure`].
     pub(super) fn bound(&mut self, max: usize) {
         while self.recent.as_ref().is_some_and(|recent| recent.ids.len() > max) {
             self.fold_one();
@@ -174,24 +174,24 @@ impl Zones {
     }
 
     /// Is there another id with an f below this one's s, and an s above this one's f?
-    fn ask(&self, id: u32, zone: &Zone) -> Answer {
+    fn ask(&self, id: u32, zone: &Zone) -> ReadCheck {
         let (s, other) = self.past.without(id);
         if s > zone.f {
             // All of the past has an f below any start to come, unless it was folded before its time.
-            return if self.past_f < zone.s { Answer::Conflict(other) } else { Answer::Unsure };
+            return if self.past_f < zone.s { ReadCheck::Conflict(other) } else { ReadCheck::Unsure };
         }
-        let Some(recent) = &self.recent else { return Answer::Fine };
+        let Some(recent) = &self.recent else { return ReadCheck::Fine };
         let first = self.first_recent();
         let end = first + recent.ids.partition_point(|&(f, _)| f < zone.s) as u64;
         let own = zone.place.clamp(first, end);
         let after = if own == zone.place { own + 1 } else { own };
         let max = recent.s.max(first..own).max(recent.s.max(after..end));
         if max <= zone.f {
-            return Answer::Fine;
+            return ReadCheck::Fine;
         }
         // Found once in a violation, so the search may be linear.
         let found = (first..end).find(|&place| place != zone.place && recent.s.get(place) == max);
-        found.map_or(Answer::Fine, |place| Answer::Conflict(recent.ids[(place - first) as usize].1))
+        found.map_or(ReadCheck::Fine, |place| ReadCheck::Conflict(recent.ids[(place - first) as usize].1))
     }
 
     /// What has an f below m is past.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::super::hash::Hash;
 use super::memo::Memo;
 use super::ring::Ring;
-use super::{Call, Found, Model, STEPS_PER_POLL};
+use super::{Call, Model, STEPS_PER_POLL, SearchResult};
 
 /// A search under way. Operations are numbered in the order of their begins, and moments are ranks among all begins
 /// and ends.
@@ -91,7 +91,7 @@ impl<'a, M: Model> Search<'a, M> {
         }
     }
 
-    pub(super) fn run(mut self, go_on: &mut dyn FnMut(u64) -> bool) -> (Found, u64) {
+    pub(super) fn run(mut self, may_continue: &mut dyn FnMut(u64) -> bool) -> (SearchResult, u64) {
         let (mut state, mut steps) = (self.model.initial(), 0_u64);
         let mut op = if self.settle(state) { self.changers.first() } else { self.changers.head() };
         while self.ends.first() != self.ends.head() {
@@ -102,8 +102,8 @@ impl<'a, M: Model> Search<'a, M> {
                 continue;
             }
             steps += 1;
-            if steps.is_multiple_of(STEPS_PER_POLL) && !go_on(steps) {
-                return (Found::Undecided, steps);
+            if steps.is_multiple_of(STEPS_PER_POLL) && !may_continue(steps) {
+                return (SearchResult::Undecided, steps);
             }
             op = match self.try_op(op, state) {
                 Some(after) => {
@@ -113,7 +113,7 @@ impl<'a, M: Model> Search<'a, M> {
                 None => self.changers.next(op),
             };
         }
-        (Found::Linearizable(self.named(&self.order)), steps)
+        (SearchResult::Linearizable(self.named(&self.order)), steps)
     }
 
     /// Places an operation that changes something, and all that look at the result. `None`: it leads nowhere.
@@ -263,7 +263,7 @@ impl<'a, M: Model> Search<'a, M> {
 
     /// No order was found. The longest may have been given up before anything ended without a place: then what must
     /// be placed next goes on it, as long as it fits.
-    fn refusal(mut self) -> Found {
+    fn refusal(mut self) -> SearchResult {
         while !self.order.is_empty() {
             self.unplace();
         }
@@ -289,7 +289,7 @@ impl<'a, M: Model> Search<'a, M> {
             stuck = self.ends.first();
             assert!(stuck != self.ends.head(), "an order that explains every result was overlooked");
         }
-        Found::NotLinearizable { longest: self.named(&self.order), stuck: self.calls[stuck as usize] }
+        SearchResult::NotLinearizable { longest: self.named(&self.order), stuck: self.calls[stuck as usize] }
     }
 
     fn named(&self, order: &[u32]) -> Vec<usize> {

@@ -8,6 +8,7 @@ use crate::judge::hash::AsIs;
 
 /// The set of operations placed now, and every (set, state) that has been reached, up to a bound. Exact: hashes only
 /// find. What is not remembered beyond the bound is searched again.
+#[derive(Default)]
 pub(super) struct Memo {
     /// A bit for each operation.
     bits: Vec<u64>,
@@ -42,15 +43,7 @@ const WORDS_MAX: usize = 1 << 26;
 
 impl Memo {
     pub(super) fn new(operations: usize) -> Self {
-        Self {
-            bits: vec![0; operations.div_ceil(64)],
-            full: 0,
-            end: 0,
-            hash: 0,
-            heads: HashMap::default(),
-            entries: Vec::new(),
-            words: Vec::new(),
-        }
+        Self { bits: vec![0; operations.div_ceil(64)], ..Self::default() }
     }
 
     /// Places one more operation.

@@ -87,7 +87,7 @@ pub struct Call<O> {
 
 /// What the search found. Operations are named by their index in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum SearchResult {
     /// An order that explains all results; operations of unknown outcome may be missing from it.
     Linearizable(Vec<usize>),
     /// There is none.
@@ -104,12 +104,12 @@ pub enum Found {
 /// Steps between two questions whether to go on.
 pub const STEPS_PER_POLL: u64 = 1024;
 
-/// Looks for an order of the operations that the model allows. `go_on` is asked every [`STEPS_PER_POLL`] steps,
+/// Looks for an order of the operations that the model allows. `may_continue` is asked every [`STEPS_PER_POLL`] steps,
 /// with the number of steps so far, and ends the search by answering false. Returns the steps taken as well.
 pub fn search<M: Model>(
     model: &mut M,
     calls: &[Call<M::Op>],
-    go_on: &mut dyn FnMut(u64) -> bool,
-) -> (Found, u64) {
-    Search::new(model, calls).run(go_on)
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) -> (SearchResult, u64) {
+    Search::new(model, calls).run(may_continue)
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::super::*;
 use super::brute;
 use super::random::{self, Kind, shown};
-use crate::judge::offline::Act;
+use crate::judge::offline::KeyAct;
 
 /// Histories of each kind, so many that all tests together see more than 100 000; more with `KVLAB_ORACLE_CASES`.
 pub(super) fn cases() -> u64 {
@@ -36,7 +36,7 @@ impl Tally {
 }
 
 /// The verdict, and after how many events it turned.
-fn judge(events: &[HistoryEvent], options: &JudgeOptions) -> (Report, Option<usize>) {
+fn judge(events: &[HistoryEvent], options: &JudgeOptions) -> (Judgement, Option<usize>) {
     let mut judge = Judge::new(options.clone());
     let mut turned = None;
     for (at, event) in events.iter().enumerate() {
@@ -65,23 +65,23 @@ fn searched(events: &[HistoryEvent]) -> Linearizable {
         .into_iter()
         .map(|op| {
             let register = match &op.act {
-                Act::Write(value) => RegisterOp::Write(number(value)),
-                Act::Read(value) => RegisterOp::Read(number(value)),
+                KeyAct::Write(value) => RegisterOp::Write(number(value)),
+                KeyAct::Read(value) => RegisterOp::Read(number(value)),
                 other => unreachable!("{other}"),
             };
             Call { op: register, began: op.began, ended: op.ended }
         })
         .collect();
     match search(&mut RegisterModel, &calls, &mut |steps| steps < 1_000_000).0 {
-        Found::Linearizable(order) => {
+        SearchResult::Linearizable(order) => {
             assert_explains(&calls, &order);
             Linearizable::Yes
         }
-        Found::NotLinearizable { longest, stuck } => {
+        SearchResult::NotLinearizable { longest, stuck } => {
             assert!(!longest.contains(&stuck));
             Linearizable::No
         }
-        Found::Undecided => Linearizable::Undecided,
+        SearchResult::Undecided => Linearizable::Undecided,
     }
 }
 
@@ -102,7 +102,7 @@ fn verdict(linearizable: bool) -> Linearizable {
     if linearizable { Linearizable::Yes } else { Linearizable::No }
 }
 
-fn assert_proofs(report: &Report, seed: u64) {
+fn assert_proofs(report: &Judgement, seed: u64) {
     for violation in &report.violations {
         assert!((1..=4).contains(&violation.operations().len()), "seed {seed}: {violation}");
         if let ViolationKind::Order(proof) = &violation.kind {

@@ -1,12 +1,12 @@
 //! The oracle: tries every order that time allows, with no idea but the definition of linearizability.
 
 use super::super::*;
-use crate::judge::offline::Act;
+use crate::judge::offline::KeyAct;
 
 /// An operation of known or unknown outcome.
 #[derive(Clone, Debug)]
 pub(super) struct Op {
-    pub(super) act: Act,
+    pub(super) act: KeyAct,
     pub(super) began: u64,
     /// `None`: it may have happened.
     pub(super) ended: Option<u64>,
@@ -24,9 +24,9 @@ pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
         let failed = reply.is_some_and(|reply| reply.phase == Phase::Fail);
         let act = match (event.op, ended) {
             (OpKind::Get, None) => continue,
-            (OpKind::Get, Some(_)) => Act::Read(reply.and_then(|reply| reply.value.clone())),
+            (OpKind::Get, Some(_)) => KeyAct::Read(reply.and_then(|reply| reply.value.clone())),
             (OpKind::Put | OpKind::Del, _) if failed => continue,
-            (OpKind::Put | OpKind::Del, _) => Act::Write(event.value.clone()),
+            (OpKind::Put | OpKind::Del, _) => KeyAct::Write(event.value.clone()),
         };
         operations.push(Op { act, began: event.i, ended });
     }
@@ -35,10 +35,10 @@ pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
 
 /// The operations of a key's history that matter.
 pub(super) fn of_history(history: &offline::KeyHistory) -> Vec<Op> {
-    let happened = history.ops().iter().filter(|op| op.outcome != offline::Outcome::Failed);
+    let happened = history.ops().iter().filter(|op| op.outcome != offline::OpOutcome::Failed);
     happened
         .map(|op| {
-            let ended = op.ended.filter(|_| op.outcome == offline::Outcome::Ok).map(|ended| ended.i);
+            let ended = op.ended.filter(|_| op.outcome == offline::OpOutcome::Ok).map(|ended| ended.i);
             Op { act: op.act.clone(), began: op.began.i, ended }
         })
         .collect()
@@ -70,15 +70,15 @@ fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> boo
 }
 
 /// What a register or a string holds after an operation, if it can have had this result.
-pub(super) fn apply(act: &Act, state: &Option<String>) -> Option<Option<String>> {
+pub(super) fn apply(act: &KeyAct, state: &Option<String>) -> Option<Option<String>> {
     let text = state.as_deref().unwrap_or("");
     match act {
-        Act::Read(value) => (value == state).then(|| state.clone()),
-        Act::Write(value) => Some(value.clone()),
-        Act::Cas { from, to } => (from == state).then(|| to.clone()),
-        Act::CasFailed { from, .. } => (from != state).then(|| state.clone()),
-        Act::Get(value) => (value == text).then(|| state.clone()),
-        Act::Put(value) => Some(Some(value.clone())),
-        Act::Append(value) => Some(Some(format!("{text}{value}"))),
+        KeyAct::Read(value) => (value == state).then(|| state.clone()),
+        KeyAct::Write(value) => Some(value.clone()),
+        KeyAct::Cas { from, to } => (from == state).then(|| to.clone()),
+        KeyAct::CasFailed { from, .. } => (from != state).then(|| state.clone()),
+        KeyAct::Get(value) => (value == text).then(|| state.clone()),
+        KeyAct::Put(value) => Some(Some(value.clone())),
+        KeyAct::Append(value) => Some(Some(format!("{text}{value}"))),
     }
 }

@@ -9,12 +9,12 @@ use super::agree::cases;
 use super::{brute, random};
 use crate::judge::offline::*;
 
-fn go_on(steps: u64) -> bool {
+fn may_continue(steps: u64) -> bool {
     steps < 1_000_000
 }
 
-fn mark(i: usize) -> Mark {
-    Mark { i: i as u64, t_ns: None }
+fn mark(i: usize) -> EventTime {
+    EventTime { i: i as u64, t_ns: None }
 }
 
 /// What is done, and with which values.
@@ -41,7 +41,7 @@ fn history_of(seed: u64, values: Values) -> KeyHistory {
     let mut rng = StdRng::seed_from_u64(seed);
     let wrong = *[0.0, 0.2, 0.6].choose(&mut rng).unwrap();
     let mut running: Vec<Option<(usize, bool)>> = vec![None; rng.random_range(1..=4)];
-    let (mut ops, mut state, mut now) = (Vec::<Op>::new(), None::<String>, 0);
+    let (mut ops, mut state, mut now) = (Vec::<KeyOp>::new(), None::<String>, 0);
     let mut left = rng.random_range(3..=8);
     while left > 0 || running.iter().any(Option::is_some) {
         let process = rng.random_range(0..running.len());
@@ -60,7 +60,7 @@ fn history_of(seed: u64, values: Values) -> KeyHistory {
                 };
                 running[process] = Some((ops.len(), false));
                 let process = process as u32;
-                ops.push(Op { process, act, began: mark(now), ended: None, outcome: Outcome::Unknown });
+                ops.push(KeyOp { process, act, began: mark(now), ended: None, outcome: OpOutcome::Unknown });
             }
             None if rng.random_bool(0.05) => break,
             None => {}
@@ -72,52 +72,52 @@ fn history_of(seed: u64, values: Values) -> KeyHistory {
                 running[process] = None;
                 ops[at].ended = Some(mark(now));
                 ops[at].outcome = match rng.random_range(0..20) {
-                    0 | 1 => Outcome::Unknown,
-                    2 if rng.random_bool(wrong) => Outcome::Failed,
-                    _ => Outcome::Ok,
+                    0 | 1 => OpOutcome::Unknown,
+                    2 if rng.random_bool(wrong) => OpOutcome::Failed,
+                    _ => OpOutcome::Ok,
                 };
             }
         }
     }
-    ops.retain(|op| op.outcome == Outcome::Ok || !op.act.only_looks());
+    ops.retain(|op| op.outcome == OpOutcome::Ok || !op.act.only_looks());
     KeyHistory::new("k".to_owned(), ops).unwrap()
 }
 
-fn random_register_act(rng: &mut StdRng) -> Act {
+fn random_register_act(rng: &mut StdRng) -> KeyAct {
     let mut value = || Some(rng.random_range(0..3).to_string());
     let (one, other) = (value(), value());
     match rng.random_range(0..10) {
-        0..=3 => Act::Read(None),
-        4..=6 => Act::Write(one),
-        _ => Act::Cas { from: one, to: other },
+        0..=3 => KeyAct::Read(None),
+        4..=6 => KeyAct::Write(one),
+        _ => KeyAct::Cas { from: one, to: other },
     }
 }
 
-fn random_string_act(text: String, rng: &mut StdRng) -> Act {
+fn random_string_act(text: String, rng: &mut StdRng) -> KeyAct {
     match rng.random_range(0..10) {
-        0..=4 => Act::Get(String::new()),
-        5..=7 => Act::Append(text),
-        _ => Act::Put(text),
+        0..=4 => KeyAct::Get(String::new()),
+        5..=7 => KeyAct::Append(text),
+        _ => KeyAct::Put(text),
     }
 }
 
 /// What the register or string does, and what it says, which may be wrong.
-fn take_effect(act: &mut Act, state: &mut Option<String>, wrong: f64, rng: &mut StdRng) {
+fn take_effect(act: &mut KeyAct, state: &mut Option<String>, wrong: f64, rng: &mut StdRng) {
     let lies = rng.random_bool(wrong);
     let any = rng.random_range(0..3).to_string();
     match act.clone() {
-        Act::Read(_) => *act = Act::Read(if lies { Some(any) } else { state.clone() }),
-        Act::Get(_) => *act = Act::Get(if lies { any } else { state.clone().unwrap_or_default() }),
-        Act::Write(value) => *state = value,
-        Act::Put(value) => *state = Some(value),
-        Act::Append(value) => *state = Some(state.take().unwrap_or_default() + &value),
-        Act::Cas { from, to } | Act::CasFailed { from, to } => {
+        KeyAct::Read(_) => *act = KeyAct::Read(if lies { Some(any) } else { state.clone() }),
+        KeyAct::Get(_) => *act = KeyAct::Get(if lies { any } else { state.clone().unwrap_or_default() }),
+        KeyAct::Write(value) => *state = value,
+        KeyAct::Put(value) => *state = Some(value),
+        KeyAct::Append(value) => *state = Some(state.take().unwrap_or_default() + &value),
+        KeyAct::Cas { from, to } | KeyAct::CasFailed { from, to } => {
             let matches = *state == from;
             if matches {
                 state.clone_from(&to);
             }
             if matches == lies {
-                *act = Act::CasFailed { from, to };
+                *act = KeyAct::CasFailed { from, to };
             }
         }
     }
@@ -130,7 +130,7 @@ fn search_agrees_with_the_oracle_on_compare_and_set_and_on_appends() {
         for seed in 0..cases() / 4 {
             let history = history_of(seed, values);
             let expected = brute::is_linearizable(&brute::of_history(&history));
-            let verdict = check_key(&history, &mut go_on);
+            let verdict = check_key(&history, &mut may_continue);
             assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
             if expected { yes += 1 } else { no += 1 }
         }
@@ -145,18 +145,18 @@ fn what_the_search_finds_for_a_string_holds() {
     for seed in 0..cases() / 4 {
         let values = if seed % 2 == 0 { Values::Alike } else { Values::Once };
         let operations = brute::of_history(&history_of(seed, values));
-        let op = |act: &Act| match act.clone() {
-            Act::Put(text) => AppendOp::Put(text),
-            Act::Append(text) => AppendOp::Append(text),
-            Act::Get(text) => AppendOp::Get(text),
+        let op = |act: &KeyAct| match act.clone() {
+            KeyAct::Put(text) => AppendOp::Put(text),
+            KeyAct::Append(text) => AppendOp::Append(text),
+            KeyAct::Get(text) => AppendOp::Get(text),
             other => unreachable!("{other}"),
         };
         let call = |one: &brute::Op| Call { op: op(&one.act), began: one.began, ended: one.ended };
         let calls: Vec<_> = operations.iter().map(call).collect();
-        let (order, stuck) = match search(&mut AppendModel::default(), &calls, &mut go_on).0 {
-            Found::Linearizable(order) => (order, None),
-            Found::NotLinearizable { longest, stuck } => (longest, Some(stuck)),
-            Found::Undecided => panic!("seed {seed} is undecided"),
+        let (order, stuck) = match search(&mut AppendModel::default(), &calls, &mut may_continue).0 {
+            SearchResult::Linearizable(order) => (order, None),
+            SearchResult::NotLinearizable { longest, stuck } => (longest, Some(stuck)),
+            SearchResult::Undecided => panic!("seed {seed} is undecided"),
         };
         let mut state = String::new();
         for (at, &one) in order.iter().enumerate() {
@@ -189,27 +189,27 @@ fn our_own_events_and_their_whole_operations_are_judged_alike() {
         let events = random::history(seed, kind);
         let expected = brute::is_linearizable(&brute::operations(&events, "k"));
         for history in KeyHistory::of_events(&events) {
-            let verdict = check_key(&history, &mut go_on);
+            let verdict = check_key(&history, &mut may_continue);
             assert_eq!(verdict.linearizable.known(), Some(expected), "seed {seed}: {history:#?}");
             assert_eq!(verdict.method == Method::Ids, history.has_unique_ids());
         }
     }
 }
 
-fn writes(act: &Act, value: &Option<String>) -> bool {
-    matches!(act, Act::Write(written) | Act::Cas { to: written, .. } if written == value)
+fn writes(act: &KeyAct, value: &Option<String>) -> bool {
+    matches!(act, KeyAct::Write(written) | KeyAct::Cas { to: written, .. } if written == value)
 }
 
 /// What is left still fails, was there before, and nothing more can be left out.
 fn assert_shrunk(history: &KeyHistory, shrunk: &KeyHistory, seed: u64) {
-    let fails = |ops: Vec<Op>| {
+    let fails = |ops: Vec<KeyOp>| {
         !brute::is_linearizable(&brute::of_history(&KeyHistory::new("k".to_owned(), ops).unwrap()))
     };
     assert!(fails(shrunk.ops().to_vec()), "seed {seed}: {shrunk:#?} of {history:#?}");
     for op in shrunk.ops() {
         let whole = history.ops().iter().find(|other| other.began == op.began).expect("it was there before");
         assert_eq!(whole.act, op.act);
-        let Act::Read(seen @ Some(_)) = &op.act else { continue };
+        let KeyAct::Read(seen @ Some(_)) = &op.act else { continue };
         let until = op.ended.expect("reads have ended").i;
         for write in history.ops().iter().filter(|write| write.began.i < until && writes(&write.act, seen)) {
             let stays = shrunk.ops().iter().any(|other| other.began == write.began);
@@ -231,7 +231,7 @@ fn what_is_shrunk_still_fails_and_cannot_lose_another_read() {
         let ours = KeyHistory::of_events(&random::history(seed, kind)).pop().unwrap();
         for history in [history(seed, false), history(seed, true), ours] {
             let expected = brute::is_linearizable(&brute::of_history(&history));
-            let shrunk = shrink(&history, &mut go_on);
+            let shrunk = shrink(&history, &mut may_continue);
             assert_eq!(shrunk.is_err(), expected, "seed {seed}");
             if let Ok(shrunk) = shrunk {
                 shrunk_total += history.ops().len() - shrunk.ops().len();
@@ -247,18 +247,18 @@ fn a_long_history_with_one_stale_read_shrinks_to_three_operations() {
     let mut ops = Vec::new();
     let mut op = |act| {
         let i = 2 * ops.len();
-        ops.push(Op { process: 0, act, began: mark(i), ended: Some(mark(i + 1)), outcome: Outcome::Ok });
+        ops.push(KeyOp { process: 0, act, began: mark(i), ended: Some(mark(i + 1)), outcome: OpOutcome::Ok });
     };
     for n in 0..2_000 {
-        op(Act::Write(Some(format!("v{n}"))));
-        op(Act::Read(Some(format!("v{n}"))));
+        op(KeyAct::Write(Some(format!("v{n}"))));
+        op(KeyAct::Read(Some(format!("v{n}"))));
     }
-    op(Act::Read(Some("v1990".to_owned())));
+    op(KeyAct::Read(Some("v1990".to_owned())));
     for n in 2_000..2_100 {
-        op(Act::Write(Some(format!("v{n}"))));
+        op(KeyAct::Write(Some(format!("v{n}"))));
     }
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
-    let shrunk = shrink(&history, &mut go_on).unwrap();
+    let shrunk = shrink(&history, &mut may_continue).unwrap();
     assert_eq!(shrunk.ops().len(), 3, "{shrunk:#?}");
 }
 
@@ -267,7 +267,7 @@ fn held_until(history: &KeyHistory, last: u64) -> bool {
     let mut operations = brute::of_history(history);
     operations.retain(|op| op.began <= last);
     // A failure that is told later may not have been one yet, so those count as unknown.
-    let failing = history.ops().iter().filter(|op| op.outcome == Outcome::Failed && op.began.i <= last);
+    let failing = history.ops().iter().filter(|op| op.outcome == OpOutcome::Failed && op.began.i <= last);
     let failing = failing.filter(|op| op.ended.is_some_and(|ended| ended.i > last));
     operations.extend(failing.map(|op| brute::Op { act: op.act.clone(), began: op.began.i, ended: None }));
     for op in &mut operations {
@@ -284,11 +284,11 @@ fn assert_order(history: &KeyHistory, order: &[usize], end: u64) {
     let mut state = None;
     for (at, &one) in order.iter().enumerate() {
         state = brute::apply(&ops[one].act, &state).expect("every operation fits");
-        let ended = |at: usize| ops[at].ended.filter(|_| ops[at].outcome == Outcome::Ok);
+        let ended = |at: usize| ops[at].ended.filter(|_| ops[at].outcome == OpOutcome::Ok);
         let in_time = |&later: &usize| ended(later).is_none_or(|ended| ended > ops[one].began);
         assert!(order[at + 1..].iter().all(in_time), "{order:?} {ops:#?}");
     }
-    let had_ended = |op: &Op| op.outcome == Outcome::Ok && op.ended.is_some_and(|ended| ended.i < end);
+    let had_ended = |op: &KeyOp| op.outcome == OpOutcome::Ok && op.ended.is_some_and(|ended| ended.i < end);
     assert!((0..ops.len()).filter(|at| !order.contains(at)).all(|at| !had_ended(&ops[at])));
 }
 
@@ -298,13 +298,16 @@ fn a_refusal_by_search_names_the_moment_in_which_the_history_failed() {
         let mut refused = 0;
         for seed in 0..cases() / 8 {
             let history = history_of(seed, values);
-            let mut verdict = check_key(&history, &mut go_on);
-            explain_key(&history, &mut verdict, &mut go_on);
-            let Some(Evidence::Stuck { longest, stuck, is_first }) = verdict.evidence else { continue };
+            let mut verdict = check_key(&history, &mut may_continue);
+            explain_key(&history, &mut verdict, &mut may_continue);
+            let Some(Refutation::Stuck { longest, stuck, is_first }) = verdict.refutation else { continue };
             refused += 1;
             let op = &history.ops()[stuck];
             // Of a write that failed the order may still think that it happened.
-            assert!(is_first && (op.outcome == Outcome::Failed || !longest.contains(&stuck)), "seed {seed}");
+            assert!(
+                is_first && (op.outcome == OpOutcome::Failed || !longest.contains(&stuck)),
+                "seed {seed}"
+            );
             let end = op.ended.expect("what is stuck has ended").i;
             assert!(held_until(&history, end - 1), "seed {seed} failed before #{end}: {history:#?}");
             assert!(!held_until(&history, end), "seed {seed} had not failed at #{end}: {history:#?}");
@@ -316,45 +319,47 @@ fn a_refusal_by_search_names_the_moment_in_which_the_history_failed() {
 
 #[test]
 fn a_refusal_by_search_names_the_order_until_then_and_what_fits_nowhere() {
-    let op = |process, act, began, ended| Op {
+    let op = |process, act, began, ended| KeyOp {
         process,
         act,
         began: mark(began),
         ended: Some(mark(ended)),
-        outcome: Outcome::Ok,
+        outcome: OpOutcome::Ok,
     };
     let value = |value: &str| Some(value.to_owned());
     let ops = vec![
-        op(0, Act::Write(value("1")), 0, 1),
-        op(1, Act::Cas { from: value("1"), to: value("2") }, 2, 4),
-        op(2, Act::Cas { from: value("1"), to: value("3") }, 3, 5),
+        op(0, KeyAct::Write(value("1")), 0, 1),
+        op(1, KeyAct::Cas { from: value("1"), to: value("2") }, 2, 4),
+        op(2, KeyAct::Cas { from: value("1"), to: value("3") }, 3, 5),
     ];
     let history = KeyHistory::new("k".to_owned(), ops).unwrap();
-    let mut verdict = check_key(&history, &mut go_on);
+    let mut verdict = check_key(&history, &mut may_continue);
     assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
     explain_key(&history, &mut verdict, &mut |_| false);
     assert!(
-        matches!(verdict.evidence, Some(Evidence::Stuck { is_first: true, .. })),
+        matches!(verdict.refutation, Some(Refutation::Stuck { is_first: true, .. })),
         "there was no time to give up"
     );
-    let Some(Evidence::Stuck { longest, stuck, is_first }) = verdict.evidence else { panic!("no evidence") };
+    let Some(Refutation::Stuck { longest, stuck, is_first }) = verdict.refutation else {
+        panic!("no refutation")
+    };
     assert_eq!((longest, stuck, is_first), (vec![0, 1], 2, true));
 }
 
 #[test]
 fn a_search_that_is_given_up_is_undecided() {
     // All together are two short of what was read, but nothing here sees that before it has tried.
-    let op = |n: usize| Op {
+    let op = |n: usize| KeyOp {
         process: n as u32,
-        act: Act::Append("a".repeat(2 << n)),
+        act: KeyAct::Append("a".repeat(2 << n)),
         began: mark(n),
         ended: Some(mark(100 + n)),
-        outcome: Outcome::Ok,
+        outcome: OpOutcome::Ok,
     };
     let mut ops: Vec<_> = (0..12).map(op).collect();
-    ops.push(Op {
+    ops.push(KeyOp {
         process: 99,
-        act: Act::Get("a".repeat(2 << 12)),
+        act: KeyAct::Get("a".repeat(2 << 12)),
         began: mark(200),
         ended: Some(mark(201)),
         ..op(0)
@@ -370,19 +375,19 @@ fn a_search_that_is_given_up_is_undecided() {
 
 #[test]
 fn operations_that_are_no_history_are_refused() {
-    let op = |process, act, began, ended: Option<usize>| Op {
+    let op = |process, act, began, ended: Option<usize>| KeyOp {
         process,
         act,
         began: mark(began),
         ended: ended.map(mark),
-        outcome: Outcome::Unknown,
+        outcome: OpOutcome::Unknown,
     };
-    let read = || Act::Read(None);
+    let read = || KeyAct::Read(None);
     let new = |ops| KeyHistory::new(String::new(), ops);
     assert_eq!(new(vec![op(0, read(), 3, Some(2))]), Err(NoHistory::Order(3)));
     assert_eq!(new(vec![op(0, read(), 1, Some(2)), op(1, read(), 2, None)]), Err(NoHistory::Order(2)));
     let overlap = new(vec![op(0, read(), 1, Some(4)), op(0, read(), 2, None)]);
     assert_eq!(overlap, Err(NoHistory::Overlap { process: 0, i: 2 }));
-    let mixed = new(vec![op(0, read(), 1, Some(4)), op(1, Act::Get(String::new()), 2, None)]);
+    let mixed = new(vec![op(0, read(), 1, Some(4)), op(1, KeyAct::Get(String::new()), 2, None)]);
     assert_eq!(mixed, Err(NoHistory::Mixed(2)));
 }

@@ -91,7 +91,7 @@ fn what_has_not_ended_is_open_and_what_came_after_it_has_its_own_lane() {
     );
     let histories = KeyHistory::of_events(&events);
     let verdict = check_key(&histories[0], &mut |_| true);
-    let text = Diagram::of_history(&histories[0], verdict.evidence.as_ref()).text(100);
+    let text = Diagram::of_history(&histories[0], verdict.refutation.as_ref()).text(100);
     assert_eq!(
         text,
         "process 1  ├────────── write \"a\"? ──────────┄\n\
@@ -114,7 +114,7 @@ fn a_refusal_by_search_is_drawn_after_shrinking() {
     );
     let shrunk = shrink(&KeyHistory::of_events(&events)[0], &mut |_| true).unwrap();
     let verdict = check_key(&shrunk, &mut |_| true);
-    let text = Diagram::of_history(&shrunk, verdict.evidence.as_ref()).text(100);
+    let text = Diagram::of_history(&shrunk, verdict.refutation.as_ref()).text(100);
     assert!(text.contains(r#"┣━ read "a" ━┫"#) && text.contains("fits into no order"), "{text}");
     assert_eq!(shrunk.ops().len(), 3);
 }

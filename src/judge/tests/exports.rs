@@ -1,14 +1,15 @@
 //! What is written for others is read back as the same operations, with the same verdict.
 
-use super::super::export::{ExportError, Exporter, Target, Told, tell};
+use super::super::export::{ExportError, Exporter, Target};
 use super::super::import::{Format, ImportOptions, Imported, import};
+use super::super::offline::{OpEvent, op_events};
 use super::super::*;
 use super::random::{self, Kind};
 use super::script::script;
 use super::{agree, checks};
-use crate::judge::offline::{Act, KeyHistory, Op, Outcome, check_key};
+use crate::judge::offline::{KeyAct, KeyHistory, KeyOp, OpOutcome, check_key};
 
-fn exported(told: Vec<Told>, mut exporter: Exporter) -> Result<String, ExportError> {
+fn exported(told: Vec<OpEvent>, mut exporter: Exporter) -> Result<String, ExportError> {
     let mut text = String::new();
     for told in told {
         exporter.event(told, &mut text)?;
@@ -19,7 +20,7 @@ fn exported(told: Vec<Told>, mut exporter: Exporter) -> Result<String, ExportErr
 
 fn of_events(events: &[HistoryEvent], target: Target) -> String {
     let processes = events.iter().map(|event| u64::from(event.client) + 1).max().unwrap_or(0);
-    exported(events.iter().map(Told::from).collect(), Exporter::new(target, true, processes)).unwrap()
+    exported(events.iter().map(OpEvent::from).collect(), Exporter::new(target, true, processes)).unwrap()
 }
 
 fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
@@ -36,19 +37,19 @@ fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
 }
 
 /// The operations without their numbers: what was done, whether it happened, and what was before what.
-fn shape(history: &KeyHistory, porcupine: bool) -> Vec<(Act, Outcome, usize, Option<usize>)> {
+fn shape(history: &KeyHistory, porcupine: bool) -> Vec<(KeyAct, OpOutcome, usize, Option<usize>)> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let is_told =
-        |op: &&Op| op.outcome != Outcome::Failed || !porcupine && !matches!(op.act, Act::Cas { .. });
-    let ops: Vec<&Op> = history.ops().iter().filter(is_told).collect();
-    let ended = |op: &Op| op.ended.filter(|_| op.outcome == Outcome::Ok).map(|ended| ended.i);
+        |op: &&KeyOp| op.outcome != OpOutcome::Failed || !porcupine && !matches!(op.act, KeyAct::Cas { .. });
+    let ops: Vec<&KeyOp> = history.ops().iter().filter(is_told).collect();
+    let ended = |op: &KeyOp| op.ended.filter(|_| op.outcome == OpOutcome::Ok).map(|ended| ended.i);
     let mut marks: Vec<u64> =
         ops.iter().flat_map(|op| std::iter::once(op.began.i).chain(ended(op))).collect();
     marks.sort_unstable();
     let rank = |i: u64| marks.binary_search(&i).unwrap();
-    let act = |act: &Act| match act {
-        Act::Read(seen) if porcupine => Act::Get(text(seen)),
-        Act::Write(written) if porcupine => Act::Put(text(written)),
+    let act = |act: &KeyAct| match act {
+        KeyAct::Read(seen) if porcupine => KeyAct::Get(text(seen)),
+        KeyAct::Write(written) if porcupine => KeyAct::Put(text(written)),
         act => act.clone(),
     };
     ops.iter().map(|op| (act(&op.act), op.outcome, rank(op.began.i), ended(op).map(rank))).collect()
@@ -113,7 +114,7 @@ fn transactions_of_one_operation_are_read_back_as_they_were() {
         assert_same(&KeyHistory::of_events(&events), &read_back(&text, Target::Elle), Target::Elle, &text);
     }
     let events = script("1 invoke del -\n1 ok del -");
-    let refused = exported(events.iter().map(Told::from).collect(), Exporter::new(Target::Elle, true, 2));
+    let refused = exported(events.iter().map(OpEvent::from).collect(), Exporter::new(Target::Elle, true, 2));
     assert!(
         refused
             .unwrap_err()
@@ -129,7 +130,7 @@ fn other_peoples_histories_are_written_as_they_came() {
             let before = [checks::history(seed, strings)];
             for target in [Target::Edn, Target::JepsenLog] {
                 let exporter = Exporter::new(target, true, 10).with_numbers();
-                let text = exported(tell(&before), exporter).unwrap();
+                let text = exported(op_events(&before), exporter).unwrap();
                 assert_same(&before, &read_back(&text, target), target, &text);
             }
         }
@@ -187,14 +188,14 @@ fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
     for event in &mut events {
         event.value = Some(String::new());
     }
-    let told = || events.iter().map(Told::from).collect();
+    let told = || events.iter().map(OpEvent::from).collect();
     let error = exported(told(), Exporter::new(Target::Porcupine, true, 2)).unwrap_err().to_string();
     assert!(error.starts_with("event #0: the empty string as a value of key \"k\""), "{error}");
     assert!(error.contains("--key"), "{error}");
     let cas = "{:process 0, :type :invoke, :f :cas, :value [1 2]}";
     let Imported::Keys(keys) = import(cas, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
     for target in [Target::Porcupine, Target::Kvlab] {
-        let error = exported(tell(&keys), Exporter::new(target, true, 1)).unwrap_err().to_string();
+        let error = exported(op_events(&keys), Exporter::new(target, true, 1)).unwrap_err().to_string();
         assert!(error.contains(&format!("cannot be written as {target}; take edn")), "{error}");
     }
 }
@@ -205,7 +206,7 @@ fn numbers_stay_numbers_where_they_were_some_and_one_key_needs_no_name() {
     let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
     let exporter = Exporter::new(Target::Edn, false, 1).with_numbers();
     assert_eq!(
-        exported(tell(&keys), exporter).unwrap(),
+        exported(op_events(&keys), exporter).unwrap(),
         "{:process 0, :type :invoke, :f :cas, :value [1 \"x\"], :index 0}\n\
          {:process 0, :type :fail, :f :cas, :value [1 \"x\"], :index 1}\n"
     );

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::import::*;
 use super::super::*;
-use crate::judge::offline::{Act, KeyHistory, Outcome, check_key};
+use crate::judge::offline::{KeyAct, KeyHistory, OpOutcome, check_key};
 
 fn keys_of(text: &str, options: ImportOptions) -> Vec<KeyHistory> {
     let format = Format::detect(text).expect("a known format");
@@ -45,10 +45,10 @@ fn a_jepsen_log_is_read() {
     let keys = keys_of(LOG, ImportOptions::default());
     let ops: Vec<_> = keys[0].ops().iter().map(|op| (op.to_string(), op.outcome)).collect();
     let expected = [
-        ("process 0: read absent (#2 to #3)", Outcome::Ok),
-        (r#"process 1: write "3", outcome unknown (#5 to #7)"#, Outcome::Unknown),
-        (r#"process 2: cas "3" to "0" (#6 to #8)"#, Outcome::Ok),
-        (r#"process 0: cas "1" to "2", which did not match (#11 to #12)"#, Outcome::Ok),
+        ("process 0: read absent (#2 to #3)", OpOutcome::Ok),
+        (r#"process 1: write "3", outcome unknown (#5 to #7)"#, OpOutcome::Unknown),
+        (r#"process 2: cas "3" to "0" (#6 to #8)"#, OpOutcome::Ok),
+        (r#"process 0: cas "1" to "2", which did not match (#11 to #12)"#, OpOutcome::Ok),
     ];
     assert_eq!(ops, expected.map(|(op, outcome)| (op.to_owned(), outcome)));
     assert_eq!(verdict(LOG), Linearizable::Yes, "the write of unknown outcome happened");
@@ -71,7 +71,7 @@ fn what_a_log_tells_after_the_value_is_no_part_of_it() {
                 INFO  jepsen.util - 1 :ok :read [7 1] indeterminate: ) read timed out\n";
     let keys = keys_of(text, ImportOptions::default());
     let acts: Vec<_> = keys[0].ops().iter().map(|op| (op.act.to_string(), op.outcome)).collect();
-    let expected = [("write \"1\"", Outcome::Unknown), ("read \"1\"", Outcome::Ok)];
+    let expected = [("write \"1\"", OpOutcome::Unknown), ("read \"1\"", OpOutcome::Ok)];
     assert_eq!(acts, expected.map(|(act, outcome)| (act.to_owned(), outcome)));
 }
 
@@ -157,7 +157,7 @@ fn independent_keys_are_taken_off_their_values() {
     let keys = keys_of(text, ImportOptions::default());
     let shown: Vec<_> = keys.iter().map(|key| (key.key(), key.ops().len())).collect();
     assert_eq!(shown, [("x", 1), ("y", 2)]);
-    assert_eq!(keys[1].ops()[1].act, Act::Read(Some("2".to_owned())));
+    assert_eq!(keys[1].ops()[1].act, KeyAct::Read(Some("2".to_owned())));
     assert_eq!(verdict(text), Linearizable::Yes);
 }
 

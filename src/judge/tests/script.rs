@@ -38,7 +38,7 @@ fn parse<T: serde::de::DeserializeOwned>(word: &str) -> T {
 }
 
 /// Judges a script as a whole.
-pub(super) fn judged(text: &str) -> Report {
+pub(super) fn judged(text: &str) -> Judgement {
     let mut judge = Judge::new(JudgeOptions::default());
     for event in script(text) {
         judge.observe(&event).unwrap();

@@ -4,7 +4,7 @@ use super::super::*;
 use super::script::{judged, script};
 
 /// The names of the parts of the only violation's order proof, with who did them.
-fn order_proof(report: &Report) -> OrderProof {
+fn order_proof(report: &Judgement) -> OrderProof {
     let [violation] = &report.violations[..] else { panic!("not one violation: {:#?}", report.violations) };
     let ViolationKind::Order(proof) = &violation.kind else { panic!("another kind: {violation:#?}") };
     assert!(proof.holds(), "{proof:#?}");
@@ -30,8 +30,8 @@ fn a_stale_read_is_flagged_in_the_event_in_which_it_returns() {
     assert!(found[..5].iter().all(Option::is_none));
     let violation = found[5].clone().unwrap();
     assert_eq!((violation.i, violation.linearizability), (5, true));
-    assert_eq!(judge.report().linearizable, Linearizable::No);
-    let proof = order_proof(&judge.report());
+    assert_eq!(judge.judgement().linearizable, Linearizable::No);
+    let proof = order_proof(&judge.judgement());
     assert_eq!(clients(&proof), [("a1", 1), ("b1", 2), ("b2", 2), ("a2", 3)]);
     assert_eq!(violation.operations().len(), 3, "client 2's write plays two parts");
     assert_eq!(
@@ -228,8 +228,8 @@ fn by_search_the_verdict_waits_for_what_runs_and_says_so() {
     for event in &events[..4] {
         judge.observe(event).unwrap();
     }
-    assert_eq!(judge.report().checked_i, 1, "client 2 runs from event 2 on");
-    assert_eq!(judge.report().linearizable, Linearizable::Yes, "as far as checked");
+    assert_eq!(judge.judgement().checked_i, 1, "client 2 runs from event 2 on");
+    assert_eq!(judge.judgement().linearizable, Linearizable::Yes, "as far as checked");
     assert!(judge.observe(&events[4]).unwrap().is_some(), "nobody began to write b: that needs no waiting");
 }
 
@@ -301,10 +301,10 @@ fn staleness_is_measured_in_time_and_versions() {
     // The later of the two writes since was acknowledged at 5 ms, the first at 3 ms; the read began at 2006 ms.
     assert_eq!(stale[7], Some(Stale { age_ns: 2_003_000_000, versions: 2, at_least: false }));
     assert!(stale.iter().enumerate().all(|(at, stale)| at == 7 || stale.is_none()));
-    let staleness = judge.report().staleness;
+    let staleness = judge.judgement().staleness;
     assert_eq!((staleness.reads, staleness.stale, staleness.at_least), (2, 1, 0));
     assert_eq!((staleness.age_ms.max, staleness.versions.max), (2003.0, 2.0));
-    assert_eq!(judge.report().violations_total, 0);
+    assert_eq!(judge.judgement().violations_total, 0);
 }
 
 #[test]
@@ -339,7 +339,7 @@ fn what_is_forgotten_is_flagged_with_less_to_show() {
     assert!(events[100..103].iter().all(|event| judge.observe(event).unwrap().is_none()));
     let violation = judge.observe(&events[103]).unwrap().unwrap();
     assert!(matches!(violation.kind, ViolationKind::Forgotten { .. }), "{violation:#?}");
-    let report = judge.report();
+    let report = judge.judgement();
     assert_eq!((report.linearizable, report.staleness.at_least), (Linearizable::No, 1));
 }
 
@@ -369,10 +369,10 @@ fn refused(text: &str) -> HistoryError {
     for event in before {
         judge.observe(event).unwrap();
     }
-    let report = judge.report();
+    let report = judge.judgement();
     let error = judge.observe(last).unwrap_err();
-    assert_eq!(judge.report(), report, "a refused event changes nothing");
-    assert_eq!(error.i(), last.i);
+    assert_eq!(judge.judgement(), report, "a refused event changes nothing");
+    assert_eq!(error.i, last.i);
     error
 }
 
@@ -406,9 +406,9 @@ fn indices_that_go_back_and_events_after_the_end_are_refused() {
     let back = judge.observe(&events[0]).unwrap_err();
     assert_eq!(back.to_string(), "event 0 (client 1) comes after event 1: the index must ascend");
     let huge = HistoryEvent { i: u64::MAX, ..events[2].clone() };
-    assert!(matches!(judge.observe(&huge), Err(HistoryError::IndexTooLarge { .. })));
+    assert_eq!(judge.observe(&huge).unwrap_err().fault, HistoryFault::IndexTooLarge);
     judge.finish();
-    assert!(matches!(judge.observe(&events[2]), Err(HistoryError::AfterEnd { .. })));
+    assert_eq!(judge.observe(&events[2]).unwrap_err().fault, HistoryFault::AfterEnd);
 }
 
 /// Twenty thousand operations of eight clients on one key: what is remembered stays small, and a violation at the

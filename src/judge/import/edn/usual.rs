@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::super::pair::{Event, Kind, Value};
+use super::super::pair::{RawEvent, RawValue, phase_of};
 
 /// What newer Jepsens write before each map.
 const RECORD: &str = "#jepsen.history.Op";
@@ -17,7 +17,7 @@ const DIGITS_MAX: usize = 18;
 
 /// The event of the usual map at the beginning of the text (`None`: of a process that is no client), and the text
 /// after it.
-pub(super) fn event(text: &str, line: u64) -> Option<(Option<Event<'_>>, &str)> {
+pub(super) fn event(text: &str, line: u64) -> Option<(Option<RawEvent<'_>>, &str)> {
     let mut rest = Rest(text.strip_prefix(RECORD).unwrap_or(text));
     rest.take(b'{')?;
     let (mut process, mut kind, mut function) = (None, None, None);
@@ -46,13 +46,13 @@ pub(super) fn event(text: &str, line: u64) -> Option<(Option<Event<'_>>, &str)> 
         Atom::Word(_) => return Some((None, rest.0)),
         Atom::Nil | Atom::Text(_) => return None,
     };
-    let event = Event {
+    let event = RawEvent {
         line,
         process,
-        kind: Kind::from_name(&kind?[1..])?,
+        phase: phase_of(&kind?[1..])?,
         function: Cow::Borrowed(&function?[1..]),
         key: key.and_then(Atom::text).map(Cow::Borrowed),
-        value: value.unwrap_or(Value::Nil),
+        value: value.unwrap_or(RawValue::Nil),
         t_ns: match time {
             Some(Atom::Number(time)) => time.parse().ok(),
             _ => None,
@@ -150,9 +150,11 @@ impl<'t> Rest<'t> {
     }
 
     /// An atom, or a pair with at most so many pairs in one another.
-    fn value(&mut self, pairs_max: usize) -> Option<Value<'t>> {
+    fn value(&mut self, pairs_max: usize) -> Option<RawValue<'t>> {
         if self.first()? != b'[' {
-            return Some(self.atom()?.text().map_or(Value::Nil, |text| Value::One(Cow::Borrowed(text))));
+            return Some(
+                self.atom()?.text().map_or(RawValue::Nil, |text| RawValue::One(Cow::Borrowed(text))),
+            );
         }
         let pairs_max = pairs_max.checked_sub(1)?;
         self.take(b'[')?;
@@ -161,7 +163,7 @@ impl<'t> Rest<'t> {
         self.skip_blank();
         let other = self.value(pairs_max)?;
         self.skip_blank();
-        (self.split(1)? == "]").then(|| Value::Pair(Box::new(one), Box::new(other)))
+        (self.split(1)? == "]").then(|| RawValue::Pair(Box::new(one), Box::new(other)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where a history comes from, and in which format it is.
+//! Where a history is read from, and in which format it is.
 #![expect(clippy::disallowed_methods, reason = "histories are files")]
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use kvlab::judge::offline::KeyHistory;
 
 use crate::explain::Epochs;
 use crate::run::directory::Runs;
-use crate::run::history::HISTORY_FILE;
+use crate::run::history::{HISTORY_FILE, HistoryReader};
 use crate::run::journal::EVENTS_FILE;
 use crate::run::reader;
 
@@ -28,7 +28,7 @@ const EXPECTED: &str = "a history: kvlab's history.jsonl, Jepsen's or porcupine'
 
 /// A history somewhere, not read yet.
 #[derive(Clone, Debug)]
-pub(crate) struct Input {
+pub(crate) struct HistorySource {
     /// What it is called in messages.
     pub(crate) name: String,
     place: Place,
@@ -47,23 +47,30 @@ enum Place {
 }
 
 /// A history that has been opened.
-pub(crate) enum Opened {
-    /// Ours, to be read line by line; how long it is, where that is known.
-    Kvlab(Box<dyn BufRead>, Option<u64>),
+pub(crate) enum OpenHistory {
+    /// Ours, to be read line by line.
+    Kvlab(OwnHistory),
     /// Somebody else's.
-    Others(Others),
+    Foreign(ForeignHistory),
+}
+
+/// A history of ours that is read line by line.
+pub(crate) struct OwnHistory {
+    pub(crate) reader: Box<dyn BufRead>,
+    /// How many bytes it has, where that is known.
+    pub(crate) length: Option<u64>,
 }
 
 /// Somebody else's history.
 #[derive(Clone, Debug)]
-pub(crate) struct Others {
+pub(crate) struct ForeignHistory {
     /// How it is written.
     pub(crate) format: Format,
     /// Its operations by key.
     pub(crate) keys: Vec<KeyHistory>,
 }
 
-impl Input {
+impl HistorySource {
     /// What is meant: `-`, `latest`, a run's directory or a file.
     ///
     /// # Errors
@@ -121,7 +128,7 @@ impl Input {
     ///
     /// # Errors
     /// If it cannot be read, or is no history: the message names the line and what was expected there.
-    pub(crate) fn open(&self, options: ImportOptions) -> anyhow::Result<Opened> {
+    pub(crate) fn open(&self, options: ImportOptions) -> anyhow::Result<OpenHistory> {
         let cannot = || format!("cannot read {}", self.name);
         let (mut reader, length): (Box<dyn BufRead>, _) = match &self.place {
             Place::Stdin => (Box::new(io::stdin().lock()), None),
@@ -133,16 +140,27 @@ impl Input {
             Place::Memory(bytes) => (Box::new(Cursor::new(Arc::clone(bytes))), Some(bytes.len() as u64)),
         };
         if self.format == Some(Format::Kvlab) {
-            return Ok(Opened::Kvlab(reader, length));
+            return Ok(OpenHistory::Kvlab(OwnHistory { reader, length }));
         }
         let mut head = Vec::new();
         reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).with_context(cannot)?;
         if self.format.is_none() && detect(&head) == Some(Format::Kvlab) {
             let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader));
-            return Ok(Opened::Kvlab(Box::new(whole), length));
+            return Ok(OpenHistory::Kvlab(OwnHistory { reader: Box::new(whole), length }));
         }
         let bytes = read_all(Cursor::new(head).chain(reader)).with_context(cannot)?;
-        self.others(bytes, options).map(Opened::Others)
+        self.foreign(bytes, options).map(OpenHistory::Foreign)
+    }
+
+    /// Opens it once more: it was one of ours before.
+    ///
+    /// # Errors
+    /// If it cannot be read, or has become somebody else's.
+    pub(crate) fn reopen(&self) -> anyhow::Result<HistoryReader<Box<dyn BufRead>>> {
+        match self.open(ImportOptions::default())? {
+            OpenHistory::Kvlab(own) => Ok(HistoryReader::new(own.reader)),
+            OpenHistory::Foreign(_) => bail!("{} has changed meanwhile", self.name),
+        }
     }
 
     /// What the run's events tell of its epochs and votes. They explain a verdict and decide nothing, so what cannot be
@@ -157,7 +175,7 @@ impl Input {
         epochs
     }
 
-    fn others(&self, bytes: Vec<u8>, options: ImportOptions) -> anyhow::Result<Others> {
+    fn foreign(&self, bytes: Vec<u8>, options: ImportOptions) -> anyhow::Result<ForeignHistory> {
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
@@ -173,7 +191,7 @@ impl Input {
         };
         let imported = import(&text, format, options).with_context(|| self.name.clone())?;
         match imported {
-            Imported::Keys(keys) => Ok(Others { format, keys }),
+            Imported::Keys(keys) => Ok(ForeignHistory { format, keys }),
             Imported::Kvlab(_) => {
                 bail!("{}: kvlab's own history begins too late; give --format kvlab", self.name)
             }
@@ -200,7 +218,7 @@ fn read_all(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl Others {
+impl ForeignHistory {
     /// Whether events name their key.
     pub(crate) fn is_keyed(&self) -> bool {
         !matches!(&*self.keys, [only] if only.key().is_empty())

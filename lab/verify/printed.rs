@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use kvlab::judge::import::Format;
-use kvlab::judge::offline::Method;
-use kvlab::judge::{Ledger, Linearizable, Percentiles, Report, Violation};
+use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Violation};
 
-use super::judging::{Checked, KeyCheck, Overall, Proof};
+use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 
 /// Proofs that are drawn; the others are named.
 const DRAWN_MAX: usize = 3;
@@ -20,14 +19,14 @@ const WIDTH_MIN: usize = 60;
 
 /// How it is written.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
+pub(crate) struct PrintStyle {
     /// Columns.
     pub(crate) width: usize,
     /// Whether verdicts are coloured.
     pub(crate) colours: bool,
 }
 
-impl Look {
+impl PrintStyle {
     /// For standard output as it is: coloured on a terminal unless `NO_COLOR` says otherwise.
     pub(crate) fn of_stdout() -> Self {
         if !io::stdout().is_terminal() {
@@ -57,31 +56,31 @@ impl Look {
 }
 
 /// All that is said of a history, ending with a newline.
-pub(crate) fn text(checked: &Checked, look: Look) -> String {
+pub(crate) fn printed(checked: &CheckedHistory, style: PrintStyle) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", checked.name, subject(checked));
-    violated(&mut out, checked, look);
-    undecided(&mut out, checked, look);
+    violated(&mut out, checked, style);
+    undecided(&mut out, checked, style);
     out.push('\n');
     if checked.is_keyed() {
         tally(&mut out, checked);
     }
-    if let Some(report) = &checked.report {
-        facts(&mut out, report);
+    if let Some(judgement) = &checked.judgement {
+        facts(&mut out, judgement);
     }
-    let gap = if checked.is_keyed() || checked.report.is_some() { "\n" } else { "" };
-    let _ = writeln!(out, "{gap}{}", verdict(checked, look));
+    let gap = if checked.is_keyed() || checked.judgement.is_some() { "\n" } else { "" };
+    let _ = writeln!(out, "{gap}{}", verdict(checked, style));
     out
 }
 
 /// What the history is: whose, how long, on how many keys.
-fn subject(checked: &Checked) -> String {
+fn subject(checked: &CheckedHistory) -> String {
     let whose = match checked.format {
         Format::Kvlab => "a history of kvlab",
         Format::Edn => "a history in EDN",
         Format::JepsenLog => "a log of Jepsen",
     };
-    let operations = counted(checked.operations, "operation");
+    let operations = counted(checked.operations(), "operation");
     if checked.is_keyed() {
         format!("{whose}, {operations} on {}", counted(checked.keys.len() as u64, "key"))
     } else {
@@ -89,32 +88,32 @@ fn subject(checked: &Checked) -> String {
     }
 }
 
-fn violated(out: &mut String, checked: &Checked, look: Look) {
+fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
     let violated: Vec<_> = checked.with(Some(Linearizable::No)).collect();
     let mut drawn = 0;
     for key in violated.iter().filter(|key| key.proof.is_some()).take(DRAWN_MAX) {
         drawn += 1;
-        let _ = writeln!(out, "\n{}  {}\n", look.bad("NOT linearizable"), about(checked, key));
+        let _ = writeln!(out, "\n{}  {}\n", style.bad("NOT linearizable"), about(checked, key));
         if let Some(proof) = &key.proof {
-            indent(out, &proof.diagram().text(look.width - 2));
+            indent(out, &proof.diagram().text(style.width - 2));
         }
-        if let (Some(Proof::Stuck(_)), Some(path)) = (&key.proof, &checked.path) {
+        if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
             let key = if checked.is_keyed() { format!(" --key {}", quoted(&key.key)) } else { String::new() };
             let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}", quoted(path));
         }
     }
     let others: Vec<_> = violated.iter().filter(|key| key.proof.is_none()).collect();
     let rest: Vec<_> = violated.iter().filter(|key| key.proof.is_some()).skip(drawn).chain(others).collect();
-    named(out, &rest, |key| format!("{}  {}", look.bad("NOT linearizable"), about(checked, key)));
+    named(out, &rest, |key| format!("{}  {}", style.bad("NOT linearizable"), about(checked, key)));
     let broken: Vec<&Violation> = checked.broken().collect();
-    named(out, &broken, |violation| format!("{}  {violation}", look.bad("BROKEN PROMISE")));
+    named(out, &broken, |violation| format!("{}  {violation}", style.bad("BROKEN PROMISE")));
 }
 
-fn undecided(out: &mut String, checked: &Checked, look: Look) {
+fn undecided(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
     let undecided: Vec<_> = checked.with(Some(Linearizable::Undecided)).collect();
     named(out, &undecided, |key| {
         let why = key.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{}  {}{why}", look.warn("UNDECIDED"), about(checked, key))
+        format!("{}  {}{why}", style.warn("UNDECIDED"), about(checked, key))
     });
 }
 
@@ -132,7 +131,7 @@ fn named<T>(out: &mut String, all: &[T], line: impl Fn(&T) -> String) {
 }
 
 /// A key, how much was done under it, and how it was judged.
-fn about(checked: &Checked, key: &KeyCheck) -> String {
+fn about(checked: &CheckedHistory, key: &CheckedKey) -> String {
     let how = match key.method {
         Some(Method::Ids) => ", by ids",
         Some(Method::Search) => ", by search",
@@ -147,19 +146,19 @@ fn about(checked: &Checked, key: &KeyCheck) -> String {
 }
 
 /// What only our own histories tell: losses, ages, outages.
-fn facts(out: &mut String, report: &Report) {
+fn facts(out: &mut String, judgement: &Judgement) {
     let mut line = |label: &str, value: String| {
         let _ = writeln!(out, "  {label:<27} {value}");
     };
-    line("quorum writes lost", lost(&report.quorum_ledger, report.quorum_writes.acked));
-    line("async writes lost", lost(&report.async_ledger, report.async_writes.acked));
-    line("unknown outcomes", report.unknown.to_string());
-    let away = report.unavailable;
+    line("quorum writes lost", lost(&judgement.quorum_ledger, judgement.quorum_writes.acked));
+    line("async writes lost", lost(&judgement.async_ledger, judgement.async_writes.acked));
+    line("unknown outcomes", judgement.unknown.to_string());
+    let away = judgement.unavailable;
     line(
         "longest time without writes",
         format!("{} ms (quorum {} ms, async {} ms)", away.any_ms, away.quorum_ms, away.async_ms),
     );
-    let stale = &report.staleness;
+    let stale = &judgement.staleness;
     let unmeasured = match stale.unmeasured {
         0 => String::new(),
         n => format!("; {n} more could not be measured"),
@@ -208,10 +207,10 @@ fn lost(ledger: &Ledger, acked: u64) -> String {
 }
 
 /// How many keys have which verdict, a line each.
-fn tally(out: &mut String, checked: &Checked) {
+fn tally(out: &mut String, checked: &CheckedHistory) {
     let count = |verdict| checked.with(verdict).count();
     let (yes, unjudged) = (count(Some(Linearizable::Yes)), count(None));
-    let is_by_ids = |key: &&KeyCheck| key.method == Some(Method::Ids);
+    let is_by_ids = |key: &&CheckedKey| key.method == Some(Method::Ids);
     let by_ids = checked.with(Some(Linearizable::Yes)).filter(is_by_ids).count();
     let how = match (by_ids, yes - by_ids) {
         (_, 0) => "by ids".to_owned(),
@@ -230,18 +229,16 @@ fn tally(out: &mut String, checked: &Checked) {
 }
 
 /// The last line: the verdict, and how long it took.
-fn verdict(checked: &Checked, look: Look) -> String {
+fn verdict(checked: &CheckedHistory, style: PrintStyle) -> String {
     let has = |verdict| checked.with(Some(verdict)).next().is_some();
-    let word = match checked.overall() {
-        Overall::Linearizable if !has(Linearizable::Yes) => {
-            look.warn("nothing was promised to be linearizable")
+    let word = match checked.verdict() {
+        Linearizable::Yes if !has(Linearizable::Yes) => style.warn("nothing was promised to be linearizable"),
+        Linearizable::Yes => style.good("linearizable"),
+        Linearizable::No if !has(Linearizable::No) => {
+            style.bad("a promise is broken, though not linearizability")
         }
-        Overall::Linearizable => look.good("linearizable"),
-        Overall::Violated if !has(Linearizable::No) => {
-            look.bad("a promise is broken, though not linearizability")
-        }
-        Overall::Violated => look.bad("NOT linearizable"),
-        Overall::Undecided => look.warn("UNDECIDED"),
+        Linearizable::No => style.bad("NOT linearizable"),
+        Linearizable::Undecided => style.warn("UNDECIDED"),
     };
     format!("{word} (judged in {:.2} s)", checked.took.as_secs_f64())
 }
@@ -275,17 +272,17 @@ mod tests {
     use kvlab::judge::import::ImportOptions;
 
     use super::*;
-    use crate::verify::{Input, Limits, check};
+    use crate::verify::{HistorySource, SearchLimits, check};
 
     /// A history under `tests/histories`, as it is said in so many columns.
     fn said(name: &str, width: usize) -> String {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories").join(name);
-        let input = Input::find(&path, None).expect("it is there");
-        let limits = Limits::within(Duration::from_secs(3600));
+        let input = HistorySource::find(&path, None).expect("it is there");
+        let limits = SearchLimits::within(Duration::from_secs(3600));
         let checked = check(&input, ImportOptions::default(), limits).expect("a history");
         let (name, path) = (name.to_owned(), Some(name.to_owned()));
-        let checked = Checked { name, path, took: Duration::from_millis(310), ..checked };
-        text(&checked, Look { width, colours: false })
+        let checked = CheckedHistory { name, path, took: Duration::from_millis(310), ..checked };
+        printed(&checked, PrintStyle { width, colours: false })
     }
 
     #[test]
@@ -313,7 +310,8 @@ mod tests {
 
     #[test]
     fn verdicts_are_coloured_only_where_that_was_asked_for() {
-        let (plain, coloured) = (Look { width: 80, colours: false }, Look { width: 80, colours: true });
+        let (plain, coloured) =
+            (PrintStyle { width: 80, colours: false }, PrintStyle { width: 80, colours: true });
         assert_eq!(
             (plain.bad("no"), coloured.bad("no")),
             ("no".to_owned(), "\x1b[1;31mno\x1b[0m".to_owned())

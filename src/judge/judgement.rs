@@ -1,4 +1,4 @@
-//! What the judge says, in two families that are never mixed: promises and harm.
+//! The judge's answers, in two families that are never mixed: promises and harm.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use super::violation::Violation;
 
 /// The judge's answers about the history so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Judgement {
     /// Events observed.
     pub events: u64,
     /// Index of the last event up to which `linearizable` has been checked.
@@ -39,17 +39,17 @@ pub struct Report {
     pub unavailable: Unavailable,
 }
 
-/// Three answers; the third is one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// Three answers; the third is one. Of several the greatest holds for all of them together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Linearizable {
     /// Some order of the operations explains all that clients saw.
     #[default]
     Yes,
-    /// None does, and there is a proof.
-    No,
     /// No violation was found, but not everything could be checked.
     Undecided,
+    /// None does, and there is a proof.
+    No,
 }
 
 impl Linearizable {
@@ -90,40 +90,26 @@ pub struct Keys {
 
 /// What can be said of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyReport<'a> {
+pub struct KeyJudgement<'a> {
     /// The key.
     pub key: &'a str,
     /// Operations of any level that began.
     pub operations: u64,
-    /// How its quorum operations are judged now.
-    pub judged_by: JudgedBy,
-    /// Whether they were found not to be linearizable. What was found stands, however the key is judged since.
-    pub violated: bool,
-}
-
-impl KeyReport<'_> {
-    /// Whether its quorum operations are linearizable; `None`: they are not judged.
-    pub fn linearizable(&self) -> Option<Linearizable> {
-        match self.judged_by {
-            _ if self.violated => Some(Linearizable::No),
-            JudgedBy::Ids | JudgedBy::Search => Some(Linearizable::Yes),
-            JudgedBy::Undecided => Some(Linearizable::Undecided),
-            JudgedBy::Nothing => None,
-        }
-    }
+    /// How its quorum operations are judged; `None`: not at all, since an async write.
+    pub method: Option<Method>,
+    /// Whether they are linearizable; `None`: they are not judged. What was found to be violated stays so, however the
+    /// key is judged since.
+    pub linearizable: Option<Linearizable>,
 }
 
 /// How a key is judged for linearizability.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JudgedBy {
-    /// By unique ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Each read names its write: O(n log n).
     Ids,
-    /// By search, since a delete or a value written twice.
+    /// By search: a delete, or a value written twice.
     Search,
-    /// Not at all, since an async write.
-    Nothing,
-    /// It could not be decided.
-    Undecided,
 }
 
 /// A key that could not be decided.

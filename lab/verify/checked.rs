@@ -1,0 +1,160 @@
+//! A history and what was found out about it.
+
+use std::time::Duration;
+
+use kvlab::judge::import::Format;
+use kvlab::judge::offline::{KeyHistory, KeyOp, KeyVerdict, Refutation};
+use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Violation};
+use serde::Serialize;
+
+use super::parallel::GivenUp;
+
+/// A history and what was found out about it.
+#[derive(Debug)]
+pub(crate) struct CheckedHistory {
+    /// What its source is called.
+    pub(crate) name: String,
+    /// How it can be named to another command; `None`: it cannot be read again.
+    pub(crate) path: Option<String>,
+    /// The format in which it was.
+    pub(crate) format: Format,
+    /// Each key: ours in the order of their first use, others' in the order of their names.
+    pub(crate) keys: Vec<CheckedKey>,
+    /// What else the judge says of a history of ours.
+    pub(crate) judgement: Option<Judgement>,
+    /// How long it took.
+    pub(crate) took: Duration,
+    /// What was not judged of it.
+    pub(crate) warning: Option<String>,
+}
+
+/// The verdict on a key, as JSON has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct CheckedKey {
+    /// The key; empty where there is only one and nobody names it.
+    pub(crate) key: String,
+    /// Operations on it.
+    pub(crate) operations: u64,
+    /// The verdict; `None`: it is not judged for linearizability.
+    pub(crate) linearizable: Option<Linearizable>,
+    /// How it was judged; `None`: not for linearizability.
+    pub(crate) method: Option<Method>,
+    /// Why it is undecided or not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// Why it is not linearizable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) proof: Option<KeyProof>,
+}
+
+/// Why a promise is broken, as JSON has it.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum KeyProof {
+    /// At most four operations, and which rule was broken, if that is known.
+    Violation {
+        explanation: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+        violation: Box<Violation>,
+    },
+    /// The search's: an operation that has no place in an order.
+    Stuck {
+        explanation: String,
+        /// Whether the order explains all that had ended before `stuck` did; else it is the longest that was found.
+        is_first: bool,
+        /// How many operations the order has.
+        placed: usize,
+        /// The last of them, in that order.
+        last: Vec<KeyOp>,
+        /// The operation that fits nowhere after it.
+        stuck: Box<KeyOp>,
+        #[serde(skip)]
+        diagram: Diagram,
+    },
+}
+
+impl CheckedHistory {
+    /// The verdict on the whole: `No` if any promise is broken.
+    pub(crate) fn verdict(&self) -> Linearizable {
+        let is_broken = self.judgement.as_ref().is_some_and(|judgement| judgement.violations_total > 0);
+        let worst = self.keys.iter().filter_map(|key| key.linearizable).max();
+        if is_broken { Linearizable::No } else { worst.unwrap_or_default() }
+    }
+
+    /// Operations that began.
+    pub(crate) fn operations(&self) -> u64 {
+        self.keys.iter().map(|key| key.operations).sum()
+    }
+
+    /// The keys with this verdict.
+    pub(crate) fn with(&self, verdict: Option<Linearizable>) -> impl Iterator<Item = &CheckedKey> {
+        self.keys.iter().filter(move |key| key.linearizable == verdict)
+    }
+
+    /// Whether events name their key.
+    pub(crate) fn is_keyed(&self) -> bool {
+        !matches!(&*self.keys, [only] if only.key.is_empty())
+    }
+
+    /// The first proof that there is.
+    pub(crate) fn first_proof(&self) -> Option<Diagram> {
+        let of_key = self.keys.iter().find_map(|key| key.proof.as_ref()).map(KeyProof::diagram);
+        of_key.or_else(|| self.broken().next().map(Diagram::of_violation))
+    }
+
+    /// Promises broken other than linearizability: eventual reads of what was never written.
+    pub(crate) fn broken(&self) -> impl Iterator<Item = &Violation> {
+        let violations = self.judgement.iter().flat_map(|judgement| &judgement.violations);
+        violations.filter(|violation| !violation.linearizability)
+    }
+}
+
+impl CheckedKey {
+    /// What a search, or the online judge, says of a key's history.
+    pub(super) fn of(history: &KeyHistory, verdict: KeyVerdict, given_up: Option<GivenUp>) -> Self {
+        let undecided = verdict.linearizable == Linearizable::Undecided;
+        Self {
+            key: verdict.key,
+            operations: verdict.operations as u64,
+            linearizable: Some(verdict.linearizable),
+            method: Some(verdict.method),
+            why: given_up.filter(|_| undecided).map(|why| why.to_string()),
+            proof: verdict.refutation.map(|refutation| KeyProof::of(history, refutation)),
+        }
+    }
+}
+
+impl KeyProof {
+    /// By a violation, and the rule that it broke, if that is known.
+    pub(super) fn of_violation(violation: Violation, rule: Option<String>) -> Self {
+        Self::Violation { explanation: violation.explanation(), rule, violation: Box::new(violation) }
+    }
+
+    fn of(history: &KeyHistory, refutation: Refutation) -> Self {
+        match refutation {
+            // What comes of whole operations names no entries, by which a rule would be known.
+            Refutation::Violation(violation) => Self::of_violation(*violation, None),
+            Refutation::Stuck { longest, stuck, is_first } => {
+                let diagram = Diagram::of_stuck(history, &longest, stuck, is_first);
+                let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];
+                Self::Stuck {
+                    explanation: diagram.notes().join(" "),
+                    is_first,
+                    placed: longest.len(),
+                    last: last.iter().map(|&at| history.ops()[at].clone()).collect(),
+                    stuck: Box::new(history.ops()[stuck].clone()),
+                    diagram,
+                }
+            }
+        }
+    }
+
+    /// As a picture.
+    pub(crate) fn diagram(&self) -> Diagram {
+        match self {
+            Self::Violation { violation, rule, .. } => Diagram::with_rule(violation, rule.clone()),
+            Self::Stuck { diagram, .. } => diagram.clone(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A history written for another checker.
+#![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Context as _;
+use kvlab::judge::export::{Exporter, Target};
+use kvlab::judge::import::{Format, ImportOptions};
+use kvlab::judge::offline::{OpEvent, op_events};
+use kvlab::judge::{Consistency, HistoryEvent};
+
+use super::check::{expect_key, judge_ours};
+use super::source::{ForeignHistory, HistorySource, OpenHistory};
+use crate::run::output_file::Whole;
+
+/// What is written, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Export<'a> {
+    /// For whom.
+    pub(crate) target: Target,
+    /// This key only.
+    pub(crate) key: Option<&'a str>,
+    /// Async writes and eventual reads too.
+    pub(crate) all: bool,
+    /// The file; standard output if there is none.
+    pub(crate) out: Option<&'a Path>,
+}
+
+/// Writes a history. Returns how many events were left out because less than linearizability was promised to them.
+///
+/// # Errors
+/// If the source cannot be read, no operation has the key, or the target has no word for what was done.
+pub(crate) fn export(source: &HistorySource, export: Export<'_>) -> anyhow::Result<u64> {
+    match source.open(ImportOptions::default())? {
+        OpenHistory::Kvlab(own) => {
+            let mut survey = Survey::default();
+            let judged = judge_ours(source, own, |event| survey.note(event))?;
+            expect_key(source, &judged, export.key)?;
+            drop(judged);
+            ours(source, export, &survey)
+        }
+        OpenHistory::Foreign(foreign) => theirs(source, export, foreign).map(|()| 0),
+    }
+}
+
+/// What has to be known of a history of ours before its first line is written.
+#[derive(Debug, Default)]
+struct Survey {
+    /// More than the highest number of a client.
+    processes: u64,
+    /// Keys on which an async write was tried: what is read of them promises nothing.
+    unreplicated: HashSet<String>,
+}
+
+impl Survey {
+    fn note(&mut self, event: &HistoryEvent) {
+        self.processes = self.processes.max(u64::from(event.client) + 1);
+        if event.consistency == Consistency::Async && !self.unreplicated.contains(&event.key) {
+            self.unreplicated.insert(event.key.clone());
+        }
+    }
+
+    fn is_promised(&self, event: &HistoryEvent) -> bool {
+        event.consistency == Consistency::Quorum && !self.unreplicated.contains(&event.key)
+    }
+}
+
+fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::Result<u64> {
+    let mut events = source.reopen()?;
+    // Ours says of each operation what was promised, so nothing need be left out.
+    let whole = export.all || export.target == Target::Kvlab;
+    let promised = if whole { "every operation" } else { "quorum operations, on keys without async writes" };
+    let exporter = Exporter::new(export.target, export.key.is_none(), survey.processes);
+    let mut out = Writer::begin(export, exporter, &format!("{promised}, as kvlab recorded them"))?;
+    let mut left_out = 0;
+    // It has been read before: a line that is cut at its end is known.
+    while let Ok(Some(event)) = events.next() {
+        if export.key.is_some_and(|key| key != event.key) {
+            continue;
+        }
+        if !whole && !survey.is_promised(&event) {
+            left_out += 1;
+        } else if export.target == Target::Kvlab {
+            out.out.write(&(serde_json::to_string(&event)? + "\n"))?;
+        } else {
+            out.event(OpEvent::from(&event)).with_context(|| source.name.clone())?;
+        }
+    }
+    out.finish().with_context(|| source.name.clone())?;
+    Ok(left_out)
+}
+
+fn theirs(source: &HistorySource, export: Export<'_>, mut foreign: ForeignHistory) -> anyhow::Result<()> {
+    let (keyed, processes) = (foreign.is_keyed() && export.key.is_none(), foreign.processes());
+    foreign.keep(export.key, &source.name)?;
+    let exporter = Exporter::new(export.target, keyed, processes).with_numbers();
+    let from = if foreign.format == Format::Edn { "EDN" } else { "Jepsen's log" };
+    let mut out = Writer::begin(export, exporter, &format!("what was read from {from}"))?;
+    for event in op_events(&foreign.keys) {
+        out.event(event).with_context(|| source.name.clone())?;
+    }
+    out.finish().with_context(|| source.name.clone())
+}
+
+/// Where lines go, and what makes them.
+struct Writer {
+    exporter: Exporter,
+    out: Whole,
+    lines: String,
+}
+
+impl Writer {
+    /// Says what follows, where the target has comments.
+    fn begin(export: Export<'_>, exporter: Exporter, what: &str) -> anyhow::Result<Self> {
+        let mut out = Whole::create(export.out)?;
+        if export.target != Target::Kvlab {
+            out.write(&format!("; {what}; written by kvlab export\n"))?;
+        }
+        Ok(Self { exporter, out, lines: String::new() })
+    }
+
+    fn event(&mut self, event: OpEvent) -> anyhow::Result<()> {
+        self.exporter.event(event, &mut self.lines)?;
+        self.out.write(&self.lines)?;
+        self.lines.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> anyhow::Result<()> {
+        self.exporter.finish(&mut self.lines)?;
+        self.out.write(&self.lines)?;
+        self.out.finish()
+    }
+}
