@@ -28,7 +28,9 @@ pub(super) fn events(text: &str) -> Result<Vec<RawEvent<'_>>, ImportError> {
 /// The event of a form, whatever it looks like; `None`: of a process that is no client.
 fn parse(form: &str, line: u64) -> Result<Option<RawEvent<'_>>, ImportError> {
     let parsed = edn::read_string(form).map_err(|error| {
-        let line = line + error.line.map_or(0, |line| line as u64 - 1);
+        // The parser's own count takes a lone carriage return for the end of a line, as nothing else here does.
+        let before = error.ptr.and_then(|ptr| form.as_bytes().get(..ptr)).unwrap_or_default();
+        let line = line + newlines(before);
         ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
     })?;
     event(untagged(&parsed), line)
@@ -218,9 +220,13 @@ impl<'t> Forms<'t> {
 
     fn advance(&mut self, bytes: usize) {
         let (taken, rest) = self.rest.split_at(bytes);
-        self.line += taken.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        self.line += newlines(taken.as_bytes());
         self.rest = rest;
     }
+}
+
+fn newlines(bytes: &[u8]) -> u64 {
+    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
 }
 
 /// How far a form goes.

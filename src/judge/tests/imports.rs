@@ -212,6 +212,8 @@ fn what_cannot_be_read_is_refused_with_its_line() {
         "line 2: process 1 completes :write of",
     );
     starts(format!("{invoke}{{:process 1, :type"), "line 2: the text ends inside \"{:process 1, :type\"");
+    starts(format!("{invoke}{{:process 1,\n:type}}"), "line 3: UnexpectedEOF in");
+    starts(format!("{invoke}{{:process 1,\r\r:type}}"), "line 2: UnexpectedEOF in");
     starts(format!("[{invoke}"), "line 2: the text ends inside the list that begins on line 1");
     starts(
         format!("{invoke}{{:process 2, :type :invoke, :f :txn, :value 3}}"),
