@@ -8,19 +8,19 @@ use serde::Serialize;
 use super::chart::{Figure, Rivalry, clock, letter, rivalries};
 use super::encode::{Encoded, encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
-use super::proofs::{CARDS_MAX, CARDS_OPEN, Card, cards};
-use super::story::{Chapter, Line, chapters};
+use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
+use super::chapters::{Chapter, Line, chapters};
 use super::svg::visible;
-use super::told::Records;
-use super::verdicts::{Mark, Verdicts, verdicts};
-use crate::explain::Reign;
+use super::records::Records;
+use super::answers::{Mark, Verdicts, verdicts};
+use crate::explain::Leadership;
 use crate::run::event::{Header, LabEvent, Level, Stamped};
 use crate::scenario::Embedded;
 
 /// Events listed at most: warnings and errors before anything else.
 const EVENTS_MAX: usize = 2000;
-/// Reigns listed at most, the first ones; the drawing has all.
-const REIGNS_MAX: usize = 100;
+/// Leaderships listed at most, the first ones; the drawing has all.
+const LEADERSHIPS_MAX: usize = 100;
 
 const CSS: &str = concat!(
     include_str!("assets/page.css"),
@@ -59,8 +59,8 @@ struct Page<'a> {
     faults_are_all: bool,
     staleness: Staleness,
     percentiles: Vec<(&'static str, String, String)>,
-    reigns: Vec<ReignRow>,
-    reigns_left_out: usize,
+    leaderships: Vec<LeadershipRow>,
+    leaderships_left_out: usize,
     rivalries: Vec<(String, String, String)>,
     operations_shown: usize,
     operations_left_out: u64,
@@ -81,8 +81,8 @@ struct FaultRow {
     until: String,
 }
 
-/// A reign in the table.
-struct ReignRow {
+/// A leadership in the table.
+struct LeadershipRow {
     epoch: Epoch,
     primary: String,
     since: String,
@@ -143,7 +143,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
     let figure = figure(records, header, &faults, &cards, &steps);
     let report = &records.history.report;
     let (events, events_left_out) = event_rows(records);
-    let reigns = records.epochs.reigns();
+    let leaderships = records.epochs.leaderships();
     let violations_total = report.violations_total.max(records.violations().len() as u64);
     Page {
         css: CSS,
@@ -161,9 +161,9 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         faults_are_all: faults.len() < FAULTS_MAX,
         staleness: report.staleness,
         percentiles: percentiles(&report.staleness),
-        reigns: reigns.iter().take(REIGNS_MAX).map(reign_row).collect(),
-        reigns_left_out: reigns.len().saturating_sub(REIGNS_MAX),
-        rivalries: rivalries(reigns, end_us).iter().take(REIGNS_MAX).map(rivalry_row).collect(),
+        leaderships: leaderships.iter().take(LEADERSHIPS_MAX).map(leadership_row).collect(),
+        leaderships_left_out: leaderships.len().saturating_sub(LEADERSHIPS_MAX),
+        rivalries: rivalries(leaderships, end_us).iter().take(LEADERSHIPS_MAX).map(rivalry_row).collect(),
         operations_shown: records.history.operations.shown.len(),
         operations_left_out: records.history.operations.left_out(),
         ill_left_out: records.history.operations.ill_left_out,
@@ -195,7 +195,7 @@ fn figure<'r>(
         nodes: &header.nodes,
         steps,
         faults,
-        reigns: records.epochs.reigns(),
+        leaderships: records.epochs.leaderships(),
         samples: &samples,
         stale: &records.history.stale,
         violations: &violations,
@@ -269,15 +269,15 @@ fn fault_rows(faults: &[Fault]) -> Vec<FaultRow> {
     faults.iter().enumerate().map(row).collect()
 }
 
-fn reign_row(reign: &Reign) -> ReignRow {
+fn leadership_row(leadership: &Leadership) -> LeadershipRow {
     let us = |at: std::time::Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-    let voters: Vec<_> = reign.voters.iter().map(ToString::to_string).collect();
-    ReignRow {
-        epoch: reign.epoch,
-        primary: reign.primary.to_string(),
-        since: clock(us(reign.since)),
-        until: reign.until.map_or("the end".to_owned(), |until| clock(us(until))),
-        how: match (reign.forced, voters.is_empty()) {
+    let voters: Vec<_> = leadership.voters.iter().map(ToString::to_string).collect();
+    LeadershipRow {
+        epoch: leadership.epoch,
+        primary: leadership.primary.to_string(),
+        since: clock(us(leadership.since)),
+        until: leadership.until.map_or("the end".to_owned(), |until| clock(us(until))),
+        how: match (leadership.forced, voters.is_empty()) {
             (true, _) => "! by force: nobody was asked".to_owned(),
             (false, false) => format!("voted by {}", voters.join(" ")),
             (false, true) => "how was not told".to_owned(),

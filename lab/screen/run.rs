@@ -24,8 +24,8 @@ use super::state::{NodeView, ViewState};
 use super::terminal::{self, Guard};
 use super::theme::{Colours, Theme, Tone};
 use crate::action::Action;
-use crate::record;
 use crate::run::event::Stamped;
+use crate::text::words;
 
 /// Events are taken and a frame is drawn this often.
 const FRAME_EVERY: Duration = Duration::from_millis(100);
@@ -47,13 +47,16 @@ pub struct Dashboard {
     pub now: Box<dyn Fn() -> Duration + Send>,
     /// How it looks.
     pub theme: Theme,
-    /// Where screenshots go.
-    pub run_dir: PathBuf,
+    /// Saves a frame under a name, and says where.
+    pub screenshot: Screenshot,
     /// Ends the loop from outside (SIGTERM, SIGHUP).
     pub shutdown: CancellationToken,
     /// For tests: panic after the first frames.
     pub panic_in: Option<PanicIn>,
 }
+
+/// Saves a frame under a name, and says where.
+pub type Screenshot = Box<dyn Fn(&Buffer, &str) -> anyhow::Result<PathBuf> + Send>;
 
 /// Where to panic, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,7 +221,7 @@ impl Screen {
         }
     }
 
-    /// What is on the screen, as SVG and as text.
+    /// What is on the screen, in every colour.
     fn screenshot(&mut self) {
         let view = self.frozen.as_deref().unwrap_or(&self.view);
         let saved = self.guard.size().map_err(anyhow::Error::from).and_then(|size| {
@@ -226,11 +229,8 @@ impl Screen {
             let theme = Theme { colours: Colours::True, ..self.dashboard.theme };
             let mut buf = Buffer::empty(area);
             super::render(area, &mut buf, view, &self.ui, theme);
-            let name = format!("screen-{}", crate::text::words::clock(view.now_us).replace(':', "."));
-            let svg = self.dashboard.run_dir.join(format!("{name}.svg"));
-            std::fs::write(&svg, record::to_svg(&buf, &record::Paper::DARK, &name))?;
-            std::fs::write(svg.with_extension("txt"), record::to_text(&buf))?;
-            Ok(svg)
+            let name = format!("screen-{}", words::clock(view.now_us).replace(':', "."));
+            (self.dashboard.screenshot)(&buf, &name)
         });
         self.ui.flash = Some(match saved {
             Ok(path) => (Tone::Ok, format!("saved {}", path.display())),

@@ -3,12 +3,14 @@
 
 use std::path::Path;
 
+use ratatui::buffer::Buffer;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
 use crate::cli::{self, DisplayOptions};
+use crate::record;
 use crate::run::event::{Actor, Stamped};
 use crate::screen::run::{self as dashboard, Dashboard, PanicIn};
 use crate::screen::theme::{ColourChoice, Colours, Theme};
@@ -29,12 +31,14 @@ pub async fn show(
 ) -> Result<(), Ended> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
+    let run_dir = run_dir.to_owned();
+    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let dashboard = Dashboard {
         events,
         actions,
         now: Box::new(move || journal.now()),
         theme: Theme::resolve(colours(display.color), display.ascii, |name| std::env::var(name).ok()),
-        run_dir: run_dir.to_owned(),
+        screenshot,
         // Ends from outside come by dropping this future.
         shutdown: CancellationToken::new(),
         panic_in: display.panic_in.map(|place| match place {

@@ -4,7 +4,7 @@
 mod axis;
 mod faults;
 mod load;
-mod reigns;
+mod leaderships;
 mod staleness;
 #[cfg(test)]
 mod tests;
@@ -12,14 +12,14 @@ mod tests;
 use self::axis::TimeAxis;
 use super::faults::Fault;
 use super::svg::{Anchor, Svg};
-use super::told::StaleReads;
-use crate::explain::Reign;
+use super::records::StaleReads;
+use crate::explain::Leadership;
 use crate::run::event::LoadSample;
 use kvlab::types::NodeId;
 
 pub(super) use self::axis::clock;
 pub(super) use self::faults::letter;
-pub(super) use self::reigns::{Rivalry, rivalries};
+pub(super) use self::leaderships::{Rivalry, rivalries};
 
 /// Width of the drawing, in its own units.
 const WIDTH: f64 = 1000.0;
@@ -41,7 +41,7 @@ pub(super) struct Figure<'a> {
     /// When each step began, in microseconds, and its number.
     pub(super) steps: &'a [(u64, usize)],
     pub(super) faults: &'a [Fault],
-    pub(super) reigns: &'a [Reign],
+    pub(super) leaderships: &'a [Leadership],
     /// When each sample was taken, in microseconds, and the sample.
     pub(super) samples: &'a [(u64, &'a LoadSample)],
     pub(super) stale: &'a StaleReads,
@@ -71,8 +71,8 @@ impl Figure<'_> {
             bottom = top + height;
             Panel { axis, top, height }
         };
-        let lanes = panel(&mut front, "Primary, by epoch", reigns::height(self.nodes));
-        reigns::draw(&mut front, lanes, self.nodes, self.reigns);
+        let lanes = panel(&mut front, "Primary, by epoch", leaderships::height(self.nodes));
+        leaderships::draw(&mut front, lanes, self.nodes, self.leaderships);
         let columns = load::columns(self.samples, self.end_us, COLUMNS);
         let throughput = panel(&mut front, "Operations a second", 110.0);
         load::throughput(&mut front, throughput, &columns);
@@ -108,12 +108,12 @@ impl Figure<'_> {
 
     /// What a reader who cannot see the drawing is told; the page says the rest in words and tables.
     fn description(&self) -> String {
-        let rivals = rivalries(self.reigns, self.end_us).len();
+        let rivals = rivalries(self.leaderships, self.end_us).len();
         format!(
-            "Over {}: {} faults, {} reigns, {} of them at the same time as another, {} violations.",
+            "Over {}: {} faults, {} leaderships, {} of them at the same time as another, {} violations.",
             clock(self.end_us),
             self.faults.len(),
-            self.reigns.len(),
+            self.leaderships.len(),
             rivals,
             self.violations.len()
         )

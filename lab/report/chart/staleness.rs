@@ -1,7 +1,7 @@
 //! How old what eventual reads saw was, over time.
 
 use super::super::svg::{Anchor, Svg};
-use super::super::told::StaleReads;
+use super::super::records::StaleReads;
 use super::axis::{Linear, clock};
 use super::load::scale;
 use super::{COLUMNS, Panel};

@@ -4,7 +4,7 @@ use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::LinkState;
 use crate::screen::input::LinkKey;
 use crate::screen::keys::{Binding, Command, Footer, KEYS, Scope};

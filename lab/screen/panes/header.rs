@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, severity_tone};
+use super::scene::{Scene, severity_tone};
 use crate::screen::input::Mode;
 use crate::screen::paint::Row;
 use crate::screen::state::{Freshness, Severity};

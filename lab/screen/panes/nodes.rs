@@ -6,7 +6,7 @@ use kvlab::types::{Ballot, NodeId, Role};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, severity_tone};
+use super::scene::{Scene, severity_tone};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::{self, Row};
 use crate::screen::state::{Condition, Freshness, NodeView};
@@ -159,30 +159,9 @@ fn name(row: &mut Row<'_>, scene: &Scene<'_>, node: &NodeView) {
         row.skip(1);
     }
     let tone = scene.member_tone(node.id);
-    let sign = sign(scene, node);
+    let sign = scene.member_sign(node);
     let selected = if scene.ui.selected == node.id && tone == Tone::Text { Tone::Strong } else { tone };
     row.sign(sign, tone).skip(1).cell(&node.id.to_string(), 4, selected);
-}
-
-/// The sign of a member: leads, is well, is not.
-pub(super) fn sign(scene: &Scene<'_>, node: &NodeView) -> Glyph {
-    match node.role {
-        Some(Role::Primary) => Glyph::Primary,
-        _ if node.runs() && scene.view.condition(node.id) != Condition::Isolated => Glyph::Member,
-        _ => Glyph::Gone,
-    }
-}
-
-/// The word for a member's part.
-pub(super) fn role(scene: &Scene<'_>, node: &NodeView) -> &'static str {
-    match node.role {
-        Some(Role::Primary) if scene.view.is_old_primary(node.id) => "OLD PRIMARY",
-        Some(Role::Primary) => "PRIMARY",
-        Some(Role::Replica) => "replica",
-        Some(Role::Candidate) => "candidate",
-        Some(Role::Learner) => "learner",
-        None => "-",
-    }
 }
 
 fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
@@ -192,7 +171,7 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
     let or_none = |text: Option<String>, tone: Tone| text.map_or(("-".to_owned(), Tone::Dim), |t| (t, tone));
     match column {
         Column::Name => (node.id.to_string(), known),
-        Column::Role => (role(scene, node).to_owned(), scene.member_tone(node.id)),
+        Column::Role => (scene.role_word(node).to_owned(), scene.member_tone(node.id)),
         Column::State => {
             let condition = view.condition(node.id);
             let tone = match condition {

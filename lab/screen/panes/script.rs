@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::RunOutcome;
 use crate::screen::layout::Pane;
 use crate::screen::paint::{self, Row};
@@ -33,7 +33,7 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
 }
 
 fn lesson(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
-    let steps = scene.view.lesson.steps(scene.view);
+    let steps = scene.view.lesson_steps();
     let next = steps.iter().position(|s| !s.done);
     let start = window(steps.len(), next.unwrap_or(steps.len()), usize::from(inner.height));
     for (line, (i, step)) in (0..inner.height).zip(steps.iter().enumerate().skip(start)) {
@@ -180,7 +180,7 @@ pub fn script_line(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     row.skip(1);
     let Some(scenario) = &scene.view.scenario else {
         row.put("Try: ", Tone::Dim);
-        match scene.view.lesson.steps(scene.view).iter().find(|s| !s.done) {
+        match scene.view.lesson_steps().iter().find(|s| !s.done) {
             Some(step) => row.put(&step.keys, Tone::Key).skip(2).put(&step.text, Tone::Text),
             None => row.put("all done; ? lists what else there is", Tone::Text),
         };

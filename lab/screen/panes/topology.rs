@@ -4,7 +4,7 @@ use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, nodes, severity_tone};
+use super::scene::{Scene, severity_tone};
 use crate::screen::paint::Row;
 use crate::screen::state::Condition;
 use crate::screen::theme::{Glyph, Tone};
@@ -97,13 +97,13 @@ fn member(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, id: NodeId, start: us
     let Some(node) = scene.view.nodes.get(&id) else { return };
     let middle = |text: &str| start + (slot / 2).saturating_sub(words::width(text) / 2);
     let tone = scene.member_tone(id);
-    let name = format!("{} {id}", scene.theme.glyph(nodes::sign(scene, node)));
+    let name = format!("{} {id}", scene.theme.glyph(scene.member_sign(node)));
     Row::new(buf, scene.theme, area, 3).to(middle(&name)).put(&name, tone);
     let condition = scene.view.condition(id);
     let old = scene.view.is_old_primary(id);
     let (text, tone) = match condition {
-        _ if old => (nodes::role(scene, node).to_owned(), Tone::Bad),
-        Condition::Up => (nodes::role(scene, node).to_owned(), Tone::Dim),
+        _ if old => (scene.role_word(node).to_owned(), Tone::Bad),
+        Condition::Up => (scene.role_word(node).to_owned(), Tone::Dim),
         _ => (condition.word(), severity_tone(condition.severity())),
     };
     if slot > words::width(&text) {

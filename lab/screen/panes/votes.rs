@@ -7,7 +7,7 @@ use kvlab::types::{NodeId, Vote};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::{Operation, Outcome};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;

@@ -9,7 +9,6 @@ mod node;
 mod ring;
 mod scenario;
 mod situation;
-pub mod story;
 mod view;
 
 pub use self::lesson::LessonStep;

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use kvlab::types::{NodeId, Quirks};
 
 use super::Ring;
-use super::lesson::Lesson;
+use super::lesson::{Lesson, LessonStep};
 use super::links::Links;
 use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
-use super::story::{self, StoryLine};
 use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
-use crate::text::words;
+use crate::text::{events, words};
 
 /// Operations of each kind kept for the votes pane.
 const OPERATIONS_MAX: usize = 100;
@@ -23,6 +22,17 @@ const STORY_MAX: usize = 500;
 const LAG_EVERY_US: u64 = 250_000;
 /// Members beyond this are no members: the lab starts at most nine.
 const MEMBER_MAX: u8 = 9;
+
+/// One line of the events pane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoryLine {
+    /// When, in microseconds since the run began.
+    pub t_us: u64,
+    /// How loud.
+    pub level: Level,
+    /// What happened.
+    pub text: String,
+}
 
 /// All that the screen knows: a fold over the events of a run.
 ///
@@ -94,7 +104,7 @@ impl ViewState {
     pub fn apply(&mut self, stamped: &Stamped) {
         self.advance(stamped.t_us);
         let mut lesson = self.lesson;
-        lesson.apply(&stamped.event, self);
+        lesson.apply(&stamped.event, |node| self.leader().is_some_and(|leader| leader.node == node));
         self.lesson = lesson;
         self.tell(stamped);
         self.evidence.observe(stamped);
@@ -162,6 +172,12 @@ impl ViewState {
         statuses.fold(of_run, |all, status| all.union(status.replication.quirks))
     }
 
+    /// What there is to try, and what of it the person has done.
+    pub fn lesson_steps(&self) -> Vec<LessonStep> {
+        let leader = self.leader().map(|leader| leader.node);
+        self.lesson.steps(&self.members(), leader, self.links.bent() == 0)
+    }
+
     /// A majority of the members.
     pub fn quorum(&self) -> usize {
         self.members().len() / 2 + 1
@@ -192,7 +208,7 @@ impl ViewState {
             A::PowerLoss { node } | A::TearTail { node } | A::Wipe { node } => vec![*node],
             _ => vec![],
         };
-        let text = story::deed(action);
+        let text = events::action(action);
         for id in hit {
             self.node(id, |n, t_us| n.last_fault = Some((t_us, text.clone())));
         }
@@ -212,7 +228,7 @@ impl ViewState {
             {
                 None
             }
-            event => story::tell(event),
+            event => events::sentence(event),
         };
         if let Some((level, text)) = line.filter(|(level, _)| *level > Level::Debug) {
             self.story.push(StoryLine { t_us: stamped.t_us, level, text });

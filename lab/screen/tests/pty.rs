@@ -6,12 +6,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ratatui::buffer::Buffer;
 use termlens::{Key, Signal, Terminal};
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Player, moment, split_brain};
 use crate::action::Action;
+use crate::record;
 use crate::run::event::*;
 use crate::screen::run::{Dashboard, PanicIn, run};
 use crate::screen::theme::{ColourChoice, Theme};
@@ -53,9 +55,10 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
         Ok("task") => Some(PanicIn::Task),
         _ => None,
     };
+    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
     let exit =
-        run(Dashboard { events: receiver, actions, now: Box::new(now), theme, run_dir, shutdown, panic_in })
+        run(Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, shutdown, panic_in })
             .await;
     format!("{exit:?}")
 }

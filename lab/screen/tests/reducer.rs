@@ -257,7 +257,7 @@ fn part_cuts_and_slow_links_have_their_words() {
 fn the_lesson_is_ticked_off() {
     let done = |t_us| {
         let view = at(Player::Person, t_us);
-        view.lesson.steps(&view).iter().map(|s| s.done).collect::<Vec<_>>()
+        view.lesson_steps().iter().map(|s| s.done).collect::<Vec<_>>()
     };
     assert_eq!(done(moment::CALM), [true, false, false, false, false, false, false]);
     assert_eq!(done(moment::ISOLATED), [true, true, true, false, false, false, false]);

@@ -2,9 +2,9 @@
 
 use super::chart::clock;
 use super::svg::visible;
-use super::told::Records;
+use super::records::Records;
 use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
-use crate::screen::state::story::{deed, tell};
+use crate::text::events;
 
 /// Lines that are told of one step; the list of events has them all.
 const LINES_MAX: usize = 8;
@@ -21,7 +21,7 @@ pub(super) struct Chapter {
     /// What it says, or else does.
     pub(super) title: String,
     /// What was done, where the title does not tell.
-    pub(super) deeds: Vec<String>,
+    pub(super) actions: Vec<String>,
     /// Why it failed, if it did.
     pub(super) failed: Option<String>,
     /// What came of it.
@@ -49,7 +49,7 @@ impl Chapter {
 impl Line {
     /// The line for an event, if it has one.
     pub(super) fn of(stamped: &Stamped) -> Option<Self> {
-        let (level, text) = tell(&stamped.event)?;
+        let (level, text) = events::sentence(&stamped.event)?;
         Some(Self { t_us: stamped.t_us, level, text: visible(&text) })
     }
 
@@ -63,7 +63,7 @@ impl Line {
 pub(super) fn chapters(records: &Records) -> Vec<Chapter> {
     let mut chapters = match records.header().and_then(|header| header.scenario.as_ref()) {
         Some(scenario) => steps(&scenario.steps, &records.events),
-        None => deeds(&records.events),
+        None => by_hand(&records.events),
     };
     happenings(&mut chapters, &records.events);
     chapters
@@ -115,7 +115,7 @@ fn nth(chapters: &mut [Chapter], index: usize) -> Option<&mut Chapter> {
     chapters.get_mut(index.checked_sub(1)?)
 }
 
-fn deeds(events: &[Stamped]) -> Vec<Chapter> {
+fn by_hand(events: &[Stamped]) -> Vec<Chapter> {
     let mut chapters = Vec::new();
     for stamped in events {
         if let LabEvent::Action { by: Actor::Person, action, error } = &stamped.event
@@ -124,7 +124,7 @@ fn deeds(events: &[Stamped]) -> Vec<Chapter> {
             chapters.push(Chapter {
                 number: Some(chapters.len() + 1),
                 began_us: Some(stamped.t_us),
-                title: visible(&deed(action)),
+                title: visible(&events::action(action)),
                 failed: error.as_deref().map(visible),
                 ..Chapter::default()
             });
@@ -140,9 +140,9 @@ fn happenings(chapters: &mut [Chapter], events: &[Stamped]) {
         let Some(chapter) = chapters.iter_mut().rev().find(|chapter| begun(chapter)) else { continue };
         match &stamped.event {
             LabEvent::Action { by: Actor::Step(_), action, error: None } => {
-                let deed = visible(&deed(action));
-                if chapter.deeds.len() < LINES_MAX && deed != chapter.title {
-                    chapter.deeds.push(deed);
+                let action = visible(&events::action(action));
+                if chapter.actions.len() < LINES_MAX && action != chapter.title {
+                    chapter.actions.push(action);
                 }
             }
             // These are the chapters themselves.
@@ -165,10 +165,10 @@ mod tests {
     use crate::report::tests::fixture;
 
     #[test]
-    fn every_step_has_its_time_its_deeds_and_what_came_of_it() {
+    fn every_step_has_its_time_its_actions_and_what_came_of_it() {
         let chapters = chapters(&fixture::split_brain());
         let promotion =
-            chapters.iter().find(|c| c.deeds.iter().any(|d| d.contains("promote n2"))).expect("a step");
+            chapters.iter().find(|c| c.actions.iter().any(|d| d.contains("promote n2"))).expect("a step");
         assert!(promotion.lines.iter().any(|line| line.text.contains("n2 is primary of")), "{promotion:#?}");
         let begun: Vec<_> = chapters.iter().filter_map(|chapter| chapter.began_us).collect();
         assert!(begun.is_sorted(), "{begun:?}");

@@ -3,7 +3,7 @@
 use kvlab::judge::{Diagram, Operation, Violation};
 
 use super::chart::clock;
-use super::told::Records;
+use super::records::Records;
 
 /// Cards at most, the first ones; the judge counts all.
 pub(super) const CARDS_MAX: usize = 24;

@@ -26,7 +26,7 @@ pub struct Records {
     /// What the judge had found while the run went on.
     pub(super) found: Vec<Violation>,
     /// The history, judged again.
-    pub history: Judged,
+    pub history: JudgedHistory,
     /// `scenario.toml`, if a scenario was played.
     pub scenario: Option<String>,
     /// The run was still going on when its records were read.
@@ -35,7 +35,7 @@ pub struct Records {
 
 /// A history as the judge sees it, read to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Judged {
+pub struct JudgedHistory {
     pub(super) report: Report,
     pub(super) operations: Operations,
     pub(super) stale: StaleReads,
@@ -56,7 +56,7 @@ pub(super) struct StaleReads {
 
 /// Takes a history event by event.
 #[derive(Debug)]
-pub struct Judging {
+pub struct HistoryJudge {
     judge: Judge,
     bounded: bool,
     collector: Collector,
@@ -65,14 +65,14 @@ pub struct Judging {
     end_us: u64,
 }
 
-impl Default for Judging {
+impl Default for HistoryJudge {
     /// Every value is remembered.
     fn default() -> Self {
         Self::new(JudgeOptions::unbounded())
     }
 }
 
-impl Judging {
+impl HistoryJudge {
     /// As much is remembered as the options say.
     pub fn new(options: JudgeOptions) -> Self {
         Self {
@@ -108,12 +108,12 @@ impl Judging {
     }
 
     /// No event will follow.
-    pub fn finish(mut self) -> Judged {
+    pub fn finish(mut self) -> JudgedHistory {
         let report = self.judge.finish();
         let accused = report.violations.iter().flat_map(Violation::operations);
         let operations = self.collector.finish(accused);
         let Self { stale, refused, bounded, end_us, .. } = self;
-        Judged { report, operations, stale, refused, bounded, end_us }
+        JudgedHistory { report, operations, stale, refused, bounded, end_us }
     }
 }
 
