@@ -175,7 +175,9 @@ impl Epochs {
     /// The member's leadership over this epoch, begun now if it is news. It ends any other leadership of this member.
     fn open(&mut self, primary: NodeId, epoch: Epoch, at: Duration) -> &mut Leadership {
         let mut leaderships = self.leaderships.iter().rev();
-        if let Some(back) = leaderships.position(|leadership| leadership.primary == primary && leadership.epoch == epoch) {
+        if let Some(back) =
+            leaderships.position(|leadership| leadership.primary == primary && leadership.epoch == epoch)
+        {
             let known = self.leaderships.len() - 1 - back;
             return &mut self.leaderships[known];
         }
@@ -183,7 +185,14 @@ impl Epochs {
         if self.leaderships.len() == LEADERSHIPS_MAX {
             self.leaderships.remove(0);
         }
-        self.leaderships.push(Leadership { epoch, primary, since: at, until: None, voters: Vec::new(), forced: false });
+        self.leaderships.push(Leadership {
+            epoch,
+            primary,
+            since: at,
+            until: None,
+            voters: Vec::new(),
+            forced: false,
+        });
         self.leaderships.last_mut().expect("just pushed")
     }
 
@@ -193,7 +202,11 @@ impl Epochs {
     }
 
     fn end_epoch(&mut self, primary: NodeId, epoch: Epoch, at: Duration) {
-        if self.leaderships.iter().any(|leadership| leadership.primary == primary && leadership.epoch == epoch) {
+        if self
+            .leaderships
+            .iter()
+            .any(|leadership| leadership.primary == primary && leadership.epoch == epoch)
+        {
             self.end(primary, at);
         }
     }

@@ -54,7 +54,9 @@ impl Epochs {
     /// A member went back behind a vote that had been counted, and something was acknowledged in the older epoch since.
     fn forgotten_vote(&self, operations: &[&Operation]) -> Option<String> {
         let counted = |vote: &&ForgottenVote| {
-            let won = |leadership: &Leadership| leadership.epoch == vote.epoch && leadership.voters.contains(&vote.node);
+            let won = |leadership: &Leadership| {
+                leadership.epoch == vote.epoch && leadership.voters.contains(&vote.node)
+            };
             self.leaderships().iter().any(won)
         };
         let went_on = |vote: &ForgottenVote| {
@@ -119,7 +121,9 @@ impl Epochs {
     fn left_behind(&self, pairs: &[Backwards<'_>]) -> Option<String> {
         pairs.iter().find_map(|Backwards { newer, older }| {
             let (at, from, to) = (entry(newer)?, ended_at(newer)?, ended_at(older)?);
-            let between = |leadership: &&Leadership| leadership.epoch > at.epoch && leadership.since >= from && leadership.since <= to;
+            let between = |leadership: &&Leadership| {
+                leadership.epoch > at.epoch && leadership.since >= from && leadership.since <= to
+            };
             let leadership = self.leaderships().iter().find(between)?;
             Some(format!("{}; {}; then {}", Says(newer), Moved(leadership, Tense::Then), Says(older)))
         })
@@ -154,10 +158,9 @@ impl Epochs {
             ViolationKind::Order(_) | ViolationKind::NoOrder { .. } => return None,
         };
         let (at, begun) = (entry(read)?, began_at(read));
-        let over = self
-            .leaderships()
-            .iter()
-            .find(|leadership| leadership.epoch > at.epoch && !leadership.forced && leadership.since <= begun)?;
+        let over = self.leaderships().iter().find(|leadership| {
+            leadership.epoch > at.epoch && !leadership.forced && leadership.since <= begun
+        })?;
         Some(format!("{}; {}", Says(read), Moved(over, Tense::Before)))
     }
 }

@@ -3,9 +3,9 @@
 use kvlab::judge::{Ledger, Linearizable};
 use kvlab::types::Quirk;
 
-use super::svg::visible;
 use super::records::Records;
 use crate::run::event::{Expectation, Harm, LabEvent, Promise, RunOutcome, ScenarioEvent, Verdict};
+use crate::text::words::visible;
 
 /// A glyph, a word and a colour for the same thing: none of them alone says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

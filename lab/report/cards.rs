@@ -67,20 +67,11 @@ fn card(number: usize, violation: &Violation, records: &Records) -> Card {
         t_us: operations.iter().filter_map(ended).max().unwrap_or_default(),
         explanation: violation.explanation(),
         rule: records.epochs.rule(violation),
-        drawing: undressed(&Diagram::of_violation(violation).without_notes().svg()),
+        drawing: Diagram::of_violation(violation).without_notes().svg_in_page(),
         operations: operations
             .iter()
             .map(|operation| Named { i: operation.began.i, text: operation.to_string() })
             .collect(),
-    }
-}
-
-/// The drawing without its style sheet: within a page that would be the whole page's. The page has one for it.
-fn undressed(svg: &str) -> String {
-    const END: &str = "</style>";
-    match (svg.find("<style>"), svg.find(END)) {
-        (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + END.len()..]),
-        _ => svg.to_owned(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What was done, step by step, and what came of it.
 
 use super::chart::clock;
-use super::svg::visible;
 use super::records::Records;
 use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
 use crate::text::events;
+use crate::text::words::visible;
 
 /// Lines that are told of one step; the list of events has them all.
 const LINES_MAX: usize = 8;

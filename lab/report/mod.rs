@@ -19,7 +19,6 @@ mod pack;
 mod page;
 mod records;
 pub mod source;
-mod svg;
 #[cfg(test)]
 mod tests;
 

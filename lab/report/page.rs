@@ -5,17 +5,17 @@ use kvlab::judge::{Percentiles, Staleness};
 use kvlab::types::Epoch;
 use serde::Serialize;
 
+use super::answers::{Mark, Verdicts, verdicts};
+use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
+use super::chapters::{Chapter, Line, chapters};
 use super::chart::{Figure, Rivalry, clock, letter, rivalries};
 use super::encode::{Encoded, encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
-use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
-use super::chapters::{Chapter, Line, chapters};
-use super::svg::visible;
 use super::records::Records;
-use super::answers::{Mark, Verdicts, verdicts};
 use crate::explain::Leadership;
 use crate::run::event::{Header, LabEvent, Level, Stamped};
 use crate::scenario::Embedded;
+use crate::text::words::visible;
 
 /// Events listed at most: warnings and errors before anything else.
 const EVENTS_MAX: usize = 2000;

@@ -2,11 +2,11 @@
 
 use kvlab::types::{Ballot, Event, NodeId, Report, ResyncReason};
 
+use super::words;
 use crate::action::Action;
 use crate::run::event::{
     Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent,
 };
-use super::words;
 
 /// The event as a sentence, and how loud it is. `None`: it is not worth a line, since what it changes is shown by itself
 /// (statuses, load, verdicts), or an action that has a line of its own has caused it (links).

@@ -26,7 +26,7 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
-pub use self::draw::{Diagram, Lane};
+pub use self::draw::{Diagram, Lane, svg};
 pub use self::error::HistoryError;
 pub use self::history::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};

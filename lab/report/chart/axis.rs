@@ -1,6 +1,6 @@
 //! From time and amounts to places in the drawing.
 
-use super::super::svg::{Anchor, Svg};
+use super::shapes::{Anchor, Drawing};
 
 /// Ticks on an axis of amounts, at most.
 const TICKS_MAX: f64 = 4.0;
@@ -41,7 +41,7 @@ impl TimeAxis {
     }
 
     /// Vertical lines at round times, and the times below.
-    pub(super) fn grid(self, svg: &mut Svg, top: f64, bottom: f64) {
+    pub(super) fn grid(self, svg: &mut Drawing, top: f64, bottom: f64) {
         let step = time_step(self.end_us);
         for nth in 0..=self.end_us / step {
             let x = self.x(nth * step);

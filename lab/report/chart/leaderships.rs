@@ -2,8 +2,8 @@
 
 use kvlab::types::NodeId;
 
-use super::super::svg::{Anchor, Svg};
 use super::axis::clock;
+use super::shapes::{Anchor, Drawing};
 use super::{LEFT, Panel};
 use crate::explain::Leadership;
 
@@ -44,7 +44,7 @@ pub(super) fn height(nodes: &[NodeId]) -> f64 {
     nodes.len() as f64 * LANE + MARK
 }
 
-pub(super) fn draw(svg: &mut Svg, panel: Panel, nodes: &[NodeId], leaderships: &[Leadership]) {
+pub(super) fn draw(svg: &mut Drawing, panel: Panel, nodes: &[NodeId], leaderships: &[Leadership]) {
     let (start, end) = (panel.axis.x(0), panel.axis.x(u64::MAX));
     for (nth, node) in nodes.iter().enumerate() {
         let y = panel.top + nth as f64 * LANE;
@@ -79,7 +79,12 @@ pub(super) fn draw(svg: &mut Svg, panel: Panel, nodes: &[NodeId], leaderships: &
 fn says(leadership: &Leadership) -> String {
     let until = leadership.until.map_or("the end".to_owned(), |_| clock(until_us(leadership, u64::MAX)));
     let force = if leadership.forced { ", by force" } else { "" };
-    format!("{} led epoch {}{force}, {} to {until}", leadership.primary, leadership.epoch, clock(since_us(leadership)))
+    format!(
+        "{} led epoch {}{force}, {} to {until}",
+        leadership.primary,
+        leadership.epoch,
+        clock(since_us(leadership))
+    )
 }
 
 fn since_us(leadership: &Leadership) -> u64 {

@@ -3,15 +3,16 @@
 
 mod axis;
 mod faults;
-mod load;
 mod leaderships;
+mod load;
+mod shapes;
 mod staleness;
 #[cfg(test)]
 mod tests;
 
 use self::axis::TimeAxis;
+use self::shapes::{Anchor, Drawing};
 use super::faults::Fault;
-use super::svg::{Anchor, Svg};
 use super::records::StaleReads;
 use crate::explain::Leadership;
 use crate::run::event::LoadSample;
@@ -61,11 +62,11 @@ impl Figure<'_> {
     /// As SVG to stand within a page, which brings the colours.
     pub(super) fn svg(&self) -> String {
         let axis = TimeAxis::new(self.end_us, LEFT, WIDTH - RIGHT);
-        let mut front = Svg::default();
+        let mut front = Drawing::default();
         let mut bottom = self.steps(&mut front, axis, 4.0);
         let bands_top = bottom;
         bottom = faults::strip(&mut front, axis, bottom, self.faults);
-        let mut panel = |front: &mut Svg, name: &str, height: f64| {
+        let mut panel = |front: &mut Drawing, name: &str, height: f64| {
             let top = bottom + GAP;
             front.text("panel-name", (LEFT, top - 8.0), Anchor::Start, name);
             bottom = top + height;
@@ -80,15 +81,14 @@ impl Figure<'_> {
         load::latency(&mut front, latency, &columns);
         let stale = panel(&mut front, "Age of stale eventual reads, ms", 80.0);
         staleness::draw(&mut front, stale, self.stale);
-        let mut back = Svg::default();
+        let mut back = Drawing::default();
         back.group("bands", |svg| faults::bands(svg, axis, (bands_top, bottom), self.faults));
         axis.grid(&mut back, lanes.top, bottom);
         violations(&mut front, axis, bands_top, bottom, self.violations);
-        back.join(&front);
-        back.document((WIDTH, bottom + 24.0), "The run at a glance", &self.description())
+        back.document(&front, (WIDTH, bottom + 24.0), "The run at a glance", &self.description())
     }
 
-    fn steps(&self, svg: &mut Svg, axis: TimeAxis, top: f64) -> f64 {
+    fn steps(&self, svg: &mut Drawing, axis: TimeAxis, top: f64) -> f64 {
         if self.steps.is_empty() && self.violations.is_empty() {
             return top;
         }
@@ -121,7 +121,7 @@ impl Figure<'_> {
 }
 
 /// A line through everything, from the row of the steps down.
-fn violations(svg: &mut Svg, axis: TimeAxis, top: f64, bottom: f64, violations: &[u64]) {
+fn violations(svg: &mut Drawing, axis: TimeAxis, top: f64, bottom: f64, violations: &[u64]) {
     for t_us in violations {
         let x = axis.x(*t_us);
         svg.line("violation", (x, top), (x, bottom));

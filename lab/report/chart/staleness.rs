@@ -1,13 +1,13 @@
 //! How old what eventual reads saw was, over time.
 
-use super::super::svg::{Anchor, Svg};
 use super::super::records::StaleReads;
 use super::axis::{Linear, clock};
 use super::load::scale;
+use super::shapes::{Anchor, Drawing};
 use super::{COLUMNS, Panel};
 
 /// A needle for each column of time with stale reads, as high as the oldest of them.
-pub(super) fn draw(svg: &mut Svg, panel: Panel, stale: &StaleReads) {
+pub(super) fn draw(svg: &mut Drawing, panel: Panel, stale: &StaleReads) {
     let oldest = stale.iter().map(|(_, _, age_us)| age_us).max().unwrap_or(0);
     let axis = Linear::up_to(oldest as f64 / 1000.0);
     scale(svg, panel, &axis.ticks(), |amount| axis.part(amount));

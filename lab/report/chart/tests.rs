@@ -33,7 +33,8 @@ fn classes(svg: &str, class: &str) -> usize {
 
 #[test]
 fn two_primaries_at_once_are_marked() {
-    let leaderships = [leadership(1, N1, 0, Some(7000)), leadership(2, N2, 4000, None), leadership(3, N1, 7000, None)];
+    let leaderships =
+        [leadership(1, N1, 0, Some(7000)), leadership(2, N2, 4000, None), leadership(3, N1, 7000, None)];
     let rivals = rivalries(&leaderships, 9_000_000);
     let said: Vec<_> = rivals.iter().map(|r| (r.epochs.as_str(), r.since_us, r.until_us)).collect();
     assert_eq!(said, [("1@n1 and 2@n2", 4_000_000, 7_000_000), ("2@n2 and 3@n1", 7_000_000, 9_000_000)]);

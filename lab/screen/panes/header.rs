@@ -87,7 +87,7 @@ fn primaries(row: &mut Row<'_>, scene: &Scene<'_>, wide: bool) {
         if i > 0 {
             row.put(" + ", Tone::Bad);
         }
-        row.sign(Glyph::Primary, tone).put(&format!(" {} {}", claim.node, claim.epoch), tone);
+        row.sign(Glyph::Primary, tone).put(&format!(" {} {}", claim.node, claim.term), tone);
         if let Freshness::Old(age) = claim.fresh {
             row.put(&format!(" ({} ago)", words::age(age)), Tone::Warn);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::types::{Ballot, NodeId, Role};
+use kvlab::types::{NodeId, Role};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -167,7 +167,7 @@ fn name(row: &mut Row<'_>, scene: &Scene<'_>, node: &NodeView) {
 fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
     let view = scene.view;
     let known = if node.freshness(view.now_us) == Freshness::Live { Tone::Text } else { Tone::Dim };
-    let replication = node.status.as_ref().map(|s| &s.replication);
+    let status = node.status.as_ref();
     let or_none = |text: Option<String>, tone: Tone| text.map_or(("-".to_owned(), Tone::Dim), |t| (t, tone));
     match column {
         Column::Name => (node.id.to_string(), known),
@@ -182,17 +182,17 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
         }
         Column::Epoch => {
             let tone = if view.is_old_primary(node.id) { Tone::Bad } else { known };
-            or_none(node.status.as_ref().map(|_| node.epoch.to_string()), tone)
+            or_none(status.map(|_| node.term.to_string()), tone)
         }
-        Column::Seq => or_none(replication.map(|r| words::count(r.last.seq, 6)), known),
-        Column::Commit => or_none(replication.map(|r| words::count(r.commit, 6)), known),
+        Column::Seq => or_none(status.map(|s| words::count(s.last.index, 6)), known),
+        Column::Commit => or_none(status.and_then(|s| s.commit).map(|commit| words::count(commit, 6)), known),
         Column::Lag => {
             let lag = view.lag(node.id);
             let tone = if view.is_behind(node.id) { Tone::Warn } else { known };
             or_none(lag.map(|l| words::count(l, 5)), tone)
         }
-        Column::Applied => or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known),
-        Column::Stale => match replication.map(|r| r.stale) {
+        Column::Applied => or_none(status.map(|s| words::count(s.applied_per_s, 5)), known),
+        Column::Stale => match status.map(|s| s.stale) {
             Some(true) => ("YES".to_owned(), Tone::Warn),
             Some(false) => ("no".to_owned(), Tone::Dim),
             None => ("-".to_owned(), Tone::Dim),
@@ -217,11 +217,8 @@ fn vote(scene: &Scene<'_>, node: &NodeView) -> (String, Tone) {
     match &node.last_vote {
         None => ("-".to_owned(), Tone::Dim),
         Some(vote) => {
-            let (sign, tone) = match vote.ballot {
-                Ballot::Granted => (Glyph::Yes, Tone::Text),
-                _ => (Glyph::No, Tone::Warn),
-            };
-            (format!("{} {}", scene.theme.glyph(sign), vote.epoch), tone)
+            let (sign, tone) = if vote.granted { (Glyph::Yes, Tone::Text) } else { (Glyph::No, Tone::Warn) };
+            (format!("{} {}", scene.theme.glyph(sign), vote.term), tone)
         }
     }
 }
@@ -300,19 +297,17 @@ fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
 
     let mut row = Row::new(buf, theme, area, 1);
     row.skip(2);
-    if let Some(r) = node.status.as_ref().map(|s| &s.replication) {
-        fact(&mut row, "log ends ", &r.last.to_string());
-        fact(&mut row, "durable ", &r.durable.to_string());
-        fact(&mut row, "promised ", &r.promised.to_string());
-        match (r.primary, r.heard_ms) {
-            (Some(primary), Some(ms)) if primary != node.id => {
-                fact(
-                    &mut row,
-                    "hears ",
-                    &format!("{primary}, {} ago", words::age(Duration::from_millis(ms))),
-                );
-            }
-            _ => {}
+    if let Some(status) = &node.status {
+        fact(&mut row, "log ends ", &status.last.to_string());
+        fact(&mut row, "durable ", &status.durable.to_string());
+        if let Some(own) = &status.kvlab {
+            fact(&mut row, "promised ", &own.promised.to_string());
+        }
+        if let (Some(primary), Some(ms)) = (status.primary, status.heard_ms)
+            && primary != node.id
+        {
+            let age = words::age(Duration::from_millis(ms));
+            fact(&mut row, "hears ", &format!("{primary}, {age} ago"));
         }
     }
     let mut row = Row::new(buf, theme, area, 2);

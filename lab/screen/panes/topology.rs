@@ -46,7 +46,7 @@ fn head(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, hub: Option<NodeId>, al
         row.skip((all / 2).saturating_sub(text.len() / 2)).put(text, tone);
         return;
     };
-    let text = format!("{} PRIMARY {}", node.id, node.epoch);
+    let text = format!("{} PRIMARY {}", node.id, node.term);
     let condition = scene.view.condition(node.id);
     let state = if condition == Condition::Up { String::new() } else { format!(" {}", condition.word()) };
     let width = words::width(&text) + words::width(&state) + 2;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use kvlab::replication::PRIMARY_ALIVE_FOR;
-use kvlab::types::{Epoch, NodeId, Role};
+use kvlab::types::{NodeId, Role};
 
 use super::node::{Freshness, NodeView};
 use super::view::ViewState;
+use crate::engine::{HEARD_WITHIN, NodeState, Term};
 use crate::run::event::ProcessState;
 use crate::text::words;
 
@@ -52,11 +52,11 @@ pub enum Condition {
 
 /// A member that claims to be primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct Claim<'a> {
     /// The member.
     pub node: NodeId,
-    /// The epoch that it leads.
-    pub epoch: Epoch,
+    /// The term that it leads.
+    pub term: &'a Term,
     /// Whether that can be trusted to be so now.
     pub fresh: Freshness,
     /// Whether its process is paused.
@@ -90,22 +90,24 @@ pub struct Situation {
 }
 
 impl ViewState {
-    /// Members that claim to be primary, the highest epoch first.
-    pub fn claims(&self) -> Vec<Claim> {
-        let claim = |n: &NodeView| {
-            let uncommitted =
-                n.status.as_ref().map_or(0, |s| s.replication.last.seq.saturating_sub(s.replication.commit));
-            let (fresh, paused) = (n.freshness(self.now_us), n.is_paused());
-            Claim { node: n.id, epoch: n.epoch, fresh, paused, uncommitted }
-        };
-        let mut claims: Vec<_> =
-            self.nodes.values().filter(|n| n.role == Some(Role::Primary)).map(claim).collect();
-        claims.sort_by_key(|c| std::cmp::Reverse(c.epoch));
+    /// Members that claim to be primary, the highest term first.
+    pub fn claims(&self) -> Vec<Claim<'_>> {
+        let leads = self.nodes.values().filter(|node| node.role == Some(Role::Primary));
+        let mut claims: Vec<_> = leads
+            .map(|node| Claim {
+                node: node.id,
+                term: &node.term,
+                fresh: node.freshness(self.now_us),
+                paused: node.is_paused(),
+                uncommitted: node.status.as_ref().map_or(0, NodeState::uncommitted),
+            })
+            .collect();
+        claims.sort_by_key(|claim| std::cmp::Reverse(claim.term));
         claims
     }
 
-    /// The primary of the highest epoch, if any claims to be one.
-    pub fn leader(&self) -> Option<Claim> {
+    /// The primary of the highest term, if any claims to be one.
+    pub fn leader(&self) -> Option<Claim<'_>> {
         self.claims().into_iter().next()
     }
 
@@ -119,7 +121,7 @@ impl ViewState {
         leading.iter().filter(leads_now).count() >= 2
     }
 
-    /// Whether this member leads an epoch below the highest that is led.
+    /// Whether this member leads a term below the highest that is led.
     pub fn is_old_primary(&self, id: NodeId) -> bool {
         let claims = self.claims();
         claims.iter().skip(1).any(|c| c.node == id)
@@ -136,9 +138,7 @@ impl ViewState {
             Some(ProcessState::Paused { .. }) => return Condition::Paused,
             Some(ProcessState::Running { .. }) => {}
         }
-        if !matches!(node.freshness(self.now_us), Freshness::Live)
-            && self.silent_for(node) > PRIMARY_ALIVE_FOR
-        {
+        if !matches!(node.freshness(self.now_us), Freshness::Live) && self.silent_for(node) > HEARD_WITHIN {
             return Condition::Silent;
         }
         if self.members().len() > 1 && self.talks_to(id) == 0 {
@@ -163,11 +163,11 @@ impl ViewState {
     }
 
     fn own_condition(&self, node: &NodeView) -> Condition {
-        let replication = node.status.as_ref().map(|s| &s.replication);
-        if replication.is_some_and(|r| r.disk_full) {
+        let status = node.status.as_ref();
+        if status.is_some_and(|s| s.disk_full) {
             return Condition::DiskFull;
         }
-        if let Some((done, total)) = replication.and_then(|r| r.resync) {
+        if let Some((done, total)) = status.and_then(|s| s.resync) {
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(0).min(100);
             return Condition::Resync(u8::try_from(percent).unwrap_or(100));
         }
@@ -176,7 +176,7 @@ impl ViewState {
             Some(Role::Candidate) => return Condition::Campaigning,
             _ => {}
         }
-        if replication.is_some_and(|r| r.stale) {
+        if status.is_some_and(|s| s.stale) {
             return Condition::Stale;
         }
         let slow =
@@ -195,11 +195,9 @@ impl ViewState {
     }
 
     /// How many members (itself among them) a primary has heard from lately; `None`: not known.
-    fn heard_by(&self, claim: &Claim) -> Option<usize> {
-        let status = self.nodes.get(&claim.node)?.status.as_ref()?;
-        let alive_ms = PRIMARY_ALIVE_FOR.as_millis();
-        let heard = |ms: Option<u64>| ms.is_some_and(|ms| u128::from(ms) <= alive_ms);
-        Some(1 + status.replication.peers.iter().filter(|p| p.connected && heard(p.heard_ms)).count())
+    fn heard_by(&self, primary: NodeId) -> Option<usize> {
+        let status = self.nodes.get(&primary)?.status.as_ref()?;
+        Some(1 + status.peers.iter().filter(|peer| peer.is_heard()).count())
     }
 
     /// Operations by which a member is behind the primary; `None`: not known, or it leads.
@@ -211,22 +209,22 @@ impl ViewState {
         if node.role == Some(Role::Primary) {
             return None;
         }
-        let own = &node.status.as_ref()?.replication;
+        let own = node.status.as_ref()?;
         if self.is_in_touch(node) {
             return own.lag;
         }
         let leads = self.leader().and_then(|l| self.nodes.get(&l.node)?.status.as_ref());
         match leads {
-            Some(leads) => Some(leads.replication.last.seq.saturating_sub(own.durable)),
+            Some(leads) => Some(leads.last.index.saturating_sub(own.durable)),
             None => own.lag,
         }
     }
 
     /// Whether a member has heard from the primary lately.
     fn is_in_touch(&self, node: &NodeView) -> bool {
-        let Some(own) = node.status.as_ref().map(|s| &s.replication) else { return false };
+        let Some(own) = &node.status else { return false };
         node.freshness(self.now_us) == Freshness::Live
-            && own.heard_ms.is_some_and(|ms| u128::from(ms) <= PRIMARY_ALIVE_FOR.as_millis())
+            && own.hears_primary()
             && self.leader().is_none_or(|l| own.primary == Some(l.node))
     }
 
@@ -305,7 +303,7 @@ impl ViewState {
         }
         let claims: Vec<_> = self.claims().into_iter().filter(|c| !c.paused).collect();
         let (new, old) = claims.split_first()?;
-        let says = |c: &Claim| format!("{} ({})", c.node, c.epoch);
+        let says = |c: &Claim<'_>| format!("{} ({})", c.node, c.term);
         let title = format!("{} PRIMARIES", words::count_word(claims.len()).to_uppercase());
         let olds = old.iter().map(says).collect::<Vec<_>>().join(" and ");
         let mut text = format!("{olds} and {}", says(new));
@@ -330,32 +328,32 @@ impl ViewState {
 
     fn primary_unwell(&self) -> Option<Situation> {
         let leader = self.leader()?;
-        let (node, epoch) = (leader.node, leader.epoch);
+        let (node, term) = (leader.node, leader.term);
         let Freshness::Old(age) = leader.fresh else {
-            let text = format!("{node} ({epoch}) refuses writes until there is room; reads go on");
+            let text = format!("{node} ({term}) refuses writes until there is room; reads go on");
             let full = self.condition(node) == Condition::DiskFull;
             return full.then(|| Situation::new(Severity::Alarm, "PRIMARY'S DISK IS FULL", text));
         };
         if leader.paused {
             let text =
-                format!("{node} ({epoch}) is stopped in its tracks: it answers nobody, and does not know");
+                format!("{node} ({term}) is stopped in its tracks: it answers nobody, and does not know");
             return Some(Situation::new(Severity::Alarm, "PRIMARY PAUSED", text));
         }
         (age > super::node::LIVE_FOR).then(|| {
-            let text = format!("{node} led {epoch} {} ago; nothing is known since", words::age(age));
+            let text = format!("{node} led {term} {} ago; nothing is known since", words::age(age));
             Situation::new(Severity::Alarm, "PRIMARY SILENT", text)
         })
     }
 
     fn no_quorum(&self) -> Option<Situation> {
         let leader = self.leader()?;
-        let heard = self.heard_by(&leader)?;
+        let heard = self.heard_by(leader.node)?;
         let (quorum, members) = (self.quorum(), self.members().len());
         (heard < quorum).then(|| {
-            let (node, epoch) = (leader.node, leader.epoch);
+            let (node, term) = (leader.node, leader.term);
             let mut text = match heard {
-                1 => format!("{node} ({epoch}) hears nobody"),
-                _ => format!("{node} ({epoch}) and those it hears are {heard} of {members}, {quorum} needed"),
+                1 => format!("{node} ({term}) hears nobody"),
+                _ => format!("{node} ({term}) and those it hears are {heard} of {members}, {quorum} needed"),
             };
             if leader.uncommitted > 0 {
                 text += &format!("; up to {} on no quorum", words::writes(leader.uncommitted));
@@ -382,13 +380,13 @@ impl ViewState {
             })
             .collect();
         (!unwell.is_empty()).then(|| {
-            let title = format!("{} LEADS {}", leader.node, leader.epoch);
+            let title = format!("{} LEADS {}", leader.node, leader.term);
             Situation { severity: Severity::Hurt, title, text: unwell.join(", ") }
         })
     }
 
     fn calm(&self) -> Situation {
-        let leads = self.leader().map_or_else(String::new, |l| format!("{} LEADS {}", l.node, l.epoch));
+        let leads = self.leader().map_or_else(String::new, |l| format!("{} LEADS {}", l.node, l.term));
         let text = match self.members().len() {
             1 => "a single node: every write is on one disk".to_owned(),
             n => format!("all {n} members are up and every link passes"),

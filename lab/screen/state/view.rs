@@ -168,8 +168,8 @@ impl ViewState {
     /// The mistakes that nodes make on purpose, by the run's header and by their own word.
     pub fn quirks(&self) -> Quirks {
         let of_run = self.header.as_ref().map_or(Quirks::NONE, |header| header.quirks);
-        let statuses = self.nodes.values().filter_map(|node| node.status.as_ref());
-        statuses.fold(of_run, |all, status| all.union(status.replication.quirks))
+        let own = self.nodes.values().filter_map(|node| node.status.as_ref()?.kvlab.as_ref());
+        own.fold(of_run, |all, own| all.union(own.quirks))
     }
 
     /// What there is to try, and what of it the person has done.

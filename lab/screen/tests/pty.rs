@@ -57,9 +57,16 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
     };
     let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
-    let exit =
-        run(Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, shutdown, panic_in })
-            .await;
+    let exit = run(Dashboard {
+        events: receiver,
+        actions,
+        now: Box::new(now),
+        theme,
+        screenshot,
+        shutdown,
+        panic_in,
+    })
+    .await;
     format!("{exit:?}")
 }
 

@@ -1,6 +1,6 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
-use kvlab::types::{Epoch, Event, NodeId, Report, Role};
+use kvlab::types::{Epoch, Event, NodeId, NodeStatus, Report, Role};
 use proptest::prelude::*;
 
 use super::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
@@ -65,11 +65,22 @@ fn all_is_well_before_the_cut() {
     assert!(view.lag(N2).is_some_and(|lag| lag < 10));
 }
 
+/// What a node last said of itself before the calm moment.
+fn last_status(node: NodeId) -> NodeStatus {
+    let events = split_brain(Player::Person);
+    let before = events.iter().rev().filter(|event| event.t_us <= moment::CALM);
+    let mut statuses = before.filter_map(|event| match &event.event {
+        LabEvent::Node { node: of, report: Report::Status(status) } if *of == node => Some(status.clone()),
+        _ => None,
+    });
+    statuses.next().expect("it has told")
+}
+
 #[test]
 fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
     let calm = at(Player::Person, moment::CALM);
     let full = |node: NodeId| {
-        let mut status = calm.nodes[&node].status.clone().expect("it has told");
+        let mut status = last_status(node);
         status.replication.disk_full = true;
         let mut view = calm.clone();
         let event = LabEvent::Node { node, report: Report::Status(status) };
@@ -89,7 +100,7 @@ fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
 #[test]
 fn last_words_do_not_bring_a_process_back() {
     let mut view = at(Player::Person, moment::CALM);
-    let last_words = view.nodes[&N1].status.clone().expect("it has told");
+    let last_words = last_status(N1);
     assert_eq!(last_words.replication.role, Role::Primary);
     let how = "SIGKILL".to_owned();
     for state in [
