@@ -2,7 +2,7 @@
 
 use kvlab::judge::{Diagram, Operation, Violation};
 
-use super::chart::clock;
+use super::chart::moment;
 use super::records::Records;
 
 /// Cards at most, the first ones; the judge counts all.
@@ -43,7 +43,7 @@ pub(super) struct Named {
 impl Card {
     /// When it came to light, for people.
     pub(super) fn at(&self) -> String {
-        clock(self.t_us)
+        moment(self.t_us)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What was done, step by step, and what came of it.
 
-use super::chart::clock;
+use super::chart::moment;
 use super::records::Records;
 use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
 use crate::text::events;
@@ -42,7 +42,7 @@ pub(super) struct Line {
 impl Chapter {
     /// When it began, for people.
     pub(super) fn began(&self) -> String {
-        self.began_us.map_or("not reached".to_owned(), clock)
+        self.began_us.map_or("not reached".to_owned(), moment)
     }
 }
 
@@ -55,7 +55,7 @@ impl Line {
 
     /// When, for people.
     pub(super) fn at(&self) -> String {
-        clock(self.t_us)
+        moment(self.t_us)
     }
 }
 

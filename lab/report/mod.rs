@@ -15,7 +15,6 @@ mod chart;
 mod encode;
 mod faults;
 mod operations;
-mod pack;
 mod page;
 mod records;
 pub mod source;

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::answers::{Mark, Verdicts, verdicts};
 use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
 use super::chapters::{Chapter, Line, chapters};
-use super::chart::{Figure, Rivalry, clock, letter, rivalries};
-use super::encode::{Encoded, encode, json_in_page};
+use super::chart::{Figure, Rivalry, letter, moment, rivalries};
+use super::encode::{encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
 use super::records::Records;
 use crate::explain::Leadership;
@@ -29,7 +29,6 @@ const CSS: &str = concat!(
 );
 const JS: &str = concat!(
     include_str!("assets/theme.js"),
-    include_str!("assets/unpack.js"),
     include_str!("assets/data.js"),
     include_str!("assets/filter.js"),
     include_str!("assets/view.js"),
@@ -102,7 +101,7 @@ struct EventRow {
 #[derive(Serialize)]
 struct Data {
     end: u64,
-    operations: Encoded,
+    operations: String,
     violations: Vec<DataViolation>,
     faults: Vec<DataFault>,
     steps: Vec<(u64, usize)>,
@@ -232,7 +231,7 @@ fn facts(records: &Records, header: &Header, name: &str) -> Vec<(&'static str, S
         ("Run", visible(name)),
         ("Seed", header.seed.to_string()),
         ("Members", members.join(" ")),
-        ("Lasted", clock(records.end_us())),
+        ("Lasted", moment(records.end_us())),
         ("Operations", records.history.operations.total.to_string()),
         ("kvlab", visible(&header.kvlab)),
     ];
@@ -263,8 +262,8 @@ fn fault_rows(faults: &[Fault]) -> Vec<FaultRow> {
         letter: letter(nth),
         class: fault.kind.class(),
         what: fault.what.clone(),
-        since: clock(fault.since_us),
-        until: clock(fault.until_us),
+        since: moment(fault.since_us),
+        until: moment(fault.until_us),
     };
     faults.iter().enumerate().map(row).collect()
 }
@@ -275,8 +274,8 @@ fn leadership_row(leadership: &Leadership) -> LeadershipRow {
     LeadershipRow {
         epoch: leadership.epoch,
         primary: leadership.primary.to_string(),
-        since: clock(us(leadership.since)),
-        until: leadership.until.map_or("the end".to_owned(), |until| clock(us(until))),
+        since: moment(us(leadership.since)),
+        until: leadership.until.map_or("the end".to_owned(), |until| moment(us(until))),
         how: match (leadership.forced, voters.is_empty()) {
             (true, _) => "! by force: nobody was asked".to_owned(),
             (false, false) => format!("voted by {}", voters.join(" ")),
@@ -286,7 +285,7 @@ fn leadership_row(leadership: &Leadership) -> LeadershipRow {
 }
 
 fn rivalry_row(rivalry: &Rivalry) -> (String, String, String) {
-    (rivalry.epochs.clone(), clock(rivalry.since_us), clock(rivalry.until_us))
+    (rivalry.epochs.clone(), moment(rivalry.since_us), moment(rivalry.until_us))
 }
 
 fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {

@@ -16,7 +16,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
 use super::input::{self, Mode, UiCommand, UiState};
 use super::keys::Key;
@@ -49,8 +48,6 @@ pub struct Dashboard {
     pub theme: Theme,
     /// Saves a frame under a name, and says where.
     pub screenshot: Screenshot,
-    /// Ends the loop from outside (SIGTERM, SIGHUP).
-    pub shutdown: CancellationToken,
     /// For tests: panic after the first frames.
     pub panic_in: Option<PanicIn>,
 }
@@ -72,15 +69,13 @@ pub enum PanicIn {
 pub enum Exit {
     /// The person quit.
     Quit,
-    /// It was told to.
-    Shutdown,
     /// The terminal is gone.
     TerminalGone(String),
     /// A task panicked; what it said.
     TaskDied(String),
 }
 
-/// Shows the run until the person quits or something ends it.
+/// Shows the run until the person quits or something ends it. To end it from outside (SIGTERM, SIGHUP), drop the future.
 ///
 /// # Errors
 /// If the terminal cannot be taken over.
@@ -98,11 +93,9 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<Exit> {
     let mut keys = EventStream::new();
     let mut ticks = tokio::time::interval(FRAME_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let shutdown = screen.dashboard.shutdown.clone();
     let mut frames = 0u64;
     loop {
         let exit = tokio::select! {
-            () = shutdown.cancelled() => Some(Exit::Shutdown),
             event = keys.next() => match event {
                 Some(Ok(event)) => screen.input(&event).await,
                 Some(Err(error)) => Some(Exit::TerminalGone(error.to_string())),

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use ratatui::buffer::Buffer;
 use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
@@ -39,8 +38,6 @@ pub async fn show(
         now: Box::new(move || journal.now()),
         theme: Theme::resolve(colours(display.color), display.ascii, |name| std::env::var(name).ok()),
         screenshot,
-        // Ends from outside come by dropping this future.
-        shutdown: CancellationToken::new(),
         panic_in: display.panic_in.map(|place| match place {
             cli::PanicIn::Ui => PanicIn::Ui,
             cli::PanicIn::Task => PanicIn::Task,
@@ -51,7 +48,7 @@ pub async fn show(
         never = carry_out(session, asked) => match never {},
     };
     match ended.map_err(|e| Exit::Usage.because(format!("{e:#}")))? {
-        dashboard::Exit::Quit | dashboard::Exit::Shutdown => Ok(()),
+        dashboard::Exit::Quit => Ok(()),
         dashboard::Exit::TerminalGone(why) => {
             Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
         }

@@ -126,12 +126,12 @@ fn tick(t_us: u64, step_us: u64) -> String {
     match t_us {
         0..60_000_000 if step_us.is_multiple_of(1_000_000) => format!("{} s", t_us / 1_000_000),
         0..60_000_000 if step_us < 100_000 => format!("{:.2} s", t_us as f64 / 1e6),
-        _ => clock(t_us),
+        _ => moment(t_us),
     }
 }
 
 /// A moment of the run: `4.2 s`, `3:20`, `1:03:20`.
-pub(crate) fn clock(t_us: u64) -> String {
+pub(crate) fn moment(t_us: u64) -> String {
     let tenths = (t_us + 50_000) / 100_000;
     let seconds = tenths / 10;
     match seconds {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn times_are_said_shortly() {
         let said: Vec<_> =
-            [0, 20_000, 4_200_000, 12_000_000, 59_960_000, 200_000_000, 3_800_000_000].map(clock).into();
+            [0, 20_000, 4_200_000, 12_000_000, 59_960_000, 200_000_000, 3_800_000_000].map(moment).into();
         assert_eq!(said, ["0.0 s", "0.0 s", "4.2 s", "12.0 s", "1:00", "3:20", "1:03:20"]);
     }
 

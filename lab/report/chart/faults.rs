@@ -2,7 +2,7 @@
 
 use super::super::faults::Fault;
 use super::LEFT;
-use super::axis::{TimeAxis, clock};
+use super::axis::{TimeAxis, moment};
 use super::shapes::{Anchor, Drawing};
 
 /// Rows of the strip at most; what finds none free shares the last.
@@ -37,7 +37,7 @@ pub(super) fn strip(svg: &mut Drawing, axis: TimeAxis, top: f64, faults: &[Fault
         rows[row] = to + 2.0;
         let y = top + row as f64 * ROW;
         let whole = format!("{} {}", letter(nth), fault.what);
-        let title = format!("{whole}, {} to {}", clock(fault.since_us), clock(fault.until_us));
+        let title = format!("{whole}, {} to {}", moment(fault.since_us), moment(fault.until_us));
         let class = format!("fault fault-{}", fault.kind.class());
         svg.rect(&class, (from, y), (to - from, ROW - 2.0), &title);
         let fits = whole.chars().count() as f64 * LETTER < to - from - 6.0;

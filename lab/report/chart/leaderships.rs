@@ -2,7 +2,7 @@
 
 use kvlab::types::NodeId;
 
-use super::axis::clock;
+use super::axis::moment;
 use super::shapes::{Anchor, Drawing};
 use super::{LEFT, Panel};
 use crate::explain::Leadership;
@@ -53,7 +53,7 @@ pub(super) fn draw(svg: &mut Drawing, panel: Panel, nodes: &[NodeId], leadership
     }
     for rivalry in rivalries(leaderships, u64::MAX) {
         let (from, to) = (panel.axis.x(rivalry.since_us), panel.axis.x(rivalry.until_us));
-        let title = format!("two primaries, {}, from {}", rivalry.epochs, clock(rivalry.since_us));
+        let title = format!("two primaries, {}, from {}", rivalry.epochs, moment(rivalry.since_us));
         svg.rect("rivalry", (from, panel.top), ((to - from).max(2.0), panel.height - 2.0), &title);
         let fits = to - from > 110.0;
         let text = if fits { "! two primaries" } else { "!" };
@@ -77,13 +77,13 @@ pub(super) fn draw(svg: &mut Drawing, panel: Panel, nodes: &[NodeId], leadership
 }
 
 fn says(leadership: &Leadership) -> String {
-    let until = leadership.until.map_or("the end".to_owned(), |_| clock(until_us(leadership, u64::MAX)));
+    let until = leadership.until.map_or("the end".to_owned(), |_| moment(until_us(leadership, u64::MAX)));
     let force = if leadership.forced { ", by force" } else { "" };
     format!(
         "{} led epoch {}{force}, {} to {until}",
         leadership.primary,
         leadership.epoch,
-        clock(since_us(leadership))
+        moment(since_us(leadership))
     )
 }
 

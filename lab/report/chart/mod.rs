@@ -18,7 +18,7 @@ use crate::explain::Leadership;
 use crate::run::event::LoadSample;
 use kvlab::types::NodeId;
 
-pub(super) use self::axis::clock;
+pub(super) use self::axis::moment;
 pub(super) use self::faults::letter;
 pub(super) use self::leaderships::{Rivalry, rivalries};
 
@@ -111,7 +111,7 @@ impl Figure<'_> {
         let rivals = rivalries(self.leaderships, self.end_us).len();
         format!(
             "Over {}: {} faults, {} leaderships, {} of them at the same time as another, {} violations.",
-            clock(self.end_us),
+            moment(self.end_us),
             self.faults.len(),
             self.leaderships.len(),
             rivals,

@@ -1,7 +1,7 @@
 //! How old what eventual reads saw was, over time.
 
 use super::super::records::StaleReads;
-use super::axis::{Linear, clock};
+use super::axis::{Linear, moment};
 use super::load::scale;
 use super::shapes::{Anchor, Drawing};
 use super::{COLUMNS, Panel};
@@ -40,7 +40,7 @@ pub(super) fn draw(svg: &mut Drawing, panel: Panel, stale: &StaleReads) {
     for (x, t_us, count, age_us) in needles {
         let y = panel.point(0, axis.part(age_us as f64 / 1000.0)).1;
         let reads = if count == 1 { "1 stale read".to_owned() } else { format!("{count} stale reads") };
-        let title = format!("{}: {reads}, the oldest {} ms old", clock(t_us), age_us / 1000);
+        let title = format!("{}: {reads}, the oldest {} ms old", moment(t_us), age_us / 1000);
         svg.rect("needle", (x - width / 2.0, y), (width.max(1.5), (base - y).max(1.0)), &title);
     }
 }

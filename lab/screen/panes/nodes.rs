@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use super::scene::{Scene, severity_tone};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::{self, Row};
-use crate::screen::state::{Condition, Freshness, NodeView};
+use crate::screen::state::{Freshness, Health, NodeView};
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
 
@@ -173,12 +173,12 @@ fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
         Column::Name => (node.id.to_string(), known),
         Column::Role => (scene.role_word(node).to_owned(), scene.member_tone(node.id)),
         Column::State => {
-            let condition = view.condition(node.id);
-            let tone = match condition {
-                Condition::Up => Tone::Text,
-                _ => severity_tone(condition.severity()),
+            let health = view.health(node.id);
+            let tone = match health {
+                Health::Up => Tone::Text,
+                _ => severity_tone(health.severity()),
             };
-            (condition.word(), tone)
+            (health.word(), tone)
         }
         Column::Epoch => {
             let tone = if view.is_old_primary(node.id) { Tone::Bad } else { known };

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use crate::screen::input::UiState;
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint;
-use crate::screen::state::{Condition, NodeView, Severity, ViewState};
+use crate::screen::state::{Health, NodeView, Severity, ViewState};
 use crate::screen::theme::{Glyph, Theme, Tone};
 
 /// All that a pane draws from.
@@ -46,7 +46,7 @@ impl Scene<'_> {
     pub(super) fn member_sign(&self, node: &NodeView) -> Glyph {
         match node.role {
             Some(Role::Primary) => Glyph::Primary,
-            _ if node.runs() && self.view.condition(node.id) != Condition::Isolated => Glyph::Member,
+            _ if node.runs() && self.view.health(node.id) != Health::Isolated => Glyph::Member,
             _ => Glyph::Gone,
         }
     }

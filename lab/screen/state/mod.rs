@@ -2,6 +2,7 @@
 //!
 //! [`ViewState`] is the fold; `situation` derives from it what a person must see first.
 
+mod health;
 mod lesson;
 mod links;
 mod load;
@@ -11,10 +12,11 @@ mod scenario;
 mod situation;
 mod view;
 
+pub use self::health::{Health, Severity};
 pub use self::lesson::LessonStep;
 pub use self::load::Column;
 pub use self::node::{Freshness, NodeView};
 pub use self::ring::Ring;
 pub use self::scenario::{Phase, ScenarioView, StepState};
-pub use self::situation::{Condition, Severity};
+
 pub use self::view::ViewState;
