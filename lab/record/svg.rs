@@ -11,29 +11,15 @@ use ratatui::style::{Color, Modifier};
 
 use super::glyphs::{self, CELL_HEIGHT, CELL_WIDTH};
 
-/// Colours of the page, and of the 16 that a terminal theme defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paper {
-    /// The colour of text without a colour.
-    pub ink: u32,
-    /// The colour behind text without a background.
-    pub ground: u32,
-    /// Black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
-    pub sixteen: [u32; 16],
-}
-
-impl Paper {
-    /// Light on dark.
-    pub const DARK: Self = Self {
-        ink: 0xd6_dae0,
-        ground: 0x10_1418,
-        sixteen: [
-            0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1,
-            0x6b_7280, 0xf0_8040, 0x40_c09a, 0xf0_e442, 0x6f_b0e8, 0xe0_a0c8, 0x8f_d0f5, 0xf5_f7fa,
-        ],
-    };
-}
-
+/// The colour of text without a colour.
+const INK: u32 = 0xd6_dae0;
+/// The colour behind text without a background.
+const GROUND: u32 = 0x10_1418;
+/// The colours that a terminal theme defines: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
+const SIXTEEN: [u32; 16] = [
+    0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1, 0x6b_7280,
+    0xf0_8040, 0x40_c09a, 0xf0_e442, 0x6f_b0e8, 0xe0_a0c8, 0x8f_d0f5, 0xf5_f7fa,
+];
 /// Around the cells, in pixels.
 const MARGIN: f32 = 10.0;
 /// Height of the text within a cell.
@@ -55,7 +41,7 @@ struct Look {
 }
 
 /// Draws the frame. `title` is for screen readers.
-pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
+pub fn to_svg(buf: &Buffer, title: &str) -> String {
     let (columns, rows) = (f32::from(buf.area.width), f32::from(buf.area.height));
     let (width, height) = (Px(columns * CELL_WIDTH + 2.0 * MARGIN), Px(rows * CELL_HEIGHT + 2.0 * MARGIN));
     let mut svg = Svg::default();
@@ -73,11 +59,11 @@ pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
          .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}"
     );
     svg.text("style", &[], &style).end_line();
-    let ground = Colour(paper.ground);
+    let ground = Colour(GROUND);
     svg.empty("rect", &[("width", &width), ("height", &height), ("rx", &8), ("fill", &ground)]).end_line();
     svg.open("g", &[("transform", &format!("translate({MARGIN} {MARGIN})"))]).end_line();
     for y in 0..buf.area.height {
-        row(&mut svg, buf, paper, y);
+        row(&mut svg, buf, y);
     }
     svg.close("g").end_line().close("svg").end_line();
     svg.finish()
@@ -101,20 +87,20 @@ impl fmt::Display for Colour {
     }
 }
 
-fn row(svg: &mut Svg, buf: &Buffer, paper: &Paper, y: u16) {
+fn row(svg: &mut Svg, buf: &Buffer, y: u16) {
     let cells: Vec<_> = (0..buf.area.width)
         .filter_map(|x| buf.cell((buf.area.x + x, buf.area.y + y)))
-        .map(|cell| (cell, look(cell, paper)))
+        .map(|cell| (cell, look(cell)))
         .collect();
-    backgrounds(svg, &cells, paper, y);
+    backgrounds(svg, &cells, y);
     paths(svg, &cells, y);
     text(svg, &cells, y);
 }
 
-fn backgrounds(svg: &mut Svg, cells: &[(&Cell, Look)], paper: &Paper, y: u16) {
+fn backgrounds(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16) {
     for (start, run) in runs(cells, |a, b| a.1.ground == b.1.ground) {
         let ground = run[0].1.ground;
-        if ground != paper.ground {
+        if ground != GROUND {
             let (x, width) = (Px(start as f32 * CELL_WIDTH), Px(run.len() as f32 * CELL_WIDTH));
             let (top, height) = (Px(f32::from(y) * CELL_HEIGHT), Px(CELL_HEIGHT));
             let place: [Attribute<'_>; 4] = [("x", &x), ("y", &top), ("width", &width), ("height", &height)];
@@ -224,9 +210,9 @@ fn single(cell: &Cell) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-fn look(cell: &Cell, paper: &Paper) -> Look {
+fn look(cell: &Cell) -> Look {
     let has = |m: Modifier| cell.modifier.contains(m);
-    let (mut ink, mut ground) = (rgb(cell.fg, paper, paper.ink), rgb(cell.bg, paper, paper.ground));
+    let (mut ink, mut ground) = (rgb(cell.fg, INK), rgb(cell.bg, GROUND));
     if has(Modifier::REVERSED) {
         (ink, ground) = (ground, ink);
     }
@@ -240,36 +226,36 @@ fn look(cell: &Cell, paper: &Paper) -> Look {
     }
 }
 
-fn rgb(colour: Color, paper: &Paper, default: u32) -> u32 {
-    let sixteen = |i: usize| paper.sixteen[i];
-    match colour {
-        Color::Reset => default,
-        Color::Black => sixteen(0),
-        Color::Red => sixteen(1),
-        Color::Green => sixteen(2),
-        Color::Yellow => sixteen(3),
-        Color::Blue => sixteen(4),
-        Color::Magenta => sixteen(5),
-        Color::Cyan => sixteen(6),
-        Color::Gray => sixteen(7),
-        Color::DarkGray => sixteen(8),
-        Color::LightRed => sixteen(9),
-        Color::LightGreen => sixteen(10),
-        Color::LightYellow => sixteen(11),
-        Color::LightBlue => sixteen(12),
-        Color::LightMagenta => sixteen(13),
-        Color::LightCyan => sixteen(14),
-        Color::White => sixteen(15),
-        Color::Rgb(r, g, b) => u32::from_be_bytes([0, r, g, b]),
-        Color::Indexed(i) => indexed(i, paper),
-    }
+fn rgb(colour: Color, default: u32) -> u32 {
+    let i = match colour {
+        Color::Reset => return default,
+        Color::Rgb(r, g, b) => return u32::from_be_bytes([0, r, g, b]),
+        Color::Indexed(i) => i,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 8,
+        Color::LightRed => 9,
+        Color::LightGreen => 10,
+        Color::LightYellow => 11,
+        Color::LightBlue => 12,
+        Color::LightMagenta => 13,
+        Color::LightCyan => 14,
+        Color::White => 15,
+    };
+    indexed(i)
 }
 
 /// xterm's 256 colours: 16 of the theme, a cube of 6×6×6, 24 greys.
-fn indexed(i: u8, paper: &Paper) -> u32 {
+fn indexed(i: u8) -> u32 {
     let level = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
     match i {
-        0..16 => paper.sixteen[usize::from(i)],
+        0..16 => SIXTEEN[usize::from(i)],
         16..232 => {
             let i = i - 16;
             u32::from_be_bytes([0, level(i / 36), level(i / 6 % 6), level(i % 6)])

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(columns["i"], json!(of(|op| Some(op.i))));
         assert_eq!(columns["began"], json!(of(|op| Some(op.began_us))));
         assert_eq!(columns["took"], json!(of(|op| op.took_us)));
-        assert_eq!(columns["asked"], json!(["n1", "n2", "n1", "n2"]));
+        assert_eq!(columns["asked"], json!(["n2", "n3", "n2", "n3"]));
         assert_eq!(columns["key"], json!(["q0", "q1", "q0", "q0"]));
         assert_eq!(columns["value"], json!(["a", "b", null, "a"]));
         assert_eq!(columns["op"], json!(["put", "put", "get", "get"]));

@@ -1,8 +1,9 @@
 //! The page: everything that was found out, put into the template.
 
+use std::time::Duration;
+
 use askama::Template;
 use kvlab::judge::{Percentiles, Staleness};
-use kvlab::types::Epoch;
 use serde::Serialize;
 
 use super::answers::{Mark, Verdicts, verdicts};
@@ -54,47 +55,21 @@ struct Page<'a> {
     chapters: Vec<Chapter>,
     by_hand: bool,
     figure: String,
-    faults: Vec<FaultRow>,
+    faults: Vec<Fault>,
     faults_are_all: bool,
     staleness: Staleness,
     percentiles: Vec<(&'static str, String, String)>,
-    leaderships: Vec<LeadershipRow>,
+    leaderships: &'a [Leadership],
     leaderships_left_out: usize,
-    rivalries: Vec<(String, String, String)>,
+    rivalries: Vec<Rivalry>,
     operations_shown: usize,
     operations_left_out: u64,
     ill_left_out: u64,
-    events: Vec<EventRow>,
+    events: Vec<Line>,
     events_left_out: usize,
     scenario: Option<&'a str>,
     again: String,
     data: String,
-}
-
-/// A fault in the legend.
-struct FaultRow {
-    letter: String,
-    class: &'static str,
-    what: String,
-    since: String,
-    until: String,
-}
-
-/// A leadership in the table.
-struct LeadershipRow {
-    epoch: Epoch,
-    primary: String,
-    since: String,
-    until: String,
-    how: String,
-}
-
-/// An event in the list.
-struct EventRow {
-    t: String,
-    mark: Mark,
-    level: &'static str,
-    text: String,
 }
 
 /// What the page's program reads.
@@ -141,7 +116,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         chapters.iter().filter_map(|chapter| Some((chapter.began_us?, chapter.number?))).collect();
     let figure = figure(records, header, &faults, &cards, &steps);
     let report = &records.history.report;
-    let (events, events_left_out) = event_rows(records);
+    let (events, events_left_out) = event_lines(records);
     let leaderships = records.epochs.leaderships();
     let violations_total = report.violations_total.max(records.violations().len() as u64);
     Page {
@@ -156,13 +131,12 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         cards_left_out: violations_total.saturating_sub(cards.len() as u64),
         by_hand: scenario.is_none(),
         figure,
-        faults: fault_rows(&faults),
         faults_are_all: faults.len() < FAULTS_MAX,
         staleness: report.staleness,
         percentiles: percentiles(&report.staleness),
-        leaderships: leaderships.iter().take(LEADERSHIPS_MAX).map(leadership_row).collect(),
+        leaderships: &leaderships[..leaderships.len().min(LEADERSHIPS_MAX)],
         leaderships_left_out: leaderships.len().saturating_sub(LEADERSHIPS_MAX),
-        rivalries: rivalries(leaderships, end_us).iter().take(LEADERSHIPS_MAX).map(rivalry_row).collect(),
+        rivalries: rivalries(leaderships, end_us).into_iter().take(LEADERSHIPS_MAX).collect(),
         operations_shown: records.history.operations.shown.len(),
         operations_left_out: records.history.operations.left_out(),
         ill_left_out: records.history.operations.ill_left_out,
@@ -173,6 +147,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         data: json_in_page(&data(records, &faults, &cards, steps)),
         cards,
         chapters,
+        faults,
     }
 }
 
@@ -257,37 +232,6 @@ fn again(header: &Header) -> String {
     format!("kvlab run {called} --seed {seed}")
 }
 
-fn fault_rows(faults: &[Fault]) -> Vec<FaultRow> {
-    let row = |(nth, fault): (usize, &Fault)| FaultRow {
-        letter: letter(nth),
-        class: fault.kind.class(),
-        what: fault.what.clone(),
-        since: moment(fault.since_us),
-        until: moment(fault.until_us),
-    };
-    faults.iter().enumerate().map(row).collect()
-}
-
-fn leadership_row(leadership: &Leadership) -> LeadershipRow {
-    let us = |at: std::time::Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-    let voters: Vec<_> = leadership.voters.iter().map(ToString::to_string).collect();
-    LeadershipRow {
-        epoch: leadership.epoch,
-        primary: leadership.primary.to_string(),
-        since: moment(us(leadership.since)),
-        until: leadership.until.map_or("the end".to_owned(), |until| moment(us(until))),
-        how: match (leadership.forced, voters.is_empty()) {
-            (true, _) => "! by force: nobody was asked".to_owned(),
-            (false, false) => format!("voted by {}", voters.join(" ")),
-            (false, true) => "how was not told".to_owned(),
-        },
-    }
-}
-
-fn rivalry_row(rivalry: &Rivalry) -> (String, String, String) {
-    (rivalry.epochs.clone(), moment(rivalry.since_us), moment(rivalry.until_us))
-}
-
 fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
     let of = |name, percentile: fn(&Percentiles) -> f64| {
         let (age, versions) = (percentile(&staleness.age_ms), percentile(&staleness.versions));
@@ -303,7 +247,7 @@ fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
 }
 
 /// Every event that has a line in plain words, at most [`EVENTS_MAX`], and how many are left out: the loud ones stay.
-fn event_rows(records: &Records) -> (Vec<EventRow>, usize) {
+fn event_lines(records: &Records) -> (Vec<Line>, usize) {
     let lines = || records.events.iter().filter_map(Line::of);
     let loud = |line: &Line| line.level >= Level::Warn;
     let total = lines().count();
@@ -316,22 +260,50 @@ fn event_rows(records: &Records) -> (Vec<EventRow>, usize) {
         quiet_room = quiet_room.saturating_sub(1);
         room
     };
-    let rows: Vec<_> = lines().filter(|line| kept(line)).take(EVENTS_MAX).map(event_row).collect();
+    let rows: Vec<_> = lines().filter(|line| kept(line)).take(EVENTS_MAX).collect();
     let left_out = total - rows.len();
     (rows, left_out)
 }
 
-fn event_row(line: Line) -> EventRow {
-    let (mark, level) = match line.level {
-        Level::Debug => (Mark::PLAIN, "debug"),
-        Level::Info => (Mark::PLAIN, "info"),
-        Level::Warn => (Mark::WARN, "warning"),
-        Level::Error => (Mark::BAD, "error"),
-    };
-    EventRow { t: format!("{:.3}", line.t_us as f64 / 1e6), mark, level, text: line.text }
-}
-
 impl Page<'_> {
+    /// A moment since the run began.
+    fn since(&self, at: &Duration) -> String {
+        moment(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// How a member came to lead.
+    fn how(&self, leadership: &Leadership) -> String {
+        let voters: Vec<_> = leadership.voters.iter().map(ToString::to_string).collect();
+        match (leadership.forced, voters.is_empty()) {
+            (true, _) => "! by force: nobody was asked".to_owned(),
+            (false, false) => format!("voted by {}", voters.join(" ")),
+            (false, true) => "how was not told".to_owned(),
+        }
+    }
+
+    /// How loud an event is: its mark, and the word for it.
+    fn level(&self, line: &Line) -> (Mark, &'static str) {
+        match line.level {
+            Level::Debug => (Mark::PLAIN, "debug"),
+            Level::Info => (Mark::PLAIN, "info"),
+            Level::Warn => (Mark::WARN, "warning"),
+            Level::Error => (Mark::BAD, "error"),
+        }
+    }
+
+    /// In seconds, to the millisecond.
+    fn exactly(&self, t_us: &u64) -> String {
+        format!("{:.3}", *t_us as f64 / 1e6)
+    }
+
+    fn letter(&self, nth: &usize) -> String {
+        letter(*nth)
+    }
+
+    fn moment(&self, t_us: &u64) -> String {
+        moment(*t_us)
+    }
+
     fn cards_max(&self) -> usize {
         CARDS_MAX
     }

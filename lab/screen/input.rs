@@ -34,9 +34,7 @@ const PROOF_PAGE: usize = 10;
 pub struct UiState {
     /// The member that keys act on.
     pub selected: NodeId,
-    /// What is drawn.
     pub mode: Mode,
-    /// The pane in focus.
     pub focus: Pane,
     /// Whether it takes the whole screen.
     pub zoom: bool,
@@ -104,13 +102,10 @@ pub enum Question {
 pub enum UiCommand {
     /// These, in order.
     Perform(Vec<Action>),
-    /// Save a picture.
     Screenshot,
-    /// Draw everything anew.
     Repaint,
     /// To the shell and back.
     Suspend,
-    /// Leave.
     Quit,
 }
 

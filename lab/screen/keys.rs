@@ -67,19 +67,15 @@ pub enum KeyCommand {
 pub enum Scope {
     /// Moving about.
     Move,
-    /// Links of the selected member.
     Links,
     /// The process of the selected member.
     Node,
     /// Operations of a client beside the selected member.
     Client,
-    /// The screen itself.
     Screen,
-    /// While a proof is open.
     Proof,
     /// After `x`, `X` or `d`.
     Target,
-    /// While a question is asked.
     Question,
 }
 
@@ -101,15 +97,11 @@ pub struct Binding {
     pub keys: &'static [Key],
     /// The keys as a person reads them.
     pub label: &'static str,
-    /// What it does.
     pub command: KeyCommand,
-    /// Where.
     pub scope: Scope,
-    /// In the footer.
     pub footer: Footer,
     /// In `?`.
     pub help: &'static str,
-    /// What it may cost.
     pub danger: Danger,
 }
 

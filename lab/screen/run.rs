@@ -44,7 +44,6 @@ pub struct Dashboard {
     pub actions: mpsc::Sender<Action>,
     /// The journal's clock: time since the run began.
     pub now: Box<dyn Fn() -> Duration + Send>,
-    /// How it looks.
     pub theme: Theme,
     /// Saves a frame under a name, and says where.
     pub screenshot: Screenshot,
@@ -67,9 +66,7 @@ pub enum PanicIn {
 /// Why the loop ended. The terminal is as before in every case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The person quit.
     Quit,
-    /// The terminal is gone.
     TerminalGone(String),
     /// A task panicked; what it said.
     TaskDied(String),

@@ -9,9 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 /// How a frame is drawn. Small and `Copy`: handed to every pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    /// Which colours there are.
     pub colours: Colours,
-    /// Which glyphs there are.
     pub charset: Charset,
 }
 
@@ -44,9 +42,7 @@ pub enum ColourChoice {
     Auto,
     /// Colours, whatever `NO_COLOR` says; how many, as the environment says.
     Always,
-    /// None.
     Never,
-    /// Exactly these.
     Exactly(Colours),
 }
 
@@ -67,11 +63,9 @@ pub enum Tone {
     Warn,
     /// Broken.
     Bad,
-    /// The primary.
     Primary,
     /// Later than it should be.
     Slow,
-    /// A key to press.
     Key,
     /// The frame of a pane.
     Border,
@@ -96,7 +90,6 @@ pub enum Glyph {
     Member,
     /// A member that is not.
     Gone,
-    /// The selected row.
     Selected,
     /// Yes, done, acknowledged.
     Yes,
@@ -106,7 +99,6 @@ pub enum Glyph {
     Warn,
     /// Not known yet.
     Pending,
-    /// Not asked.
     Unasked,
     /// No answer in time.
     Timeout,

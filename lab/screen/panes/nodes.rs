@@ -28,41 +28,21 @@ enum Column {
     Vote,
 }
 
-impl Column {
-    /// Heading and width, the gap after it included.
-    fn head(self) -> (&'static str, usize) {
-        match self {
-            Self::Name => ("  node", 7),
-            Self::Role => ("role", 12),
-            Self::State => ("state", 11),
-            Self::Epoch => ("epoch", 7),
-            Self::Seq => ("seq", 7),
-            Self::Commit => ("commit", 7),
-            Self::Lag => ("lag", 6),
-            Self::Applied => ("app/s", 6),
-            Self::Stale => ("stale", 6),
-            Self::Vote => ("vote", 8),
-        }
-    }
-
-    fn is_number(self) -> bool {
-        matches!(self, Self::Seq | Self::Commit | Self::Lag | Self::Applied | Self::Stale)
-    }
-}
-
-/// Left to right.
-const COLUMNS: [Column; 10] = [
-    Column::Name,
-    Column::Role,
-    Column::State,
-    Column::Epoch,
-    Column::Seq,
-    Column::Commit,
-    Column::Lag,
-    Column::Applied,
-    Column::Stale,
-    Column::Vote,
+/// Left to right: the heading, and the width with the gap after it.
+const COLUMNS: [(Column, &str, usize); 10] = [
+    (Column::Name, "  node", 7),
+    (Column::Role, "role", 12),
+    (Column::State, "state", 11),
+    (Column::Epoch, "epoch", 7),
+    (Column::Seq, "seq", 7),
+    (Column::Commit, "commit", 7),
+    (Column::Lag, "lag", 6),
+    (Column::Applied, "app/s", 6),
+    (Column::Stale, "stale", 6),
+    (Column::Vote, "vote", 8),
 ];
+/// Numbers stand at the right of their column.
+const NUMBERS: [Column; 5] = [Column::Seq, Column::Commit, Column::Lag, Column::Applied, Column::Stale];
 /// What goes first when it gets narrow. Never `Stale`: the age of what is not live takes its place.
 const DROP_FIRST: [Column; 6] =
     [Column::Vote, Column::Applied, Column::Commit, Column::Seq, Column::Role, Column::Epoch];
@@ -95,42 +75,52 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     below_table(below, buf, scene);
 }
 
-fn fitting(width: usize) -> Vec<Column> {
-    let needs = |columns: &[Column]| columns.iter().map(|c| c.head().1).sum::<usize>();
+fn fitting(width: usize) -> Vec<(Column, &'static str, usize)> {
     let mut columns = COLUMNS.to_vec();
     for drop in DROP_FIRST {
-        if needs(&columns) <= width + 1 {
+        if columns.iter().map(|(_, _, width)| width).sum::<usize>() <= width + 1 {
             break;
         }
-        columns.retain(|&c| c != drop);
+        columns.retain(|(column, ..)| *column != drop);
     }
     columns
 }
 
-fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[Column]) {
+fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[(Column, &str, usize)]) {
     let mut row = Row::new(buf, scene.theme, inner, 0);
-    for &column in columns {
-        let (title, width) = column.head();
-        if column.is_number() {
-            row.cell_right(title, width - 1, Tone::Dim).skip(1);
-        } else {
-            row.cell(title, width, Tone::Dim);
-        }
+    for &(column, title, width) in columns {
+        cell(&mut row, column, title, width, Tone::Dim);
     }
 }
 
-fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeId, columns: &[Column]) {
+/// A cell of the table and the gap after it.
+fn cell(row: &mut Row<'_>, column: Column, text: &str, width: usize, tone: Tone) {
+    if NUMBERS.contains(&column) {
+        row.cell_right(text, width - 1, tone).skip(1);
+    } else {
+        row.cell(text, width - 1, tone).skip(1);
+    }
+}
+
+fn member(
+    inner: Rect,
+    buf: &mut Buffer,
+    scene: &Scene<'_>,
+    line: u16,
+    id: NodeId,
+    columns: &[(Column, &str, usize)],
+) {
     let mut row = Row::new(buf, scene.theme, inner, line);
     let Some(node) = scene.view.nodes.get(&id) else { return };
     let age = match node.freshness(scene.view.now_us) {
         Freshness::Old(age) => Some(age),
         _ => None,
     };
-    let is_rate = |c: &&Column| matches!(c, Column::Applied | Column::Stale);
-    let rates: usize = columns.iter().filter(is_rate).map(|c| c.head().1).sum();
+    let is_rate = |column| matches!(column, Column::Applied | Column::Stale);
+    let rates: usize =
+        columns.iter().filter(|(column, ..)| is_rate(*column)).map(|(_, _, width)| width).sum();
     let mut aged = false;
-    for &column in columns {
-        let width = column.head().1;
+    for &(column, _, width) in columns {
         match (column, age) {
             (Column::Name, _) => name(&mut row, scene, node),
             // What is not live has its age where the rates would be.
@@ -142,11 +132,7 @@ fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeI
             }
             _ => {
                 let (text, tone) = value(scene, node, column);
-                if column.is_number() {
-                    row.cell_right(&text, width - 1, tone).skip(1);
-                } else {
-                    row.cell(&text, width - 1, tone).skip(1);
-                }
+                cell(&mut row, column, &text, width, tone);
             }
         }
     }

@@ -17,9 +17,7 @@ pub struct Scene<'a> {
     pub view: &'a ViewState,
     /// What the person decides.
     pub ui: &'a UiState,
-    /// How it looks.
     pub theme: Theme,
-    /// How much is shown.
     pub extent: Extent,
 }
 

@@ -13,7 +13,6 @@ pub struct LessonStep {
     pub keys: String,
     /// What that does, and what to watch.
     pub text: String,
-    /// Whether it has been done.
     pub done: bool,
 }
 

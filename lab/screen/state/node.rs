@@ -16,7 +16,6 @@ pub const LIVE_FOR: Duration = Duration::from_secs(1);
 /// Everything known of one member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeView {
-    /// The member.
     pub id: NodeId,
     /// Its process; `None`: not spawned yet.
     pub process: Option<ProcessState>,
@@ -24,7 +23,6 @@ pub struct NodeView {
     pub process_since_us: u64,
     /// Whether the lab's own connection to it stands.
     pub watched: bool,
-    /// Its last status.
     pub status: Option<NodeState>,
     /// When that came.
     pub status_us: u64,
@@ -43,7 +41,7 @@ pub struct NodeView {
     /// The last thing done to it, and when.
     pub last_fault: Option<(u64, String)>,
     /// Its lag over time; `None`: not known at that time.
-    pub lag: Ring<(u64, Option<u64>)>,
+    pub lag: Ring<(u64, Option<u64>), LAG_SAMPLES_MAX>,
 }
 
 /// An answer to a request for a vote.
@@ -83,7 +81,7 @@ impl NodeView {
             last_vote: None,
             starts: 0,
             last_fault: None,
-            lag: Ring::new(LAG_SAMPLES_MAX),
+            lag: Ring::default(),
         }
     }
 

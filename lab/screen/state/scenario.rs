@@ -12,15 +12,12 @@ const STEPS_MAX: usize = 256;
 pub struct ScenarioView {
     /// The file's stem.
     pub name: String,
-    /// The title.
     pub title: String,
     /// What it is about.
     pub story: Option<String>,
-    /// The steps, in order.
     pub steps: Vec<StepView>,
     /// What was last said.
     pub say: Option<String>,
-    /// What happens now.
     pub phase: Phase,
     /// Expectations compared so far.
     pub expectations: Vec<Expectation>,
@@ -31,7 +28,6 @@ pub struct ScenarioView {
 pub struct StepView {
     /// What it says or does.
     pub text: String,
-    /// How far it is.
     pub state: StepState,
 }
 
@@ -47,7 +43,6 @@ pub enum StepState {
         /// When it will have ended.
         until_us: Option<u64>,
     },
-    /// Done.
     Done,
     /// Not done, and why.
     Failed(String),
@@ -56,7 +51,6 @@ pub enum StepState {
 /// What a scenario is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Its steps.
     #[default]
     Steps,
     /// Healing everything and waiting for equal members.
@@ -73,9 +67,7 @@ pub enum Phase {
         /// Entries in all.
         total: u64,
     },
-    /// Over.
     Finished {
-        /// How.
         outcome: RunOutcome,
         /// Why, if it was not as expected.
         why: Option<String>,

@@ -11,13 +11,10 @@ use crate::text::words;
 /// A member that claims to be primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim<'a> {
-    /// The member.
     pub node: NodeId,
-    /// The term that it leads.
     pub term: &'a Term,
     /// Whether that can be trusted to be so now.
     pub fresh: Freshness,
-    /// Whether its process is paused.
     pub paused: bool,
     /// Entries in its log that it does not know to be committed.
     pub uncommitted: u64,
@@ -26,7 +23,6 @@ pub struct Claim<'a> {
 /// One sentence on the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Situation {
-    /// How bad it is.
     pub severity: Severity,
     /// The few words that must be seen.
     pub title: String,

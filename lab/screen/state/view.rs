@@ -28,9 +28,7 @@ const MEMBER_MAX: u8 = 9;
 pub struct StoryLine {
     /// When, in microseconds since the run began.
     pub t_us: u64,
-    /// How loud.
     pub level: Level,
-    /// What happened.
     pub text: String,
 }
 
@@ -40,7 +38,7 @@ pub struct StoryLine {
 ///   [`ViewState::advance`] where there are none.
 /// * Events in any order, or cut off anywhere, never panic.
 /// * Everything in it is bounded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ViewState {
     /// The run's first event.
     pub header: Option<Header>,
@@ -48,21 +46,16 @@ pub struct ViewState {
     pub now_us: u64,
     /// Events that the screen was too slow to be told.
     pub missed: u64,
-    /// Each member.
     pub nodes: BTreeMap<NodeId, NodeView>,
-    /// The links between them.
     pub links: Links,
     /// The last operations of the background load that the screen was told of, with the times of their ends.
-    pub operations: Ring<(u64, Operation)>,
+    pub operations: Ring<(u64, Operation), OPERATIONS_MAX>,
     /// The same of the operations that the person or a step asked for.
-    pub asked: Ring<(u64, Operation)>,
-    /// Throughput and latency.
+    pub asked: Ring<(u64, Operation), OPERATIONS_MAX>,
     pub load: LoadView,
-    /// The last verdict.
     pub verdict: Option<Verdict>,
     /// What happened, in plain words.
-    pub story: Ring<StoryLine>,
-    /// The scenario, if one is run.
+    pub story: Ring<StoryLine, STORY_MAX>,
     pub scenario: Option<ScenarioView>,
     /// Each broken promise with its proof, and what explains it.
     pub evidence: Evidence,
@@ -71,29 +64,7 @@ pub struct ViewState {
     lag_due_us: u64,
 }
 
-impl Default for ViewState {
-    fn default() -> Self {
-        Self {
-            header: None,
-            now_us: 0,
-            missed: 0,
-            nodes: BTreeMap::new(),
-            links: Links::default(),
-            operations: Ring::new(OPERATIONS_MAX),
-            asked: Ring::new(OPERATIONS_MAX),
-            load: LoadView::default(),
-            verdict: None,
-            story: Ring::new(STORY_MAX),
-            scenario: None,
-            evidence: Evidence::default(),
-            lesson: Lesson::default(),
-            lag_due_us: 0,
-        }
-    }
-}
-
 impl ViewState {
-    /// The state after these events.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
         let mut view = Self::default();
         events.into_iter().for_each(|event| view.apply(event));
