@@ -14,8 +14,8 @@ use super::operations::{Operations, TimelineOp};
 
 /// Characters of a key or a value that are shown; the history has them all.
 const CHARS_MAX: usize = 80;
-/// How hard the compressor tries, of 10: beyond this it takes much longer for little.
-const COMPRESSION_LEVEL: u8 = 6;
+/// How hard the compressor tries, of 10: beyond this it takes twice as long for little.
+const COMPRESSION_LEVEL: u8 = 2;
 
 /// Operations by column, each as long as there are operations.
 #[derive(Debug, Serialize)]

@@ -4,7 +4,9 @@ const END = { ok: "ok", fail: "failed", info: "unknown", invoke: "open" };
 
 // Columns as JSON, compressed, in base64.
 async function unpacked(base64) {
-  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = text.charCodeAt(at);
   const json = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
   return JSON.parse(await new Response(json).text());
 }

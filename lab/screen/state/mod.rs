@@ -17,6 +17,6 @@ pub use self::lesson::LessonStep;
 pub use self::load::Column;
 pub use self::node::{Freshness, NodeView};
 pub use self::ring::Ring;
-pub use self::scenario::{Phase, ScenarioView, StepState};
+pub use self::scenario::{ScenarioPhase, ScenarioView, StepState};
 
 pub use self::view::ViewState;

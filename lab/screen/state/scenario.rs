@@ -18,7 +18,7 @@ pub struct ScenarioView {
     pub steps: Vec<StepView>,
     /// What was last said.
     pub say: Option<String>,
-    pub phase: Phase,
+    pub phase: ScenarioPhase,
     /// Expectations compared so far.
     pub expectations: Vec<Expectation>,
 }
@@ -50,7 +50,7 @@ pub enum StepState {
 
 /// What a scenario is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
+pub enum ScenarioPhase {
     #[default]
     Steps,
     /// Healing everything and waiting for equal members.
@@ -99,10 +99,10 @@ impl ScenarioView {
             ScenarioEvent::StepDone { index } => self.step_is(*index, StepState::Done),
             ScenarioEvent::StepFailed { index, why } => self.step_is(*index, StepState::Failed(why.clone())),
             ScenarioEvent::Settling { until_us } => {
-                self.phase = Phase::Settling { since_us: t_us, until_us: *until_us };
+                self.phase = ScenarioPhase::Settling { since_us: t_us, until_us: *until_us };
             }
             ScenarioEvent::ReadingBack { done, total } => {
-                self.phase = Phase::ReadingBack { done: *done, total: *total };
+                self.phase = ScenarioPhase::ReadingBack { done: *done, total: *total };
             }
             ScenarioEvent::Expectation(expectation) => {
                 if self.expectations.len() < EXPECTATIONS_MAX {
@@ -110,7 +110,7 @@ impl ScenarioView {
                 }
             }
             ScenarioEvent::Finished { outcome, why } => {
-                self.phase = Phase::Finished { outcome: *outcome, why: why.clone() };
+                self.phase = ScenarioPhase::Finished { outcome: *outcome, why: why.clone() };
             }
         }
     }
@@ -128,6 +128,6 @@ impl ScenarioView {
 
     /// Whether it still runs: quitting now would break it off.
     pub fn runs(&self) -> bool {
-        !matches!(self.phase, Phase::Finished { .. })
+        !matches!(self.phase, ScenarioPhase::Finished { .. })
     }
 }
