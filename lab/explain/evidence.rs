@@ -3,7 +3,7 @@
 use kvlab::judge::{Diagram, Violation};
 use kvlab::sim;
 
-use super::Epochs;
+use super::{Epochs, Leadership};
 use crate::run::event::{LabEvent, Stamped};
 use crate::run::history::VIOLATIONS_PROVED_MAX;
 
@@ -40,6 +40,11 @@ impl Evidence {
     /// Whether some of them break linearizability.
     pub(crate) fn breaks_linearizability(&self) -> bool {
         self.violations.iter().any(|violation| violation.linearizability)
+    }
+
+    /// Who led in which epoch, in the order of their opening; the last ones.
+    pub(crate) fn leaderships(&self) -> &[Leadership] {
+        self.epochs.leaderships()
     }
 
     /// Which rule was broken, in one sentence, if that is known.

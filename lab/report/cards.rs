@@ -66,7 +66,7 @@ fn card(number: usize, violation: &Violation, records: &Records) -> Card {
         },
         t_us: operations.iter().filter_map(ended).max().unwrap_or_default(),
         explanation: violation.explanation(),
-        rule: records.epochs.rule(violation),
+        rule: records.evidence.rule(violation),
         drawing: Diagram::of_violation(violation).without_notes().svg_in_page(),
         operations: operations
             .iter()

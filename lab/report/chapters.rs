@@ -3,7 +3,7 @@
 use super::chart::moment;
 use super::records::Records;
 use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
-use crate::text::events;
+use crate::text::events::{self, EventLine};
 use crate::text::words::visible;
 
 /// Lines that are told of one step; the list of events has them all.
@@ -25,18 +25,9 @@ pub(super) struct Chapter {
     /// Why it failed, if it did.
     pub(super) failed: Option<String>,
     /// What came of it.
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<EventLine>,
     /// How many more there are.
     pub(super) more: usize,
-}
-
-/// One line of what happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    /// In microseconds since the run began.
-    pub(super) t_us: u64,
-    pub(super) level: Level,
-    pub(super) text: String,
 }
 
 impl Chapter {
@@ -46,17 +37,10 @@ impl Chapter {
     }
 }
 
-impl Line {
-    /// The line for an event, if it has one.
-    pub(super) fn of(stamped: &Stamped) -> Option<Self> {
-        let (level, text) = events::sentence(&stamped.event)?;
-        Some(Self { t_us: stamped.t_us, level, text: visible(&text) })
-    }
-
-    /// When, for people.
-    pub(super) fn at(&self) -> String {
-        moment(self.t_us)
-    }
+/// The line for an event, if it has one.
+pub(super) fn line(stamped: &Stamped) -> Option<EventLine> {
+    let (level, text) = events::sentence(&stamped.event)?;
+    Some(EventLine { t_us: stamped.t_us, level, text: visible(&text) })
 }
 
 /// All chapters in order: the scenario's steps, or what a person did.
@@ -148,7 +132,7 @@ fn happenings(chapters: &mut [Chapter], events: &[Stamped]) {
             // These are the chapters themselves.
             LabEvent::Scenario(_) | LabEvent::Action { by: Actor::Person, .. } => {}
             _ => {
-                let Some(line) = Line::of(stamped).filter(|line| line.level >= Level::Info) else { continue };
+                let Some(line) = line(stamped).filter(|line| line.level >= Level::Info) else { continue };
                 if chapter.lines.len() < LINES_MAX {
                     chapter.lines.push(line);
                 } else {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::answers::{Mark, Verdicts, verdicts};
 use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
-use super::chapters::{Chapter, Line, chapters};
+use super::chapters::{Chapter, chapters, line};
 use super::chart::{Figure, Rivalry, letter, moment, rivalries};
 use super::encode::{encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
@@ -16,6 +16,7 @@ use super::records::Records;
 use crate::explain::Leadership;
 use crate::run::event::{Header, LabEvent, Level, Stamped};
 use crate::scenario::Embedded;
+use crate::text::events::EventLine;
 use crate::text::words::visible;
 
 /// Events listed at most: warnings and errors before anything else.
@@ -65,7 +66,7 @@ struct Page<'a> {
     operations_shown: usize,
     operations_left_out: u64,
     ill_left_out: u64,
-    events: Vec<Line>,
+    events: Vec<EventLine>,
     events_left_out: usize,
     scenario: Option<&'a str>,
     again: String,
@@ -117,7 +118,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
     let figure = figure(records, header, &faults, &cards, &steps);
     let report = &records.history.report;
     let (events, events_left_out) = event_lines(records);
-    let leaderships = records.epochs.leaderships();
+    let leaderships = records.evidence.leaderships();
     let violations_total = report.violations_total.max(records.violations().len() as u64);
     Page {
         css: CSS,
@@ -169,7 +170,7 @@ fn figure<'r>(
         nodes: &header.nodes,
         steps,
         faults,
-        leaderships: records.epochs.leaderships(),
+        leaderships: records.evidence.leaderships(),
         samples: &samples,
         stale: &records.history.stale,
         violations: &violations,
@@ -247,12 +248,12 @@ fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
 }
 
 /// Every event that has a line in plain words, at most [`EVENTS_MAX`], and how many are left out: the loud ones stay.
-fn event_lines(records: &Records) -> (Vec<Line>, usize) {
-    let lines = || records.events.iter().filter_map(Line::of);
-    let loud = |line: &Line| line.level >= Level::Warn;
+fn event_lines(records: &Records) -> (Vec<EventLine>, usize) {
+    let lines = || records.events.iter().filter_map(line);
+    let loud = |line: &EventLine| line.level >= Level::Warn;
     let total = lines().count();
     let mut quiet_room = EVENTS_MAX.saturating_sub(lines().filter(loud).count());
-    let mut kept = |line: &Line| {
+    let mut kept = |line: &EventLine| {
         if loud(line) {
             return true;
         }
@@ -282,7 +283,7 @@ impl Page<'_> {
     }
 
     /// How loud an event is: its mark, and the word for it.
-    fn level(&self, line: &Line) -> (Mark, &'static str) {
+    fn level(&self, line: &EventLine) -> (Mark, &'static str) {
         match line.level {
             Level::Debug => (Mark::PLAIN, "debug"),
             Level::Info => (Mark::PLAIN, "info"),

@@ -6,9 +6,8 @@ use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Report, Violation};
 use kvlab::types;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
-use crate::explain::Epochs;
+use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
-use crate::run::history::VIOLATIONS_PROVED_MAX;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;
@@ -22,9 +21,8 @@ pub struct Records {
     pub(super) verdict: Option<Verdict>,
     /// When the last event happened, in microseconds since the run began.
     pub(super) last_us: u64,
-    pub(super) epochs: Epochs,
-    /// What the judge had found while the run went on.
-    pub(super) found: Vec<Violation>,
+    /// What the judge had found while the run went on, and what explains violations.
+    pub(super) evidence: Evidence,
     /// The history, judged again.
     pub history: JudgedHistory,
     /// `scenario.toml`, if a scenario was played.
@@ -130,13 +128,8 @@ impl StaleReads {
 impl Records {
     /// The next event of `events.jsonl`.
     pub fn observe(&mut self, event: Stamped) {
-        self.epochs.observe(&event);
+        self.evidence.observe(&event);
         self.last_us = self.last_us.max(event.t_us);
-        if let LabEvent::Violation(violation) = &event.event
-            && self.found.len() < VIOLATIONS_PROVED_MAX
-        {
-            self.found.push((**violation).clone());
-        }
         match event.event {
             LabEvent::Verdict(verdict) => self.verdict = Some(verdict),
             // Most of a run's events; the history has every operation, and nobody asks for a status of then.
@@ -158,7 +151,7 @@ impl Records {
     /// were found while the run went on.
     pub(super) fn violations(&self) -> &[Violation] {
         let judged = &self.history.report.violations;
-        if judged.is_empty() { &self.found } else { judged }
+        if judged.is_empty() { self.evidence.violations() } else { judged }
     }
 
     /// When the last thing happened that is known of, in microseconds since the run began; at least one.

@@ -8,6 +8,16 @@ use crate::run::event::{
     Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent,
 };
 
+/// What happened, in one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct EventLine {
+    /// When, in microseconds since the run began.
+    pub(crate) t_us: u64,
+    /// How loud it is.
+    pub(crate) level: Level,
+    pub(crate) text: String,
+}
+
 /// The event as a sentence, and how loud it is. `None`: it is not worth a line, since what it changes is shown by itself
 /// (statuses, load, verdicts), or an action that has a line of its own has caused it (links).
 pub(crate) fn sentence(event: &LabEvent) -> Option<(Level, String)> {

@@ -12,7 +12,8 @@ use super::node::NodeView;
 use super::scenario::ScenarioView;
 use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
-use crate::text::{events, words};
+use crate::text::events::{self, EventLine};
+use crate::text::words;
 
 /// Operations of each kind kept for the votes pane.
 const OPERATIONS_MAX: usize = 100;
@@ -22,15 +23,6 @@ const STORY_MAX: usize = 500;
 const LAG_EVERY_US: u64 = 250_000;
 /// Members beyond this are no members: the lab starts at most nine.
 const MEMBER_MAX: u8 = 9;
-
-/// One line of the events pane.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoryLine {
-    /// When, in microseconds since the run began.
-    pub t_us: u64,
-    pub level: Level,
-    pub text: String,
-}
 
 /// All that the screen knows: a fold over the events of a run.
 ///
@@ -55,7 +47,7 @@ pub struct ViewState {
     pub load: LoadView,
     pub verdict: Option<Verdict>,
     /// What happened, in plain words.
-    pub story: Ring<StoryLine, STORY_MAX>,
+    pub story: Ring<EventLine, STORY_MAX>,
     pub scenario: Option<ScenarioView>,
     /// Each broken promise with its proof, and what explains it.
     pub evidence: Evidence,
@@ -125,7 +117,7 @@ impl ViewState {
         self.missed = self.missed.saturating_add(events);
         let text =
             format!("the screen fell behind and missed {events} events; panes may be wrong until told anew");
-        self.story.push(StoryLine { t_us: self.now_us, level: Level::Warn, text });
+        self.story.push(EventLine { t_us: self.now_us, level: Level::Warn, text });
     }
 
     /// All members, ascending.
@@ -202,7 +194,7 @@ impl ViewState {
             event => events::sentence(event),
         };
         if let Some((level, text)) = line.filter(|(level, _)| *level > Level::Debug) {
-            self.story.push(StoryLine { t_us: stamped.t_us, level, text });
+            self.story.push(EventLine { t_us: stamped.t_us, level, text });
         }
     }
 
@@ -248,7 +240,7 @@ impl ViewState {
             _ => {}
         }
         let t_us = self.now_us;
-        news.into_iter().for_each(|(level, text)| self.story.push(StoryLine { t_us, level, text }));
+        news.into_iter().for_each(|(level, text)| self.story.push(EventLine { t_us, level, text }));
     }
 
     fn sample_lag(&mut self) {
