@@ -1,4 +1,4 @@
-//! Events in, leaderships out.
+//! Who led in which epoch, and the other facts that may explain a violation, gathered from a run's events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Which rule was broken, in one sentence.
+//! Which rule a violation broke, in one sentence made of the run's facts.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! A frame as SVG: what a terminal would show, at any size, without fonts of our own.
 //!
-//! Text is set in rows of runs, each pinned to the cells that it takes, so that a viewer's fallback font cannot
-//! shift what follows. Lines, blocks and braille are drawn as paths: they join without seams in every viewer.
+//! Each piece of text is pinned to the cells that it takes, so that another font in the viewer does not move what
+//! follows. Lines, blocks and braille are drawn as paths: they join without seams in every viewer.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The judge's answers as a page says them: two families that are never mixed, three answers to every question.
+//! The judge's answers for the page: on promises and on harm, which are never mixed. Each is yes, no or not known.
 
 use kvlab::judge::{Ledger, Linearizable};
 use kvlab::types::Quirk;

@@ -1,4 +1,4 @@
-//! Operations for the timeline: both events of each in one, and so few of them that a browser can hold them.
+//! Operations for the timeline: invoke and reply joined in one, and no more of them than a browser can hold.
 #![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! The page: everything that was found out, put into the template.
+//! The page: what was found out about a run, put into the template.
 
 use std::time::Duration;
 
@@ -86,7 +86,6 @@ struct Data {
 #[derive(Serialize)]
 struct DataViolation {
     number: usize,
-    at: u64,
     operations: Vec<u64>,
 }
 
@@ -181,7 +180,6 @@ fn figure<'r>(
 fn data(records: &Records, faults: &[Fault], cards: &[Card], steps: Vec<(u64, usize)>) -> Data {
     let violation = |card: &Card| DataViolation {
         number: card.number,
-        at: card.t_us,
         operations: card.operations.iter().map(|operation| operation.i).collect(),
     };
     let fault = |(nth, fault): (usize, &Fault)| DataFault {

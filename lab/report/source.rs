@@ -1,4 +1,4 @@
-//! From a run directory to its report: reading, and writing so that nobody ever finds half of one.
+//! Reads a run directory and writes its report. The file appears only when it is complete.
 #![expect(clippy::disallowed_methods, reason = "reads a run's records and writes the report")]
 
 use std::fs::{self, File};

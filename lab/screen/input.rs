@@ -1,4 +1,4 @@
-//! A key and what is known → what shall be done. Pure.
+//! What a key does, given what is on the screen. Pure: it says what shall be done, and does nothing.
 
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ const PROOF_PAGE: usize = 10;
 pub struct UiState {
     /// The member that keys act on.
     pub selected: NodeId,
-    pub mode: Mode,
+    /// What had happened when the person pressed Space is drawn, not what happens now.
+    pub frozen: bool,
     pub focus: Pane,
     /// Whether it takes the whole screen.
     pub zoom: bool,
@@ -63,16 +64,6 @@ pub struct ProofCard {
     pub index: usize,
     /// Lines of it skipped.
     pub scroll: usize,
-}
-
-/// What is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// What happens now.
-    #[default]
-    Live,
-    /// What had happened when the person pressed Space.
-    Frozen,
 }
 
 /// A key that needs the other end of a link.
@@ -113,7 +104,7 @@ impl Default for UiState {
     fn default() -> Self {
         Self {
             selected: NodeId(1),
-            mode: Mode::Live,
+            frozen: false,
             focus: Pane::Nodes,
             zoom: false,
             target: None,
@@ -336,9 +327,7 @@ fn client(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiC
 
 fn screen(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     match command {
-        KeyCommand::Freeze => {
-            ui.mode = if ui.mode == Mode::Live { Mode::Frozen } else { Mode::Live };
-        }
+        KeyCommand::Freeze => ui.frozen = !ui.frozen,
         KeyCommand::NextPane => ui.focus = step_pane(ui.focus, 1),
         KeyCommand::PreviousPane => ui.focus = step_pane(ui.focus, Pane::ALL.len() - 1),
         KeyCommand::Zoom => ui.zoom = !ui.zoom,

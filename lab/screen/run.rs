@@ -17,7 +17,7 @@ use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::input::{self, Mode, UiCommand, UiState};
+use super::input::{self, UiCommand, UiState};
 use super::keys::Key;
 use super::state::{NodeView, ViewState};
 use super::terminal::{self, Guard};
@@ -169,9 +169,9 @@ impl Screen {
             Event::Resize(..) => None,
             _ => return None,
         };
-        match (self.ui.mode, self.frozen.is_some()) {
-            (Mode::Frozen, false) => self.frozen = Some(Box::new(self.view.clone())),
-            (Mode::Live, true) => self.frozen = None,
+        match (self.ui.frozen, self.frozen.is_some()) {
+            (true, false) => self.frozen = Some(Box::new(self.view.clone())),
+            (false, true) => self.frozen = None,
             _ => {}
         }
         match command {

@@ -1,4 +1,4 @@
-//! From time and amounts to places in the drawing.
+//! Axes: where a time or an amount is in the drawing.
 
 use super::shapes::{Anchor, Drawing};
 

@@ -4,7 +4,6 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::scene::{Scene, severity_tone};
-use crate::screen::input::Mode;
 use crate::screen::paint::Row;
 use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
@@ -17,10 +16,7 @@ const QUIRKS_CELLS: (usize, usize) = (40, 28);
 /// Draws the header.
 pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let (view, theme) = (scene.view, scene.theme);
-    let (badge, tone) = match scene.ui.mode {
-        Mode::Live => (" LIVE ", Tone::Badge),
-        Mode::Frozen => (" FROZEN ", Tone::Notice),
-    };
+    let (badge, tone) = if scene.ui.frozen { (" FROZEN ", Tone::Notice) } else { (" LIVE ", Tone::Badge) };
     let clock = format!("T+{}", words::clock(view.now_us));
     let right_width = u16::try_from(clock.len() + badge.len() + 3).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - right_width, width: right_width, ..area };

@@ -1,4 +1,4 @@
-//! The members: what each is, how far, and how far behind.
+//! The table of members: the role of each, its state, where its log ends and how far it is behind.
 
 use std::time::Duration;
 

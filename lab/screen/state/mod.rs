@@ -1,6 +1,6 @@
 //! Events → state. Pure: no I/O, no clock, nothing random, everything bounded.
 //!
-//! [`ViewState`] is the fold; `situation` derives from it what a person must see first.
+//! [`ViewState`] is the fold. `health` derives from it how each member is, `situation` how the cluster is.
 
 mod health;
 mod lesson;

@@ -1,4 +1,4 @@
-//! The diagram as SVG.
+//! Draws a diagram as SVG.
 
 use std::fmt::Display;
 
