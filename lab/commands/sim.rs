@@ -111,9 +111,9 @@ struct Evident {
 impl Evident {
     fn of(proof: Proof) -> Self {
         let evidence = Evidence::of_simulation(&proof);
-        let columns = output::columns();
-        let shown = evidence.proof(&proof.violation, columns);
-        Self { proof: shown.text(columns), violation: proof.violation, rule: shown.rule }
+        let rule = evidence.rule(&proof.violation);
+        let violation = proof.violation;
+        Self { proof: evidence.diagram(&violation).text(output::columns()), violation, rule }
     }
 }
 

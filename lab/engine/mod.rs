@@ -17,4 +17,4 @@ pub use self::kvlab::KvlabNode;
 pub use self::settings::{NodeSettings, say_durability};
 #[cfg(test)]
 pub use self::state::Kvlab;
-pub use self::state::{NodeState, Place, Term};
+pub use self::state::{HEARD_WITHIN, NodeState, Place, Term};

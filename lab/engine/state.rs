@@ -5,8 +5,13 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::time::Duration;
 
+use kvlab::replication::PRIMARY_ALIVE_FOR;
 use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Quirks, Resyncs, Role};
+
+/// Who has not been heard for longer than this is no longer taken to be there.
+pub const HEARD_WITHIN: Duration = PRIMARY_ALIVE_FOR;
 
 /// A node's state at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +24,8 @@ pub struct NodeState {
     pub role: Role,
     /// The term that it leads or follows.
     pub term: Term,
+    /// The primary that it follows, or itself; `None`: it knows none.
+    pub primary: Option<NodeId>,
     /// Where its log ends, durable or not.
     pub last: Place,
     /// The index up to which its log is durable.
@@ -60,6 +67,29 @@ pub struct Peer {
     pub connected: bool,
     /// Milliseconds since anything was heard from it; `None` if nothing ever was.
     pub heard_ms: Option<u64>,
+}
+
+impl NodeState {
+    /// Entries in its log that it does not know to be committed; 0 if the engine does not say.
+    pub fn uncommitted(&self) -> u64 {
+        self.commit.map_or(0, |commit| self.last.index.saturating_sub(commit))
+    }
+
+    /// Whether it has heard from its primary lately.
+    pub fn hears_primary(&self) -> bool {
+        heard_lately(self.heard_ms)
+    }
+}
+
+impl Peer {
+    /// Whether it is connected and was heard lately.
+    pub fn is_heard(&self) -> bool {
+        self.connected && heard_lately(self.heard_ms)
+    }
+}
+
+fn heard_lately(ms: Option<u64>) -> bool {
+    ms.is_some_and(|ms| u128::from(ms) <= HEARD_WITHIN.as_millis())
 }
 
 /// What only kvlab's own node says of itself.
@@ -106,6 +136,7 @@ impl From<&NodeStatus> for NodeState {
             pid: status.pid,
             role: own.role,
             term: own.epoch.into(),
+            primary: own.primary,
             last: own.last.into(),
             durable: own.durable,
             commit: Some(own.commit),

@@ -1,29 +1,17 @@
-//! The evidence of a run: each broken promise with its proof, and which rule was broken.
+//! The violations that a run's judge has found, and what its events tell of their cause.
 
-use kvlab::judge::{Diagram, Lane, Violation};
+use kvlab::judge::{Diagram, Violation};
 use kvlab::sim;
 
-use super::Epochs;
+use super::{Epochs, Leadership};
 use crate::run::event::{LabEvent, Stamped};
 use crate::run::history::VIOLATIONS_PROVED_MAX;
-use crate::text::words;
 
-/// The violations of a run and what explains them: a fold over its events. Bounded.
+/// The violations of a run, and what explains them. A fold over its events; bounded.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Evidence {
     violations: Vec<Violation>,
     epochs: Epochs,
-}
-
-/// A proof, to be drawn.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Proof {
-    /// The operations in space and time.
-    pub(crate) lanes: Vec<Lane>,
-    /// Why no order explains them.
-    pub(crate) why: String,
-    /// Which rule was broken, if that is known.
-    pub(crate) rule: Option<String>,
 }
 
 impl Evidence {
@@ -54,6 +42,11 @@ impl Evidence {
         self.violations.iter().any(|violation| violation.linearizability)
     }
 
+    /// Who led in which epoch, in the order of their opening; the last ones.
+    pub(crate) fn leaderships(&self) -> &[Leadership] {
+        self.epochs.leaderships()
+    }
+
     /// Which rule was broken, in one sentence, if that is known.
     pub(crate) fn rule(&self, violation: &Violation) -> Option<String> {
         self.epochs.rule(violation)
@@ -67,27 +60,9 @@ impl Evidence {
         evidence
     }
 
-    /// The proof of a violation, its drawing in at most `width` columns if it can be.
-    pub(crate) fn proof(&self, violation: &Violation, width: usize) -> Proof {
-        let rule = self.rule(violation);
-        let lanes = Diagram::with_rule(violation, None).lanes(width);
-        Proof { lanes, why: violation.explanation(), rule }
-    }
-}
-
-/// Lines that a sentence of a proof may take; the values in it are cut short, so none takes as many.
-const SENTENCE_LINES_MAX: usize = 100;
-
-impl Proof {
-    /// As text in lines of at most `width` columns if it can be; ends with a newline.
-    pub(crate) fn text(&self, width: usize) -> String {
-        let sentence = |text: &str| words::wrap(text, width.max(1), SENTENCE_LINES_MAX);
-        let mut lines: Vec<String> = self.lanes.iter().map(|lane| lane.text.clone()).collect();
-        for text in std::iter::once(&self.why).chain(&self.rule) {
-            lines.push(String::new());
-            lines.extend(sentence(text));
-        }
-        lines.join("\n") + "\n"
+    /// The proof of a violation, with the rule that was broken, if that is known.
+    pub(crate) fn diagram(&self, violation: &Violation) -> Diagram {
+        Diagram::with_rule(violation, self.rule(violation))
     }
 }
 
@@ -102,7 +77,7 @@ mod tests {
         assert_eq!(evidence.violations().len(), 3);
         for violation in evidence.violations() {
             for width in [72, 80, 100] {
-                let text = evidence.proof(violation, width).text(width);
+                let text = evidence.diagram(violation).text(width);
                 let widest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
                 assert!(widest <= width && text.ends_with('\n'), "{widest} > {width}\n{text}");
                 let rule = evidence.rule(violation).expect("it is known");

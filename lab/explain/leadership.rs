@@ -1,4 +1,4 @@
-//! Events in, reigns out.
+//! Who led in which epoch, and the other facts that may explain a violation, gathered from a run's events.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Position, Report, R
 
 use crate::run::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 
-/// Reigns that are remembered; the oldest is forgotten first.
-pub(crate) const REIGNS_MAX: usize = 512;
+/// Leaderships that are remembered; the oldest is forgotten first.
+pub(crate) const LEADERSHIPS_MAX: usize = 512;
 /// Operations with too few votes, losses of power, broken votes and joined logs that are remembered, of each the newest.
 const FACTS_MAX: usize = 512;
 
@@ -16,7 +16,7 @@ const FACTS_MAX: usize = 512;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Epochs {
     /// In the order of their opening.
-    reigns: Vec<Reign>,
+    leaderships: Vec<Leadership>,
     /// The last vote of each member, by its own word.
     votes: BTreeMap<NodeId, (Epoch, Duration)>,
     pub(crate) forgotten_votes: VecDeque<ForgottenVote>,
@@ -27,7 +27,7 @@ pub(crate) struct Epochs {
 
 /// The time in which one member led one epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Reign {
+pub(crate) struct Leadership {
     /// The epoch.
     pub(crate) epoch: Epoch,
     /// Who led it.
@@ -115,17 +115,17 @@ impl Epochs {
         }
     }
 
-    /// In the order of their opening; the last [`REIGNS_MAX`].
-    pub(crate) fn reigns(&self) -> &[Reign] {
-        &self.reigns
+    /// In the order of their opening; the last [`LEADERSHIPS_MAX`].
+    pub(crate) fn leaderships(&self) -> &[Leadership] {
+        &self.leaderships
     }
 
     fn changed(&mut self, node: NodeId, event: &Event, at: Duration) {
         match event {
             Event::EpochOpened { epoch, forced, voters } => {
-                let reign = self.open(node, *epoch, at);
-                reign.forced = *forced;
-                reign.voters.clone_from(voters);
+                let leadership = self.open(node, *epoch, at);
+                leadership.forced = *forced;
+                leadership.voters.clone_from(voters);
             }
             Event::SteppedDown { epoch, .. } => self.end_epoch(node, *epoch, at),
             Event::Voted { epoch, ballot: Ballot::Granted } => {
@@ -143,7 +143,7 @@ impl Epochs {
         }
     }
 
-    /// Statuses come several times a second and survive a lost event: they tell of reigns whose opening was not told.
+    /// Statuses come several times a second and survive a lost event: they tell of leaderships whose opening was not told.
     fn status(&mut self, node: NodeId, status: &NodeStatus, at: Duration) {
         let status = &status.replication;
         match status.role {
@@ -172,28 +172,41 @@ impl Epochs {
         }
     }
 
-    /// The member's reign over this epoch, begun now if it is news. It ends any other reign of this member.
-    fn open(&mut self, primary: NodeId, epoch: Epoch, at: Duration) -> &mut Reign {
-        let mut reigns = self.reigns.iter().rev();
-        if let Some(back) = reigns.position(|reign| reign.primary == primary && reign.epoch == epoch) {
-            let known = self.reigns.len() - 1 - back;
-            return &mut self.reigns[known];
+    /// The member's leadership over this epoch, begun now if it is news. It ends any other leadership of this member.
+    fn open(&mut self, primary: NodeId, epoch: Epoch, at: Duration) -> &mut Leadership {
+        let mut leaderships = self.leaderships.iter().rev();
+        if let Some(back) =
+            leaderships.position(|leadership| leadership.primary == primary && leadership.epoch == epoch)
+        {
+            let known = self.leaderships.len() - 1 - back;
+            return &mut self.leaderships[known];
         }
         self.end(primary, at);
-        if self.reigns.len() == REIGNS_MAX {
-            self.reigns.remove(0);
+        if self.leaderships.len() == LEADERSHIPS_MAX {
+            self.leaderships.remove(0);
         }
-        self.reigns.push(Reign { epoch, primary, since: at, until: None, voters: Vec::new(), forced: false });
-        self.reigns.last_mut().expect("just pushed")
+        self.leaderships.push(Leadership {
+            epoch,
+            primary,
+            since: at,
+            until: None,
+            voters: Vec::new(),
+            forced: false,
+        });
+        self.leaderships.last_mut().expect("just pushed")
     }
 
     fn end(&mut self, primary: NodeId, at: Duration) {
-        let open = |reign: &&mut Reign| reign.primary == primary && reign.until.is_none();
-        self.reigns.iter_mut().filter(open).for_each(|reign| reign.until = Some(at));
+        let open = |leadership: &&mut Leadership| leadership.primary == primary && leadership.until.is_none();
+        self.leaderships.iter_mut().filter(open).for_each(|leadership| leadership.until = Some(at));
     }
 
     fn end_epoch(&mut self, primary: NodeId, epoch: Epoch, at: Duration) {
-        if self.reigns.iter().any(|reign| reign.primary == primary && reign.epoch == epoch) {
+        if self
+            .leaderships
+            .iter()
+            .any(|leadership| leadership.primary == primary && leadership.epoch == epoch)
+        {
             self.end(primary, at);
         }
     }

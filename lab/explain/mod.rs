@@ -1,7 +1,7 @@
-//! Who led in which epoch, and which rule a violation broke: a pure reduction of the event log.
+//! Why a promise broke: who led in which epoch, and which rule a violation broke. A pure fold over a run's events.
 //!
 //! What clients saw decides whether a promise was broken; what is here only explains it, and says nothing that the
-//! events do not tell. `reigns` keeps what they tell, `rule` makes a sentence of it.
+//! events do not tell. `leadership` keeps what they tell, `rule` makes a sentence of it.
 
 mod evidence;
 mod leadership;
@@ -10,4 +10,4 @@ mod rule;
 mod tests;
 
 pub(crate) use self::evidence::Evidence;
-pub(crate) use self::leadership::{Epochs, Reign};
+pub(crate) use self::leadership::{Epochs, Leadership};

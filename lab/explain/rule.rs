@@ -1,4 +1,4 @@
-//! Which rule was broken, in one sentence.
+//! Which rule a violation broke, in one sentence made of the run's facts.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use kvlab::judge::{Consistency, OpKind, Operation, Phase, Violation, ViolationKind};
 use kvlab::types::{NodeId, Position};
 
-use super::leadership::{Epochs, ForgottenVote, Instead, Joined, Reign};
+use super::leadership::{Epochs, ForgottenVote, Instead, Joined, Leadership};
 use crate::run::event::quorum;
 
 /// Two operations of a proof of which the later one knew less.
@@ -54,8 +54,10 @@ impl Epochs {
     /// A member went back behind a vote that had been counted, and something was acknowledged in the older epoch since.
     fn forgotten_vote(&self, operations: &[&Operation]) -> Option<String> {
         let counted = |vote: &&ForgottenVote| {
-            let won = |reign: &Reign| reign.epoch == vote.epoch && reign.voters.contains(&vote.node);
-            self.reigns().iter().any(won)
+            let won = |leadership: &Leadership| {
+                leadership.epoch == vote.epoch && leadership.voters.contains(&vote.node)
+            };
+            self.leaderships().iter().any(won)
         };
         let went_on = |vote: &ForgottenVote| {
             let since = |operation: &&&Operation| {
@@ -99,8 +101,8 @@ impl Epochs {
         operations.iter().find_map(|operation| {
             let at = entry(operation)?;
             let begun = began_at(operation);
-            let over = |reign: &&Reign| reign.epoch > at.epoch && reign.since <= begun;
-            let over = self.reigns().iter().filter(over).max_by_key(|reign| !reign.forced)?;
+            let over = |leadership: &&Leadership| leadership.epoch > at.epoch && leadership.since <= begun;
+            let over = self.leaderships().iter().filter(over).max_by_key(|leadership| !leadership.forced)?;
             let write = operation.op != OpKind::Get && operation.consistency == Consistency::Quorum;
             write.then(|| format!("{}; {}", Says(operation), Moved(over, Tense::Before)))
         })
@@ -110,8 +112,8 @@ impl Epochs {
     fn moved(&self, pairs: &[Backwards<'_>]) -> Option<String> {
         pairs.iter().find_map(|Backwards { newer, older }| {
             let (new, old) = (entry(newer)?, entry(older)?);
-            let reign = self.reigns().iter().find(|reign| reign.epoch == new.epoch)?;
-            (new.epoch > old.epoch).then(|| format!("{}; {}", Says(older), Moved(reign, Tense::Before)))
+            let leadership = self.leaderships().iter().find(|leadership| leadership.epoch == new.epoch)?;
+            (new.epoch > old.epoch).then(|| format!("{}; {}", Says(older), Moved(leadership, Tense::Before)))
         })
     }
 
@@ -119,9 +121,11 @@ impl Epochs {
     fn left_behind(&self, pairs: &[Backwards<'_>]) -> Option<String> {
         pairs.iter().find_map(|Backwards { newer, older }| {
             let (at, from, to) = (entry(newer)?, ended_at(newer)?, ended_at(older)?);
-            let between = |reign: &&Reign| reign.epoch > at.epoch && reign.since >= from && reign.since <= to;
-            let reign = self.reigns().iter().find(between)?;
-            Some(format!("{}; {}; then {}", Says(newer), Moved(reign, Tense::Then), Says(older)))
+            let between = |leadership: &&Leadership| {
+                leadership.epoch > at.epoch && leadership.since >= from && leadership.since <= to
+            };
+            let leadership = self.leaderships().iter().find(between)?;
+            Some(format!("{}; {}; then {}", Says(newer), Moved(leadership, Tense::Then), Says(older)))
         })
     }
 
@@ -134,10 +138,10 @@ impl Epochs {
                 newer.node == Some(joined.node) && end.epoch == at.epoch && end.seq >= at.seq && joined.at <= to
             };
             let Joined { primary, node, from, at } = self.joined.iter().find(covers)?;
-            let reign = self.reigns().iter().rev().find(|reign| reign.primary == *primary && reign.since <= *at)?;
+            let leadership = self.leaderships().iter().rev().find(|leadership| leadership.primary == *primary && leadership.since <= *at)?;
             let (newer, older) = (Says(newer), Says(older));
-            (reign.epoch > from.epoch).then(|| {
-                let (epoch, at) = (reign.epoch, Seconds(*at));
+            (leadership.epoch > from.epoch).then(|| {
+                let (epoch, at) = (leadership.epoch, Seconds(*at));
                 format!(
                     "{primary} of {epoch} took {node}'s log, ending in {from}, for a part of its own at t={at}; {newer}; \
                      then {older}"
@@ -154,10 +158,9 @@ impl Epochs {
             ViolationKind::Order(_) | ViolationKind::NoOrder { .. } => return None,
         };
         let (at, begun) = (entry(read)?, began_at(read));
-        let over = self
-            .reigns()
-            .iter()
-            .find(|reign| reign.epoch > at.epoch && !reign.forced && reign.since <= begun)?;
+        let over = self.leaderships().iter().find(|leadership| {
+            leadership.epoch > at.epoch && !leadership.forced && leadership.since <= begun
+        })?;
         Some(format!("{}; {}", Says(read), Moved(over, Tense::Before)))
     }
 }
@@ -222,9 +225,9 @@ impl fmt::Display for Says<'_> {
 }
 
 /// `n3's quorum {n2,n3} had moved to 2@n3 at t=3.900 s`.
-struct Moved<'a>(&'a Reign, Tense);
+struct Moved<'a>(&'a Leadership, Tense);
 
-/// Whether a reign began before what was told ahead of it in the sentence.
+/// Whether a leadership began before what was told ahead of it in the sentence.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tense {
     Before,
@@ -233,7 +236,7 @@ enum Tense {
 
 impl fmt::Display for Moved<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(Reign { epoch, primary, since, voters, forced, .. }, tense) = self;
+        let Self(Leadership { epoch, primary, since, voters, forced, .. }, tense) = self;
         let (since, had) = (Seconds(*since), if *tense == Tense::Before { "had " } else { "" });
         let came = if *tense == Tense::Before { "come" } else { "came" };
         match (forced, voters.is_empty()) {

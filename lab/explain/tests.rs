@@ -1,11 +1,11 @@
-//! Reigns from events, and a sentence for each way in which a promise can break.
+//! Leaderships from events, and a sentence for each way in which a promise can break.
 
 use kvlab::judge::{
     Completion, Consistency, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
 };
 use kvlab::types::{Ballot, Epoch, Event, MemberVote, NodeId, Position, Quirks, Report, Vote};
 
-use super::leadership::REIGNS_MAX;
+use super::leadership::LEADERSHIPS_MAX;
 use super::*;
 use crate::run::event::{self, Cut, Damage, Header, LabEvent, Outcome, ProcessState, Stamped};
 
@@ -143,7 +143,7 @@ fn rule(tale: &Tale, violation: &Violation, sentence: &str) {
 }
 
 #[test]
-fn a_reign_lasts_until_somebody_says_that_it_is_over() {
+fn a_leadership_lasts_until_somebody_says_that_it_is_over() {
     let mut tale = Tale::new();
     tale.opened(2000, epoch(2, N3), &[N2, N3]);
     tale.says(2500, N1, Event::SteppedDown { epoch: epoch(1, N1), by: epoch(2, N3) });
@@ -152,7 +152,7 @@ fn a_reign_lasts_until_somebody_says_that_it_is_over() {
     let ms = |at: std::time::Duration| at.as_millis();
     let told: Vec<_> = tale
         .0
-        .reigns()
+        .leaderships()
         .iter()
         .map(|r| (r.epoch.to_string(), r.primary, ms(r.since), r.until.map(ms), r.voters.len(), r.forced))
         .collect();
@@ -167,12 +167,12 @@ fn a_reign_lasts_until_somebody_says_that_it_is_over() {
 }
 
 #[test]
-fn however_long_the_run_the_reigns_are_bounded() {
+fn however_long_the_run_the_leaderships_are_bounded() {
     let mut tale = Tale::new();
-    let all = REIGNS_MAX as u64 + 10;
+    let all = LEADERSHIPS_MAX as u64 + 10;
     (2..all).for_each(|number| tale.opened(number, epoch(number, N2), &[N2, N3]));
-    assert_eq!(tale.0.reigns().len(), REIGNS_MAX);
-    assert_eq!(tale.0.reigns().last().map(|reign| reign.epoch.number), Some(all - 1));
+    assert_eq!(tale.0.leaderships().len(), LEADERSHIPS_MAX);
+    assert_eq!(tale.0.leaderships().last().map(|leadership| leadership.epoch.number), Some(all - 1));
 }
 
 #[test]

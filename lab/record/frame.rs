@@ -1,4 +1,4 @@
-//! Frames from a run's events, without a terminal.
+//! The screen drawn from a run's events, without a terminal.
 
 use std::time::Duration;
 

@@ -9,8 +9,8 @@ mod svg;
 pub use self::frame::{frame, to_text, view_at};
 #[cfg(test)]
 pub use self::glyphs::is_drawn;
-pub use self::picture::{Picture, draw};
-pub use self::svg::{Paper, to_svg};
+pub use self::picture::{Picture, draw, save_frame};
+pub use self::svg::to_svg;
 
 #[cfg(test)]
 mod tests;

@@ -2,13 +2,14 @@
 #![expect(clippy::disallowed_methods, reason = "writes the picture")]
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 
-use super::{Paper, frame, to_svg, to_text, view_at};
+use super::{frame, to_svg, to_text, view_at};
 use crate::run::event::Stamped;
 use crate::run::reader;
 use crate::screen::Theme;
@@ -45,9 +46,20 @@ pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> 
     let scenario = view.header.as_ref().and_then(|header| header.scenario.as_ref());
     let title = format!("The screen of {}", scenario.map_or("kvlab up", |scenario| &scenario.name));
     let picture = match out.extension().and_then(|e| e.to_str()) {
-        Some("svg") => to_svg(&buf, &Paper::DARK, &title),
+        Some("svg") => to_svg(&buf, &title),
         Some("txt") => to_text(&buf),
         _ => bail!("{}: pictures are .svg or .txt", out.display()),
     };
     fs::write(out, picture).with_context(|| format!("cannot write {}", out.display()))
+}
+
+/// Saves a frame as SVG and as text, side by side in a directory. Says where the SVG is.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn save_frame(buf: &Buffer, dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let svg = dir.join(format!("{name}.svg"));
+    fs::write(&svg, to_svg(buf, name))?;
+    fs::write(svg.with_extension("txt"), to_text(buf))?;
+    Ok(svg)
 }

@@ -1,38 +1,25 @@
 //! A frame as SVG: what a terminal would show, at any size, without fonts of our own.
 //!
-//! Text is set in rows of runs, each pinned to the cells that it takes, so that a viewer's fallback font cannot
-//! shift what follows. Lines, blocks and braille are drawn as paths: they join without seams in every viewer.
+//! Each piece of text is pinned to the cells that it takes, so that another font in the viewer does not move what
+//! follows. Lines, blocks and braille are drawn as paths: they join without seams in every viewer.
 
-use std::fmt::Write as _;
+use std::fmt;
 
+use kvlab::judge::svg::{Attribute, Svg};
 use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::style::{Color, Modifier};
 
 use super::glyphs::{self, CELL_HEIGHT, CELL_WIDTH};
 
-/// Colours of the page, and of the 16 that a terminal theme defines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Paper {
-    /// The colour of text without a colour.
-    pub ink: u32,
-    /// The colour behind text without a background.
-    pub ground: u32,
-    /// Black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
-    pub sixteen: [u32; 16],
-}
-
-impl Paper {
-    /// Light on dark.
-    pub const DARK: Self = Self {
-        ink: 0xd6_dae0,
-        ground: 0x10_1418,
-        sixteen: [
-            0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1,
-            0x6b_7280, 0xf0_8040, 0x40_c09a, 0xf0_e442, 0x6f_b0e8, 0xe0_a0c8, 0x8f_d0f5, 0xf5_f7fa,
-        ],
-    };
-}
-
+/// The colour of text without a colour.
+const INK: u32 = 0xd6_dae0;
+/// The colour behind text without a background.
+const GROUND: u32 = 0x10_1418;
+/// The colours that a terminal theme defines: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
+const SIXTEEN: [u32; 16] = [
+    0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1, 0x6b_7280,
+    0xf0_8040, 0x40_c09a, 0xf0_e442, 0x6f_b0e8, 0xe0_a0c8, 0x8f_d0f5, 0xf5_f7fa,
+];
 /// Around the cells, in pixels.
 const MARGIN: f32 = 10.0;
 /// Height of the text within a cell.
@@ -54,59 +41,76 @@ struct Look {
 }
 
 /// Draws the frame. `title` is for screen readers.
-pub fn to_svg(buf: &Buffer, paper: &Paper, title: &str) -> String {
+pub fn to_svg(buf: &Buffer, title: &str) -> String {
     let (columns, rows) = (f32::from(buf.area.width), f32::from(buf.area.height));
-    let (width, height) = (columns * CELL_WIDTH + 2.0 * MARGIN, rows * CELL_HEIGHT + 2.0 * MARGIN);
-    let mut svg = String::new();
-    let title = escape(title);
-    let _ = writeln!(
-        svg,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.1} {height:.1}\" width=\"{width:.1}\" \
-         height=\"{height:.1}\" role=\"img\" aria-label=\"{title}\">\n<title>{title}</title>"
+    let (width, height) = (Px(columns * CELL_WIDTH + 2.0 * MARGIN), Px(rows * CELL_HEIGHT + 2.0 * MARGIN));
+    let mut svg = Svg::default();
+    let root: [Attribute<'_>; 6] = [
+        ("xmlns", &"http://www.w3.org/2000/svg"),
+        ("viewBox", &format!("0 0 {width} {height}")),
+        ("width", &width),
+        ("height", &height),
+        ("role", &"img"),
+        ("aria-label", &title),
+    ];
+    svg.open("svg", &root).end_line().text("title", &[], title).end_line();
+    let style = format!(
+        "text{{font-family:{FONTS};font-size:{FONT_SIZE}px;white-space:pre}}.b{{font-weight:700}}\
+         .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}"
     );
-    let _ = writeln!(
-        svg,
-        "<style>text{{font-family:{FONTS};font-size:{FONT_SIZE}px;white-space:pre}}.b{{font-weight:700}}\
-         .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}</style>"
-    );
-    let ground = paper.ground;
-    let _ =
-        writeln!(svg, "<rect width=\"{width:.1}\" height=\"{height:.1}\" rx=\"8\" fill=\"#{ground:06x}\"/>");
-    let _ = writeln!(svg, "<g transform=\"translate({MARGIN} {MARGIN})\">");
+    svg.text("style", &[], &style).end_line();
+    let ground = Colour(GROUND);
+    svg.empty("rect", &[("width", &width), ("height", &height), ("rx", &8), ("fill", &ground)]).end_line();
+    svg.open("g", &[("transform", &format!("translate({MARGIN} {MARGIN})"))]).end_line();
     for y in 0..buf.area.height {
-        row(&mut svg, buf, paper, y);
+        row(&mut svg, buf, y);
     }
-    svg.push_str("</g>\n</svg>\n");
-    svg
+    svg.close("g").end_line().close("svg").end_line();
+    svg.finish()
 }
 
-fn row(svg: &mut String, buf: &Buffer, paper: &Paper, y: u16) {
+/// A length in pixels, printed with one decimal.
+struct Px(f32);
+
+/// A colour, printed as `#d6dae0`.
+struct Colour(u32);
+
+impl fmt::Display for Px {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1}", self.0)
+    }
+}
+
+impl fmt::Display for Colour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{:06x}", self.0)
+    }
+}
+
+fn row(svg: &mut Svg, buf: &Buffer, y: u16) {
     let cells: Vec<_> = (0..buf.area.width)
         .filter_map(|x| buf.cell((buf.area.x + x, buf.area.y + y)))
-        .map(|cell| (cell, look(cell, paper)))
+        .map(|cell| (cell, look(cell)))
         .collect();
-    backgrounds(svg, &cells, paper, y);
+    backgrounds(svg, &cells, y);
     paths(svg, &cells, y);
     text(svg, &cells, y);
 }
 
-fn backgrounds(svg: &mut String, cells: &[(&Cell, Look)], paper: &Paper, y: u16) {
+fn backgrounds(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16) {
     for (start, run) in runs(cells, |a, b| a.1.ground == b.1.ground) {
         let ground = run[0].1.ground;
-        if ground != paper.ground {
-            let (x, width) = (start as f32 * CELL_WIDTH, run.len() as f32 * CELL_WIDTH);
-            let top = f32::from(y) * CELL_HEIGHT;
-            let _ = writeln!(
-                svg,
-                "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{CELL_HEIGHT:.1}\" \
-                 fill=\"#{ground:06x}\"/>"
-            );
+        if ground != GROUND {
+            let (x, width) = (Px(start as f32 * CELL_WIDTH), Px(run.len() as f32 * CELL_WIDTH));
+            let (top, height) = (Px(f32::from(y) * CELL_HEIGHT), Px(CELL_HEIGHT));
+            let place: [Attribute<'_>; 4] = [("x", &x), ("y", &top), ("width", &width), ("height", &height)];
+            svg.empty("rect", &[&place[..], &[("fill", &Colour(ground))]].concat()).end_line();
         }
     }
 }
 
 /// Lines, blocks and braille: one path for each run of one colour.
-fn paths(svg: &mut String, cells: &[(&Cell, Look)], y: u16) {
+fn paths(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16) {
     for (start, run) in runs(cells, |a, b| a.1 == b.1) {
         let mut path = String::new();
         for (i, (cell, _)) in run.iter().enumerate() {
@@ -117,43 +121,48 @@ fn paths(svg: &mut String, cells: &[(&Cell, Look)], y: u16) {
         }
         if !path.is_empty() {
             let Look { ink, dim, .. } = run[0].1;
-            let class = if dim { " class=\"d\"" } else { "" };
-            let _ = writeln!(svg, "<path d=\"{}\" fill=\"#{ink:06x}\"{class}/>", path.trim_end());
+            let (path, ink) = (path.trim_end(), Colour(ink));
+            let mut attributes: Vec<Attribute<'_>> = vec![("d", &path), ("fill", &ink)];
+            if dim {
+                attributes.push(("class", &"d"));
+            }
+            svg.empty("path", &attributes).end_line();
         }
     }
 }
 
-fn text(svg: &mut String, cells: &[(&Cell, Look)], y: u16) {
+fn text(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16) {
     let is_text = |cell: &Cell| !single(cell).is_some_and(|c| c == ' ' || glyphs::is_drawn(c));
-    let mut spans = String::new();
+    let mut spans = Svg::default();
     for (start, run) in runs(cells, |a, b| a.1 == b.1) {
         for (offset, words) in words_of(run, is_text) {
             span(&mut spans, start + offset, words);
         }
     }
     if !spans.is_empty() {
-        let baseline = f32::from(y) * CELL_HEIGHT + BASELINE;
-        let _ = writeln!(svg, "<text y=\"{baseline:.1}\" xml:space=\"preserve\">{spans}</text>");
+        let baseline = Px(f32::from(y) * CELL_HEIGHT + BASELINE);
+        svg.open("text", &[("y", &baseline), ("xml:space", &"preserve")]);
+        svg.append(&spans).close("text").end_line();
     }
 }
 
 /// One pinned piece of text.
-fn span(spans: &mut String, start: usize, cells: &[(&Cell, Look)]) {
+fn span(spans: &mut Svg, start: usize, cells: &[(&Cell, Look)]) {
     let look = cells[0].1;
     let text: String = cells.iter().map(|(cell, _)| cell.symbol()).collect();
     let columns: u16 = cells.iter().map(|(cell, _)| cell.symbol().cell_width().max(1)).sum();
-    let (x, width) = (start as f32 * CELL_WIDTH, f32::from(columns) * CELL_WIDTH);
+    let (x, width) = (Px(start as f32 * CELL_WIDTH), Px(f32::from(columns) * CELL_WIDTH));
     let classes: Vec<_> = [(look.bold, "b"), (look.dim, "d"), (look.italic, "i"), (look.underlined, "u")]
         .into_iter()
         .filter_map(|(on, class)| on.then_some(class))
         .collect();
-    let class = if classes.is_empty() { String::new() } else { format!(" class=\"{}\"", classes.join(" ")) };
-    let _ = write!(
-        spans,
-        "<tspan x=\"{x:.1}\" textLength=\"{width:.1}\" lengthAdjust=\"spacingAndGlyphs\" fill=\"#{:06x}\"{class}>{}</tspan>",
-        look.ink,
-        escape(&text)
-    );
+    let (ink, classes) = (Colour(look.ink), classes.join(" "));
+    let mut attributes: Vec<Attribute<'_>> =
+        vec![("x", &x), ("textLength", &width), ("lengthAdjust", &"spacingAndGlyphs"), ("fill", &ink)];
+    if !classes.is_empty() {
+        attributes.push(("class", &classes));
+    }
+    spans.text("tspan", &attributes, &text);
 }
 
 /// Pieces of ASCII text with single spaces within, and every other sign on its own, where a fallback font with
@@ -201,9 +210,9 @@ fn single(cell: &Cell) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-fn look(cell: &Cell, paper: &Paper) -> Look {
+fn look(cell: &Cell) -> Look {
     let has = |m: Modifier| cell.modifier.contains(m);
-    let (mut ink, mut ground) = (rgb(cell.fg, paper, paper.ink), rgb(cell.bg, paper, paper.ground));
+    let (mut ink, mut ground) = (rgb(cell.fg, INK), rgb(cell.bg, GROUND));
     if has(Modifier::REVERSED) {
         (ink, ground) = (ground, ink);
     }
@@ -217,36 +226,36 @@ fn look(cell: &Cell, paper: &Paper) -> Look {
     }
 }
 
-fn rgb(colour: Color, paper: &Paper, default: u32) -> u32 {
-    let sixteen = |i: usize| paper.sixteen[i];
-    match colour {
-        Color::Reset => default,
-        Color::Black => sixteen(0),
-        Color::Red => sixteen(1),
-        Color::Green => sixteen(2),
-        Color::Yellow => sixteen(3),
-        Color::Blue => sixteen(4),
-        Color::Magenta => sixteen(5),
-        Color::Cyan => sixteen(6),
-        Color::Gray => sixteen(7),
-        Color::DarkGray => sixteen(8),
-        Color::LightRed => sixteen(9),
-        Color::LightGreen => sixteen(10),
-        Color::LightYellow => sixteen(11),
-        Color::LightBlue => sixteen(12),
-        Color::LightMagenta => sixteen(13),
-        Color::LightCyan => sixteen(14),
-        Color::White => sixteen(15),
-        Color::Rgb(r, g, b) => u32::from_be_bytes([0, r, g, b]),
-        Color::Indexed(i) => indexed(i, paper),
-    }
+fn rgb(colour: Color, default: u32) -> u32 {
+    let i = match colour {
+        Color::Reset => return default,
+        Color::Rgb(r, g, b) => return u32::from_be_bytes([0, r, g, b]),
+        Color::Indexed(i) => i,
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 8,
+        Color::LightRed => 9,
+        Color::LightGreen => 10,
+        Color::LightYellow => 11,
+        Color::LightBlue => 12,
+        Color::LightMagenta => 13,
+        Color::LightCyan => 14,
+        Color::White => 15,
+    };
+    indexed(i)
 }
 
 /// xterm's 256 colours: 16 of the theme, a cube of 6×6×6, 24 greys.
-fn indexed(i: u8, paper: &Paper) -> u32 {
+fn indexed(i: u8) -> u32 {
     let level = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
     match i {
-        0..16 => paper.sixteen[usize::from(i)],
+        0..16 => SIXTEEN[usize::from(i)],
         16..232 => {
             let i = i - 16;
             u32::from_be_bytes([0, level(i / 36), level(i / 6 % 6), level(i % 6)])
@@ -256,21 +265,4 @@ fn indexed(i: u8, paper: &Paper) -> u32 {
             u32::from_be_bytes([0, grey, grey, grey])
         }
     }
-}
-
-/// Text as XML, without the characters that XML cannot hold.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c if c.is_control() => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }

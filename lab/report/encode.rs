@@ -1,92 +1,81 @@
-//! The timeline's data: operations as columns of packed numbers, names in tables, JSON around them. `assets/data.js`
-//! reads it.
+//! The timeline's data: operations by column, as JSON that is compressed. `assets/data.js` reads it.
+//!
+//! By column, because the compressor finds more in values of one kind that follow each other.
 
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kvlab::judge::{Consistency, OpKind, Phase};
+use kvlab::types::{Epoch, NodeId};
 use serde::Serialize;
 
-use super::operations::{Op, Operations};
-use super::pack::{Names, Table, differences, maybe, plain, sparse, sparse_differences};
+use super::operations::{Operations, TimelineOp};
 
 /// Characters of a key or a value that are shown; the history has them all.
 const CHARS_MAX: usize = 80;
+/// How hard the compressor tries, of 10: beyond this it takes twice as long for little.
+const COMPRESSION_LEVEL: u8 = 2;
 
 /// Operations by column, each as long as there are operations.
 #[derive(Debug, Serialize)]
-pub(super) struct Encoded {
-    /// How many operations follow.
-    count: usize,
-    /// How many there were in all.
-    total: u64,
-    keys: Names,
-    values: Names,
-    epochs: Vec<String>,
-    nodes: Vec<String>,
-    columns: Columns,
+struct Columns<'a> {
+    /// The history's index of the invoke.
+    i: Vec<u64>,
+    /// Microseconds since the run began.
+    began: Vec<u64>,
+    /// Microseconds from invoke to reply.
+    took: Vec<Option<u64>>,
+    client: Vec<u32>,
+    /// Who was asked first.
+    asked: Vec<Option<NodeId>>,
+    /// Who answered.
+    node: Vec<Option<NodeId>>,
+    op: Vec<OpKind>,
+    level: Vec<Consistency>,
+    /// How it ended.
+    phase: Vec<Phase>,
+    key: Vec<Cow<'a, str>>,
+    value: Vec<Option<Cow<'a, str>>>,
+    epoch: Vec<Option<Epoch>>,
+    seq: Vec<Option<u64>>,
+    /// Age of what was seen in milliseconds, if it was stale.
+    stale: Vec<Option<u64>>,
+    /// Acknowledged writes that it did not see.
+    behind: Vec<u64>,
 }
 
-#[derive(Debug, Serialize)]
-struct Columns {
-    /// The history's index of the invoke; differences.
-    i: String,
-    /// Microseconds since the run began; differences.
-    began: String,
-    /// Microseconds from invoke to reply; may be missing.
-    took: String,
-    client: String,
-    /// Into `nodes`: who was asked first; may be missing.
-    asked: String,
-    /// Into `nodes`: who answered; may be missing.
-    node: String,
-    /// What it is, at which level, how it ended: see [`kind`].
-    kind: String,
-    /// Into `keys`; differences.
-    key: String,
-    /// Into `values`, may be missing; differences.
-    value: String,
-    /// Into `epochs`, may be missing; differences, sparse.
-    epoch: String,
-    /// May be missing; differences.
-    seq: String,
-    /// Age of what was seen in milliseconds, may be missing: it was not stale; sparse.
-    stale: String,
-    /// Acknowledged writes that it did not see; sparse.
-    behind: String,
+/// The operations as a text that can stand in a page: [`Columns`] as JSON, compressed with zlib, in base64.
+///
+/// # Panics
+/// If the columns do not become JSON: plain data does.
+pub(super) fn encode(operations: &Operations) -> String {
+    let json = serde_json::to_vec(&columns(&operations.shown)).expect("plain data becomes JSON");
+    STANDARD.encode(miniz_oxide::deflate::compress_to_vec_zlib(&json, COMPRESSION_LEVEL))
 }
 
-/// Operations as columns.
-pub(super) fn encode(operations: &Operations) -> Encoded {
-    let ops = &operations.shown;
-    let (mut keys, mut values, mut epochs, mut nodes) =
-        (Table::default(), Table::default(), Table::default(), Table::default());
-    let column = |of: &mut dyn FnMut(&Op) -> u64| plain(ops.iter().map(of));
-    let columns = Columns {
-        i: differences(ops.iter().map(|op| op.i)),
-        began: differences(ops.iter().map(|op| op.began_us)),
-        took: column(&mut |op| maybe(op.took_us)),
-        client: column(&mut |op| op.client.into()),
-        asked: column(&mut |op| maybe(op.asked.map(|node| nodes.place(node.to_string())))),
-        node: column(&mut |op| maybe(op.node.map(|node| nodes.place(node.to_string())))),
-        kind: column(&mut kind),
-        key: differences(ops.iter().map(|op| keys.place(cut(&op.key)))),
-        value: differences(
-            ops.iter().map(|op| maybe(op.value.as_deref().map(|value| values.place(cut(value))))),
-        ),
-        epoch: sparse_differences(
-            ops.iter().map(|op| maybe(op.epoch.map(|epoch| epochs.place(epoch.to_string())))),
-        ),
-        seq: differences(ops.iter().map(|op| maybe(op.seq))),
-        stale: sparse(ops.iter().map(|op| maybe(op.stale.map(|stale| stale.age_ms())))),
-        behind: sparse(ops.iter().map(|op| op.stale.map_or(0, |stale| stale.versions))),
-    };
-    Encoded {
-        count: ops.len(),
-        total: operations.total,
-        keys: keys.packed(),
-        values: values.packed(),
-        epochs: epochs.names(),
-        nodes: nodes.names(),
-        columns,
+fn columns(ops: &[TimelineOp]) -> Columns<'_> {
+    Columns {
+        i: column(ops, |op| op.i),
+        began: column(ops, |op| op.began_us),
+        took: column(ops, |op| op.took_us),
+        client: column(ops, |op| op.client),
+        asked: column(ops, |op| op.asked),
+        node: column(ops, |op| op.node),
+        op: column(ops, |op| op.op),
+        level: column(ops, |op| op.consistency),
+        phase: column(ops, |op| op.phase),
+        key: column(ops, |op| cut(&op.key)),
+        value: column(ops, |op| op.value.as_deref().map(cut)),
+        epoch: column(ops, |op| op.epoch),
+        seq: column(ops, |op| op.seq),
+        stale: column(ops, |op| op.stale.map(|stale| stale.age_ms())),
+        behind: column(ops, |op| op.stale.map_or(0, |stale| stale.versions)),
     }
+}
+
+fn column<'a, T>(ops: &'a [TimelineOp], of: impl Fn(&'a TimelineOp) -> T) -> Vec<T> {
+    ops.iter().map(of).collect()
 }
 
 /// JSON that can stand in a page's `<script>` element: nothing in it ends the element or begins a comment.
@@ -110,37 +99,17 @@ pub(super) fn json_in_page(value: &impl Serialize) -> String {
     safe
 }
 
-/// What, at which level, how it ended, in one number: `what + 3 * level + 9 * end`.
-fn kind(op: &Op) -> u64 {
-    let what = match op.op {
-        OpKind::Put => 0,
-        OpKind::Get => 1,
-        OpKind::Del => 2,
-    };
-    let level = match op.consistency {
-        Consistency::Async => 0,
-        Consistency::Eventual => 1,
-        Consistency::Quorum => 2,
-    };
-    let end = match op.phase {
-        Phase::Ok => 0,
-        Phase::Fail => 1,
-        Phase::Info => 2,
-        Phase::Invoke => 3,
-    };
-    what + 3 * level + 9 * end
-}
-
-fn cut(text: &str) -> String {
+fn cut(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(CHARS_MAX) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::pack::tests::{unpacked_differences, unpacked_plain};
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::report::tests::fixture;
 
@@ -153,15 +122,21 @@ mod tests {
             Some("a"),
         );
         let operations = history.operations();
-        let encoded = encode(&operations);
-        let columns = &encoded.columns;
-        let of = |number: fn(&Op) -> i64| operations.shown.iter().map(number).collect::<Vec<_>>();
-        assert_eq!(unpacked_differences(&columns.i), of(|op| op.i.cast_signed()));
-        assert_eq!(unpacked_differences(&columns.began), of(|op| op.began_us.cast_signed()));
-        assert_eq!(unpacked_plain(&columns.took), of(|op| op.took_us.map_or(0, |us| us.cast_signed() + 1)));
-        assert_eq!(unpacked_differences(&columns.key), [0, 1, 0, 0]);
-        assert_eq!(unpacked_differences(&columns.value), [1, 2, 0, 1]);
-        assert_eq!(unpacked_plain(&columns.kind), [6, 6 + 18, 7, 7]);
+        // As the page's program does it.
+        let zlib = STANDARD.decode(encode(&operations)).expect("base64");
+        let bytes = miniz_oxide::inflate::decompress_to_vec_zlib(&zlib).expect("zlib");
+        let columns: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let of =
+            |number: fn(&TimelineOp) -> Option<u64>| operations.shown.iter().map(number).collect::<Vec<_>>();
+        assert_eq!(columns["i"], json!(of(|op| Some(op.i))));
+        assert_eq!(columns["began"], json!(of(|op| Some(op.began_us))));
+        assert_eq!(columns["took"], json!(of(|op| op.took_us)));
+        assert_eq!(columns["asked"], json!(["n2", "n3", "n2", "n3"]));
+        assert_eq!(columns["key"], json!(["q0", "q1", "q0", "q0"]));
+        assert_eq!(columns["value"], json!(["a", "b", null, "a"]));
+        assert_eq!(columns["op"], json!(["put", "put", "get", "get"]));
+        assert_eq!(columns["phase"], json!(["ok", "info", "ok", "ok"]));
+        assert_eq!(columns["level"], json!(["quorum", "quorum", "quorum", "quorum"]));
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl FaultKind {
 
 /// What a fault is a fault of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum Subject {
     Link(NodeId, NodeId),
     Node(NodeId),
 }
@@ -66,7 +66,7 @@ struct Trouble {
 
 #[derive(Clone, Debug)]
 struct Single {
-    place: Place,
+    subject: Subject,
     trouble: Trouble,
     since_us: u64,
     until_us: u64,
@@ -74,12 +74,12 @@ struct Single {
 
 /// All faults, the first first, at most [`FAULTS_MAX`]. That the lab ends its nodes when it ends is none.
 pub(super) fn faults(events: &[Stamped], end_us: u64) -> Vec<Fault> {
-    let mut watch = Watch::default();
+    let mut tracker = FaultTracker::default();
     for stamped in events {
-        watch.apply(stamped);
+        tracker.apply(stamped);
     }
-    let mut singles = watch.finish(end_us);
-    singles.sort_by(|a, b| (&a.trouble, a.since_us, a.place).cmp(&(&b.trouble, b.since_us, b.place)));
+    let mut singles = tracker.finish(end_us);
+    singles.sort_by(|a, b| (&a.trouble, a.since_us, a.subject).cmp(&(&b.trouble, b.since_us, b.subject)));
     let mut groups: Vec<Vec<Single>> = Vec::new();
     for single in singles {
         let near = |other: &Single| {
@@ -99,25 +99,25 @@ pub(super) fn faults(events: &[Stamped], end_us: u64) -> Vec<Fault> {
 }
 
 #[derive(Debug, Default)]
-struct Watch {
-    open: BTreeMap<Place, (Trouble, u64)>,
+struct FaultTracker {
+    open: BTreeMap<Subject, (Trouble, u64)>,
     over: Vec<Single>,
     /// Nodes that somebody has asked to end, and which have not been started since.
     doomed: BTreeSet<NodeId>,
 }
 
-impl Watch {
+impl FaultTracker {
     fn apply(&mut self, stamped: &Stamped) {
         let t_us = stamped.t_us;
         match &stamped.event {
-            LabEvent::Link { from, to, state } => self.set(Place::Link(*from, *to), link(*state), t_us),
+            LabEvent::Link { from, to, state } => self.set(Subject::Link(*from, *to), link(*state), t_us),
             LabEvent::Process { node, state } => {
                 if matches!(state, ProcessState::Running { .. }) {
                     self.doomed.remove(node);
                 }
                 // Between spawning and readiness a node that was down is still down.
                 if !matches!(state, ProcessState::Starting { .. }) {
-                    self.set(Place::Node(*node), process(state), t_us);
+                    self.set(Subject::Node(*node), process(state), t_us);
                 }
             }
             LabEvent::Action { action, error: None, .. } => {
@@ -127,26 +127,26 @@ impl Watch {
         }
     }
 
-    fn set(&mut self, place: Place, trouble: Option<Trouble>, t_us: u64) {
-        if self.open.get(&place).map(|(open, _)| open) == trouble.as_ref() {
+    fn set(&mut self, subject: Subject, trouble: Option<Trouble>, t_us: u64) {
+        if self.open.get(&subject).map(|(open, _)| open) == trouble.as_ref() {
             return;
         }
-        if let Some((trouble, since_us)) = self.open.remove(&place) {
-            self.over.push(Single { place, trouble, since_us, until_us: t_us });
+        if let Some((trouble, since_us)) = self.open.remove(&subject) {
+            self.over.push(Single { subject, trouble, since_us, until_us: t_us });
         }
         if let Some(trouble) = trouble {
-            self.open.insert(place, (trouble, t_us));
+            self.open.insert(subject, (trouble, t_us));
         }
     }
 
     /// A node that ended, was not started again, and that nobody had asked to end: the lab itself was ending.
     fn finish(mut self, end_us: u64) -> Vec<Single> {
-        for (place, (trouble, since_us)) in std::mem::take(&mut self.open) {
-            let by_the_lab = matches!(place, Place::Node(node) if !self.doomed.contains(&node));
+        for (subject, (trouble, since_us)) in std::mem::take(&mut self.open) {
+            let by_the_lab = matches!(subject, Subject::Node(node) if !self.doomed.contains(&node));
             if trouble.detail == STOPPED && by_the_lab {
                 continue;
             }
-            self.over.push(Single { place, trouble, since_us, until_us: end_us.max(since_us) });
+            self.over.push(Single { subject, trouble, since_us, until_us: end_us.max(since_us) });
         }
         self.over
     }
@@ -188,23 +188,23 @@ fn process(state: &ProcessState) -> Option<Trouble> {
 
 fn together(group: &[Single]) -> Fault {
     let trouble = &group[0].trouble;
-    let nodes = group.iter().filter_map(|single| match single.place {
-        Place::Node(node) => Some(node),
-        Place::Link(..) => None,
+    let nodes = group.iter().filter_map(|single| match single.subject {
+        Subject::Node(node) => Some(node),
+        Subject::Link(..) => None,
     });
     let links: BTreeSet<_> = group
         .iter()
-        .filter_map(|single| match single.place {
-            Place::Link(from, to) => Some((from, to)),
-            Place::Node(_) => None,
+        .filter_map(|single| match single.subject {
+            Subject::Link(from, to) => Some((from, to)),
+            Subject::Node(_) => None,
         })
         .collect();
-    let places: Vec<String> = nodes.map(|node| node.to_string()).chain(links_say(links)).collect();
+    let subjects: Vec<String> = nodes.map(|node| node.to_string()).chain(links_say(links)).collect();
     Fault {
         kind: trouble.kind,
         since_us: group.iter().map(|single| single.since_us).min().unwrap_or_default(),
         until_us: group.iter().map(|single| single.until_us).max().unwrap_or_default(),
-        what: format!("{} {}", trouble.detail, places.join("; ")),
+        what: format!("{} {}", trouble.detail, subjects.join("; ")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Operations for the timeline: both events of each in one, and so few of them that a browser can hold them.
+//! Operations for the timeline: invoke and reply joined in one, and no more of them than a browser can hold.
 #![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,7 +13,7 @@ pub(super) const KEPT_MAX: usize = 200_000;
 
 /// One client operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Op {
+pub(super) struct TimelineOp {
     /// The history's index of its invoke: its name, in proofs too.
     pub(super) i: u64,
     pub(super) client: u32,
@@ -42,7 +42,7 @@ pub(super) struct Op {
 #[derive(Debug)]
 pub(super) struct Collector {
     /// By client: each does one thing at a time.
-    running: HashMap<u32, Op>,
+    running: HashMap<u32, TimelineOp>,
     well: Thinned,
     /// Failed, or of unknown outcome.
     ill: Thinned,
@@ -51,7 +51,7 @@ pub(super) struct Collector {
 /// Operations of which only every so many are kept once there are too many.
 #[derive(Debug)]
 struct Thinned {
-    kept: Vec<Op>,
+    kept: Vec<TimelineOp>,
     stride: u64,
     seen: u64,
     max: usize,
@@ -61,14 +61,14 @@ struct Thinned {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Operations {
     /// In the order in which they began.
-    pub(super) shown: Vec<Op>,
+    pub(super) shown: Vec<TimelineOp>,
     /// How many there were.
     pub(super) total: u64,
     /// How many that failed, or whose outcome is unknown, are not shown.
     pub(super) ill_left_out: u64,
 }
 
-impl Op {
+impl TimelineOp {
     fn invoked(event: &HistoryEvent) -> Self {
         Self {
             i: event.i,
@@ -134,7 +134,7 @@ impl Collector {
     pub(super) fn observe(&mut self, event: &HistoryEvent, stale: Option<Stale>) {
         if event.phase == Phase::Invoke {
             // A client that goes on after an operation without a reply: the history's rules forbid it, the page bears it.
-            if let Some(open) = self.running.insert(event.client, Op::invoked(event)) {
+            if let Some(open) = self.running.insert(event.client, TimelineOp::invoked(event)) {
                 self.ill.push(open);
             }
         } else if let Some(op) = self.running.remove(&event.client) {
@@ -145,12 +145,12 @@ impl Collector {
 
     /// No event will follow. Operations of a violation stay, whatever else has been left out.
     pub(super) fn finish<'o>(mut self, accused: impl Iterator<Item = &'o Operation>) -> Operations {
-        let mut open: Vec<Op> = std::mem::take(&mut self.running).into_values().collect();
+        let mut open: Vec<TimelineOp> = std::mem::take(&mut self.running).into_values().collect();
         open.sort_by_key(|op| op.i);
         open.into_iter().for_each(|op| self.ill.push(op));
         let (total, ill_left_out) = (self.well.seen + self.ill.seen, self.ill.left_out());
-        let mut shown: BTreeMap<u64, Op> =
-            accused.map(|operation| (operation.began.i, Op::proved(operation))).collect();
+        let mut shown: BTreeMap<u64, TimelineOp> =
+            accused.map(|operation| (operation.began.i, TimelineOp::proved(operation))).collect();
         // What was collected says more than a proof does: who was asked first.
         shown.extend(self.well.kept.into_iter().chain(self.ill.kept).map(|op| (op.i, op)));
         Operations { shown: shown.into_values().collect(), total, ill_left_out }
@@ -162,7 +162,7 @@ impl Thinned {
         Self { kept: Vec::new(), stride: 1, seen: 0, max: max.max(1) }
     }
 
-    fn push(&mut self, op: Op) {
+    fn push(&mut self, op: TimelineOp) {
         if self.seen.is_multiple_of(self.stride) {
             self.kept.push(op);
         }

@@ -1,26 +1,28 @@
-//! The page: everything that was found out, put into the template.
+//! The page: what was found out about a run, put into the template.
+
+use std::time::Duration;
 
 use askama::Template;
 use kvlab::judge::{Percentiles, Staleness};
-use kvlab::types::Epoch;
 use serde::Serialize;
 
-use super::chart::{Figure, Rivalry, clock, letter, rivalries};
-use super::encode::{Encoded, encode, json_in_page};
+use super::answers::{Mark, Verdicts, verdicts};
+use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
+use super::chapters::{Chapter, chapters, line};
+use super::chart::{Figure, Rivalry, letter, moment, rivalries};
+use super::encode::{encode, json_in_page};
 use super::faults::{FAULTS_MAX, Fault, faults};
-use super::proofs::{CARDS_MAX, CARDS_OPEN, Card, cards};
-use super::story::{Chapter, Line, chapters};
-use super::svg::visible;
-use super::told::Records;
-use super::verdicts::{Mark, Verdicts, verdicts};
-use crate::explain::Reign;
+use super::records::Records;
+use crate::explain::Leadership;
 use crate::run::event::{Header, LabEvent, Level, Stamped};
 use crate::scenario::Embedded;
+use crate::text::events::EventLine;
+use crate::text::words::visible;
 
 /// Events listed at most: warnings and errors before anything else.
 const EVENTS_MAX: usize = 2000;
-/// Reigns listed at most, the first ones; the drawing has all.
-const REIGNS_MAX: usize = 100;
+/// Leaderships listed at most, the first ones; the drawing has all.
+const LEADERSHIPS_MAX: usize = 100;
 
 const CSS: &str = concat!(
     include_str!("assets/page.css"),
@@ -29,7 +31,6 @@ const CSS: &str = concat!(
 );
 const JS: &str = concat!(
     include_str!("assets/theme.js"),
-    include_str!("assets/unpack.js"),
     include_str!("assets/data.js"),
     include_str!("assets/filter.js"),
     include_str!("assets/view.js"),
@@ -55,54 +56,28 @@ struct Page<'a> {
     chapters: Vec<Chapter>,
     by_hand: bool,
     figure: String,
-    faults: Vec<FaultRow>,
+    faults: Vec<Fault>,
     faults_are_all: bool,
     staleness: Staleness,
     percentiles: Vec<(&'static str, String, String)>,
-    reigns: Vec<ReignRow>,
-    reigns_left_out: usize,
-    rivalries: Vec<(String, String, String)>,
+    leaderships: &'a [Leadership],
+    leaderships_left_out: usize,
+    rivalries: Vec<Rivalry>,
     operations_shown: usize,
     operations_left_out: u64,
     ill_left_out: u64,
-    events: Vec<EventRow>,
+    events: Vec<EventLine>,
     events_left_out: usize,
     scenario: Option<&'a str>,
     again: String,
     data: String,
 }
 
-/// A fault in the legend.
-struct FaultRow {
-    letter: String,
-    class: &'static str,
-    what: String,
-    since: String,
-    until: String,
-}
-
-/// A reign in the table.
-struct ReignRow {
-    epoch: Epoch,
-    primary: String,
-    since: String,
-    until: String,
-    how: String,
-}
-
-/// An event in the list.
-struct EventRow {
-    t: String,
-    mark: Mark,
-    level: &'static str,
-    text: String,
-}
-
 /// What the page's program reads.
 #[derive(Serialize)]
 struct Data {
     end: u64,
-    operations: Encoded,
+    operations: String,
     violations: Vec<DataViolation>,
     faults: Vec<DataFault>,
     steps: Vec<(u64, usize)>,
@@ -111,7 +86,6 @@ struct Data {
 #[derive(Serialize)]
 struct DataViolation {
     number: usize,
-    at: u64,
     operations: Vec<u64>,
 }
 
@@ -142,8 +116,8 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         chapters.iter().filter_map(|chapter| Some((chapter.began_us?, chapter.number?))).collect();
     let figure = figure(records, header, &faults, &cards, &steps);
     let report = &records.history.report;
-    let (events, events_left_out) = event_rows(records);
-    let reigns = records.epochs.reigns();
+    let (events, events_left_out) = event_lines(records);
+    let leaderships = records.evidence.leaderships();
     let violations_total = report.violations_total.max(records.violations().len() as u64);
     Page {
         css: CSS,
@@ -157,13 +131,12 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         cards_left_out: violations_total.saturating_sub(cards.len() as u64),
         by_hand: scenario.is_none(),
         figure,
-        faults: fault_rows(&faults),
         faults_are_all: faults.len() < FAULTS_MAX,
         staleness: report.staleness,
         percentiles: percentiles(&report.staleness),
-        reigns: reigns.iter().take(REIGNS_MAX).map(reign_row).collect(),
-        reigns_left_out: reigns.len().saturating_sub(REIGNS_MAX),
-        rivalries: rivalries(reigns, end_us).iter().take(REIGNS_MAX).map(rivalry_row).collect(),
+        leaderships: &leaderships[..leaderships.len().min(LEADERSHIPS_MAX)],
+        leaderships_left_out: leaderships.len().saturating_sub(LEADERSHIPS_MAX),
+        rivalries: rivalries(leaderships, end_us).into_iter().take(LEADERSHIPS_MAX).collect(),
         operations_shown: records.history.operations.shown.len(),
         operations_left_out: records.history.operations.left_out(),
         ill_left_out: records.history.operations.ill_left_out,
@@ -174,6 +147,7 @@ fn page<'a>(records: &'a Records, header: &Header, name: &str) -> Page<'a> {
         data: json_in_page(&data(records, &faults, &cards, steps)),
         cards,
         chapters,
+        faults,
     }
 }
 
@@ -195,7 +169,7 @@ fn figure<'r>(
         nodes: &header.nodes,
         steps,
         faults,
-        reigns: records.epochs.reigns(),
+        leaderships: records.evidence.leaderships(),
         samples: &samples,
         stale: &records.history.stale,
         violations: &violations,
@@ -206,7 +180,6 @@ fn figure<'r>(
 fn data(records: &Records, faults: &[Fault], cards: &[Card], steps: Vec<(u64, usize)>) -> Data {
     let violation = |card: &Card| DataViolation {
         number: card.number,
-        at: card.t_us,
         operations: card.operations.iter().map(|operation| operation.i).collect(),
     };
     let fault = |(nth, fault): (usize, &Fault)| DataFault {
@@ -232,7 +205,7 @@ fn facts(records: &Records, header: &Header, name: &str) -> Vec<(&'static str, S
         ("Run", visible(name)),
         ("Seed", header.seed.to_string()),
         ("Members", members.join(" ")),
-        ("Lasted", clock(records.end_us())),
+        ("Lasted", moment(records.end_us())),
         ("Operations", records.history.operations.total.to_string()),
         ("kvlab", visible(&header.kvlab)),
     ];
@@ -258,37 +231,6 @@ fn again(header: &Header) -> String {
     format!("kvlab run {called} --seed {seed}")
 }
 
-fn fault_rows(faults: &[Fault]) -> Vec<FaultRow> {
-    let row = |(nth, fault): (usize, &Fault)| FaultRow {
-        letter: letter(nth),
-        class: fault.kind.class(),
-        what: fault.what.clone(),
-        since: clock(fault.since_us),
-        until: clock(fault.until_us),
-    };
-    faults.iter().enumerate().map(row).collect()
-}
-
-fn reign_row(reign: &Reign) -> ReignRow {
-    let us = |at: std::time::Duration| u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
-    let voters: Vec<_> = reign.voters.iter().map(ToString::to_string).collect();
-    ReignRow {
-        epoch: reign.epoch,
-        primary: reign.primary.to_string(),
-        since: clock(us(reign.since)),
-        until: reign.until.map_or("the end".to_owned(), |until| clock(us(until))),
-        how: match (reign.forced, voters.is_empty()) {
-            (true, _) => "! by force: nobody was asked".to_owned(),
-            (false, false) => format!("voted by {}", voters.join(" ")),
-            (false, true) => "how was not told".to_owned(),
-        },
-    }
-}
-
-fn rivalry_row(rivalry: &Rivalry) -> (String, String, String) {
-    (rivalry.epochs.clone(), clock(rivalry.since_us), clock(rivalry.until_us))
-}
-
 fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
     let of = |name, percentile: fn(&Percentiles) -> f64| {
         let (age, versions) = (percentile(&staleness.age_ms), percentile(&staleness.versions));
@@ -304,12 +246,12 @@ fn percentiles(staleness: &Staleness) -> Vec<(&'static str, String, String)> {
 }
 
 /// Every event that has a line in plain words, at most [`EVENTS_MAX`], and how many are left out: the loud ones stay.
-fn event_rows(records: &Records) -> (Vec<EventRow>, usize) {
-    let lines = || records.events.iter().filter_map(Line::of);
-    let loud = |line: &Line| line.level >= Level::Warn;
+fn event_lines(records: &Records) -> (Vec<EventLine>, usize) {
+    let lines = || records.events.iter().filter_map(line);
+    let loud = |line: &EventLine| line.level >= Level::Warn;
     let total = lines().count();
     let mut quiet_room = EVENTS_MAX.saturating_sub(lines().filter(loud).count());
-    let mut kept = |line: &Line| {
+    let mut kept = |line: &EventLine| {
         if loud(line) {
             return true;
         }
@@ -317,22 +259,50 @@ fn event_rows(records: &Records) -> (Vec<EventRow>, usize) {
         quiet_room = quiet_room.saturating_sub(1);
         room
     };
-    let rows: Vec<_> = lines().filter(|line| kept(line)).take(EVENTS_MAX).map(event_row).collect();
+    let rows: Vec<_> = lines().filter(|line| kept(line)).take(EVENTS_MAX).collect();
     let left_out = total - rows.len();
     (rows, left_out)
 }
 
-fn event_row(line: Line) -> EventRow {
-    let (mark, level) = match line.level {
-        Level::Debug => (Mark::PLAIN, "debug"),
-        Level::Info => (Mark::PLAIN, "info"),
-        Level::Warn => (Mark::WARN, "warning"),
-        Level::Error => (Mark::BAD, "error"),
-    };
-    EventRow { t: format!("{:.3}", line.t_us as f64 / 1e6), mark, level, text: line.text }
-}
-
 impl Page<'_> {
+    /// A moment since the run began.
+    fn since(&self, at: &Duration) -> String {
+        moment(u64::try_from(at.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    /// How a member came to lead.
+    fn how(&self, leadership: &Leadership) -> String {
+        let voters: Vec<_> = leadership.voters.iter().map(ToString::to_string).collect();
+        match (leadership.forced, voters.is_empty()) {
+            (true, _) => "! by force: nobody was asked".to_owned(),
+            (false, false) => format!("voted by {}", voters.join(" ")),
+            (false, true) => "how was not told".to_owned(),
+        }
+    }
+
+    /// How loud an event is: its mark, and the word for it.
+    fn level(&self, line: &EventLine) -> (Mark, &'static str) {
+        match line.level {
+            Level::Debug => (Mark::PLAIN, "debug"),
+            Level::Info => (Mark::PLAIN, "info"),
+            Level::Warn => (Mark::WARN, "warning"),
+            Level::Error => (Mark::BAD, "error"),
+        }
+    }
+
+    /// In seconds, to the millisecond.
+    fn exactly(&self, t_us: &u64) -> String {
+        format!("{:.3}", *t_us as f64 / 1e6)
+    }
+
+    fn letter(&self, nth: &usize) -> String {
+        letter(*nth)
+    }
+
+    fn moment(&self, t_us: &u64) -> String {
+        moment(*t_us)
+    }
+
     fn cards_max(&self) -> usize {
         CARDS_MAX
     }

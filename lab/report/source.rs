@@ -1,4 +1,4 @@
-//! From a run directory to its report: reading, and writing so that nobody ever finds half of one.
+//! Reads a run directory and writes its report. The file appears only when it is complete.
 #![expect(clippy::disallowed_methods, reason = "reads a run's records and writes the report")]
 
 use std::fs::{self, File};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use kvlab::judge::JudgeOptions;
 
-use super::{Judging, Records, html};
+use super::{HistoryJudge, Records, html};
 use crate::run::history::{HISTORY_FILE, HistoryReader, Unreadable};
 use crate::run::journal::EVENTS_FILE;
 use crate::run::output_file::Whole;
@@ -49,11 +49,11 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
         .with_context(|| format!("{} is no run directory", run_dir.display()))?;
     let path = run_dir.join(HISTORY_FILE);
     let long = fs::metadata(&path).is_ok_and(|about| about.len() > REMEMBERED_BYTES_MAX);
-    let mut judging = if long { Judging::new(JudgeOptions::default()) } else { Judging::default() };
-    if let Err(why) = judge(&path, &mut judging) {
-        judging.refuse(format!("the history could not be read to its end: {why}"));
+    let mut judge = if long { HistoryJudge::new(JudgeOptions::default()) } else { HistoryJudge::default() };
+    if let Err(why) = read_history(&path, &mut judge) {
+        judge.refuse(format!("the history could not be read to its end: {why}"));
     }
-    records.history = judging.finish();
+    records.history = judge.finish();
     records.scenario = match fs::read_to_string(run_dir.join(SCENARIO_FILE)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -64,12 +64,12 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
 
 /// Shows the judge a history, or as much of it as can be read. A last line that is cut is passed over. Says why it did
 /// not go on without the directory: whoever reads the page elsewhere has no use for where the run lay.
-fn judge(path: &Path, judging: &mut Judging) -> Result<(), String> {
+fn read_history(path: &Path, judge: &mut HistoryJudge) -> Result<(), String> {
     let file = File::open(path).map_err(|error| format!("cannot read {HISTORY_FILE}: {error}"))?;
     let mut events = HistoryReader::new(BufReader::new(file));
     loop {
         match events.next() {
-            Ok(Some(event)) => judging.observe(&event),
+            Ok(Some(event)) => judge.observe(&event),
             Ok(None) | Err(Unreadable::Cut(_)) => return Ok(()),
             Err(Unreadable::Line(error)) => {
                 return Err(format!(

@@ -1,13 +1,13 @@
-//! A key and what is known → what shall be done. Pure.
+//! What a key does, given what is on the screen. Pure: it says what shall be done, and does nothing.
 
 use std::time::Duration;
 
 use crossterm::event::KeyCode;
 use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
-use super::keys::{self, Command, Key, Scope};
+use super::keys::{self, Key, KeyCommand, Scope};
 use super::layout::Pane;
-use super::state::{Condition, ViewState};
+use super::state::{Health, ViewState};
 use super::theme::Tone;
 use crate::action::Action;
 use crate::run::event::LinkState;
@@ -34,9 +34,8 @@ const PROOF_PAGE: usize = 10;
 pub struct UiState {
     /// The member that keys act on.
     pub selected: NodeId,
-    /// What is drawn.
-    pub mode: Mode,
-    /// The pane in focus.
+    /// What had happened when the person pressed Space is drawn, not what happens now.
+    pub frozen: bool,
     pub focus: Pane,
     /// Whether it takes the whole screen.
     pub zoom: bool,
@@ -67,16 +66,6 @@ pub struct ProofCard {
     pub scroll: usize,
 }
 
-/// What is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// What happens now.
-    #[default]
-    Live,
-    /// What had happened when the person pressed Space.
-    Frozen,
-}
-
 /// A key that needs the other end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkKey {
@@ -104,13 +93,10 @@ pub enum Question {
 pub enum UiCommand {
     /// These, in order.
     Perform(Vec<Action>),
-    /// Save a picture.
     Screenshot,
-    /// Draw everything anew.
     Repaint,
     /// To the shell and back.
     Suspend,
-    /// Leave.
     Quit,
 }
 
@@ -118,7 +104,7 @@ impl Default for UiState {
     fn default() -> Self {
         Self {
             selected: NodeId(1),
-            mode: Mode::Live,
+            frozen: false,
             focus: Pane::Nodes,
             zoom: false,
             target: None,
@@ -154,11 +140,12 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
         }
         return None;
     };
-    if ui.help && !matches!(binding.command, Command::QuitNow | Command::Repaint | Command::Suspend) {
+    if ui.help && !matches!(binding.command, KeyCommand::QuitNow | KeyCommand::Repaint | KeyCommand::Suspend)
+    {
         read_help(binding.command, ui);
         return None;
     }
-    if binding.command == Command::QuitNow {
+    if binding.command == KeyCommand::QuitNow {
         return Some(UiCommand::Quit);
     }
     match binding.scope {
@@ -174,31 +161,31 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
 }
 
 /// While the list of keys is open, keys move in it or close it; none does what it says there.
-fn read_help(command: Command, ui: &mut UiState) {
+fn read_help(command: KeyCommand, ui: &mut UiState) {
     match command {
-        Command::Next => ui.help_scroll += 1,
-        Command::Older | Command::Freeze => ui.help_scroll += 10,
-        Command::Previous => ui.help_scroll = ui.help_scroll.saturating_sub(1),
-        Command::Newer => ui.help_scroll = ui.help_scroll.saturating_sub(10),
+        KeyCommand::Next => ui.help_scroll += 1,
+        KeyCommand::Older | KeyCommand::Freeze => ui.help_scroll += 10,
+        KeyCommand::Previous => ui.help_scroll = ui.help_scroll.saturating_sub(1),
+        KeyCommand::Newer => ui.help_scroll = ui.help_scroll.saturating_sub(10),
         _ => ui.help = false,
     }
     ui.help_scroll = ui.help_scroll.min(keys::KEYS.len());
 }
 
 /// While a proof is open, keys move in it, go to another or close it.
-fn read_proof(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn read_proof(key: Key, command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let last = view.evidence.violations().len().saturating_sub(1);
     let card = ui.proof.as_mut()?;
     let by_page = matches!(key, Key::Named(KeyCode::PageUp | KeyCode::PageDown) | Key::Char(' '));
     let lines = if by_page { PROOF_PAGE } else { 1 };
     match command {
-        Command::ScrollUp => card.scroll = card.scroll.saturating_sub(lines),
-        Command::ScrollDown => card.scroll = (card.scroll + lines).min(PROOF_LINES_MAX),
-        Command::NextProof if card.index < last => *card = ProofCard { index: card.index + 1, scroll: 0 },
-        Command::PreviousProof if card.index > 0 => *card = ProofCard { index: card.index - 1, scroll: 0 },
-        Command::NextProof => flash(ui, "that is the last proof"),
-        Command::PreviousProof => flash(ui, "that is the first proof"),
-        Command::Screenshot => return Some(UiCommand::Screenshot),
+        KeyCommand::ScrollUp => card.scroll = card.scroll.saturating_sub(lines),
+        KeyCommand::ScrollDown => card.scroll = (card.scroll + lines).min(PROOF_LINES_MAX),
+        KeyCommand::NextProof if card.index < last => *card = ProofCard { index: card.index + 1, scroll: 0 },
+        KeyCommand::PreviousProof if card.index > 0 => *card = ProofCard { index: card.index - 1, scroll: 0 },
+        KeyCommand::NextProof => flash(ui, "that is the last proof"),
+        KeyCommand::PreviousProof => flash(ui, "that is the first proof"),
+        KeyCommand::Screenshot => return Some(UiCommand::Screenshot),
         _ => ui.proof = None,
     }
     None
@@ -212,38 +199,38 @@ fn open_proof(ui: &mut UiState, view: &ViewState) {
     }
 }
 
-fn select(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn select(key: Key, command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let members = view.members();
     let at = members.iter().position(|&n| n == ui.selected).unwrap_or(0);
     let chosen = match command {
-        Command::Select => key.digit().map(NodeId).filter(|n| members.contains(n)),
-        Command::Previous => at.checked_sub(1).and_then(|i| members.get(i)).copied(),
+        KeyCommand::Select => key.digit().map(NodeId).filter(|n| members.contains(n)),
+        KeyCommand::Previous => at.checked_sub(1).and_then(|i| members.get(i)).copied(),
         _ => members.get(at + 1).copied(),
     };
     match chosen {
         Some(node) => ui.selected = node,
-        None if command == Command::Select => flash(ui, "there is no such member"),
+        None if command == KeyCommand::Select => flash(ui, "there is no such member"),
         None => {}
     }
     None
 }
 
-fn links(command: Command, ui: &mut UiState) -> Option<UiCommand> {
+fn links(command: KeyCommand, ui: &mut UiState) -> Option<UiCommand> {
     let node = ui.selected;
     match command {
-        Command::Cut => ui.target = Some(LinkKey::Cut),
-        Command::CutOneWay => ui.target = Some(LinkKey::CutOneWay),
-        Command::Slow => ui.target = Some(LinkKey::Slow),
-        Command::Isolate => return perform(Action::Isolate { node }),
-        Command::Heal => return perform(Action::Heal { node }),
+        KeyCommand::Cut => ui.target = Some(LinkKey::Cut),
+        KeyCommand::CutOneWay => ui.target = Some(LinkKey::CutOneWay),
+        KeyCommand::Slow => ui.target = Some(LinkKey::Slow),
+        KeyCommand::Isolate => return perform(Action::Isolate { node }),
+        KeyCommand::Heal => return perform(Action::Heal { node }),
         _ => return perform(Action::HealAll),
     }
     None
 }
 
-fn target(key: Key, command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn target(key: Key, command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let what = ui.target.take()?;
-    if command == Command::Back {
+    if command == KeyCommand::Back {
         return None;
     }
     let (from, to) = (ui.selected, NodeId(key.digit()?));
@@ -271,61 +258,61 @@ fn link_actions(what: LinkKey, from: NodeId, to: NodeId, view: &ViewState) -> Ve
     ends.iter().map(act).collect()
 }
 
-fn process(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn process(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let node = ui.selected;
     let seen = view.nodes.get(&node);
     let down = seen.is_none_or(super::state::NodeView::is_down);
     let paused = seen.is_some_and(super::state::NodeView::is_paused);
     match command {
-        Command::Restart if !down => {
-            flash(ui, &format!("{node} is {}; K or t stops it first", view.condition(node).word()));
+        KeyCommand::Restart if !down => {
+            flash(ui, &format!("{node} is {}; K or t stops it first", view.health(node).word()));
             return None;
         }
-        Command::Restart => return perform(Action::Restart { node }),
-        Command::Wipe => {
+        KeyCommand::Restart => return perform(Action::Restart { node }),
+        KeyCommand::Wipe => {
             ui.question = Some(Question::Wipe(node));
             return None;
         }
         _ if down => {
-            let state = if seen.is_some() { Condition::Stopped } else { Condition::Awaited };
+            let state = if seen.is_some() { Health::Stopped } else { Health::Awaited };
             flash(ui, &format!("{node} is {}; r restarts it", state.word()));
             return None;
         }
-        Command::Pause if paused => return perform(Action::Resume { node }),
-        Command::Pause => return perform(Action::Pause { node }),
-        Command::Kill => return perform(Action::Kill { node }),
-        Command::Terminate => return perform(Action::Terminate { node }),
+        KeyCommand::Pause if paused => return perform(Action::Resume { node }),
+        KeyCommand::Pause => return perform(Action::Pause { node }),
+        KeyCommand::Kill => return perform(Action::Kill { node }),
+        KeyCommand::Terminate => return perform(Action::Terminate { node }),
         _ if paused => {
             flash(ui, &format!("{node} is paused and cannot answer; p resumes it"));
             return None;
         }
-        Command::Promote => return perform(Action::Promote { node, force: false }),
+        KeyCommand::Promote => return perform(Action::Promote { node, force: false }),
         _ => ui.question = Some(Question::Force(node)),
     }
     None
 }
 
-fn client(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn client(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let node = ui.selected;
     let sample = view.load.samples.newest().map(|(_, s)| s);
     let put = |key: &str, level| Action::Put { node, key: key.to_owned(), value: None, level };
     let get = |key: &str, level| Action::Get { node, key: key.to_owned(), level };
     perform(match command {
-        Command::WriteQuorum => {
+        KeyCommand::WriteQuorum => {
             ui.last_key = QUORUM_KEY;
             put(QUORUM_KEY, WriteLevel::Quorum)
         }
-        Command::WriteAsync => {
+        KeyCommand::WriteAsync => {
             ui.last_key = ASYNC_KEY;
             put(ASYNC_KEY, WriteLevel::Async)
         }
-        Command::ReadQuorum => get(QUORUM_KEY, ReadLevel::Quorum),
-        Command::ReadEventual => get(ui.last_key, ReadLevel::Eventual),
-        Command::Load => Action::Load { on: !sample.is_some_and(|s| s.on) },
-        Command::Faster | Command::Slower => {
+        KeyCommand::ReadQuorum => get(QUORUM_KEY, ReadLevel::Quorum),
+        KeyCommand::ReadEventual => get(ui.last_key, ReadLevel::Eventual),
+        KeyCommand::Load => Action::Load { on: !sample.is_some_and(|s| s.on) },
+        KeyCommand::Faster | KeyCommand::Slower => {
             let rate = sample.map_or(0, |s| s.rate);
             let next = match command {
-                Command::Faster => RATES.iter().find(|&&r| r > rate),
+                KeyCommand::Faster => RATES.iter().find(|&&r| r > rate),
                 _ => RATES.iter().rev().find(|&&r| r < rate),
             };
             let Some(&per_second) = next else {
@@ -338,38 +325,36 @@ fn client(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiComm
     })
 }
 
-fn screen(command: Command, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+fn screen(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     match command {
-        Command::Freeze => {
-            ui.mode = if ui.mode == Mode::Live { Mode::Frozen } else { Mode::Live };
-        }
-        Command::NextPane => ui.focus = step_pane(ui.focus, 1),
-        Command::PreviousPane => ui.focus = step_pane(ui.focus, Pane::ALL.len() - 1),
-        Command::Zoom => ui.zoom = !ui.zoom,
-        Command::Older => ui.scroll = (ui.scroll + 5).min(view.story.len().saturating_sub(1)),
-        Command::Newer => ui.scroll = ui.scroll.saturating_sub(5),
-        Command::Proof => open_proof(ui, view),
-        Command::Help => (ui.help, ui.help_scroll) = (true, 0),
-        Command::Back if ui.zoom => ui.zoom = false,
-        Command::Back => ui.scroll = 0,
-        Command::Screenshot => return Some(UiCommand::Screenshot),
-        Command::Repaint => return Some(UiCommand::Repaint),
-        Command::Suspend => return Some(UiCommand::Suspend),
-        Command::Quit if view.scenario.as_ref().is_some_and(super::state::ScenarioView::runs) => {
+        KeyCommand::Freeze => ui.frozen = !ui.frozen,
+        KeyCommand::NextPane => ui.focus = step_pane(ui.focus, 1),
+        KeyCommand::PreviousPane => ui.focus = step_pane(ui.focus, Pane::ALL.len() - 1),
+        KeyCommand::Zoom => ui.zoom = !ui.zoom,
+        KeyCommand::Older => ui.scroll = (ui.scroll + 5).min(view.story.len().saturating_sub(1)),
+        KeyCommand::Newer => ui.scroll = ui.scroll.saturating_sub(5),
+        KeyCommand::Proof => open_proof(ui, view),
+        KeyCommand::Help => (ui.help, ui.help_scroll) = (true, 0),
+        KeyCommand::Back if ui.zoom => ui.zoom = false,
+        KeyCommand::Back => ui.scroll = 0,
+        KeyCommand::Screenshot => return Some(UiCommand::Screenshot),
+        KeyCommand::Repaint => return Some(UiCommand::Repaint),
+        KeyCommand::Suspend => return Some(UiCommand::Suspend),
+        KeyCommand::Quit if view.scenario.as_ref().is_some_and(super::state::ScenarioView::runs) => {
             ui.question = Some(Question::Quit);
         }
-        Command::Quit => return Some(UiCommand::Quit),
+        KeyCommand::Quit => return Some(UiCommand::Quit),
         _ => {}
     }
     None
 }
 
-fn answer(command: Command, ui: &mut UiState) -> Option<UiCommand> {
+fn answer(command: KeyCommand, ui: &mut UiState) -> Option<UiCommand> {
     let question = ui.question.take()?;
     match (command, question) {
-        (Command::Yes, Question::Quit) => Some(UiCommand::Quit),
-        (Command::Yes, Question::Force(node)) => perform(Action::Promote { node, force: true }),
-        (Command::Yes, Question::Wipe(node)) => {
+        (KeyCommand::Yes, Question::Quit) => Some(UiCommand::Quit),
+        (KeyCommand::Yes, Question::Force(node)) => perform(Action::Promote { node, force: true }),
+        (KeyCommand::Yes, Question::Wipe(node)) => {
             Some(UiCommand::Perform(vec![Action::Wipe { node }, Action::Restart { node }]))
         }
         _ => None,

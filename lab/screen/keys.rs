@@ -13,96 +13,52 @@ pub enum Key {
     Named(KeyCode),
 }
 
-/// What a key does.
+/// What a key does: [`KEYS`] says it of each in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Command {
-    /// Select the member of the digit.
+pub enum KeyCommand {
     Select,
-    /// Select the member before.
     Previous,
-    /// Select the member after.
     Next,
-    /// Cut the link to a member, both ways; or heal it.
     Cut,
-    /// Cut the link to a member, this way only; or heal it.
     CutOneWay,
-    /// Slow the link to a member down, both ways; or heal it.
     Slow,
-    /// Cut all links of the selected member.
     Isolate,
-    /// Heal all links of the selected member.
     Heal,
-    /// Heal all links.
     HealAll,
-    /// SIGSTOP, or SIGCONT.
     Pause,
-    /// SIGKILL.
     Kill,
-    /// SIGTERM.
     Terminate,
-    /// Start it again.
     Restart,
-    /// SIGKILL, an empty directory in place of its data, and start it again.
     Wipe,
-    /// Make it primary, by vote.
     Promote,
-    /// Make it primary, without votes.
     PromoteForce,
-    /// Write at the quorum level.
     WriteQuorum,
-    /// Write at the async level.
     WriteAsync,
-    /// Read at the quorum level.
     ReadQuorum,
-    /// Read at the eventual level.
     ReadEventual,
-    /// Background load on or off.
     Load,
-    /// More of it.
     Faster,
-    /// Less of it.
     Slower,
-    /// Stop and go on drawing what happens.
     Freeze,
-    /// The next pane.
     NextPane,
-    /// The pane before.
     PreviousPane,
-    /// One pane on the whole screen, and back.
     Zoom,
-    /// Older events.
     Older,
-    /// Newer events.
     Newer,
-    /// A picture of the screen into the run directory.
     Screenshot,
-    /// The proof of a broken promise.
     Proof,
-    /// Up in a proof.
     ScrollUp,
-    /// Down in a proof.
     ScrollDown,
-    /// The proof after.
     NextProof,
-    /// The proof before.
     PreviousProof,
-    /// All keys.
     Help,
-    /// One level back.
     Back,
-    /// Leave.
     Quit,
-    /// Leave without asking.
     QuitNow,
-    /// Draw everything anew.
     Repaint,
-    /// To the shell and back.
     Suspend,
-    /// The member of the digit, for the key pressed before.
     Target,
-    /// Do it.
     Yes,
-    /// Do not.
     No,
 }
 
@@ -111,19 +67,15 @@ pub enum Command {
 pub enum Scope {
     /// Moving about.
     Move,
-    /// Links of the selected member.
     Links,
     /// The process of the selected member.
     Node,
     /// Operations of a client beside the selected member.
     Client,
-    /// The screen itself.
     Screen,
-    /// While a proof is open.
     Proof,
     /// After `x`, `X` or `d`.
     Target,
-    /// While a question is asked.
     Question,
 }
 
@@ -145,15 +97,11 @@ pub struct Binding {
     pub keys: &'static [Key],
     /// The keys as a person reads them.
     pub label: &'static str,
-    /// What it does.
-    pub command: Command,
-    /// Where.
+    pub command: KeyCommand,
     pub scope: Scope,
-    /// In the footer.
     pub footer: Footer,
     /// In `?`.
     pub help: &'static str,
-    /// What it may cost.
     pub danger: Danger,
 }
 
@@ -168,16 +116,16 @@ pub enum Footer {
     Never,
 }
 
-use Command as C;
 use Danger::{Fault, Loss, Safe};
 use Footer::{Always, Never, Wide};
 use Key::{Char, Ctrl, Named};
+use KeyCommand as C;
 use Scope as S;
 
 const fn row(
     keys: &'static [Key],
     label: &'static str,
-    command: Command,
+    command: KeyCommand,
     scope: Scope,
     footer: Footer,
     help: &'static str,
@@ -291,7 +239,7 @@ impl Scope {
 /// What a key does: if something is asked, what it does there; else everywhere else. Ctrl-C always quits.
 pub fn lookup(key: Key, modal: Option<Scope>) -> Option<&'static Binding> {
     let holds = |b: &Binding| modal.map_or(!b.scope.is_modal(), |m| b.scope == m);
-    KEYS.iter().find(|b| b.keys.contains(&key) && (holds(b) || b.command == Command::QuitNow))
+    KEYS.iter().find(|b| b.keys.contains(&key) && (holds(b) || b.command == KeyCommand::QuitNow))
 }
 
 #[cfg(test)]

@@ -49,7 +49,6 @@ pub enum Extent {
 /// Where everything is. Areas do not overlap and lie within the given one; an empty one is not drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// How much is shown.
     pub extent: Extent,
     /// What runs, how long, live or frozen.
     pub header: Rect,
@@ -57,7 +56,6 @@ pub struct Layout {
     pub situation: Rect,
     /// Promise and harm.
     pub verdict: Rect,
-    /// The panes.
     pub panes: Vec<(Pane, Rect)>,
     /// Compact: the scenario's step, or what to try, in one line.
     pub script_line: Rect,

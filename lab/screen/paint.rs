@@ -1,4 +1,4 @@
-//! Small brushes: text on a row that never leaves it, frames, bars.
+//! What the panes draw with: text that stays on its row, frames, bars.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -16,16 +16,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
-use super::input::{self, Mode, UiCommand, UiState};
+use super::input::{self, UiCommand, UiState};
 use super::keys::Key;
 use super::state::{NodeView, ViewState};
 use super::terminal::{self, Guard};
 use super::theme::{Colours, Theme, Tone};
 use crate::action::Action;
-use crate::record;
 use crate::run::event::Stamped;
+use crate::text::words;
 
 /// Events are taken and a frame is drawn this often.
 const FRAME_EVERY: Duration = Duration::from_millis(100);
@@ -45,15 +44,15 @@ pub struct Dashboard {
     pub actions: mpsc::Sender<Action>,
     /// The journal's clock: time since the run began.
     pub now: Box<dyn Fn() -> Duration + Send>,
-    /// How it looks.
     pub theme: Theme,
-    /// Where screenshots go.
-    pub run_dir: PathBuf,
-    /// Ends the loop from outside (SIGTERM, SIGHUP).
-    pub shutdown: CancellationToken,
+    /// Saves a frame under a name, and says where.
+    pub screenshot: Screenshot,
     /// For tests: panic after the first frames.
     pub panic_in: Option<PanicIn>,
 }
+
+/// Saves a frame under a name, and says where.
+pub type Screenshot = Box<dyn Fn(&Buffer, &str) -> anyhow::Result<PathBuf> + Send>;
 
 /// Where to panic, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +66,13 @@ pub enum PanicIn {
 /// Why the loop ended. The terminal is as before in every case.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// The person quit.
     Quit,
-    /// It was told to.
-    Shutdown,
-    /// The terminal is gone.
     TerminalGone(String),
     /// A task panicked; what it said.
     TaskDied(String),
 }
 
-/// Shows the run until the person quits or something ends it.
+/// Shows the run until the person quits or something ends it. To end it from outside (SIGTERM, SIGHUP), drop the future.
 ///
 /// # Errors
 /// If the terminal cannot be taken over.
@@ -95,11 +90,9 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<Exit> {
     let mut keys = EventStream::new();
     let mut ticks = tokio::time::interval(FRAME_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    let shutdown = screen.dashboard.shutdown.clone();
     let mut frames = 0u64;
     loop {
         let exit = tokio::select! {
-            () = shutdown.cancelled() => Some(Exit::Shutdown),
             event = keys.next() => match event {
                 Some(Ok(event)) => screen.input(&event).await,
                 Some(Err(error)) => Some(Exit::TerminalGone(error.to_string())),
@@ -176,9 +169,9 @@ impl Screen {
             Event::Resize(..) => None,
             _ => return None,
         };
-        match (self.ui.mode, self.frozen.is_some()) {
-            (Mode::Frozen, false) => self.frozen = Some(Box::new(self.view.clone())),
-            (Mode::Live, true) => self.frozen = None,
+        match (self.ui.frozen, self.frozen.is_some()) {
+            (true, false) => self.frozen = Some(Box::new(self.view.clone())),
+            (false, true) => self.frozen = None,
             _ => {}
         }
         match command {
@@ -218,7 +211,7 @@ impl Screen {
         }
     }
 
-    /// What is on the screen, as SVG and as text.
+    /// What is on the screen, in every colour.
     fn screenshot(&mut self) {
         let view = self.frozen.as_deref().unwrap_or(&self.view);
         let saved = self.guard.size().map_err(anyhow::Error::from).and_then(|size| {
@@ -226,11 +219,8 @@ impl Screen {
             let theme = Theme { colours: Colours::True, ..self.dashboard.theme };
             let mut buf = Buffer::empty(area);
             super::render(area, &mut buf, view, &self.ui, theme);
-            let name = format!("screen-{}", crate::text::words::clock(view.now_us).replace(':', "."));
-            let svg = self.dashboard.run_dir.join(format!("{name}.svg"));
-            std::fs::write(&svg, record::to_svg(&buf, &record::Paper::DARK, &name))?;
-            std::fs::write(svg.with_extension("txt"), record::to_text(&buf))?;
-            Ok(svg)
+            let name = format!("screen-{}", words::clock(view.now_us).replace(':', "."));
+            (self.dashboard.screenshot)(&buf, &name)
         });
         self.ui.flash = Some(match saved {
             Ok(path) => (Tone::Ok, format!("saved {}", path.display())),

@@ -65,7 +65,6 @@ impl Guard {
         self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, size)))
     }
 
-    /// The terminal's size in cells.
     pub fn size(&self) -> io::Result<Size> {
         self.terminal.size()
     }

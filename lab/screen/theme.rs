@@ -9,9 +9,7 @@ use ratatui::style::{Color, Modifier, Style};
 /// How a frame is drawn. Small and `Copy`: handed to every pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Theme {
-    /// Which colours there are.
     pub colours: Colours,
-    /// Which glyphs there are.
     pub charset: Charset,
 }
 
@@ -44,9 +42,7 @@ pub enum ColourChoice {
     Auto,
     /// Colours, whatever `NO_COLOR` says; how many, as the environment says.
     Always,
-    /// None.
     Never,
-    /// Exactly these.
     Exactly(Colours),
 }
 
@@ -67,11 +63,9 @@ pub enum Tone {
     Warn,
     /// Broken.
     Bad,
-    /// The primary.
     Primary,
     /// Later than it should be.
     Slow,
-    /// A key to press.
     Key,
     /// The frame of a pane.
     Border,
@@ -96,7 +90,6 @@ pub enum Glyph {
     Member,
     /// A member that is not.
     Gone,
-    /// The selected row.
     Selected,
     /// Yes, done, acknowledged.
     Yes,
@@ -106,7 +99,6 @@ pub enum Glyph {
     Warn,
     /// Not known yet.
     Pending,
-    /// Not asked.
     Unasked,
     /// No answer in time.
     Timeout,
@@ -158,9 +150,9 @@ impl Theme {
     pub fn style(self, tone: Tone) -> Style {
         match self.colours {
             Colours::Mono => mono(tone),
-            Colours::Sixteen => coloured(tone, &SIXTEEN),
-            Colours::Indexed => coloured(tone, &INDEXED),
-            Colours::True => coloured(tone, &TRUE),
+            Colours::Sixteen => coloured(tone, |(_, _, named)| named),
+            Colours::Indexed => coloured(tone, |(_, indexed, _)| Color::Indexed(indexed)),
+            Colours::True => coloured(tone, |(rgb, _, _)| Color::from_u32(rgb)),
         }
     }
 
@@ -222,71 +214,36 @@ fn terminal_colours(colorterm: Option<String>, term: Option<String>) -> Colours 
     }
 }
 
-struct Palette {
-    dim: Color,
-    border: Color,
-    ok: Color,
-    done: Color,
-    warn: Color,
-    bad: Color,
-    primary: Color,
-    slow: Color,
-    ink: Color,
-}
+/// A colour as 24 bits, as one of xterm's 256, and as one of the 16.
+type Paint = (u32, u8, Color);
 
-const TRUE: Palette = Palette {
-    dim: Color::Rgb(0x8a, 0x8f, 0x98),
-    border: Color::Rgb(0x5a, 0x60, 0x6a),
-    ok: Color::Rgb(0x56, 0xb4, 0xe9),
-    done: Color::Rgb(0x00, 0x9e, 0x73),
-    warn: Color::Rgb(0xe6, 0x9f, 0x00),
-    bad: Color::Rgb(0xd5, 0x5e, 0x00),
-    primary: Color::Rgb(0xcc, 0x79, 0xa7),
-    slow: Color::Rgb(0xf0, 0xe4, 0x42),
-    ink: Color::Rgb(0, 0, 0),
-};
+const DIM: Paint = (0x8a_8f98, 245, Color::DarkGray);
+const BORDER: Paint = (0x5a_606a, 240, Color::DarkGray);
+const OK: Paint = (0x56_b4e9, 74, Color::Cyan);
+const DONE: Paint = (0x00_9e73, 36, Color::Green);
+const WARN: Paint = (0xe6_9f00, 178, Color::Yellow);
+const BAD: Paint = (0xd5_5e00, 166, Color::Red);
+const PRIMARY: Paint = (0xcc_79a7, 175, Color::Magenta);
+const SLOW: Paint = (0xf0_e442, 227, Color::LightYellow);
+const INK: Paint = (0, 16, Color::Black);
 
-const INDEXED: Palette = Palette {
-    dim: Color::Indexed(245),
-    border: Color::Indexed(240),
-    ok: Color::Indexed(74),
-    done: Color::Indexed(36),
-    warn: Color::Indexed(178),
-    bad: Color::Indexed(166),
-    primary: Color::Indexed(175),
-    slow: Color::Indexed(227),
-    ink: Color::Indexed(16),
-};
-
-const SIXTEEN: Palette = Palette {
-    dim: Color::DarkGray,
-    border: Color::DarkGray,
-    ok: Color::Cyan,
-    done: Color::Green,
-    warn: Color::Yellow,
-    bad: Color::Red,
-    primary: Color::Magenta,
-    slow: Color::LightYellow,
-    ink: Color::Black,
-};
-
-fn coloured(tone: Tone, palette: &Palette) -> Style {
-    let fg = |c: Color| Style::new().fg(c);
+fn coloured(tone: Tone, colour: impl Fn(Paint) -> Color) -> Style {
+    let fg = |paint| Style::new().fg(colour(paint));
     match tone {
         Tone::Text => Style::new(),
         Tone::Strong => Style::new().add_modifier(Modifier::BOLD),
-        Tone::Dim | Tone::Focus => fg(palette.dim),
-        Tone::Ok => fg(palette.ok),
-        Tone::Done => fg(palette.done),
-        Tone::Warn => fg(palette.warn),
-        Tone::Bad => fg(palette.bad).add_modifier(Modifier::BOLD),
-        Tone::Primary => fg(palette.primary).add_modifier(Modifier::BOLD),
-        Tone::Slow => fg(palette.slow),
-        Tone::Key => fg(palette.ok).add_modifier(Modifier::BOLD),
-        Tone::Border | Tone::Band => fg(palette.border),
-        Tone::Alarm => fg(palette.ink).bg(palette.bad),
-        Tone::Notice => fg(palette.ink).bg(palette.warn),
-        Tone::Badge => fg(palette.ink).bg(palette.ok),
+        Tone::Dim | Tone::Focus => fg(DIM),
+        Tone::Ok => fg(OK),
+        Tone::Done => fg(DONE),
+        Tone::Warn => fg(WARN),
+        Tone::Bad => fg(BAD).add_modifier(Modifier::BOLD),
+        Tone::Primary => fg(PRIMARY).add_modifier(Modifier::BOLD),
+        Tone::Slow => fg(SLOW),
+        Tone::Key => fg(OK).add_modifier(Modifier::BOLD),
+        Tone::Border | Tone::Band => fg(BORDER),
+        Tone::Alarm => fg(INK).bg(colour(BAD)),
+        Tone::Notice => fg(INK).bg(colour(WARN)),
+        Tone::Badge => fg(INK).bg(colour(OK)),
     }
 }
 

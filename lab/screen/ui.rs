@@ -1,4 +1,4 @@
-//! State → frame: the whole screen as one pure function of what is so, what the person decides, and the theme.
+//! The whole screen as one pure function of the run's state, the person's choices and the theme.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -144,6 +144,26 @@ pub fn wrap(text: &str, max: usize, lines: usize) -> Vec<String> {
     wrapped
 }
 
+/// The text with characters that cannot be seen shown by their numbers. Line breaks become spaces.
+pub fn visible(text: &str) -> String {
+    let mut seen = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => seen.push(' '),
+            c if is_treacherous(c) => seen.extend(c.escape_unicode()),
+            c => seen.push(c),
+        }
+    }
+    seen
+}
+
+/// Whether a character cannot be seen, or turns around what can be: it is shown by its number.
+fn is_treacherous(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +199,10 @@ mod tests {
         assert_eq!(wrap("abcdefghij", 4, 3), ["abc…"]);
         assert_eq!(wrap("", 4, 3), Vec::<String>::new());
         assert_eq!(wrap("a b", 4, 0), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_named() {
+        assert_eq!(visible("a\u{202e}b\n\u{7}é日"), "a\\u{202e}b \\u{7}é日");
     }
 }

@@ -26,7 +26,7 @@ mod violation;
 #[cfg(test)]
 mod tests;
 
-pub use self::draw::{Diagram, Lane};
+pub use self::draw::{Diagram, Lane, svg};
 pub use self::error::{HistoryError, HistoryFault};
 pub use self::history::*;
 pub use self::judgement::*;

@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use ratatui::buffer::Buffer;
 use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use super::exit::{Ended, Exit};
 use crate::action::Action;
 use crate::cli::{self, DisplayOptions};
+use crate::record;
 use crate::run::event::{Actor, Stamped};
 use crate::screen::run::{self as dashboard, Dashboard, PanicIn};
 use crate::screen::theme::{ColourChoice, Colours, Theme};
@@ -29,14 +30,14 @@ pub async fn show(
 ) -> Result<(), Ended> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
+    let run_dir = run_dir.to_owned();
+    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let dashboard = Dashboard {
         events,
         actions,
         now: Box::new(move || journal.now()),
         theme: Theme::resolve(colours(display.color), display.ascii, |name| std::env::var(name).ok()),
-        run_dir: run_dir.to_owned(),
-        // Ends from outside come by dropping this future.
-        shutdown: CancellationToken::new(),
+        screenshot,
         panic_in: display.panic_in.map(|place| match place {
             cli::PanicIn::Ui => PanicIn::Ui,
             cli::PanicIn::Task => PanicIn::Task,
@@ -47,7 +48,7 @@ pub async fn show(
         never = carry_out(session, asked) => match never {},
     };
     match ended.map_err(|e| Exit::Usage.because(format!("{e:#}")))? {
-        dashboard::Exit::Quit | dashboard::Exit::Shutdown => Ok(()),
+        dashboard::Exit::Quit => Ok(()),
         dashboard::Exit::TerminalGone(why) => {
             Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
         }

@@ -49,7 +49,7 @@ fn pictures() {
         }
     }
     for (name, buf) in drawn {
-        let svg = to_svg(&buf, &Paper::DARK, &name);
+        let svg = to_svg(&buf, &name);
         assert!(svg.len() < 100_000, "{name}: {} bytes", svg.len());
         check(&svg, &buf);
         if let Some(dir) = &dir {
@@ -118,7 +118,7 @@ proptest! {
                 .add_modifier(Modifier::from_bits_truncate(modifier));
             buf.set_stringn(x, y, text, usize::from(40 - x), style);
         }
-        check(&to_svg(&buf, &Paper::DARK, &title), &buf);
+        check(&to_svg(&buf, &title), &buf);
     }
 }
 
@@ -128,7 +128,7 @@ fn a_small_picture() {
     buf.set_string(0, 0, "┌─ <a & b> ", Style::new().fg(Color::Indexed(74)));
     buf.set_string(0, 1, "▃░⠿╳ ✓", Style::new().fg(Color::Red).add_modifier(Modifier::DIM));
     buf.set_string(7, 1, "LIVE", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
-    insta::assert_snapshot!(to_svg(&buf, &Paper::DARK, "small"));
+    insta::assert_snapshot!(to_svg(&buf, "small"));
 }
 
 /// Every sign that needs no font has an outline within its cell.
@@ -158,7 +158,7 @@ fn drawn_signs_stay_in_their_cells() {
 fn a_proof_is_drawn_from_the_events() {
     let view = view_at(&broken_promise(), Duration::from_micros(moment::SPLIT));
     let buf = super::frame(&view, Some(0), Size::new(120, 36), Theme::RECORDING);
-    check(&to_svg(&buf, &Paper::DARK, "a proof"), &buf);
+    check(&to_svg(&buf, "a proof"), &buf);
     assert!(to_text(&buf).contains("The rule that was broken"));
 }
 

@@ -1,37 +1,25 @@
-// The operations, from columns of packed numbers to arrays. The other side is lab/report/encode.rs.
+// The operations, by column. The other side is lab/report/encode.rs.
 
-const WHAT = ["put", "get", "del"];
-const LEVEL = ["async", "eventual", "quorum"];
-const END = ["ok", "failed", "unknown", "open"];
+const END = { ok: "ok", fail: "failed", info: "unknown", invoke: "open" };
 
-function readData() {
+// Columns as JSON, compressed, in base64.
+async function unpacked(base64) {
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = text.charCodeAt(at);
+  const json = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return JSON.parse(await new Response(json).text());
+}
+
+async function readData() {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { count, columns } = data.operations;
-  const as = (unpack, name) => unpack(columns[name], count);
-  const ops = {
-    count,
-    keys: names(data.operations.keys),
-    values: names(data.operations.values),
-    epochs: data.operations.epochs,
-    nodes: data.operations.nodes,
-    i: summed(as(plain, "i")),
-    began: summed(as(plain, "began")),
-    took: as(plain, "took"),
-    client: as(plain, "client"),
-    asked: as(plain, "asked"),
-    node: as(plain, "node"),
-    kind: as(plain, "kind"),
-    key: summed(as(plain, "key")),
-    value: summed(as(plain, "value")),
-    epoch: summed(as(sparse, "epoch")),
-    seq: summed(as(plain, "seq")),
-    stale: as(sparse, "stale"),
-    behind: as(sparse, "behind"),
-    end: new Float64Array(count),
-    violations: new Map(), // From an operation's place to the numbers of its violations.
-  };
+  const ops = await unpacked(data.operations);
+  const count = ops.i.length;
+  ops.count = count;
+  ops.end = new Float64Array(count);
+  ops.violations = new Map(); // From an operation's place to the numbers of its violations.
   for (let at = 0; at < count; at++) {
-    ops.end[at] = ops.took[at] > 0 ? ops.began[at] + ops.took[at] - 1 : data.end;
+    ops.end[at] = ops.took[at] === null ? data.end : ops.began[at] + ops.took[at];
   }
   for (const violation of data.violations) {
     violation.places = violation.operations.map((i) => placeOf(ops, i)).filter((place) => place >= 0);
@@ -73,11 +61,7 @@ function lanesOf(ops) {
   return [...lanes.values()].sort((a, b) => a.client - b.client);
 }
 
-const what = (ops, at) => WHAT[ops.kind[at] % 3];
-const level = (ops, at) => LEVEL[Math.floor(ops.kind[at] / 3) % 3];
-const end = (ops, at) => END[Math.floor(ops.kind[at] / 9)];
-const nodeName = (ops, place) => (place > 0 ? ops.nodes[place - 1] : "nobody");
-const value = (ops, at) => (ops.value[at] > 0 ? ops.values[ops.value[at] - 1] : null);
+const ending = (ops, at) => END[ops.phase[at]];
 
 // Characters that cannot be seen, or that turn around what can be, are shown by their numbers.
 function visible(text) {

@@ -3,25 +3,24 @@
 function describe(data, at) {
   const { ops } = data;
   const box = document.createElement("div");
-  const seen = value(ops, at);
-  const key = JSON.stringify(ops.keys[ops.key[at]]);
-  const shown = seen === null ? "absent" : JSON.stringify(seen);
-  const deed = { put: `write ${shown} to ${key}`, get: `read ${key}`, del: `delete ${key}` }[what(ops, at)];
-  const ending = end(ops, at);
-  const result = what(ops, at) === "get" && ending === "ok" ? `, saw ${shown}` : "";
+  const key = JSON.stringify(ops.key[at]);
+  const shown = ops.value[at] === null ? "absent" : JSON.stringify(ops.value[at]);
+  const action = { put: `write ${shown} to ${key}`, get: `read ${key}`, del: `delete ${key}` }[ops.op[at]];
+  const end = ending(ops, at);
+  const result = ops.op[at] === "get" && end === "ok" ? `, saw ${shown}` : "";
   const ends = { ok: "ok", failed: "failed: it certainly did not happen", unknown: "unknown: it may have happened", open: "no reply: it may have happened" };
   const head = document.createElement("p");
   const strong = document.createElement("strong");
-  strong.textContent = visible(`#${ops.i[at]} client ${ops.client[at]}: ${deed}${result}`);
+  strong.textContent = visible(`#${ops.i[at]} client ${ops.client[at]}: ${action}${result}`);
   head.append(strong);
   box.append(head);
   const facts = [
-    `${level(ops, at)}, ${ends[ending]}`,
-    `asked ${nodeName(ops, ops.asked[at])}${ops.node[at] !== ops.asked[at] ? `, answered by ${nodeName(ops, ops.node[at])}` : ""}`,
-    `t=${(ops.began[at] / 1e6).toFixed(6)} s` + (ops.took[at] > 0 ? `, took ${((ops.took[at] - 1) / 1000).toFixed(3)} ms` : ""),
+    `${ops.level[at]}, ${ends[end]}`,
+    `asked ${ops.asked[at] ?? "nobody"}${ops.node[at] !== ops.asked[at] ? `, answered by ${ops.node[at] ?? "nobody"}` : ""}`,
+    `t=${(ops.began[at] / 1e6).toFixed(6)} s` + (ops.took[at] === null ? "" : `, took ${(ops.took[at] / 1000).toFixed(3)} ms`),
   ];
-  if (ops.epoch[at] > 0) facts.push(`entry ${ops.epochs[ops.epoch[at] - 1]}/${ops.seq[at] - 1}`);
-  if (ops.stale[at] > 0) facts.push(`stale: overwritten ${ops.stale[at] - 1} ms before, ${ops.behind[at]} versions behind`);
+  if (ops.epoch[at] !== null) facts.push(`entry ${ops.epoch[at]}/${ops.seq[at]}`);
+  if (ops.stale[at] !== null) facts.push(`stale: overwritten ${ops.stale[at]} ms before, ${ops.behind[at]} versions behind`);
   const line = document.createElement("p");
   line.textContent = facts.join(" · ");
   box.append(line);

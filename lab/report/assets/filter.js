@@ -13,39 +13,31 @@ function filterOf(text, ops) {
   return (at) => tests.every((test) => test(at));
 }
 
-// Each key and value is looked at once, not once for each operation.
-function tableTest(table, wanted) {
-  const fits = table.map((name) => name.toLowerCase().includes(wanted));
-  return (place) => fits[place] ?? false;
-}
+const contains = (column, wanted) => (at) => column[at]?.toLowerCase().includes(wanted) ?? false;
 
 function fieldTest(field, wanted, ops) {
   switch (field) {
-    case "key": {
-      const fits = tableTest(ops.keys, wanted);
-      return (at) => fits(ops.key[at]);
-    }
-    case "value": {
-      const fits = tableTest(ops.values, wanted);
-      return (at) => fits(ops.value[at] - 1);
-    }
+    case "key":
+      return contains(ops.key, wanted);
+    case "value":
+      return contains(ops.value, wanted);
     case "client":
       return (at) => String(ops.client[at]) === wanted;
     case "node":
-      return (at) => [ops.node[at], ops.asked[at]].some((node) => node > 0 && nodeName(ops, node) === wanted);
+      return (at) => ops.node[at] === wanted || ops.asked[at] === wanted;
     case "op":
-      return (at) => what(ops, at) === wanted || (wanted === "write" && what(ops, at) !== "get") || (wanted === "read" && what(ops, at) === "get");
+      return (at) => ops.op[at] === wanted || (wanted === "write" && ops.op[at] !== "get") || (wanted === "read" && ops.op[at] === "get");
     case "level":
-      return (at) => level(ops, at) === wanted;
+      return (at) => ops.level[at] === wanted;
     default:
       return (at) => outcomeIs(ops, at, wanted);
   }
 }
 
 function outcomeIs(ops, at, wanted) {
-  if (wanted === "stale") return ops.stale[at] > 0;
+  if (wanted === "stale") return ops.stale[at] !== null;
   if (wanted === "violation") return ops.violations.has(at);
-  return end(ops, at) === wanted || (wanted === "unknown" && end(ops, at) === "open");
+  return ending(ops, at) === wanted || (wanted === "unknown" && ending(ops, at) === "open");
 }
 
 function anyTest(word, ops) {

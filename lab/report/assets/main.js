@@ -1,6 +1,6 @@
 // The beginning. `data-ready` says in milliseconds since the page was opened when everything stood.
 
-const timeline = startTimeline(readData());
+const timeline = startTimeline(await readData());
 startTheme(() => timeline.redraw());
 startEvents();
 

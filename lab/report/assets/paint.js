@@ -8,11 +8,11 @@ const MONO = "11px ui-monospace, Menlo, Consolas, monospace";
 // From dull to telling.
 function rank(ops, at) {
   if (ops.violations.has(at)) return 6;
-  const ending = end(ops, at);
-  if (ending === "unknown" || ending === "open") return 5;
-  if (ending === "failed") return 4;
-  if (ops.stale[at] > 0) return 3;
-  return level(ops, at) === "quorum" ? 2 : 1;
+  const end = ending(ops, at);
+  if (end === "unknown" || end === "open") return 5;
+  if (end === "failed") return 4;
+  if (ops.stale[at] !== null) return 3;
+  return ops.level[at] === "quorum" ? 2 : 1;
 }
 
 const LOUD = 3; // From this rank on it is drawn higher.
@@ -112,7 +112,7 @@ function paintNames(pen, view, data, colour) {
     const chosen = view.selected >= 0 && data.ops.client[view.selected] === lane.client;
     pen.fillStyle = chosen ? colour.ink : colour.soft;
     const home = data.ops.asked[lane.places[0]];
-    const name = `client ${lane.client}${home > 0 ? ` · ${nodeName(data.ops, home)}` : ""}`;
+    const name = `client ${lane.client}${home === null ? "" : ` · ${home}`}`;
     pen.fillText(name, 4, y + view.laneHeight / 2 + 4);
   });
 }
@@ -156,20 +156,20 @@ function paintDense(pen, dense, top, height, colour) {
 
 // Writes are as high as the lane, reads half of it; failed ones are hollow; what is unknown or open is dashed.
 function paintOperation(pen, ops, at, [from, to], [top, height], fit, colour) {
-  const ending = end(ops, at);
-  const read = what(ops, at) === "get";
+  const end = ending(ops, at);
+  const read = ops.op[at] === "get";
   const shade = colour[RANK_COLOUR[ops.rank[at]]];
   const [y, high] = read ? [top + height / 2 - 1, height / 2 - 2] : [top + 3, height - 6];
   pen.globalAlpha = fit ? 1 : 0.14;
   pen.strokeStyle = shade;
   pen.fillStyle = shade;
   pen.lineWidth = ops.violations.has(at) ? 2 : 1;
-  if (ending === "ok") {
+  if (end === "ok") {
     pen.globalAlpha *= read ? 0.55 : 0.8;
     pen.fillRect(from, y, to - from, high);
     pen.globalAlpha = fit ? 1 : 0.14;
   }
-  pen.setLineDash(ending === "unknown" || ending === "open" ? [4, 3] : []);
+  pen.setLineDash(end === "unknown" || end === "open" ? [4, 3] : []);
   pen.strokeRect(from + 0.5, y + 0.5, to - from - 1, high - 1);
   pen.setLineDash([]);
   if (to - from > 16) paintLabel(pen, ops, at, [from, to], [top, height], colour);
@@ -179,17 +179,16 @@ function paintOperation(pen, ops, at, [from, to], [top, height], fit, colour) {
 const SIGN = { failed: "× ", unknown: "? ", open: "? " };
 
 function paintLabel(pen, ops, at, [from, to], [top, height], colour) {
-  const seen = value(ops, at);
-  const sign = ops.violations.has(at) ? "✗ " : (SIGN[end(ops, at)] ?? (ops.stale[at] > 0 ? "~ " : ""));
-  const read = end(ops, at) === "ok" ? `→${seen ?? "absent"}` : "";
-  const deed = { get: read, put: `=${seen}`, del: " deleted" }[what(ops, at)];
+  const sign = ops.violations.has(at) ? "✗ " : (SIGN[ending(ops, at)] ?? (ops.stale[at] === null ? "" : "~ "));
+  const read = ending(ops, at) === "ok" ? `→${ops.value[at] ?? "absent"}` : "";
+  const action = { get: read, put: `=${ops.value[at]}`, del: " deleted" }[ops.op[at]];
   pen.save();
   pen.beginPath();
   pen.rect(from + 2, top, to - from - 4, height);
   pen.clip();
   pen.font = MONO;
   pen.fillStyle = colour.ink;
-  pen.fillText(visible(`${sign}${ops.keys[ops.key[at]]}${deed}`), from + 4, top + height / 2 + 4);
+  pen.fillText(visible(`${sign}${ops.key[at]}${action}`), from + 4, top + height / 2 + 4);
   pen.restore();
 }
 

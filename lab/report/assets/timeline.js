@@ -86,9 +86,9 @@ class Timeline {
     }
   }
 
-  act(deed) {
+  act(name) {
     const { view, data } = this;
-    const deeds = {
+    const actions = {
       in: () => zoom(view, 1 / ZOOM, centreOf(view, data.ops)),
       out: () => zoom(view, ZOOM, centreOf(view, data.ops)),
       fit: () => show(view, view.whole.from, view.whole.to),
@@ -106,7 +106,7 @@ class Timeline {
       proof: () => this.showProof(),
       none: () => this.choose(-1),
     };
-    deeds[deed]();
+    actions[name]();
     this.draw();
   }
 
@@ -117,10 +117,10 @@ class Timeline {
       ArrowLeft: event.shiftKey ? "left" : "before", ArrowRight: event.shiftKey ? "right" : "after",
       ArrowUp: "up", ArrowDown: "down", Home: "first", End: "last", Enter: "proof", Escape: "none",
     };
-    const deed = keys[event.key];
-    if (!deed) return;
+    const name = keys[event.key];
+    if (!name) return;
     event.preventDefault();
-    this.act(deed);
+    this.act(name);
   }
 
   // A page that scrolls is not to be caught by what lies on its way: the wheel zooms what was clicked into.

@@ -1,6 +1,6 @@
-//! From time and amounts to places in the drawing.
+//! Axes: where a time or an amount is in the drawing.
 
-use super::super::svg::{Anchor, Svg};
+use super::shapes::{Anchor, Drawing};
 
 /// Ticks on an axis of amounts, at most.
 const TICKS_MAX: f64 = 4.0;
@@ -41,7 +41,7 @@ impl TimeAxis {
     }
 
     /// Vertical lines at round times, and the times below.
-    pub(super) fn grid(self, svg: &mut Svg, top: f64, bottom: f64) {
+    pub(super) fn grid(self, svg: &mut Drawing, top: f64, bottom: f64) {
         let step = time_step(self.end_us);
         for nth in 0..=self.end_us / step {
             let x = self.x(nth * step);
@@ -126,12 +126,12 @@ fn tick(t_us: u64, step_us: u64) -> String {
     match t_us {
         0..60_000_000 if step_us.is_multiple_of(1_000_000) => format!("{} s", t_us / 1_000_000),
         0..60_000_000 if step_us < 100_000 => format!("{:.2} s", t_us as f64 / 1e6),
-        _ => clock(t_us),
+        _ => moment(t_us),
     }
 }
 
 /// A moment of the run: `4.2 s`, `3:20`, `1:03:20`.
-pub(crate) fn clock(t_us: u64) -> String {
+pub(crate) fn moment(t_us: u64) -> String {
     let tenths = (t_us + 50_000) / 100_000;
     let seconds = tenths / 10;
     match seconds {
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn times_are_said_shortly() {
         let said: Vec<_> =
-            [0, 20_000, 4_200_000, 12_000_000, 59_960_000, 200_000_000, 3_800_000_000].map(clock).into();
+            [0, 20_000, 4_200_000, 12_000_000, 59_960_000, 200_000_000, 3_800_000_000].map(moment).into();
         assert_eq!(said, ["0.0 s", "0.0 s", "4.2 s", "12.0 s", "1:00", "3:20", "1:03:20"]);
     }
 

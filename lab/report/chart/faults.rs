@@ -1,9 +1,9 @@
 //! Faults in the drawing: a strip that names them, and bands behind everything else.
 
 use super::super::faults::Fault;
-use super::super::svg::{Anchor, Svg};
 use super::LEFT;
-use super::axis::{TimeAxis, clock};
+use super::axis::{TimeAxis, moment};
+use super::shapes::{Anchor, Drawing};
 
 /// Rows of the strip at most; what finds none free shares the last.
 const ROWS_MAX: usize = 6;
@@ -18,7 +18,7 @@ pub(in crate::report) fn letter(nth: usize) -> String {
 }
 
 /// A bar for each fault, with its letter, and in words where there is room. Returns where the strip ends.
-pub(super) fn strip(svg: &mut Svg, axis: TimeAxis, top: f64, faults: &[Fault]) -> f64 {
+pub(super) fn strip(svg: &mut Drawing, axis: TimeAxis, top: f64, faults: &[Fault]) -> f64 {
     if faults.is_empty() {
         return top;
     }
@@ -37,7 +37,7 @@ pub(super) fn strip(svg: &mut Svg, axis: TimeAxis, top: f64, faults: &[Fault]) -
         rows[row] = to + 2.0;
         let y = top + row as f64 * ROW;
         let whole = format!("{} {}", letter(nth), fault.what);
-        let title = format!("{whole}, {} to {}", clock(fault.since_us), clock(fault.until_us));
+        let title = format!("{whole}, {} to {}", moment(fault.since_us), moment(fault.until_us));
         let class = format!("fault fault-{}", fault.kind.class());
         svg.rect(&class, (from, y), (to - from, ROW - 2.0), &title);
         let fits = whole.chars().count() as f64 * LETTER < to - from - 6.0;
@@ -48,7 +48,7 @@ pub(super) fn strip(svg: &mut Svg, axis: TimeAxis, top: f64, faults: &[Fault]) -
 }
 
 /// A band for each fault from top to bottom.
-pub(super) fn bands(svg: &mut Svg, axis: TimeAxis, (top, bottom): (f64, f64), faults: &[Fault]) {
+pub(super) fn bands(svg: &mut Drawing, axis: TimeAxis, (top, bottom): (f64, f64), faults: &[Fault]) {
     for fault in faults {
         let (from, to) = (axis.x(fault.since_us), axis.x(fault.until_us));
         let class = format!("band band-{}", fault.kind.class());

@@ -1,7 +1,7 @@
 //! Throughput and latency, in as many columns as an eye can tell apart.
 
-use super::super::svg::{Anchor, Svg};
 use super::axis::{Linear, Logarithmic};
+use super::shapes::{Anchor, Drawing};
 use super::{LEFT, Panel};
 use crate::run::event::LoadSample;
 
@@ -56,7 +56,7 @@ pub(super) fn columns(samples: &[(u64, &LoadSample)], end_us: u64, most: usize) 
 }
 
 /// Successes as an area, failures and unknown outcomes as an area on the same scale.
-pub(super) fn throughput(svg: &mut Svg, panel: Panel, columns: &[Column]) {
+pub(super) fn throughput(svg: &mut Drawing, panel: Panel, columns: &[Column]) {
     let all = |column: &Column| column.per_s(column.ok.max(column.bad()));
     let axis = Linear::up_to(columns.iter().filter_map(all).fold(0.0, f64::max));
     scale(svg, panel, &axis.ticks(), |amount| axis.part(amount));
@@ -76,7 +76,7 @@ pub(super) fn throughput(svg: &mut Svg, panel: Panel, columns: &[Column]) {
 }
 
 /// Median and 99th percentile of the successes.
-pub(super) fn latency(svg: &mut Svg, panel: Panel, columns: &[Column]) {
+pub(super) fn latency(svg: &mut Drawing, panel: Panel, columns: &[Column]) {
     let known = || {
         columns.iter().flat_map(|c| [c.p50_us, c.p99_us]).filter(|us| *us > 0).map(|us| us as f64 / 1000.0)
     };
@@ -102,7 +102,7 @@ impl Panel {
 }
 
 /// Horizontal lines at round amounts, and the amounts at the left.
-pub(super) fn scale(svg: &mut Svg, panel: Panel, ticks: &[(f64, String)], part: impl Fn(f64) -> f64) {
+pub(super) fn scale(svg: &mut Drawing, panel: Panel, ticks: &[(f64, String)], part: impl Fn(f64) -> f64) {
     for (amount, name) in ticks {
         let (left, y) = panel.point(0, part(*amount));
         svg.line("grid", (left, y), (panel.axis.x(u64::MAX), y));
@@ -111,7 +111,7 @@ pub(super) fn scale(svg: &mut Svg, panel: Panel, ticks: &[(f64, String)], part: 
 }
 
 /// What the lines are, at the right above the panel.
-fn legend(svg: &mut Svg, panel: Panel, keys: &[(&str, &str)]) {
+fn legend(svg: &mut Drawing, panel: Panel, keys: &[(&str, &str)]) {
     let mut right = panel.axis.x(u64::MAX);
     for (class, name) in keys.iter().rev() {
         let y = panel.top - 8.0;

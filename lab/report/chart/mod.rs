@@ -3,23 +3,24 @@
 
 mod axis;
 mod faults;
+mod leaderships;
 mod load;
-mod reigns;
+mod shapes;
 mod staleness;
 #[cfg(test)]
 mod tests;
 
 use self::axis::TimeAxis;
+use self::shapes::{Anchor, Drawing};
 use super::faults::Fault;
-use super::svg::{Anchor, Svg};
-use super::told::StaleReads;
-use crate::explain::Reign;
+use super::records::StaleReads;
+use crate::explain::Leadership;
 use crate::run::event::LoadSample;
 use kvlab::types::NodeId;
 
-pub(super) use self::axis::clock;
+pub(super) use self::axis::moment;
 pub(super) use self::faults::letter;
-pub(super) use self::reigns::{Rivalry, rivalries};
+pub(super) use self::leaderships::{Rivalry, rivalries};
 
 /// Width of the drawing, in its own units.
 const WIDTH: f64 = 1000.0;
@@ -41,7 +42,7 @@ pub(super) struct Figure<'a> {
     /// When each step began, in microseconds, and its number.
     pub(super) steps: &'a [(u64, usize)],
     pub(super) faults: &'a [Fault],
-    pub(super) reigns: &'a [Reign],
+    pub(super) leaderships: &'a [Leadership],
     /// When each sample was taken, in microseconds, and the sample.
     pub(super) samples: &'a [(u64, &'a LoadSample)],
     pub(super) stale: &'a StaleReads,
@@ -61,18 +62,18 @@ impl Figure<'_> {
     /// As SVG to stand within a page, which brings the colours.
     pub(super) fn svg(&self) -> String {
         let axis = TimeAxis::new(self.end_us, LEFT, WIDTH - RIGHT);
-        let mut front = Svg::default();
+        let mut front = Drawing::default();
         let mut bottom = self.steps(&mut front, axis, 4.0);
         let bands_top = bottom;
         bottom = faults::strip(&mut front, axis, bottom, self.faults);
-        let mut panel = |front: &mut Svg, name: &str, height: f64| {
+        let mut panel = |front: &mut Drawing, name: &str, height: f64| {
             let top = bottom + GAP;
             front.text("panel-name", (LEFT, top - 8.0), Anchor::Start, name);
             bottom = top + height;
             Panel { axis, top, height }
         };
-        let lanes = panel(&mut front, "Primary, by epoch", reigns::height(self.nodes));
-        reigns::draw(&mut front, lanes, self.nodes, self.reigns);
+        let lanes = panel(&mut front, "Primary, by epoch", leaderships::height(self.nodes));
+        leaderships::draw(&mut front, lanes, self.nodes, self.leaderships);
         let columns = load::columns(self.samples, self.end_us, COLUMNS);
         let throughput = panel(&mut front, "Operations a second", 110.0);
         load::throughput(&mut front, throughput, &columns);
@@ -80,15 +81,14 @@ impl Figure<'_> {
         load::latency(&mut front, latency, &columns);
         let stale = panel(&mut front, "Age of stale eventual reads, ms", 80.0);
         staleness::draw(&mut front, stale, self.stale);
-        let mut back = Svg::default();
+        let mut back = Drawing::default();
         back.group("bands", |svg| faults::bands(svg, axis, (bands_top, bottom), self.faults));
         axis.grid(&mut back, lanes.top, bottom);
         violations(&mut front, axis, bands_top, bottom, self.violations);
-        back.join(&front);
-        back.document((WIDTH, bottom + 24.0), "The run at a glance", &self.description())
+        back.document(&front, (WIDTH, bottom + 24.0), "The run at a glance", &self.description())
     }
 
-    fn steps(&self, svg: &mut Svg, axis: TimeAxis, top: f64) -> f64 {
+    fn steps(&self, svg: &mut Drawing, axis: TimeAxis, top: f64) -> f64 {
         if self.steps.is_empty() && self.violations.is_empty() {
             return top;
         }
@@ -108,12 +108,12 @@ impl Figure<'_> {
 
     /// What a reader who cannot see the drawing is told; the page says the rest in words and tables.
     fn description(&self) -> String {
-        let rivals = rivalries(self.reigns, self.end_us).len();
+        let rivals = rivalries(self.leaderships, self.end_us).len();
         format!(
-            "Over {}: {} faults, {} reigns, {} of them at the same time as another, {} violations.",
-            clock(self.end_us),
+            "Over {}: {} faults, {} leaderships, {} of them at the same time as another, {} violations.",
+            moment(self.end_us),
             self.faults.len(),
-            self.reigns.len(),
+            self.leaderships.len(),
             rivals,
             self.violations.len()
         )
@@ -121,7 +121,7 @@ impl Figure<'_> {
 }
 
 /// A line through everything, from the row of the steps down.
-fn violations(svg: &mut Svg, axis: TimeAxis, top: f64, bottom: f64, violations: &[u64]) {
+fn violations(svg: &mut Drawing, axis: TimeAxis, top: f64, bottom: f64, violations: &[u64]) {
     for t_us in violations {
         let x = axis.x(*t_us);
         svg.line("violation", (x, top), (x, bottom));

@@ -1,13 +1,13 @@
 //! How old what eventual reads saw was, over time.
 
-use super::super::svg::{Anchor, Svg};
-use super::super::told::StaleReads;
-use super::axis::{Linear, clock};
+use super::super::records::StaleReads;
+use super::axis::{Linear, moment};
 use super::load::scale;
+use super::shapes::{Anchor, Drawing};
 use super::{COLUMNS, Panel};
 
 /// A needle for each column of time with stale reads, as high as the oldest of them.
-pub(super) fn draw(svg: &mut Svg, panel: Panel, stale: &StaleReads) {
+pub(super) fn draw(svg: &mut Drawing, panel: Panel, stale: &StaleReads) {
     let oldest = stale.iter().map(|(_, _, age_us)| age_us).max().unwrap_or(0);
     let axis = Linear::up_to(oldest as f64 / 1000.0);
     scale(svg, panel, &axis.ticks(), |amount| axis.part(amount));
@@ -40,7 +40,7 @@ pub(super) fn draw(svg: &mut Svg, panel: Panel, stale: &StaleReads) {
     for (x, t_us, count, age_us) in needles {
         let y = panel.point(0, axis.part(age_us as f64 / 1000.0)).1;
         let reads = if count == 1 { "1 stale read".to_owned() } else { format!("{count} stale reads") };
-        let title = format!("{}: {reads}, the oldest {} ms old", clock(t_us), age_us / 1000);
+        let title = format!("{}: {reads}, the oldest {} ms old", moment(t_us), age_us / 1000);
         svg.rect("needle", (x - width / 2.0, y), (width.max(1.5), (base - y).max(1.0)), &title);
     }
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 use kvlab::types::{Epoch, NodeId};
 
 use super::super::faults::{Fault, FaultKind};
-use super::super::told::StaleReads;
+use super::super::records::StaleReads;
 use super::*;
 use crate::report::tests::fixture;
 
 const N1: NodeId = NodeId(1);
 const N2: NodeId = NodeId(2);
 
-fn reign(number: u64, primary: NodeId, since_ms: u64, until_ms: Option<u64>) -> Reign {
-    Reign {
+fn leadership(number: u64, primary: NodeId, since_ms: u64, until_ms: Option<u64>) -> Leadership {
+    Leadership {
         epoch: Epoch::new(number, primary),
         primary,
         since: Duration::from_millis(since_ms),
@@ -33,16 +33,17 @@ fn classes(svg: &str, class: &str) -> usize {
 
 #[test]
 fn two_primaries_at_once_are_marked() {
-    let reigns = [reign(1, N1, 0, Some(7000)), reign(2, N2, 4000, None), reign(3, N1, 7000, None)];
-    let rivals = rivalries(&reigns, 9_000_000);
+    let leaderships =
+        [leadership(1, N1, 0, Some(7000)), leadership(2, N2, 4000, None), leadership(3, N1, 7000, None)];
+    let rivals = rivalries(&leaderships, 9_000_000);
     let said: Vec<_> = rivals.iter().map(|r| (r.epochs.as_str(), r.since_us, r.until_us)).collect();
     assert_eq!(said, [("1@n1 and 2@n2", 4_000_000, 7_000_000), ("2@n2 and 3@n1", 7_000_000, 9_000_000)]);
-    assert_eq!(rivalries(&reigns[..1], 9_000_000), []);
+    assert_eq!(rivalries(&leaderships[..1], 9_000_000), []);
 }
 
 #[test]
 fn everything_has_its_mark() {
-    let reigns = [reign(1, N1, 0, Some(7000)), reign(2, N2, 4000, None)];
+    let leaderships = [leadership(1, N1, 0, Some(7000)), leadership(2, N2, 4000, None)];
     let fault =
         Fault {
             kind: FaultKind::Cut, since_us: 2_000_000, until_us: 7_000_000, what: "cut n1 ↔ n2".into()
@@ -61,7 +62,7 @@ fn everything_has_its_mark() {
         nodes: &[N1, N2],
         steps: &[(0, 1), (0, 2), (2_000_000, 3)],
         faults: &[fault],
-        reigns: &reigns,
+        leaderships: &leaderships,
         samples: &samples,
         stale: &StaleReads::default(),
         violations: &[5_000_000],
@@ -71,7 +72,7 @@ fn everything_has_its_mark() {
         "step",
         "fault",
         "band",
-        "reign",
+        "leadership",
         "forced",
         "rivalry",
         "violation",
@@ -93,7 +94,7 @@ fn a_run_of_which_nothing_is_known_can_be_drawn() {
         nodes: &[],
         steps: &[],
         faults: &[],
-        reigns: &[],
+        leaderships: &[],
         samples: &[],
         stale: &StaleReads::default(),
         violations: &[],
@@ -114,7 +115,7 @@ fn the_size_does_not_grow_with_the_run() {
         nodes: &[N1, N2],
         steps: &[],
         faults: &[],
-        reigns: &[],
+        leaderships: &[],
         samples: &samples,
         stale: &records.history.stale,
         violations: &[],

@@ -6,7 +6,7 @@ use kvlab::judge::{Completion, Consistency, HistoryEvent, OpKind, Operation, Pha
 use kvlab::types::NodeId;
 
 use crate::report::operations::Operations;
-use crate::report::{Judging, Records};
+use crate::report::{HistoryJudge, Records};
 use crate::run::event::{LabEvent, LoadSample, Stamped};
 use crate::screen::tests::fixture::{Player, split_brain as events_of_split_brain};
 
@@ -109,9 +109,9 @@ pub(crate) fn operation(i: u64, client: u32, key: &str, value: &str) -> Operatio
 pub(crate) fn records(events: Vec<Stamped>, history: &[HistoryEvent]) -> Records {
     let mut records = Records::default();
     events.into_iter().for_each(|event| records.observe(event));
-    let mut judging = Judging::default();
-    history.iter().for_each(|event| judging.observe(event));
-    records.history = judging.finish();
+    let mut judge = HistoryJudge::default();
+    history.iter().for_each(|event| judge.observe(event));
+    records.history = judge.finish();
     records
 }
 

@@ -82,9 +82,9 @@ fn a_usual_run_is_small_and_a_hundred_thousand_operations_are_bearable() {
 #[test]
 fn without_a_history_the_page_says_so() {
     let mut records = fixture::by_hand();
-    let mut judging = Judging::default();
-    judging.refuse("the history could not be read to its end: it is gone".to_owned());
-    records.history = judging.finish();
+    let mut judge = HistoryJudge::default();
+    judge.refuse("the history could not be read to its end: it is gone".to_owned());
+    records.history = judge.finish();
     let html = page(&records);
     assert!(html.contains("it is gone") && html.contains("undecided"));
     assert!(html.contains("kvlab up 3 --seed 7"));

@@ -148,7 +148,7 @@ fn proof(promise: &Promise, evidence: &Evidence, columns: usize) -> String {
     let promise_of = if violation.linearizability { "NOT linearizable" } else { "a value that nobody wrote" };
     let _ = writeln!(out, "\n  key {:?}: {promise_of}\n", violation.key);
     let width = columns.saturating_sub(2);
-    for line in evidence.proof(violation, width).text(width).lines() {
+    for line in evidence.diagram(violation).text(width).lines() {
         let _ = writeln!(out, "{}", format!("  {line}").trim_end());
     }
     let more = promise.violations_total.max(evidence.violations().len() as u64) - 1;

@@ -47,6 +47,7 @@ pub(crate) fn state(node: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeSta
         node,
         pid: 100 + u32::from(node.0),
         role,
+        primary: None,
         last: Place { term: term.clone(), index: seq },
         durable: seq,
         commit: Some(seq),

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::Level;
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;

@@ -4,10 +4,10 @@ use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::LinkState;
 use crate::screen::input::LinkKey;
-use crate::screen::keys::{Binding, Command, Footer, KEYS, Scope};
+use crate::screen::keys::{Binding, Footer, KEYS, KeyCommand, Scope};
 use crate::screen::paint::Row;
 use crate::screen::theme::Tone;
 
@@ -44,7 +44,7 @@ fn keys(mut row: Row<'_>, width: u16, scopes: &[Scope], selected: Option<NodeId>
     if let Some(node) = selected {
         row.put(&node.to_string(), Tone::Strong).skip(2);
     }
-    let is_end = |b: &&Binding| matches!(b.command, Command::Help | Command::Quit);
+    let is_end = |b: &&Binding| matches!(b.command, KeyCommand::Help | KeyCommand::Quit);
     let label = |b: &Binding| match b.footer {
         Footer::Always(text) => Some(text),
         Footer::Wide(text) if width >= WIDE => Some(text),

@@ -3,8 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, severity_tone};
-use crate::screen::input::Mode;
+use super::scene::{Scene, severity_tone};
 use crate::screen::paint::Row;
 use crate::screen::state::{Freshness, Severity};
 use crate::screen::theme::{Glyph, Tone};
@@ -17,10 +16,7 @@ const QUIRKS_CELLS: (usize, usize) = (40, 28);
 /// Draws the header.
 pub fn header(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let (view, theme) = (scene.view, scene.theme);
-    let (badge, tone) = match scene.ui.mode {
-        Mode::Live => (" LIVE ", Tone::Badge),
-        Mode::Frozen => (" FROZEN ", Tone::Notice),
-    };
+    let (badge, tone) = if scene.ui.frozen { (" FROZEN ", Tone::Notice) } else { (" LIVE ", Tone::Badge) };
     let clock = format!("T+{}", words::clock(view.now_us));
     let right_width = u16::try_from(clock.len() + badge.len() + 3).unwrap_or(0).min(area.width);
     let right = Rect { x: area.right() - right_width, width: right_width, ..area };
@@ -87,7 +83,7 @@ fn primaries(row: &mut Row<'_>, scene: &Scene<'_>, wide: bool) {
         if i > 0 {
             row.put(" + ", Tone::Bad);
         }
-        row.sign(Glyph::Primary, tone).put(&format!(" {} {}", claim.node, claim.epoch), tone);
+        row.sign(Glyph::Primary, tone).put(&format!(" {} {}", claim.node, claim.term), tone);
         if let Freshness::Old(age) = claim.fresh {
             row.put(&format!(" ({} ago)", words::age(age)), Tone::Warn);
         }

@@ -4,7 +4,8 @@ use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, topology};
+use super::scene::Scene;
+use super::topology;
 use crate::run::event::LinkState;
 use crate::screen::layout::Pane;
 use crate::screen::paint::Row;

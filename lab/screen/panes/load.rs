@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::screen::layout::Pane;
 use crate::screen::paint::{self, Row};
 use crate::screen::state::Column;

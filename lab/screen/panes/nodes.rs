@@ -1,15 +1,15 @@
-//! The members: what each is, how far, and how far behind.
+//! The table of members: the role of each, its state, where its log ends and how far it is behind.
 
 use std::time::Duration;
 
-use kvlab::types::{Ballot, NodeId, Role};
+use kvlab::types::{NodeId, Role};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, severity_tone};
+use super::scene::{Scene, severity_tone};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::{self, Row};
-use crate::screen::state::{Condition, Freshness, NodeView};
+use crate::screen::state::{Freshness, Health, NodeView};
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
 
@@ -28,41 +28,21 @@ enum Column {
     Vote,
 }
 
-impl Column {
-    /// Heading and width, the gap after it included.
-    fn head(self) -> (&'static str, usize) {
-        match self {
-            Self::Name => ("  node", 7),
-            Self::Role => ("role", 12),
-            Self::State => ("state", 11),
-            Self::Epoch => ("epoch", 7),
-            Self::Seq => ("seq", 7),
-            Self::Commit => ("commit", 7),
-            Self::Lag => ("lag", 6),
-            Self::Applied => ("app/s", 6),
-            Self::Stale => ("stale", 6),
-            Self::Vote => ("vote", 8),
-        }
-    }
-
-    fn is_number(self) -> bool {
-        matches!(self, Self::Seq | Self::Commit | Self::Lag | Self::Applied | Self::Stale)
-    }
-}
-
-/// Left to right.
-const COLUMNS: [Column; 10] = [
-    Column::Name,
-    Column::Role,
-    Column::State,
-    Column::Epoch,
-    Column::Seq,
-    Column::Commit,
-    Column::Lag,
-    Column::Applied,
-    Column::Stale,
-    Column::Vote,
+/// Left to right: the heading, and the width with the gap after it.
+const COLUMNS: [(Column, &str, usize); 10] = [
+    (Column::Name, "  node", 7),
+    (Column::Role, "role", 12),
+    (Column::State, "state", 11),
+    (Column::Epoch, "epoch", 7),
+    (Column::Seq, "seq", 7),
+    (Column::Commit, "commit", 7),
+    (Column::Lag, "lag", 6),
+    (Column::Applied, "app/s", 6),
+    (Column::Stale, "stale", 6),
+    (Column::Vote, "vote", 8),
 ];
+/// Numbers stand at the right of their column.
+const NUMBERS: [Column; 5] = [Column::Seq, Column::Commit, Column::Lag, Column::Applied, Column::Stale];
 /// What goes first when it gets narrow. Never `Stale`: the age of what is not live takes its place.
 const DROP_FIRST: [Column; 6] =
     [Column::Vote, Column::Applied, Column::Commit, Column::Seq, Column::Role, Column::Epoch];
@@ -95,42 +75,52 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     below_table(below, buf, scene);
 }
 
-fn fitting(width: usize) -> Vec<Column> {
-    let needs = |columns: &[Column]| columns.iter().map(|c| c.head().1).sum::<usize>();
+fn fitting(width: usize) -> Vec<(Column, &'static str, usize)> {
     let mut columns = COLUMNS.to_vec();
     for drop in DROP_FIRST {
-        if needs(&columns) <= width + 1 {
+        if columns.iter().map(|(_, _, width)| width).sum::<usize>() <= width + 1 {
             break;
         }
-        columns.retain(|&c| c != drop);
+        columns.retain(|(column, ..)| *column != drop);
     }
     columns
 }
 
-fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[Column]) {
+fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, columns: &[(Column, &str, usize)]) {
     let mut row = Row::new(buf, scene.theme, inner, 0);
-    for &column in columns {
-        let (title, width) = column.head();
-        if column.is_number() {
-            row.cell_right(title, width - 1, Tone::Dim).skip(1);
-        } else {
-            row.cell(title, width, Tone::Dim);
-        }
+    for &(column, title, width) in columns {
+        cell(&mut row, column, title, width, Tone::Dim);
     }
 }
 
-fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeId, columns: &[Column]) {
+/// A cell of the table and the gap after it.
+fn cell(row: &mut Row<'_>, column: Column, text: &str, width: usize, tone: Tone) {
+    if NUMBERS.contains(&column) {
+        row.cell_right(text, width - 1, tone).skip(1);
+    } else {
+        row.cell(text, width - 1, tone).skip(1);
+    }
+}
+
+fn member(
+    inner: Rect,
+    buf: &mut Buffer,
+    scene: &Scene<'_>,
+    line: u16,
+    id: NodeId,
+    columns: &[(Column, &str, usize)],
+) {
     let mut row = Row::new(buf, scene.theme, inner, line);
     let Some(node) = scene.view.nodes.get(&id) else { return };
     let age = match node.freshness(scene.view.now_us) {
         Freshness::Old(age) => Some(age),
         _ => None,
     };
-    let is_rate = |c: &&Column| matches!(c, Column::Applied | Column::Stale);
-    let rates: usize = columns.iter().filter(is_rate).map(|c| c.head().1).sum();
+    let is_rate = |column| matches!(column, Column::Applied | Column::Stale);
+    let rates: usize =
+        columns.iter().filter(|(column, ..)| is_rate(*column)).map(|(_, _, width)| width).sum();
     let mut aged = false;
-    for &column in columns {
-        let width = column.head().1;
+    for &(column, _, width) in columns {
         match (column, age) {
             (Column::Name, _) => name(&mut row, scene, node),
             // What is not live has its age where the rates would be.
@@ -142,11 +132,7 @@ fn member(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, line: u16, id: NodeI
             }
             _ => {
                 let (text, tone) = value(scene, node, column);
-                if column.is_number() {
-                    row.cell_right(&text, width - 1, tone).skip(1);
-                } else {
-                    row.cell(&text, width - 1, tone).skip(1);
-                }
+                cell(&mut row, column, &text, width, tone);
             }
         }
     }
@@ -159,61 +145,40 @@ fn name(row: &mut Row<'_>, scene: &Scene<'_>, node: &NodeView) {
         row.skip(1);
     }
     let tone = scene.member_tone(node.id);
-    let sign = sign(scene, node);
+    let sign = scene.member_sign(node);
     let selected = if scene.ui.selected == node.id && tone == Tone::Text { Tone::Strong } else { tone };
     row.sign(sign, tone).skip(1).cell(&node.id.to_string(), 4, selected);
-}
-
-/// The sign of a member: leads, is well, is not.
-pub(super) fn sign(scene: &Scene<'_>, node: &NodeView) -> Glyph {
-    match node.role {
-        Some(Role::Primary) => Glyph::Primary,
-        _ if node.runs() && scene.view.condition(node.id) != Condition::Isolated => Glyph::Member,
-        _ => Glyph::Gone,
-    }
-}
-
-/// The word for a member's part.
-pub(super) fn role(scene: &Scene<'_>, node: &NodeView) -> &'static str {
-    match node.role {
-        Some(Role::Primary) if scene.view.is_old_primary(node.id) => "OLD PRIMARY",
-        Some(Role::Primary) => "PRIMARY",
-        Some(Role::Replica) => "replica",
-        Some(Role::Candidate) => "candidate",
-        Some(Role::Learner) => "learner",
-        None => "-",
-    }
 }
 
 fn value(scene: &Scene<'_>, node: &NodeView, column: Column) -> (String, Tone) {
     let view = scene.view;
     let known = if node.freshness(view.now_us) == Freshness::Live { Tone::Text } else { Tone::Dim };
-    let replication = node.status.as_ref().map(|s| &s.replication);
+    let status = node.status.as_ref();
     let or_none = |text: Option<String>, tone: Tone| text.map_or(("-".to_owned(), Tone::Dim), |t| (t, tone));
     match column {
         Column::Name => (node.id.to_string(), known),
-        Column::Role => (role(scene, node).to_owned(), scene.member_tone(node.id)),
+        Column::Role => (scene.role_word(node).to_owned(), scene.member_tone(node.id)),
         Column::State => {
-            let condition = view.condition(node.id);
-            let tone = match condition {
-                Condition::Up => Tone::Text,
-                _ => severity_tone(condition.severity()),
+            let health = view.health(node.id);
+            let tone = match health {
+                Health::Up => Tone::Text,
+                _ => severity_tone(health.severity()),
             };
-            (condition.word(), tone)
+            (health.word(), tone)
         }
         Column::Epoch => {
             let tone = if view.is_old_primary(node.id) { Tone::Bad } else { known };
-            or_none(node.status.as_ref().map(|_| node.epoch.to_string()), tone)
+            or_none(status.map(|_| node.term.to_string()), tone)
         }
-        Column::Seq => or_none(replication.map(|r| words::count(r.last.seq, 6)), known),
-        Column::Commit => or_none(replication.map(|r| words::count(r.commit, 6)), known),
+        Column::Seq => or_none(status.map(|s| words::count(s.last.index, 6)), known),
+        Column::Commit => or_none(status.and_then(|s| s.commit).map(|commit| words::count(commit, 6)), known),
         Column::Lag => {
             let lag = view.lag(node.id);
             let tone = if view.is_behind(node.id) { Tone::Warn } else { known };
             or_none(lag.map(|l| words::count(l, 5)), tone)
         }
-        Column::Applied => or_none(node.status.as_ref().map(|s| words::count(s.applied_per_s, 5)), known),
-        Column::Stale => match replication.map(|r| r.stale) {
+        Column::Applied => or_none(status.map(|s| words::count(s.applied_per_s, 5)), known),
+        Column::Stale => match status.map(|s| s.stale) {
             Some(true) => ("YES".to_owned(), Tone::Warn),
             Some(false) => ("no".to_owned(), Tone::Dim),
             None => ("-".to_owned(), Tone::Dim),
@@ -238,11 +203,8 @@ fn vote(scene: &Scene<'_>, node: &NodeView) -> (String, Tone) {
     match &node.last_vote {
         None => ("-".to_owned(), Tone::Dim),
         Some(vote) => {
-            let (sign, tone) = match vote.ballot {
-                Ballot::Granted => (Glyph::Yes, Tone::Text),
-                _ => (Glyph::No, Tone::Warn),
-            };
-            (format!("{} {}", scene.theme.glyph(sign), vote.epoch), tone)
+            let (sign, tone) = if vote.granted { (Glyph::Yes, Tone::Text) } else { (Glyph::No, Tone::Warn) };
+            (format!("{} {}", scene.theme.glyph(sign), vote.term), tone)
         }
     }
 }
@@ -321,19 +283,17 @@ fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
 
     let mut row = Row::new(buf, theme, area, 1);
     row.skip(2);
-    if let Some(r) = node.status.as_ref().map(|s| &s.replication) {
-        fact(&mut row, "log ends ", &r.last.to_string());
-        fact(&mut row, "durable ", &r.durable.to_string());
-        fact(&mut row, "promised ", &r.promised.to_string());
-        match (r.primary, r.heard_ms) {
-            (Some(primary), Some(ms)) if primary != node.id => {
-                fact(
-                    &mut row,
-                    "hears ",
-                    &format!("{primary}, {} ago", words::age(Duration::from_millis(ms))),
-                );
-            }
-            _ => {}
+    if let Some(status) = &node.status {
+        fact(&mut row, "log ends ", &status.last.to_string());
+        fact(&mut row, "durable ", &status.durable.to_string());
+        if let Some(own) = &status.kvlab {
+            fact(&mut row, "promised ", &own.promised.to_string());
+        }
+        if let (Some(primary), Some(ms)) = (status.primary, status.heard_ms)
+            && primary != node.id
+        {
+            let age = words::age(Duration::from_millis(ms));
+            fact(&mut row, "hears ", &format!("{primary}, {age} ago"));
         }
     }
     let mut row = Row::new(buf, theme, area, 2);

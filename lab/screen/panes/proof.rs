@@ -1,12 +1,12 @@
 //! The proof of a broken promise, over the screen: its operations in space and time, why no order explains them, and
 //! which rule was broken.
 
-use kvlab::judge::{Lane, Violation};
+use kvlab::judge::{Diagram, Lane, Violation};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::widgets::{Clear, Widget};
 
-use super::Scene;
+use super::scene::Scene;
 use crate::screen::input::PROOF_LINES_MAX;
 use crate::screen::paint::{self, Row};
 use crate::screen::theme::{Charset, Glyph, Tone};
@@ -48,16 +48,16 @@ fn title(violation: &Violation) -> &'static str {
 }
 
 fn lines(scene: &Scene<'_>, violation: &Violation, width: usize) -> Vec<Line> {
-    let proof = scene.view.evidence.proof(violation, width);
     let text = |text: &str, tone: Tone| {
         let wrapped = words::wrap(text, width.max(1), PROOF_LINES_MAX);
         wrapped.into_iter().map(move |line| Line::Text(line, tone)).collect::<Vec<_>>()
     };
     let mut lines = vec![Line::Blank];
-    lines.extend(proof.lanes.into_iter().map(Line::Lane));
+    let diagram = Diagram::with_rule(violation, None);
+    lines.extend(diagram.lanes(width).into_iter().map(Line::Lane));
     lines.push(Line::Blank);
-    lines.extend(text(&format!("key {:?}: {}", violation.key, proof.why), Tone::Text));
-    if let Some(rule) = &proof.rule {
+    lines.extend(text(&format!("key {:?}: {}", violation.key, violation.explanation()), Tone::Text));
+    if let Some(rule) = scene.view.evidence.rule(violation) {
         lines.push(Line::Blank);
         lines.push(Line::Text("The rule that was broken".to_owned(), Tone::Strong));
         let sign = scene.theme.glyph(Glyph::No);

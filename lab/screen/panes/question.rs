@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::widgets::{Clear, Widget};
 
-use super::Scene;
+use super::scene::Scene;
 use crate::screen::input::Question;
 use crate::screen::paint::{self, Row};
 use crate::screen::theme::Tone;

@@ -3,11 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::RunOutcome;
 use crate::screen::layout::Pane;
 use crate::screen::paint::{self, Row};
-use crate::screen::state::{LessonStep, Phase, ScenarioView, StepState};
+use crate::screen::state::{LessonStep, ScenarioPhase, ScenarioView, StepState};
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
 
@@ -19,7 +19,7 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             let title = if scenario.title.is_empty() { "Scenario" } else { &scenario.title };
             let inner = scene.frame(area, buf, Pane::Script, title, &remark);
             match &scenario.phase {
-                Phase::Finished { outcome, why } => {
+                ScenarioPhase::Finished { outcome, why } => {
                     finished(inner, buf, scene, scenario, *outcome, why.as_deref());
                 }
                 _ => steps(inner, buf, scene, scenario),
@@ -33,7 +33,7 @@ pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
 }
 
 fn lesson(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
-    let steps = scene.view.lesson.steps(scene.view);
+    let steps = scene.view.lesson_steps();
     let next = steps.iter().position(|s| !s.done);
     let start = window(steps.len(), next.unwrap_or(steps.len()), usize::from(inner.height));
     for (line, (i, step)) in (0..inner.height).zip(steps.iter().enumerate().skip(start)) {
@@ -63,7 +63,7 @@ fn steps(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, scenario: &ScenarioVi
     let say = scenario.say.as_deref().or(scenario.story.as_deref()).unwrap_or_default();
     let said = words::wrap(say, usize::from(inner.width).saturating_sub(1), 3);
     let said_height = u16::try_from(said.len()).unwrap_or(0).min(inner.height / 2);
-    let phase_height = u16::from(scenario.phase != Phase::Steps);
+    let phase_height = u16::from(scenario.phase != ScenarioPhase::Steps);
     let height = inner.height.saturating_sub(said_height + phase_height);
     let start = window(scenario.steps.len(), scenario.at_step().saturating_sub(1), usize::from(height));
     for (line, (i, step)) in (0..height).zip(scenario.steps.iter().enumerate().skip(start)) {
@@ -115,10 +115,10 @@ fn share(now_us: u64, since_us: u64, until_us: u64) -> (f64, String) {
 
 fn phase(mut row: Row<'_>, scene: &Scene<'_>, scenario: &ScenarioView) {
     let (label, share) = match &scenario.phase {
-        Phase::Settling { since_us, until_us } => {
+        ScenarioPhase::Settling { since_us, until_us } => {
             ("settling: heal, wait until equal", share(scene.view.now_us, *since_us, *until_us))
         }
-        Phase::ReadingBack { done, total } => {
+        ScenarioPhase::ReadingBack { done, total } => {
             let share = if *total == 0 { 1.0 } else { *done as f64 / *total as f64 };
             ("reading back", (share, format!("{done}/{total}")))
         }
@@ -180,13 +180,13 @@ pub fn script_line(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     row.skip(1);
     let Some(scenario) = &scene.view.scenario else {
         row.put("Try: ", Tone::Dim);
-        match scene.view.lesson.steps(scene.view).iter().find(|s| !s.done) {
+        match scene.view.lesson_steps().iter().find(|s| !s.done) {
             Some(step) => row.put(&step.keys, Tone::Key).skip(2).put(&step.text, Tone::Text),
             None => row.put("all done; ? lists what else there is", Tone::Text),
         };
         return;
     };
-    if let Phase::Finished { outcome, why } = &scenario.phase {
+    if let ScenarioPhase::Finished { outcome, why } = &scenario.phase {
         let (sign, tone, text) = outcome_words(*outcome);
         row.sign(sign, tone)
             .skip(1)
@@ -195,7 +195,7 @@ pub fn script_line(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
             .put(why.as_deref().unwrap_or("q leaves"), Tone::Text);
         return;
     }
-    if scenario.phase != Phase::Steps {
+    if scenario.phase != ScenarioPhase::Steps {
         phase(row, scene, scenario);
         return;
     }

@@ -4,9 +4,9 @@ use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::{Scene, nodes, severity_tone};
+use super::scene::{Scene, severity_tone};
 use crate::screen::paint::Row;
-use crate::screen::state::Condition;
+use crate::screen::state::Health;
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
 
@@ -46,12 +46,12 @@ fn head(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, hub: Option<NodeId>, al
         row.skip((all / 2).saturating_sub(text.len() / 2)).put(text, tone);
         return;
     };
-    let text = format!("{} PRIMARY {}", node.id, node.epoch);
-    let condition = scene.view.condition(node.id);
-    let state = if condition == Condition::Up { String::new() } else { format!(" {}", condition.word()) };
+    let text = format!("{} PRIMARY {}", node.id, node.term);
+    let health = scene.view.health(node.id);
+    let state = if health == Health::Up { String::new() } else { format!(" {}", health.word()) };
     let width = words::width(&text) + words::width(&state) + 2;
     row.skip((all / 2).saturating_sub(width / 2)).sign(Glyph::Primary, Tone::Primary);
-    row.skip(1).put(&text, Tone::Primary).put(&state, severity_tone(condition.severity()));
+    row.skip(1).put(&text, Tone::Primary).put(&state, severity_tone(health.severity()));
 }
 
 /// The line of the branches: `┌────┴────┐`.
@@ -97,14 +97,14 @@ fn member(area: Rect, buf: &mut Buffer, scene: &Scene<'_>, id: NodeId, start: us
     let Some(node) = scene.view.nodes.get(&id) else { return };
     let middle = |text: &str| start + (slot / 2).saturating_sub(words::width(text) / 2);
     let tone = scene.member_tone(id);
-    let name = format!("{} {id}", scene.theme.glyph(nodes::sign(scene, node)));
+    let name = format!("{} {id}", scene.theme.glyph(scene.member_sign(node)));
     Row::new(buf, scene.theme, area, 3).to(middle(&name)).put(&name, tone);
-    let condition = scene.view.condition(id);
+    let health = scene.view.health(id);
     let old = scene.view.is_old_primary(id);
-    let (text, tone) = match condition {
-        _ if old => (nodes::role(scene, node).to_owned(), Tone::Bad),
-        Condition::Up => (nodes::role(scene, node).to_owned(), Tone::Dim),
-        _ => (condition.word(), severity_tone(condition.severity())),
+    let (text, tone) = match health {
+        _ if old => (scene.role_word(node).to_owned(), Tone::Bad),
+        Health::Up => (scene.role_word(node).to_owned(), Tone::Dim),
+        _ => (health.word(), severity_tone(health.severity())),
     };
     if slot > words::width(&text) {
         Row::new(buf, scene.theme, area, 4).to(middle(&text)).put(&text, tone);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::{Harm, Promise};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};

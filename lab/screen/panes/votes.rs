@@ -7,7 +7,7 @@ use kvlab::types::{NodeId, Vote};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Scene;
+use super::scene::Scene;
 use crate::run::event::{Operation, Outcome};
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::Row;
@@ -76,10 +76,9 @@ fn chosen<'a>(scene: &Scene<'a>, rows: usize) -> Vec<(&'a Operation, bool)> {
     let view = scene.view;
     let background = view.operations.len();
     let asked = view.asked.len().min(rows.saturating_sub(background).max(rows.div_ceil(2)));
-    let newest = |ring: &'a crate::screen::state::Ring<(u64, Operation)>, mine, count| {
-        ring.iter().rev().take(count).map(move |(_, o)| (o, mine))
-    };
-    newest(&view.asked, true, asked).chain(newest(&view.operations, false, rows - asked)).collect()
+    let mine = view.asked.iter().rev().take(asked).map(|(_, operation)| (operation, true));
+    let others = view.operations.iter().rev().take(rows - asked).map(|(_, operation)| (operation, false));
+    mine.chain(others).collect()
 }
 
 fn head(inner: Rect, buf: &mut Buffer, scene: &Scene<'_>, members: &[NodeId], columns: &Columns) {

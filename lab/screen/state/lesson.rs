@@ -3,7 +3,6 @@
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::types::{Event, NodeId, Report};
 
-use super::view::ViewState;
 use crate::action::Action;
 use crate::run::event::{Actor, LabEvent, Operation, Outcome};
 
@@ -14,7 +13,6 @@ pub struct LessonStep {
     pub keys: String,
     /// What that does, and what to watch.
     pub text: String,
-    /// Whether it has been done.
     pub done: bool,
 }
 
@@ -32,13 +30,13 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// Notes what has just happened. `before` is the view as it was.
-    pub fn apply(&mut self, event: &LabEvent, before: &ViewState) {
+    /// Notes what has just happened. `led` says whether a member was the primary before.
+    pub fn apply(&mut self, event: &LabEvent, led: impl Fn(NodeId) -> bool) {
         match event {
             LabEvent::Operation(operation) if operation.by == Some(Actor::Person) => {
                 self.operation(operation);
             }
-            LabEvent::Action { by: Actor::Person, action, error: None } => self.action(action, before),
+            LabEvent::Action { by: Actor::Person, action, error: None } => self.action(action, led),
             LabEvent::Node { node, report: Report::Event { event: Event::EpochOpened { .. }, .. } }
                 if self.isolated.is_some_and(|n| n != *node) =>
             {
@@ -60,9 +58,9 @@ impl Lesson {
         }
     }
 
-    fn action(&mut self, action: &Action, before: &ViewState) {
+    fn action(&mut self, action: &Action, led: impl Fn(NodeId) -> bool) {
         match action {
-            Action::Isolate { node } if before.leader().is_some_and(|l| l.node == *node) => {
+            Action::Isolate { node } if led(*node) => {
                 *self = Self { isolated: Some(*node), wrote_quorum: self.wrote_quorum, ..Self::default() };
             }
             Action::HealAll | Action::Heal { .. } if self.promoted.is_some() => self.healed = true,
@@ -72,14 +70,12 @@ impl Lesson {
         }
     }
 
-    /// The things to try, for this cluster as it is.
-    pub fn steps(&self, view: &ViewState) -> Vec<LessonStep> {
+    /// The things to try, for these members. `leader` is the primary, `healed` whether every link passes.
+    pub fn steps(&self, members: &[NodeId], leader: Option<NodeId>, healed: bool) -> Vec<LessonStep> {
         let step = |keys: String, text: String, done| LessonStep { keys, text, done };
-        let members = view.members();
-        let leader =
-            self.isolated.or_else(|| view.leader().map(|l| l.node)).or_else(|| members.first().copied());
+        let leader = self.isolated.or(leader).or_else(|| members.first().copied());
         let (Some(leader), true) = (leader, members.len() >= 3) else {
-            return self.small(view);
+            return self.small(members.len(), healed);
         };
         let other =
             self.promoted.or_else(|| members.iter().copied().find(|&n| n != leader)).unwrap_or(leader);
@@ -96,17 +92,13 @@ impl Lesson {
     }
 
     /// One or two nodes: no majority without every one of them.
-    fn small(&self, view: &ViewState) -> Vec<LessonStep> {
+    fn small(&self, members: usize, healed: bool) -> Vec<LessonStep> {
         let step = |keys: &str, text: &str, done| LessonStep { keys: keys.into(), text: text.into(), done };
         let mut steps = vec![step("w", "write: who says yes?", self.wrote_quorum)];
-        if view.members().len() == 2 {
+        if members == 2 {
             steps.push(step("1 i", "isolate n1, the primary", self.isolated.is_some()));
             steps.push(step("a", "write at n1: it says yes", self.wrote_alone));
-            steps.push(step(
-                "U",
-                "heal; w says yes again",
-                self.isolated.is_some() && view.links.bent() == 0,
-            ));
+            steps.push(step("U", "heal; w says yes again", self.isolated.is_some() && healed));
         }
         steps.push(step("1 K", "kill -9 the primary", self.killed));
         steps.push(step("r", "restart it: all there?", self.restarted));

@@ -14,7 +14,6 @@ pub struct Links {
 }
 
 impl Links {
-    /// Notes a link's new state.
     pub fn set(&mut self, from: NodeId, to: NodeId, state: LinkState) {
         if from == to || state == LinkState::Up {
             self.bent.remove(&(from, to));
@@ -23,7 +22,6 @@ impl Links {
         }
     }
 
-    /// The link's state.
     pub fn get(&self, from: NodeId, to: NodeId) -> LinkState {
         self.bent.get(&(from, to)).copied().unwrap_or_default()
     }

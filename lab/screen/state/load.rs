@@ -9,12 +9,12 @@ const SAMPLES_MAX: usize = 1200;
 const BANDS_MAX: usize = 64;
 
 /// What the load chart shows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LoadView {
     /// Samples with the times at which they came, oldest first.
-    pub samples: Ring<(u64, LoadSample)>,
+    pub samples: Ring<(u64, LoadSample), SAMPLES_MAX>,
     /// Times in which at least one fault was active, oldest first.
-    pub bands: Ring<Band>,
+    pub bands: Ring<Band, BANDS_MAX>,
 }
 
 /// A time in which at least one fault was active.
@@ -35,14 +35,7 @@ pub struct Column {
     pub bad_per_s: f64,
     /// The worst 99th percentile in microseconds; `None` if nothing succeeded.
     pub p99_us: Option<u64>,
-    /// Whether a fault was active.
     pub fault: bool,
-}
-
-impl Default for LoadView {
-    fn default() -> Self {
-        Self { samples: Ring::new(SAMPLES_MAX), bands: Ring::new(BANDS_MAX) }
-    }
 }
 
 impl LoadView {

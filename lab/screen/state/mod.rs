@@ -1,7 +1,8 @@
 //! Events → state. Pure: no I/O, no clock, nothing random, everything bounded.
 //!
-//! [`ViewState`] is the fold; `situation` derives from it what a person must see first.
+//! [`ViewState`] is the fold. `health` derives from it how each member is, `situation` how the cluster is.
 
+mod health;
 mod lesson;
 mod links;
 mod load;
@@ -9,13 +10,13 @@ mod node;
 mod ring;
 mod scenario;
 mod situation;
-pub mod story;
 mod view;
 
+pub use self::health::{Health, Severity};
 pub use self::lesson::LessonStep;
 pub use self::load::Column;
 pub use self::node::{Freshness, NodeView};
 pub use self::ring::Ring;
-pub use self::scenario::{Phase, ScenarioView, StepState};
-pub use self::situation::{Condition, Severity};
+pub use self::scenario::{ScenarioPhase, ScenarioView, StepState};
+
 pub use self::view::ViewState;

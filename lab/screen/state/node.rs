@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Report, Role};
+use kvlab::types::{Ballot, Event, NodeId, Report, Role};
 
 use super::Ring;
+use crate::engine::{NodeState, Term};
 use crate::run::event::ProcessState;
 
 /// Lag samples kept of each member: two minutes at four a second.
@@ -15,7 +16,6 @@ pub const LIVE_FOR: Duration = Duration::from_secs(1);
 /// Everything known of one member.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeView {
-    /// The member.
     pub id: NodeId,
     /// Its process; `None`: not spawned yet.
     pub process: Option<ProcessState>,
@@ -23,15 +23,14 @@ pub struct NodeView {
     pub process_since_us: u64,
     /// Whether the lab's own connection to it stands.
     pub watched: bool,
-    /// Its last status.
-    pub status: Option<NodeStatus>,
+    pub status: Option<NodeState>,
     /// When that came.
     pub status_us: u64,
     /// Its part, from its statuses and events, whichever came last; `None` while it has no process that speaks.
     pub role: Option<Role>,
-    /// The epoch that it leads or follows.
-    pub epoch: Epoch,
-    /// Since when it has led this epoch, if it does.
+    /// The term that it leads or follows.
+    pub term: Term,
+    /// Since when it has led this term, if it does.
     pub leads_since_us: Option<u64>,
     /// When it last said anything of its part.
     pub role_us: u64,
@@ -42,18 +41,16 @@ pub struct NodeView {
     /// The last thing done to it, and when.
     pub last_fault: Option<(u64, String)>,
     /// Its lag over time; `None`: not known at that time.
-    pub lag: Ring<(u64, Option<u64>)>,
+    pub lag: Ring<(u64, Option<u64>), LAG_SAMPLES_MAX>,
 }
 
 /// An answer to a request for a vote.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastVote {
-    /// The epoch asked for.
-    pub epoch: Epoch,
-    /// What it said.
-    pub ballot: Ballot,
-    /// When.
-    pub t_us: u64,
+    /// The term asked for.
+    pub term: Term,
+    /// Whether it gave it.
+    pub granted: bool,
 }
 
 /// How far what is known of a member can be trusted to be so now.
@@ -78,13 +75,13 @@ impl NodeView {
             status: None,
             status_us: 0,
             role: None,
-            epoch: Epoch::ZERO,
+            term: Term::default(),
             leads_since_us: None,
             role_us: 0,
             last_vote: None,
             starts: 0,
             last_fault: None,
-            lag: Ring::new(LAG_SAMPLES_MAX),
+            lag: Ring::default(),
         }
     }
 
@@ -105,12 +102,13 @@ impl NodeView {
         self.process_since_us = t_us;
     }
 
-    /// It said something of itself.
+    /// It said something of itself. Its own words end here: what is kept is what every engine says.
     pub fn reported(&mut self, report: &Report, t_us: u64) {
         match report {
             Report::Status(status) => {
-                self.part_is(status.replication.role, status.replication.epoch, t_us);
-                self.status = Some(status.clone());
+                let status = NodeState::from(status);
+                self.part_is(status.role, status.term.clone(), t_us);
+                self.status = Some(status);
                 self.status_us = t_us;
             }
             Report::Event { event, .. } => self.event(event, t_us),
@@ -120,32 +118,30 @@ impl NodeView {
 
     fn event(&mut self, event: &Event, t_us: u64) {
         match event {
-            Event::EpochOpened { epoch, .. } => self.part_is(Role::Primary, *epoch, t_us),
+            Event::EpochOpened { epoch, .. } => self.part_is(Role::Primary, (*epoch).into(), t_us),
             Event::Following { epoch } if self.role != Some(Role::Learner) => {
-                self.part_is(Role::Replica, *epoch, t_us);
+                self.part_is(Role::Replica, (*epoch).into(), t_us);
             }
-            Event::SteppedDown { .. } => {
-                let epoch = self.epoch;
-                self.part_is(Role::Replica, epoch, t_us);
-            }
+            Event::SteppedDown { .. } => self.part_is(Role::Replica, self.term.clone(), t_us),
             Event::Voted { epoch, ballot } => {
-                self.last_vote = Some(LastVote { epoch: *epoch, ballot: *ballot, t_us });
+                self.last_vote =
+                    Some(LastVote { term: (*epoch).into(), granted: *ballot == Ballot::Granted });
             }
             _ => {}
         }
     }
 
-    fn part_is(&mut self, role: Role, epoch: Epoch, t_us: u64) {
+    fn part_is(&mut self, role: Role, term: Term, t_us: u64) {
         if !self.speaks() {
             return;
         }
-        let led = self.role == Some(Role::Primary) && self.epoch == epoch;
+        let led = self.role == Some(Role::Primary) && self.term == term;
         self.leads_since_us = match (role, led) {
             (Role::Primary, true) => self.leads_since_us,
             (Role::Primary, false) => Some(t_us),
             _ => None,
         };
-        (self.role, self.epoch, self.role_us) = (Some(role), epoch, t_us);
+        (self.role, self.term, self.role_us) = (Some(role), term, t_us);
     }
 
     /// Whether what it says now is so now. What a process said before it ended may be told after its end, and says

@@ -2,22 +2,22 @@
 
 use std::collections::VecDeque;
 
-/// The newest items, at most `max` of them.
+/// The newest items, at most `MAX` of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ring<T> {
+pub struct Ring<T, const MAX: usize> {
     items: VecDeque<T>,
-    max: usize,
 }
 
-impl<T> Ring<T> {
-    /// An empty ring for `max` items (at least one).
-    pub fn new(max: usize) -> Self {
-        Self { items: VecDeque::new(), max: max.max(1) }
+impl<T, const MAX: usize> Default for Ring<T, MAX> {
+    fn default() -> Self {
+        Self { items: VecDeque::new() }
     }
+}
 
+impl<T, const MAX: usize> Ring<T, MAX> {
     /// Adds an item and forgets the oldest if there are too many.
     pub fn push(&mut self, item: T) {
-        if self.items.len() == self.max {
+        if self.items.len() == MAX {
             self.items.pop_front();
         }
         self.items.push_back(item);
@@ -28,22 +28,18 @@ impl<T> Ring<T> {
         self.items.iter()
     }
 
-    /// The newest.
     pub fn newest(&self) -> Option<&T> {
         self.items.back()
     }
 
-    /// The newest, to be changed.
     pub fn newest_mut(&mut self) -> Option<&mut T> {
         self.items.back_mut()
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -55,7 +51,7 @@ mod tests {
 
     #[test]
     fn forgets_the_oldest() {
-        let mut ring = Ring::new(3);
+        let mut ring = Ring::<_, 3>::default();
         (0..10).for_each(|i| ring.push(i));
         assert_eq!(ring.iter().copied().collect::<Vec<_>>(), [7, 8, 9]);
         assert_eq!(ring.newest(), Some(&9));

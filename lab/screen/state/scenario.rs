@@ -12,16 +12,13 @@ const STEPS_MAX: usize = 256;
 pub struct ScenarioView {
     /// The file's stem.
     pub name: String,
-    /// The title.
     pub title: String,
     /// What it is about.
     pub story: Option<String>,
-    /// The steps, in order.
     pub steps: Vec<StepView>,
     /// What was last said.
     pub say: Option<String>,
-    /// What happens now.
-    pub phase: Phase,
+    pub phase: ScenarioPhase,
     /// Expectations compared so far.
     pub expectations: Vec<Expectation>,
 }
@@ -31,7 +28,6 @@ pub struct ScenarioView {
 pub struct StepView {
     /// What it says or does.
     pub text: String,
-    /// How far it is.
     pub state: StepState,
 }
 
@@ -47,7 +43,6 @@ pub enum StepState {
         /// When it will have ended.
         until_us: Option<u64>,
     },
-    /// Done.
     Done,
     /// Not done, and why.
     Failed(String),
@@ -55,8 +50,7 @@ pub enum StepState {
 
 /// What a scenario is doing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
-    /// Its steps.
+pub enum ScenarioPhase {
     #[default]
     Steps,
     /// Healing everything and waiting for equal members.
@@ -73,9 +67,7 @@ pub enum Phase {
         /// Entries in all.
         total: u64,
     },
-    /// Over.
     Finished {
-        /// How.
         outcome: RunOutcome,
         /// Why, if it was not as expected.
         why: Option<String>,
@@ -107,10 +99,10 @@ impl ScenarioView {
             ScenarioEvent::StepDone { index } => self.step_is(*index, StepState::Done),
             ScenarioEvent::StepFailed { index, why } => self.step_is(*index, StepState::Failed(why.clone())),
             ScenarioEvent::Settling { until_us } => {
-                self.phase = Phase::Settling { since_us: t_us, until_us: *until_us };
+                self.phase = ScenarioPhase::Settling { since_us: t_us, until_us: *until_us };
             }
             ScenarioEvent::ReadingBack { done, total } => {
-                self.phase = Phase::ReadingBack { done: *done, total: *total };
+                self.phase = ScenarioPhase::ReadingBack { done: *done, total: *total };
             }
             ScenarioEvent::Expectation(expectation) => {
                 if self.expectations.len() < EXPECTATIONS_MAX {
@@ -118,7 +110,7 @@ impl ScenarioView {
                 }
             }
             ScenarioEvent::Finished { outcome, why } => {
-                self.phase = Phase::Finished { outcome: *outcome, why: why.clone() };
+                self.phase = ScenarioPhase::Finished { outcome: *outcome, why: why.clone() };
             }
         }
     }
@@ -136,6 +128,6 @@ impl ScenarioView {
 
     /// Whether it still runs: quitting now would break it off.
     pub fn runs(&self) -> bool {
-        !matches!(self.phase, Phase::Finished { .. })
+        !matches!(self.phase, ScenarioPhase::Finished { .. })
     }
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use kvlab::types::{NodeId, Quirks};
 
 use super::Ring;
-use super::lesson::Lesson;
+use super::lesson::{Lesson, LessonStep};
 use super::links::Links;
 use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
-use super::story::{self, StoryLine};
 use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
+use crate::text::events::{self, EventLine};
 use crate::text::words;
 
 /// Operations of each kind kept for the votes pane.
@@ -30,7 +30,7 @@ const MEMBER_MAX: u8 = 9;
 ///   [`ViewState::advance`] where there are none.
 /// * Events in any order, or cut off anywhere, never panic.
 /// * Everything in it is bounded.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ViewState {
     /// The run's first event.
     pub header: Option<Header>,
@@ -38,21 +38,16 @@ pub struct ViewState {
     pub now_us: u64,
     /// Events that the screen was too slow to be told.
     pub missed: u64,
-    /// Each member.
     pub nodes: BTreeMap<NodeId, NodeView>,
-    /// The links between them.
     pub links: Links,
     /// The last operations of the background load that the screen was told of, with the times of their ends.
-    pub operations: Ring<(u64, Operation)>,
+    pub operations: Ring<(u64, Operation), OPERATIONS_MAX>,
     /// The same of the operations that the person or a step asked for.
-    pub asked: Ring<(u64, Operation)>,
-    /// Throughput and latency.
+    pub asked: Ring<(u64, Operation), OPERATIONS_MAX>,
     pub load: LoadView,
-    /// The last verdict.
     pub verdict: Option<Verdict>,
     /// What happened, in plain words.
-    pub story: Ring<StoryLine>,
-    /// The scenario, if one is run.
+    pub story: Ring<EventLine, STORY_MAX>,
     pub scenario: Option<ScenarioView>,
     /// Each broken promise with its proof, and what explains it.
     pub evidence: Evidence,
@@ -61,29 +56,7 @@ pub struct ViewState {
     lag_due_us: u64,
 }
 
-impl Default for ViewState {
-    fn default() -> Self {
-        Self {
-            header: None,
-            now_us: 0,
-            missed: 0,
-            nodes: BTreeMap::new(),
-            links: Links::default(),
-            operations: Ring::new(OPERATIONS_MAX),
-            asked: Ring::new(OPERATIONS_MAX),
-            load: LoadView::default(),
-            verdict: None,
-            story: Ring::new(STORY_MAX),
-            scenario: None,
-            evidence: Evidence::default(),
-            lesson: Lesson::default(),
-            lag_due_us: 0,
-        }
-    }
-}
-
 impl ViewState {
-    /// The state after these events.
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
         let mut view = Self::default();
         events.into_iter().for_each(|event| view.apply(event));
@@ -94,7 +67,7 @@ impl ViewState {
     pub fn apply(&mut self, stamped: &Stamped) {
         self.advance(stamped.t_us);
         let mut lesson = self.lesson;
-        lesson.apply(&stamped.event, self);
+        lesson.apply(&stamped.event, |node| self.leader().is_some_and(|leader| leader.node == node));
         self.lesson = lesson;
         self.tell(stamped);
         self.evidence.observe(stamped);
@@ -144,7 +117,7 @@ impl ViewState {
         self.missed = self.missed.saturating_add(events);
         let text =
             format!("the screen fell behind and missed {events} events; panes may be wrong until told anew");
-        self.story.push(StoryLine { t_us: self.now_us, level: Level::Warn, text });
+        self.story.push(EventLine { t_us: self.now_us, level: Level::Warn, text });
     }
 
     /// All members, ascending.
@@ -158,8 +131,14 @@ impl ViewState {
     /// The mistakes that nodes make on purpose, by the run's header and by their own word.
     pub fn quirks(&self) -> Quirks {
         let of_run = self.header.as_ref().map_or(Quirks::NONE, |header| header.quirks);
-        let statuses = self.nodes.values().filter_map(|node| node.status.as_ref());
-        statuses.fold(of_run, |all, status| all.union(status.replication.quirks))
+        let own = self.nodes.values().filter_map(|node| node.status.as_ref()?.kvlab.as_ref());
+        own.fold(of_run, |all, own| all.union(own.quirks))
+    }
+
+    /// What there is to try, and what of it the person has done.
+    pub fn lesson_steps(&self) -> Vec<LessonStep> {
+        let leader = self.leader().map(|leader| leader.node);
+        self.lesson.steps(&self.members(), leader, self.links.bent() == 0)
     }
 
     /// A majority of the members.
@@ -192,7 +171,7 @@ impl ViewState {
             A::PowerLoss { node } | A::TearTail { node } | A::Wipe { node } => vec![*node],
             _ => vec![],
         };
-        let text = story::deed(action);
+        let text = events::action(action);
         for id in hit {
             self.node(id, |n, t_us| n.last_fault = Some((t_us, text.clone())));
         }
@@ -212,10 +191,10 @@ impl ViewState {
             {
                 None
             }
-            event => story::tell(event),
+            event => events::sentence(event),
         };
         if let Some((level, text)) = line.filter(|(level, _)| *level > Level::Debug) {
-            self.story.push(StoryLine { t_us: stamped.t_us, level, text });
+            self.story.push(EventLine { t_us: stamped.t_us, level, text });
         }
     }
 
@@ -261,7 +240,7 @@ impl ViewState {
             _ => {}
         }
         let t_us = self.now_us;
-        news.into_iter().for_each(|(level, text)| self.story.push(StoryLine { t_us, level, text }));
+        news.into_iter().for_each(|(level, text)| self.story.push(EventLine { t_us, level, text }));
     }
 
     fn sample_lag(&mut self) {

@@ -10,7 +10,7 @@ use super::fixture::{N2, Player, many_faults, moment, split_brain};
 use super::strategies::stamped;
 use crate::record::{is_drawn, to_text};
 use crate::run::event::{LabEvent, Stamped};
-use crate::screen::input::{LinkKey, Mode, ProofCard, Question, UiState};
+use crate::screen::input::{LinkKey, ProofCard, Question, UiState};
 use crate::screen::keys::KEYS;
 use crate::screen::layout::Pane;
 use crate::screen::render;
@@ -105,7 +105,7 @@ fn what_lies_over_the_screen() {
     insta::assert_snapshot!("question-wipe-80x24", plain(&view, &wipe, (80, 24)));
     let target = UiState { target: Some(LinkKey::Cut), ..ui.clone() };
     insta::assert_snapshot!("which-key-80x24", plain(&view, &target, (80, 24)));
-    let frozen = UiState { mode: Mode::Frozen, focus: Pane::Events, zoom: true, ..ui.clone() };
+    let frozen = UiState { frozen: true, focus: Pane::Events, zoom: true, ..ui.clone() };
     insta::assert_snapshot!("frozen-zoomed-events-80x24", plain(&view, &frozen, (80, 24)));
     let links = UiState { focus: Pane::Links, ..ui };
     insta::assert_snapshot!("links-in-focus-80x24", plain(&view, &links, (80, 24)));
@@ -265,7 +265,7 @@ fn any_ui() -> impl Strategy<Value = UiState> {
     (super::strategies::node(), pane, any::<(bool, bool, bool)>(), asked, 0..60usize, 0..600usize).prop_map(
         |(selected, focus, (zoom, help, frozen), (target, question, proof), help_scroll, scroll)| UiState {
             selected,
-            mode: if frozen { Mode::Frozen } else { Mode::Live },
+            frozen,
             focus,
             zoom,
             target,

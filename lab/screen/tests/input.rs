@@ -10,7 +10,7 @@ use super::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
 use crate::action::Action;
 use crate::run::event::*;
 use crate::screen::input::*;
-use crate::screen::keys::{Command, KEYS, Key, Scope};
+use crate::screen::keys::{KEYS, Key, KeyCommand, Scope};
 use crate::screen::layout::Pane;
 use crate::screen::state::ViewState;
 
@@ -143,9 +143,9 @@ fn the_screens_own_keys() {
     let view = view();
     let mut ui = UiState::default();
     press(" ", &mut ui, &view);
-    assert_eq!(ui.mode, Mode::Frozen);
+    assert!(ui.frozen);
     press(" ", &mut ui, &view);
-    assert_eq!(ui.mode, Mode::Live);
+    assert!(!ui.frozen);
     update(Key::Named(KeyCode::Tab), &mut ui, &view);
     assert_eq!(ui.focus, Pane::Links);
     update(Key::Named(KeyCode::BackTab), &mut ui, &view);
@@ -171,7 +171,8 @@ fn no_key_acts_behind_the_help() {
     for binding in KEYS.iter().filter(|b| !b.scope.is_modal()) {
         let mut ui = UiState { help: true, ..UiState::default() };
         let command = update(binding.keys[0], &mut ui, &view);
-        let passes = matches!(binding.command, Command::QuitNow | Command::Repaint | Command::Suspend);
+        let passes =
+            matches!(binding.command, KeyCommand::QuitNow | KeyCommand::Repaint | KeyCommand::Suspend);
         assert_eq!(command.is_some(), passes, "{}", binding.label);
         assert_eq!(ui.selected, N1);
     }
@@ -188,7 +189,7 @@ fn every_row_does_something() {
                 Scope::Proof => UiState { proof: Some(ProofCard { index: 1, scroll: 20 }), ..fresh },
                 Scope::Target => UiState { target: Some(LinkKey::Cut), ..fresh },
                 Scope::Question => UiState { question: Some(Question::Force(N2)), ..fresh },
-                _ => UiState { zoom: binding.command == Command::Back, scroll: 3, ..fresh },
+                _ => UiState { zoom: binding.command == KeyCommand::Back, scroll: 3, ..fresh },
             };
             let before = ui.clone();
             let command = update(*key, &mut ui, &view);

@@ -6,12 +6,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ratatui::buffer::Buffer;
 use termlens::{Key, Signal, Terminal};
 use tokio::sync::{broadcast, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use super::fixture::{Player, moment, split_brain};
 use crate::action::Action;
+use crate::record;
 use crate::run::event::*;
 use crate::screen::run::{Dashboard, PanicIn, run};
 use crate::screen::theme::{ColourChoice, Theme};
@@ -34,30 +35,28 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
     let capacity = std::env::var(CAPACITY).ok().and_then(|c| c.parse().ok()).unwrap_or(16_384);
     let (events, receiver) = broadcast::channel(capacity);
     let (actions, todo) = mpsc::channel(64);
-    let shutdown = CancellationToken::new();
     let started = Instant::now();
     let now = move || Duration::from_micros(moment::CALM) + started.elapsed();
     for event in split_brain(Player::Person).into_iter().filter(|e| e.t_us <= moment::CALM) {
         events.send(event).unwrap();
     }
     tokio::spawn(puppet(events, todo, now));
-    let token = shutdown.clone();
     let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
     let mut hup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
-    tokio::spawn(async move {
-        tokio::select! { _ = term.recv() => {}, _ = hup.recv() => {} }
-        token.cancel();
-    });
     let panic_in = match std::env::var(PANIC).as_deref() {
         Ok("ui") => Some(PanicIn::Ui),
         Ok("task") => Some(PanicIn::Task),
         _ => None,
     };
+    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
-    let exit =
-        run(Dashboard { events: receiver, actions, now: Box::new(now), theme, run_dir, shutdown, panic_in })
-            .await;
-    format!("{exit:?}")
+    let dashboard = Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, panic_in };
+    // As the program does it: what ends it from outside drops it.
+    tokio::select! {
+        exit = run(dashboard) => format!("{exit:?}"),
+        _ = term.recv() => "Ok(Shutdown)".to_owned(),
+        _ = hup.recv() => "Ok(Shutdown)".to_owned(),
+    }
 }
 
 /// Does what the actions say, as far as the screen can tell, and keeps the nodes reporting.

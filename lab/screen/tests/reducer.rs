@@ -1,12 +1,12 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
-use kvlab::types::{Epoch, Event, NodeId, Report, Role};
+use kvlab::types::{Epoch, Event, NodeId, NodeStatus, Report, Role};
 use proptest::prelude::*;
 
 use super::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
 use super::strategies::stamped;
 use crate::run::event::*;
-use crate::screen::state::{Condition, Freshness, Severity, ViewState};
+use crate::screen::state::{Freshness, Health, Severity, ViewState};
 
 /// The view of the made-up run at a moment.
 fn at(player: Player, t_us: u64) -> ViewState {
@@ -29,7 +29,7 @@ proptest! {
         prop_assert!(!situation.title.is_empty() || situation.severity == Severity::Calm);
         prop_assert!(view.members().len() <= 10);
         for id in view.members() {
-            let _ = (view.condition(id).word(), view.lag(id), view.talks_to(id));
+            let _ = (view.health(id).word(), view.lag(id), view.talks_to(id));
         }
     }
 
@@ -61,15 +61,26 @@ fn all_is_well_before_the_cut() {
     assert_eq!(view.leader().map(|l| l.node), Some(N1));
     assert!(!view.split_brain());
     assert_eq!(view.situation().severity, Severity::Calm);
-    assert!([N1, N2, N3].iter().all(|&n| view.condition(n) == Condition::Up));
+    assert!([N1, N2, N3].iter().all(|&n| view.health(n) == Health::Up));
     assert!(view.lag(N2).is_some_and(|lag| lag < 10));
+}
+
+/// What a node last said of itself before the calm moment.
+fn last_status(node: NodeId) -> NodeStatus {
+    let events = split_brain(Player::Person);
+    let before = events.iter().rev().filter(|event| event.t_us <= moment::CALM);
+    let mut statuses = before.filter_map(|event| match &event.event {
+        LabEvent::Node { node: of, report: Report::Status(status) } if *of == node => Some(status.clone()),
+        _ => None,
+    });
+    statuses.next().expect("it has told")
 }
 
 #[test]
 fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
     let calm = at(Player::Person, moment::CALM);
     let full = |node: NodeId| {
-        let mut status = calm.nodes[&node].status.clone().expect("it has told");
+        let mut status = last_status(node);
         status.replication.disk_full = true;
         let mut view = calm.clone();
         let event = LabEvent::Node { node, report: Report::Status(status) };
@@ -77,7 +88,7 @@ fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
         view
     };
     let view = full(N1);
-    assert_eq!((view.condition(N1), view.condition(N1).word().as_str()), (Condition::DiskFull, "disk full"));
+    assert_eq!((view.health(N1), view.health(N1).word().as_str()), (Health::DiskFull, "disk full"));
     let situation = view.situation();
     assert_eq!((situation.severity, situation.title.as_str()), (Severity::Alarm, "PRIMARY'S DISK IS FULL"));
     let situation = full(N2).situation();
@@ -89,7 +100,7 @@ fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
 #[test]
 fn last_words_do_not_bring_a_process_back() {
     let mut view = at(Player::Person, moment::CALM);
-    let last_words = view.nodes[&N1].status.clone().expect("it has told");
+    let last_words = last_status(N1);
     assert_eq!(last_words.replication.role, Role::Primary);
     let how = "SIGKILL".to_owned();
     for state in [
@@ -128,8 +139,8 @@ fn last_words_do_not_bring_a_process_back() {
 #[test]
 fn a_cut_off_primary_has_no_quorum() {
     let view = at(Player::Person, moment::ISOLATED);
-    assert_eq!(view.condition(N1), Condition::Isolated);
-    assert_eq!(view.condition(N2), Condition::Up, "the majority has nothing wrong with itself");
+    assert_eq!(view.health(N1), Health::Isolated);
+    assert_eq!(view.health(N2), Health::Up, "the majority has nothing wrong with itself");
     let situation = view.situation();
     assert_eq!((situation.severity, situation.title.as_str()), (Severity::Alarm, "NO QUORUM"));
     assert!(situation.text.contains("up to 218 writes"), "{}", situation.text);
@@ -185,7 +196,7 @@ fn old_numbers_are_never_live() {
     assert_eq!(view.nodes[&N2].freshness(view.now_us), Freshness::Live);
     view.advance(moment::CALM + 1_500_000);
     assert!(matches!(view.nodes[&N2].freshness(view.now_us), Freshness::Old(_)), "silence");
-    assert_eq!(view.condition(N2), Condition::Silent);
+    assert_eq!(view.health(N2), Health::Silent);
     assert_eq!(view.situation().title, "PRIMARY SILENT");
 
     let mut view = at(Player::Person, moment::CALM);
@@ -205,7 +216,7 @@ fn a_killed_primary_is_no_primary_and_a_paused_one_is() {
     view.apply(&process(ProcessState::Stopped { how: "kill -9".to_owned() }));
     assert_eq!(view.leader(), None);
     assert_eq!(view.situation().title, "NO PRIMARY");
-    assert_eq!(view.condition(N1), Condition::Stopped);
+    assert_eq!(view.health(N1), Health::Stopped);
 }
 
 #[test]
@@ -237,15 +248,15 @@ fn one_node_has_nobody_to_be_cut_from() {
     let mut tale = Tale::new(1, None);
     tale.start().until(2_000_000);
     let view = ViewState::of(&tale.events());
-    assert_eq!(view.condition(N1), Condition::Up);
+    assert_eq!(view.health(N1), Health::Up);
     assert_eq!(view.situation().severity, Severity::Calm);
 }
 
 #[test]
 fn part_cuts_and_slow_links_have_their_words() {
     let view = ViewState::of(&many_faults(5));
-    assert_eq!(view.condition(N1), Condition::PartCut);
-    assert_eq!(view.condition(N2), Condition::Slow);
+    assert_eq!(view.health(N1), Health::PartCut);
+    assert_eq!(view.health(N2), Health::Slow);
     let text = view.situation().text;
     for part in ["n1 is cut from n3", "n2 is behind a slow link", "n4 is paused", "n5 died"] {
         assert!(text.contains(part), "{text}");
@@ -257,7 +268,7 @@ fn part_cuts_and_slow_links_have_their_words() {
 fn the_lesson_is_ticked_off() {
     let done = |t_us| {
         let view = at(Player::Person, t_us);
-        view.lesson.steps(&view).iter().map(|s| s.done).collect::<Vec<_>>()
+        view.lesson_steps().iter().map(|s| s.done).collect::<Vec<_>>()
     };
     assert_eq!(done(moment::CALM), [true, false, false, false, false, false, false]);
     assert_eq!(done(moment::ISOLATED), [true, true, true, false, false, false, false]);

@@ -4,7 +4,8 @@
 //! end has its own place, in their order. The same layout is drawn as text and as SVG.
 #![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
-mod svg;
+mod picture;
+pub mod svg;
 mod text;
 
 use std::collections::HashSet;
@@ -191,7 +192,12 @@ impl Diagram {
 
     /// As an SVG document that follows the reader's light or dark scheme.
     pub fn svg(&self) -> String {
-        svg::draw(self)
+        picture::draw(self, true)
+    }
+
+    /// The same without colours, to stand within a page that brings them.
+    pub fn svg_in_page(&self) -> String {
+        picture::draw(self, false)
     }
 
     /// The layout with clients named in short, and then labels cut, so that it fits `width` columns.

@@ -1,90 +1,108 @@
-//! The diagram as SVG.
+//! SVG as text, written element by element. Whatever is written is escaped here and nowhere else.
 
-use std::fmt::Write;
+use std::fmt::{self, Display, Write};
 
-use super::{Diagram, Layout, NOTE_MIN, Placed, broken};
+/// A drawing, or a part of one, under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Svg(String);
 
-/// Pixels of a column and of a lane.
-const COLUMN: usize = 8;
-const LANE: usize = 34;
-const BAR: usize = 22;
-const MARGIN: usize = 12;
+/// The name and the value of an attribute.
+pub type Attribute<'a> = (&'a str, &'a dyn Display);
 
-/// Colours are named once, for light and for dark. Widths follow from the layout: the font is of fixed width.
-const STYLE: &str = "\
-:root{--ink:#1f2328;--soft:#59636e;--paper:#ffffff;--bar:#ddf4ff;--edge:#0969da;--bad:#ffebe9;--bad-edge:#cf222e}\
-@media(prefers-color-scheme:dark){:root{--ink:#f0f6fc;--soft:#9198a1;--paper:#0d1117;--bar:#121d2f;--edge:#4493f8;\
---bad:#25171c;--bad-edge:#f85149}}\
-text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:var(--ink)}\
-.who,.part{fill:var(--soft)}.part{font-weight:bold}\
-rect.bar{fill:var(--bar);stroke:var(--edge)}rect.bad{fill:var(--bad);stroke:var(--bad-edge);stroke-width:2}\
-rect.open{stroke-dasharray:4 3}";
+impl Svg {
+    /// An element that holds nothing: `<rect x="1"/>`.
+    pub fn empty(&mut self, name: &str, attributes: &[Attribute<'_>]) -> &mut Self {
+        self.tag(name, attributes, "/>")
+    }
 
-/// Draws lanes, the parts that each plays at the right, and the notes.
-pub(super) fn draw(diagram: &Diagram) -> String {
-    let layout = diagram.layout(usize::MAX);
-    let notes: Vec<String> =
-        diagram.notes.iter().flat_map(|note| broken(note, layout.width.max(NOTE_MIN))).collect();
-    let columns = notes.iter().map(|note| note.chars().count()).max().unwrap_or(0).max(layout.width);
-    let (width, lanes) = (2 * MARGIN + columns * COLUMN, layout.lanes.len() * LANE);
-    let height = 2 * MARGIN + lanes + if notes.is_empty() { 0 } else { MARGIN + notes.len() * 18 };
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" role=\"img\">\n<title>{}</title>\n<style>{STYLE}</style>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>\n",
-        escaped(diagram.notes.first().map_or("operations in space and time", |note| note)),
-    );
-    for (nth, (who, bars)) in layout.lanes.iter().enumerate() {
-        let top = MARGIN + nth * LANE;
-        let _ =
-            writeln!(svg, "<text class=\"who\" x=\"{MARGIN}\" y=\"{}\">{}</text>", top + 20, escaped(who));
-        for placed in bars {
-            draw_bar(&mut svg, &layout, placed, top);
+    /// An element that holds text and no other element.
+    pub fn text(&mut self, name: &str, attributes: &[Attribute<'_>], text: &str) -> &mut Self {
+        self.open(name, attributes).escaped(&text).close(name)
+    }
+
+    /// The beginning of an element, up to [`Svg::close`].
+    pub fn open(&mut self, name: &str, attributes: &[Attribute<'_>]) -> &mut Self {
+        self.tag(name, attributes, ">")
+    }
+
+    /// The end of an element.
+    pub fn close(&mut self, name: &str) -> &mut Self {
+        self.raw(&["</", name, ">"])
+    }
+
+    /// The end of a line, for who reads the source.
+    pub fn end_line(&mut self) -> &mut Self {
+        self.raw(&["\n"])
+    }
+
+    /// All that another part holds.
+    pub fn append(&mut self, part: &Self) -> &mut Self {
+        self.raw(&[&part.0])
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As text.
+    pub fn finish(self) -> String {
+        self.0
+    }
+
+    fn tag(&mut self, name: &str, attributes: &[Attribute<'_>], end: &str) -> &mut Self {
+        self.raw(&["<", name]);
+        for (name, value) in attributes {
+            self.raw(&[" ", name, "=\""]).escaped(value).raw(&["\""]);
         }
+        self.raw(&[end])
     }
-    for (nth, note) in notes.iter().enumerate() {
-        let y = 2 * MARGIN + lanes + 14 + nth * 18;
-        let _ = writeln!(svg, "<text x=\"{MARGIN}\" y=\"{y}\">{}</text>", escaped(note));
-    }
-    svg.push_str("</svg>\n");
-    svg
-}
 
-fn draw_bar(svg: &mut String, layout: &Layout<'_>, placed: &Placed<'_>, top: usize) {
-    let x = |column: usize| MARGIN + (layout.who_width + 2 + column) * COLUMN;
-    let (from, to) = (x(placed.from), x(placed.to) + COLUMN);
-    let bad = if placed.bar.accused { " bad" } else { "" };
-    let open = if placed.bar.ended.is_none() { " open" } else { "" };
-    let _ = writeln!(
-        svg,
-        "<rect class=\"bar{bad}{open}\" x=\"{from}\" y=\"{}\" width=\"{}\" height=\"{BAR}\" rx=\"4\"/>\
-         <text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>",
-        top + 4,
-        to - from,
-        usize::midpoint(from, to),
-        top + 20,
-        escaped(&placed.label),
-    );
-    if !placed.bar.parts.is_empty() {
-        let parts = escaped(&placed.bar.parts);
-        let right = layout.lanes.iter().flat_map(|lane| &lane.1).map(|placed| placed.to).max().unwrap_or(0);
-        let _ =
-            writeln!(svg, "<text class=\"part\" x=\"{}\" y=\"{}\">{parts}</text>", x(right + 3), top + 20);
+    fn raw(&mut self, parts: &[&str]) -> &mut Self {
+        self.0.extend(parts.iter().copied());
+        self
+    }
+
+    fn escaped(&mut self, value: &dyn Display) -> &mut Self {
+        write!(Escaping(&mut self.0), "{value}").expect("a string takes everything");
+        self
     }
 }
 
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            // XML knows no other control characters.
-            c if c.is_control() && !matches!(c, '\n' | '\t') => safe.push('\u{fffd}'),
-            c => safe.push(c),
+/// Takes text as XML: without markup, and without the characters that XML cannot hold.
+struct Escaping<'a>(&'a mut String);
+
+impl Write for Escaping<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '&' => self.0.push_str("&amp;"),
+                '<' => self.0.push_str("&lt;"),
+                '>' => self.0.push_str("&gt;"),
+                '"' => self.0.push_str("&quot;"),
+                '\n' | '\t' => self.0.push(c),
+                '\u{fffe}' | '\u{ffff}' => self.0.push('\u{fffd}'),
+                c if c.is_control() => self.0.push('\u{fffd}'),
+                c => self.0.push(c),
+            }
         }
+        Ok(())
     }
-    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Svg;
+
+    #[test]
+    fn whatever_is_written_stays_text() {
+        let mut svg = Svg::default();
+        svg.open("g", &[("class", &"\"><script>")]).text("text", &[("x", &1.5)], "</text>&\0\u{1b}\u{ffff}'");
+        svg.empty("rect", &[]).close("g");
+        assert_eq!(
+            svg.finish(),
+            "<g class=\"&quot;&gt;&lt;script&gt;\"><text x=\"1.5\">&lt;/text&gt;&amp;\u{fffd}\u{fffd}\u{fffd}'\
+             </text><rect/></g>"
+        );
+    }
 }

@@ -1,4 +1,5 @@
-//! The diagram as text.
+//! Draws a diagram as text. It stands here and not with the lab's views: whoever judges a history with the library alone
+//! wants to see the proof, and text and SVG share one layout.
 
 use super::{Diagram, Lane, NOTE_MIN, Placed, broken, parts};
 

@@ -6,9 +6,8 @@ use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement, Violation};
 use kvlab::types;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
-use crate::explain::Epochs;
+use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
-use crate::run::history::VIOLATIONS_PROVED_MAX;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;
@@ -22,11 +21,10 @@ pub struct Records {
     pub(super) verdict: Option<Verdict>,
     /// When the last event happened, in microseconds since the run began.
     pub(super) last_us: u64,
-    pub(super) epochs: Epochs,
-    /// What the judge had found while the run went on.
-    pub(super) found: Vec<Violation>,
+    /// What the judge had found while the run went on, and what explains violations.
+    pub(super) evidence: Evidence,
     /// The history, judged again.
-    pub history: Judged,
+    pub history: JudgedHistory,
     /// `scenario.toml`, if a scenario was played.
     pub scenario: Option<String>,
     /// The run was still going on when its records were read.
@@ -35,7 +33,7 @@ pub struct Records {
 
 /// A history as the judge sees it, read to its end.
 #[derive(Clone, Debug, Default)]
-pub struct Judged {
+pub struct JudgedHistory {
     pub(super) report: Judgement,
     pub(super) operations: Operations,
     pub(super) stale: StaleReads,
@@ -56,7 +54,7 @@ pub(super) struct StaleReads {
 
 /// Takes a history event by event.
 #[derive(Debug)]
-pub struct Judging {
+pub struct HistoryJudge {
     judge: Judge,
     bounded: bool,
     collector: Collector,
@@ -65,14 +63,14 @@ pub struct Judging {
     end_us: u64,
 }
 
-impl Default for Judging {
+impl Default for HistoryJudge {
     /// Every value is remembered.
     fn default() -> Self {
         Self::new(JudgeOptions::unbounded())
     }
 }
 
-impl Judging {
+impl HistoryJudge {
     /// As much is remembered as the options say.
     pub fn new(options: JudgeOptions) -> Self {
         Self {
@@ -108,12 +106,12 @@ impl Judging {
     }
 
     /// No event will follow.
-    pub fn finish(mut self) -> Judged {
+    pub fn finish(mut self) -> JudgedHistory {
         let report = self.judge.finish();
         let accused = report.violations.iter().flat_map(Violation::operations);
         let operations = self.collector.finish(accused);
         let Self { stale, refused, bounded, end_us, .. } = self;
-        Judged { report, operations, stale, refused, bounded, end_us }
+        JudgedHistory { report, operations, stale, refused, bounded, end_us }
     }
 }
 
@@ -130,13 +128,8 @@ impl StaleReads {
 impl Records {
     /// The next event of `events.jsonl`.
     pub fn observe(&mut self, event: Stamped) {
-        self.epochs.observe(&event);
+        self.evidence.observe(&event);
         self.last_us = self.last_us.max(event.t_us);
-        if let LabEvent::Violation(violation) = &event.event
-            && self.found.len() < VIOLATIONS_PROVED_MAX
-        {
-            self.found.push((**violation).clone());
-        }
         match event.event {
             LabEvent::Verdict(verdict) => self.verdict = Some(verdict),
             // Most of a run's events; the history has every operation, and nobody asks for a status of then.
@@ -158,7 +151,7 @@ impl Records {
     /// were found while the run went on.
     pub(super) fn violations(&self) -> &[Violation] {
         let judged = &self.history.report.violations;
-        if judged.is_empty() { &self.found } else { judged }
+        if judged.is_empty() { self.evidence.violations() } else { judged }
     }
 
     /// When the last thing happened that is known of, in microseconds since the run began; at least one.

@@ -1,11 +1,11 @@
-//! The judge's answers as a page says them: two families that are never mixed, three answers to every question.
+//! The judge's answers for the page: on promises and on harm, which are never mixed. Each is yes, no or not known.
 
 use kvlab::judge::{Ledger, Linearizable};
 use kvlab::types::Quirk;
 
-use super::svg::visible;
-use super::told::Records;
+use super::records::Records;
 use crate::run::event::{Expectation, Harm, LabEvent, Promise, RunOutcome, ScenarioEvent, Verdict};
+use crate::text::words::visible;
 
 /// A glyph, a word and a colour for the same thing: none of them alone says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -348,7 +348,7 @@ fn lowered(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::Judging;
+    use crate::report::HistoryJudge;
     use crate::report::tests::fixture;
     use crate::run::event::Stamped;
 
@@ -418,10 +418,10 @@ mod tests {
         let mut history = fixture::History::default();
         history.put(1, "q0", "a", Phase::Ok);
         history.operate(2, OpKind::Get, Consistency::Eventual, "q0", Some("nowhere"), Phase::Ok);
-        let mut judging = Judging::default();
-        history.events().iter().for_each(|event| judging.observe(event));
+        let mut judge = HistoryJudge::default();
+        history.events().iter().for_each(|event| judge.observe(event));
         let mut records = fixture::split_brain();
-        records.history = judging.finish();
+        records.history = judge.finish();
         let verdicts = verdicts(&records);
         assert_eq!(answer(&verdicts.promise, "had been written").mark, Mark::BAD);
         assert_eq!(answer(&verdicts.promise, "linearizable").mark, Mark::GOOD);

@@ -2,8 +2,8 @@
 
 use kvlab::judge::{Diagram, Operation, Violation};
 
-use super::chart::clock;
-use super::told::Records;
+use super::chart::moment;
+use super::records::Records;
 
 /// Cards at most, the first ones; the judge counts all.
 pub(super) const CARDS_MAX: usize = 24;
@@ -43,7 +43,7 @@ pub(super) struct Named {
 impl Card {
     /// When it came to light, for people.
     pub(super) fn at(&self) -> String {
-        clock(self.t_us)
+        moment(self.t_us)
     }
 }
 
@@ -66,21 +66,12 @@ fn card(number: usize, violation: &Violation, records: &Records) -> Card {
         },
         t_us: operations.iter().filter_map(ended).max().unwrap_or_default(),
         explanation: violation.explanation(),
-        rule: records.epochs.rule(violation),
-        drawing: undressed(&Diagram::of_violation(violation).without_notes().svg()),
+        rule: records.evidence.rule(violation),
+        drawing: Diagram::of_violation(violation).without_notes().svg_in_page(),
         operations: operations
             .iter()
             .map(|operation| Named { i: operation.began.i, text: operation.to_string() })
             .collect(),
-    }
-}
-
-/// The drawing without its style sheet: within a page that would be the whole page's. The page has one for it.
-fn undressed(svg: &str) -> String {
-    const END: &str = "</style>";
-    match (svg.find("<style>"), svg.find(END)) {
-        (Some(from), Some(to)) if from < to => format!("{}{}", &svg[..from], &svg[to + END.len()..]),
-        _ => svg.to_owned(),
     }
 }
 

@@ -1,10 +1,10 @@
 //! What was done, step by step, and what came of it.
 
-use super::chart::clock;
-use super::svg::visible;
-use super::told::Records;
+use super::chart::moment;
+use super::records::Records;
 use crate::run::event::{Actor, LabEvent, Level, ScenarioEvent, Stamped};
-use crate::screen::state::story::{deed, tell};
+use crate::text::events::{self, EventLine};
+use crate::text::words::visible;
 
 /// Lines that are told of one step; the list of events has them all.
 const LINES_MAX: usize = 8;
@@ -21,49 +21,33 @@ pub(super) struct Chapter {
     /// What it says, or else does.
     pub(super) title: String,
     /// What was done, where the title does not tell.
-    pub(super) deeds: Vec<String>,
+    pub(super) actions: Vec<String>,
     /// Why it failed, if it did.
     pub(super) failed: Option<String>,
     /// What came of it.
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<EventLine>,
     /// How many more there are.
     pub(super) more: usize,
-}
-
-/// One line of what happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    /// In microseconds since the run began.
-    pub(super) t_us: u64,
-    pub(super) level: Level,
-    pub(super) text: String,
 }
 
 impl Chapter {
     /// When it began, for people.
     pub(super) fn began(&self) -> String {
-        self.began_us.map_or("not reached".to_owned(), clock)
+        self.began_us.map_or("not reached".to_owned(), moment)
     }
 }
 
-impl Line {
-    /// The line for an event, if it has one.
-    pub(super) fn of(stamped: &Stamped) -> Option<Self> {
-        let (level, text) = tell(&stamped.event)?;
-        Some(Self { t_us: stamped.t_us, level, text: visible(&text) })
-    }
-
-    /// When, for people.
-    pub(super) fn at(&self) -> String {
-        clock(self.t_us)
-    }
+/// The line for an event, if it has one.
+pub(super) fn line(stamped: &Stamped) -> Option<EventLine> {
+    let (level, text) = events::sentence(&stamped.event)?;
+    Some(EventLine { t_us: stamped.t_us, level, text: visible(&text) })
 }
 
 /// All chapters in order: the scenario's steps, or what a person did.
 pub(super) fn chapters(records: &Records) -> Vec<Chapter> {
     let mut chapters = match records.header().and_then(|header| header.scenario.as_ref()) {
         Some(scenario) => steps(&scenario.steps, &records.events),
-        None => deeds(&records.events),
+        None => by_hand(&records.events),
     };
     happenings(&mut chapters, &records.events);
     chapters
@@ -115,7 +99,7 @@ fn nth(chapters: &mut [Chapter], index: usize) -> Option<&mut Chapter> {
     chapters.get_mut(index.checked_sub(1)?)
 }
 
-fn deeds(events: &[Stamped]) -> Vec<Chapter> {
+fn by_hand(events: &[Stamped]) -> Vec<Chapter> {
     let mut chapters = Vec::new();
     for stamped in events {
         if let LabEvent::Action { by: Actor::Person, action, error } = &stamped.event
@@ -124,7 +108,7 @@ fn deeds(events: &[Stamped]) -> Vec<Chapter> {
             chapters.push(Chapter {
                 number: Some(chapters.len() + 1),
                 began_us: Some(stamped.t_us),
-                title: visible(&deed(action)),
+                title: visible(&events::action(action)),
                 failed: error.as_deref().map(visible),
                 ..Chapter::default()
             });
@@ -140,15 +124,15 @@ fn happenings(chapters: &mut [Chapter], events: &[Stamped]) {
         let Some(chapter) = chapters.iter_mut().rev().find(|chapter| begun(chapter)) else { continue };
         match &stamped.event {
             LabEvent::Action { by: Actor::Step(_), action, error: None } => {
-                let deed = visible(&deed(action));
-                if chapter.deeds.len() < LINES_MAX && deed != chapter.title {
-                    chapter.deeds.push(deed);
+                let action = visible(&events::action(action));
+                if chapter.actions.len() < LINES_MAX && action != chapter.title {
+                    chapter.actions.push(action);
                 }
             }
             // These are the chapters themselves.
             LabEvent::Scenario(_) | LabEvent::Action { by: Actor::Person, .. } => {}
             _ => {
-                let Some(line) = Line::of(stamped).filter(|line| line.level >= Level::Info) else { continue };
+                let Some(line) = line(stamped).filter(|line| line.level >= Level::Info) else { continue };
                 if chapter.lines.len() < LINES_MAX {
                     chapter.lines.push(line);
                 } else {
@@ -165,10 +149,10 @@ mod tests {
     use crate::report::tests::fixture;
 
     #[test]
-    fn every_step_has_its_time_its_deeds_and_what_came_of_it() {
+    fn every_step_has_its_time_its_actions_and_what_came_of_it() {
         let chapters = chapters(&fixture::split_brain());
         let promotion =
-            chapters.iter().find(|c| c.deeds.iter().any(|d| d.contains("promote n2"))).expect("a step");
+            chapters.iter().find(|c| c.actions.iter().any(|d| d.contains("promote n2"))).expect("a step");
         assert!(promotion.lines.iter().any(|line| line.text.contains("n2 is primary of")), "{promotion:#?}");
         let begun: Vec<_> = chapters.iter().filter_map(|chapter| chapter.began_us).collect();
         assert!(begun.is_sorted(), "{begun:?}");

@@ -1,27 +1,26 @@
-//! Events in plain words: one line for each that a person would want to read.
+//! Events and actions as sentences: one line for each that a person would want to read.
 
 use kvlab::types::{Ballot, Event, NodeId, Report, ResyncReason};
 
+use super::words;
 use crate::action::Action;
 use crate::run::event::{
     Actor, LabEvent, Level, Operation, Outcome, ProcessState, RunOutcome, ScenarioEvent,
 };
-use crate::text::words;
 
-/// One line of the events pane.
+/// What happened, in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoryLine {
+pub(crate) struct EventLine {
     /// When, in microseconds since the run began.
-    pub t_us: u64,
-    /// How loud.
-    pub level: Level,
-    /// What happened.
-    pub text: String,
+    pub(crate) t_us: u64,
+    /// How loud it is.
+    pub(crate) level: Level,
+    pub(crate) text: String,
 }
 
-/// The event in plain words, or nothing if it is not worth a line (state that the panes show anyway, and links,
-/// which change only by actions that have their own line).
-pub fn tell(event: &LabEvent) -> Option<(Level, String)> {
+/// The event as a sentence, and how loud it is. `None`: it is not worth a line, since what it changes is shown by itself
+/// (statuses, load, verdicts), or an action that has a line of its own has caused it (links).
+pub(crate) fn sentence(event: &LabEvent) -> Option<(Level, String)> {
     match event {
         LabEvent::Header(_) | LabEvent::Link { .. } | LabEvent::Load(_) | LabEvent::Verdict(_) => None,
         LabEvent::Process { node, state } => process(*node, state),
@@ -151,7 +150,7 @@ fn resync(node: NodeId, event: &Event) -> (Level, String) {
 }
 
 /// Why a ballot was refused, without naming the voter twice.
-pub fn refusal(voter: NodeId, ballot: &Ballot) -> String {
+fn refusal(voter: NodeId, ballot: &Ballot) -> String {
     let text = ballot.to_string();
     match text.strip_prefix(&format!("{voter} is ")) {
         Some(rest) if matches!(ballot, Ballot::Ahead { .. }) => format!("{voter} is {rest}"),
@@ -178,7 +177,7 @@ fn names(nodes: &[NodeId]) -> String {
 }
 
 /// `you`, `step 3`, `the lab`.
-pub fn actor(by: Actor) -> String {
+fn actor(by: Actor) -> String {
     match by {
         Actor::Person => "you".to_owned(),
         Actor::Step(step) => format!("step {step}"),
@@ -190,7 +189,7 @@ fn action_says(by: Actor, action: &Action, error: Option<&str>) -> Option<(Level
     let (level, what) = match action {
         // The operation itself has a line, with its outcome.
         Action::Put { .. } | Action::Get { .. } | Action::Del { .. } if error.is_none() => return None,
-        _ => (fault_level(action), deed(action)),
+        _ => (fault_level(action), self::action(action)),
     };
     Some(match error {
         None => (level, format!("{}: {what}", actor(by))),
@@ -217,7 +216,7 @@ fn fault_level(action: &Action) -> Level {
 }
 
 /// An action in the words of its key: `cut n1→n2`, `kill -9 n3`.
-pub fn deed(action: &Action) -> String {
+pub(crate) fn action(action: &Action) -> String {
     match action {
         Action::Cut { from, to } => format!("cut {from}→{to}"),
         Action::Partition { groups } => {
