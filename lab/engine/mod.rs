@@ -3,8 +3,8 @@
 //! Another store is an [`Engine`] of its own. It says how its process is started on given ports, how it tells that it is
 //! ready, and translates its own words into ours. Links, signals, supervision and the run directory stay the same.
 //!
-//! [`engine`](self::engine) has the trait and what it is given, [`settings`] the settings that every node of a run
-//! shares, [`state`] what a node says of itself in words that every engine has, [`kvlab`] the engine that is there today.
+//! `engine` has the trait and what it is given, `settings` the settings that every node of a run shares, `state` what a
+//! node says of itself in words that every engine has, `kvlab` the engine that is there today.
 
 #[expect(clippy::module_inception, reason = "the trait itself, among what belongs to it")]
 mod engine;

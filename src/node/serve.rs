@@ -46,7 +46,7 @@ const MESSAGES_QUEUED_MAX: usize = 256;
 ///
 /// All of it runs on the calling thread (inside the future) and one disk thread. A node that drains answers everyone:
 /// what it has begun within the drain timeout, then what is true of the rest (a quorum write: unknown); what it has
-/// not begun fails as [`Failure::Stopping`].
+/// not begun fails as [`Failure::Stopping`](crate::types::Failure::Stopping).
 ///
 /// # Errors
 /// [`NodeError::is_setup`] tells a node that could not start from one whose disk failed. After a disk error nothing
