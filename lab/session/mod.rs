@@ -17,7 +17,7 @@ mod tests;
 mod verdict;
 mod visitors;
 
-pub(crate) use self::perform::links_between;
-pub(crate) use self::run::{Performed, Session, Settled};
+pub(crate) use self::perform::{Performed, why_not_done};
+pub(crate) use self::run::{Session, Settled};
 pub(crate) use self::verdict::verdict;
 pub(crate) use crate::workload::WorkloadOptions;

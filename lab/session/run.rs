@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::types::Reply;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +15,7 @@ use super::verdict::verdict;
 use super::visitors::Visitors;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::explain::Evidence;
-use crate::run::event::{LabEvent, Operation, Stamped, Verdict};
+use crate::run::event::{LabEvent, Stamped, Verdict};
 use crate::run::history::Recorder;
 use crate::run::journal::Journal;
 use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
@@ -66,19 +65,6 @@ impl Gathering {
             }
         }
     }
-}
-
-/// What an action gave.
-#[derive(Clone, Debug)]
-pub(crate) enum Performed {
-    /// It is done.
-    Done,
-    /// How the operation ended; a refusal is not an error of the lab.
-    Operation(Box<Operation>),
-    /// What the node said to the promotion; a refusal is not an error of the lab.
-    Promotion(Reply),
-    /// What the node said to the order to follow somebody; a refusal is not an error of the lab.
-    Follow(Reply),
 }
 
 /// What settling found.

@@ -12,7 +12,7 @@ use super::compare::compare;
 use super::recovery::{End, Vacancy, converged, ends, led_by_one};
 use super::run::{Session, Settled};
 use crate::action::Action;
-use crate::run::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
+use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent};
 
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;
@@ -50,10 +50,11 @@ impl Session {
 
     /// Undoes whatever is broken. What cannot be undone is told, and shows in what follows.
     async fn make_whole(&self) {
-        if !self.broken_links().is_empty() {
+        let view = self.0.cluster.view();
+        if view.links.values().any(|link| *link != LinkState::Up) {
             self.try_to(Action::HealAll).await;
         }
-        for (node, state) in self.0.cluster.view().processes {
+        for (node, state) in view.processes {
             match state {
                 ProcessState::Paused { .. } => self.try_to(Action::Resume { node }).await,
                 ProcessState::Stopped { .. } | ProcessState::Died { .. } => {

@@ -39,17 +39,10 @@ impl Visitors {
         Self { recorder, zones, seed, places, clients: Mutex::default(), keys: Mutex::default() }
     }
 
-    /// Asks something in the zone of `home`. `intent` is given the client, for a fresh value.
-    pub(super) async fn ask(
-        &self,
-        by: Actor,
-        home: NodeId,
-        way: Way,
-        intent: impl FnOnce(&mut Hand) -> Intent,
-    ) -> Operation {
+    /// Asks something in the zone of the node that is asked first.
+    pub(super) async fn ask(&self, by: Actor, way: Way, intent: Intent) -> Operation {
         let _place = self.places.acquire().await.expect("the places are never closed");
-        let mut hand = self.come(home);
-        let intent = intent(&mut hand);
+        let mut hand = self.come(way.first());
         self.remember(&intent.key);
         let operation = hand.carry_out(&self.recorder, way, intent, None).await;
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).idle.push(hand);

@@ -154,14 +154,7 @@ impl Crowd {
     }
 
     /// A guest asks something. It has nothing else under way.
-    pub(crate) fn begin(
-        &mut self,
-        world: &mut World<Task>,
-        guest: usize,
-        way: Way,
-        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
-    ) {
-        let intent = intent(&mut || self.hands[guest].fresh_value());
+    pub(crate) fn begin(&mut self, world: &mut World<Task>, guest: usize, way: Way, intent: Intent) {
         let now = world.now();
         self.operate(world, guest, way, intent, now, false);
     }
@@ -276,14 +269,8 @@ impl Crowd {
 
     fn background(&mut self, world: &mut World<Task>, index: usize) {
         let Self { hands, ledger, .. } = self;
-        let hand = &mut hands[index];
-        let Some(Background { routine, .. }) = &mut hand.background else { return };
-        let (number, values) = (hand.number, &mut hand.values);
-        let fresh = || {
-            *values += 1;
-            value(number, *values)
-        };
-        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family), fresh);
+        let Some(Background { routine, .. }) = &mut hands[index].background else { return };
+        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family));
         self.background_busy += 1;
         let now = world.now();
         self.operate(world, index, way, intent, now, in_ledger);
@@ -298,11 +285,10 @@ impl Crowd {
         intended: Duration,
         in_ledger: bool,
     ) {
-        let first = match way {
-            Way::From(node) | Way::Only(node) => node,
-        };
+        let first = way.first();
         let now = world.now();
         let hand = &mut self.hands[index];
+        let intent = intent.with_value(|| hand.fresh_value());
         assert!(hand.busy.is_none(), "client {} does one thing at a time", hand.number);
         let i = self.order.invoke(now, hand.number, first, &intent);
         hand.waits.reset();
@@ -418,15 +404,11 @@ impl Hand {
         }
     }
 
+    /// A value that nobody else writes in this run.
     fn fresh_value(&mut self) -> String {
         self.values += 1;
-        value(self.number, self.values)
+        format!("c{}-{}", self.number, self.values)
     }
-}
-
-/// A value that nobody else writes in this run.
-fn value(client: u32, number: u64) -> String {
-    format!("c{client}-{number}")
 }
 
 /// What somebody who wants a connection finds.

@@ -90,7 +90,7 @@ impl Simulated {
 
     /// Undoes whatever is broken.
     fn make_whole(&mut self) -> anyhow::Result<()> {
-        self.heal_all();
+        self.carry_out(&Action::HealAll)?;
         for node in self.members() {
             if self.world.is_paused(node) {
                 self.resume(node)?;
@@ -122,7 +122,7 @@ impl Simulated {
                 if let Some((key, tries)) = waiting.pop() {
                     // Readers begin at different members, and go to another when one fails them.
                     let first = members[(index + tries) % members.len()];
-                    let read = |_: &mut dyn FnMut() -> String| Intent::get(key.clone(), ReadLevel::Quorum);
+                    let read = Intent::get(key.clone(), ReadLevel::Quorum);
                     self.crowd.begin(&mut self.world, *guest, Way::From(first), read);
                     *reading = Some((key, tries + 1));
                 }

@@ -13,6 +13,7 @@ use kvlab::types::{Command, Failure, MemberVote, NodeId, Op, Position, ReadLevel
 use tokio::sync::watch;
 
 use super::zones::Zones;
+use crate::action::Action;
 use crate::run::event::{Operation, Outcome};
 use crate::run::history::{self, Intent, Recorder};
 
@@ -47,6 +48,26 @@ pub(crate) enum Way {
     Only(NodeId),
 }
 
+impl Way {
+    /// Who is asked first.
+    pub(crate) fn first(self) -> NodeId {
+        match self {
+            Self::From(node) | Self::Only(node) => node,
+        }
+    }
+}
+
+/// What an action asks of whom, if it is a client's operation.
+pub(crate) fn operation(action: &Action) -> Option<(Way, Intent)> {
+    Some(match action.clone() {
+        Action::Put { node, key, value, level } => (Way::From(node), Intent::put(key, value, level)),
+        Action::Del { node, key, level } => (Way::From(node), Intent::del(key, level)),
+        // A read is about what this node says, a quorum read about what it can find out.
+        Action::Get { node, key, level } => (Way::Only(node), Intent::get(key, level)),
+        _ => return None,
+    })
+}
+
 impl Hand {
     /// A client at home with `home`, or one whom no fault touches.
     pub(crate) fn new(recorder: &Recorder, zones: Arc<dyn Zones>, home: Option<NodeId>, seed: u64) -> Self {
@@ -75,7 +96,7 @@ impl Hand {
     }
 
     /// A value that nobody else writes in this run.
-    pub(crate) fn fresh_value(&mut self) -> String {
+    fn fresh_value(&mut self) -> String {
         self.values += 1;
         format!("c{}-{}", self.number, self.values)
     }
@@ -90,9 +111,8 @@ impl Hand {
         intended: Option<Instant>,
     ) -> Operation {
         self.refresh();
-        let first = match way {
-            Way::From(node) | Way::Only(node) => node,
-        };
+        let first = way.first();
+        let intent = intent.with_value(|| self.fresh_value());
         let command = command(&intent);
         let i = recorder.invoke(self.number, first, &intent);
         let since = intended.unwrap_or_else(Instant::now);
@@ -278,7 +298,7 @@ mod tests {
     const AT: Position = Position::new(Epoch::new(1, N1), 9);
 
     fn put() -> Intent {
-        Intent::put("k".to_owned(), "v".to_owned(), WriteLevel::Quorum)
+        Intent::put("k".to_owned(), Some("v".to_owned()), WriteLevel::Quorum)
     }
 
     fn get() -> Intent {

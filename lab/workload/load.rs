@@ -308,11 +308,9 @@ impl BackgroundClient {
         }
         let late = due.elapsed();
         let intended = (late > TIMER_GRAIN).then_some(due);
-        let Self { routine, hand, .. } = self;
-        let room = |family| shared.ledger_has_room(family);
-        let (way, intent, in_ledger) = routine.next(room, || hand.fresh_value());
-        let operation = hand.carry_out(&shared.recorder, way, intent, intended).await;
-        routine.ended(&operation);
+        let (way, intent, in_ledger) = self.routine.next(|family| shared.ledger_has_room(family));
+        let operation = self.hand.carry_out(&shared.recorder, way, intent, intended).await;
+        self.routine.ended(&operation);
         shared.ended(operation, in_ledger);
     }
 }

@@ -14,7 +14,7 @@ mod samples;
 pub(crate) mod tests;
 mod zones;
 
-pub(crate) use self::hand::{Hand, Way};
+pub(crate) use self::hand::{Hand, Way, operation};
 pub(crate) use self::load::{Workload, WorkloadOptions};
 pub(crate) use self::samples::SAMPLE_EVERY;
 pub(crate) use self::zones::Zones;

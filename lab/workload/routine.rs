@@ -51,11 +51,7 @@ impl Routine {
     }
 
     /// Whom to ask what, and whether it goes into the ledger.
-    pub(crate) fn next(
-        &mut self,
-        ledger_has_room: impl FnOnce(Family) -> bool,
-        fresh_value: impl FnOnce() -> String,
-    ) -> (Way, Intent, bool) {
+    pub(crate) fn next(&mut self, ledger_has_room: impl FnOnce(Family) -> bool) -> (Way, Intent, bool) {
         // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
         // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
         let look = self.disappointed.take().and_then(|family| self.mix.look(family));
@@ -72,12 +68,12 @@ impl Routine {
             }
             Choice::WriteRegister(family, register) => {
                 let key = family.register_key(register);
-                (to_primary, Intent::put(key, fresh_value(), family.write_level()), false)
+                (to_primary, Intent::put(key, None, family.write_level()), false)
             }
             Choice::WriteLedger(family) => {
                 self.ledger_entries += 1;
                 let key = family.ledger_key(self.number, self.ledger_entries);
-                (to_primary, Intent::put(key, fresh_value(), family.write_level()), true)
+                (to_primary, Intent::put(key, None, family.write_level()), true)
             }
         }
     }

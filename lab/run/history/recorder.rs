@@ -39,7 +39,7 @@ pub(crate) struct Order {
 pub(crate) struct Intent {
     pub(crate) op: OpKind,
     pub(crate) key: String,
-    /// What a put puts; `None` for the others.
+    /// What a put puts: `None` until its client has chosen a fresh value. `None` for the others.
     pub(crate) value: Option<String>,
     pub(crate) consistency: Consistency,
 }
@@ -225,9 +225,9 @@ impl Order {
 }
 
 impl Intent {
-    /// To set a key.
-    pub(crate) fn put(key: String, value: String, level: WriteLevel) -> Self {
-        Self { op: OpKind::Put, key, value: Some(value), consistency: of_write(level) }
+    /// To set a key, to a fresh value if none is named.
+    pub(crate) fn put(key: String, value: Option<String>, level: WriteLevel) -> Self {
+        Self { op: OpKind::Put, key, value, consistency: of_write(level) }
     }
 
     /// To remove a key.
@@ -242,6 +242,14 @@ impl Intent {
             ReadLevel::Quorum => Consistency::Quorum,
         };
         Self { op: OpKind::Get, key, value: None, consistency }
+    }
+
+    /// With a fresh value, if it is a put without one.
+    pub(crate) fn with_value(mut self, fresh: impl FnOnce() -> String) -> Self {
+        if self.op == OpKind::Put {
+            self.value.get_or_insert_with(fresh);
+        }
+        self
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kvlab::types::NodeId;
 
 use super::cast::Cast;
-use crate::action::Action;
+use crate::action::{Action, Link, all_links};
 use crate::cluster::View;
 use crate::scenario::language::model::{Act, Deed, Op, Pairs, WhichLinks};
 use crate::scenario::language::words::Target;
@@ -96,7 +96,7 @@ fn disjoint(cast: &Cast, view: &View, groups: &[Vec<Target>]) -> Result<Vec<Vec<
     Ok(resolved)
 }
 
-fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<(NodeId, NodeId)>, String> {
+fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<Link>, String> {
     let (from, to) = (cast.resolve_all(view, &pairs.from)?, cast.resolve_all(view, &pairs.to)?);
     let mut found = Vec::new();
     for (a, b) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
@@ -110,13 +110,11 @@ fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<(NodeId, NodeId)
     if found.is_empty() { Err("there is no link from a member to itself".to_owned()) } else { Ok(found) }
 }
 
-fn all_links_of(cast: &Cast, nodes: &[NodeId]) -> Vec<(NodeId, NodeId)> {
-    let members = cast.members();
-    let pairs = members.iter().flat_map(|a| members.iter().map(move |b| (*a, *b)));
-    pairs.filter(|(a, b)| a != b && (nodes.contains(a) || nodes.contains(b))).collect()
+fn all_links_of(cast: &Cast, nodes: &[NodeId]) -> Vec<Link> {
+    all_links(cast.members()).filter(|(a, b)| nodes.contains(a) || nodes.contains(b)).collect()
 }
 
-fn slow(pairs: &[(NodeId, NodeId)], delay: Duration, jitter: Duration) -> Vec<Action> {
+fn slow(pairs: &[Link], delay: Duration, jitter: Duration) -> Vec<Action> {
     pairs.iter().map(|&(from, to)| Action::Slow { from, to, delay, jitter }).collect()
 }
 

@@ -36,14 +36,12 @@ impl Bench {
     }
 
     async fn put(&self, node: NodeId, key: &str, level: WriteLevel) -> Operation {
-        let key = key.to_owned();
-        let put = |hand: &mut crate::workload::Hand| Intent::put(key, hand.fresh_value(), level);
-        self.visitors.ask(Actor::Person, node, Way::From(node), put).await
+        let put = Intent::put(key.to_owned(), None, level);
+        self.visitors.ask(Actor::Person, Way::From(node), put).await
     }
 
     async fn get(&self, node: NodeId, key: &str, level: ReadLevel) -> Operation {
-        let key = key.to_owned();
-        self.visitors.ask(Actor::Step(2), node, Way::Only(node), |_| Intent::get(key, level)).await
+        self.visitors.ask(Actor::Step(2), Way::Only(node), Intent::get(key.to_owned(), level)).await
     }
 
     /// Returns how many keys could not be read, and what was told of the progress.
