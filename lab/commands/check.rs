@@ -3,13 +3,13 @@
 use kvlab::judge::Diagram;
 use kvlab::judge::import::{Format, ImportOptions};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::verify::{self, Input, Limits, Look, Object, Overall};
 
-pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
+pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
     let look = Look::of_stdout();
     let (mut worst, mut unreadable) = (Overall::Linearizable, 0);
     let (mut object, mut proof) = (Object::new(), None::<Diagram>);
@@ -44,7 +44,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
     if let Some(path) = &args.svg {
         match &proof {
             Some(proof) => {
-                let mut svg = Whole::create(Some(path))?;
+                let mut svg = OutputFile::create(Some(path))?;
                 svg.write(&proof.svg())?;
                 svg.finish()?;
             }

@@ -9,14 +9,14 @@ use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::{Consistency, HistoryEvent};
 
 use super::check::format;
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::run::history::HistoryReader;
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::verify::{self, Input, Opened, Others, Progress};
 
-pub fn run(args: &ExportArgs) -> Result<Exit, Ended> {
+pub fn run(args: &ExportArgs) -> Result<Exit, CommandError> {
     let input = Input::find(&args.run, format(args.format))?.rereadable()?;
     match input.open(ImportOptions::default())? {
         Opened::Kvlab(reader, length) => {
@@ -112,7 +112,7 @@ fn others(input: &Input, args: &ExportArgs, mut others: Others) -> anyhow::Resul
 struct Writer {
     exporter: Exporter,
     comments: bool,
-    out: Whole,
+    out: OutputFile,
     lines: String,
 }
 
@@ -125,7 +125,7 @@ impl Writer {
             ExportFormat::Jsonl => Target::Kvlab,
         };
         let exporter = Exporter::new(target, keyed, processes);
-        let (comments, out) = (target != Target::Kvlab, Whole::create(args.out.as_deref())?);
+        let (comments, out) = (target != Target::Kvlab, OutputFile::create(args.out.as_deref())?);
         Ok(Self { exporter, comments, out, lines: String::new() })
     }
 

@@ -2,11 +2,11 @@
 
 use kvlab::types::{Command, FOLLOW_TIMEOUT, Reply};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::{output, reach};
 use crate::cli::FollowArgs;
 
-pub async fn run(args: FollowArgs) -> Result<Exit, Ended> {
+pub async fn run(args: FollowArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let node = cluster.node(Some(args.node))?;
     let order = Command::Follow { primary: args.primary };

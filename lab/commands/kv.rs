@@ -4,24 +4,24 @@ use bytes::Bytes;
 use kvlab::client::Answer;
 use kvlab::types::{Command, MemberVote, Op, ReadLevel, Reply, Vote, WriteLevel};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use super::support::reach;
 use crate::cli::{DelArgs, GetArgs, OperationArgs, PutArgs};
 
 /// Prints where the value was written: `1@n1/412`.
-pub async fn put(args: PutArgs) -> Result<Exit, Ended> {
+pub async fn put(args: PutArgs) -> Result<Exit, CommandError> {
     let op = Op::Put { key: Bytes::from(args.key), value: Bytes::from(args.value) };
     write(op, &args.operation).await
 }
 
 /// Prints where the removal was written.
-pub async fn del(args: DelArgs) -> Result<Exit, Ended> {
+pub async fn del(args: DelArgs) -> Result<Exit, CommandError> {
     write(Op::Del { key: Bytes::from(args.key) }, &args.operation).await
 }
 
 /// Prints the value and nothing else.
-pub async fn get(args: GetArgs) -> Result<Exit, Ended> {
+pub async fn get(args: GetArgs) -> Result<Exit, CommandError> {
     let level = if args.operation.quorum { ReadLevel::Quorum } else { ReadLevel::Eventual };
     let key = Bytes::from(args.key.clone());
     let command = Command::Read { key, level, timeout: args.operation.timeout };
@@ -36,7 +36,7 @@ pub async fn get(args: GetArgs) -> Result<Exit, Ended> {
     Ok(Exit::Done)
 }
 
-async fn write(op: Op, args: &OperationArgs) -> Result<Exit, Ended> {
+async fn write(op: Op, args: &OperationArgs) -> Result<Exit, CommandError> {
     let level = if args.quorum { WriteLevel::Quorum } else { WriteLevel::Async };
     let answer = perform(Command::Write { op, level, timeout: args.timeout }, args).await?;
     let Reply::Written { at, votes } = answer.reply else { return Err(senseless(&answer.reply)) };
@@ -45,7 +45,7 @@ async fn write(op: Op, args: &OperationArgs) -> Result<Exit, Ended> {
     Ok(Exit::Done)
 }
 
-async fn perform(command: Command, args: &OperationArgs) -> Result<Answer, Ended> {
+async fn perform(command: Command, args: &OperationArgs) -> Result<Answer, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let first = cluster.node(args.node)?;
     let answer = cluster.client(args.timeout).perform(first, command).await;
@@ -74,6 +74,6 @@ fn vote(vote: &MemberVote) -> String {
     format!("{} {word}{after}", vote.node)
 }
 
-fn senseless(reply: &Reply) -> Ended {
+fn senseless(reply: &Reply) -> CommandError {
     Exit::Unknown.because(format!("an answer that makes no sense here: {reply:?}"))
 }

@@ -3,11 +3,11 @@
 use kvlab::replication::CAMPAIGN_TIMEOUT;
 use kvlab::types::{Command, Reply};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::{output, reach};
 use crate::cli::PromoteArgs;
 
-pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {
+pub async fn run(args: PromoteArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let node = cluster.node(Some(args.node))?;
     let answer = cluster.client(CAMPAIGN_TIMEOUT).perform(node, Command::Promote { force: args.force }).await;

@@ -12,14 +12,14 @@ use kvlab::judge::{
 };
 
 use super::check::{format, limits, options};
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::ShrinkArgs;
 use crate::run::history::Judged;
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::verify::{self, Budget, Input, Look, Opened, Others, Progress};
 
-pub fn run(args: &ShrinkArgs) -> Result<Exit, Ended> {
+pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
     let input = Input::find(&args.history, format(args.reading.format))?.rereadable()?;
     let found = match input.open(options(&args.reading))? {
         Opened::Kvlab(reader, length) => {
@@ -214,9 +214,9 @@ fn show(args: &ShrinkArgs, smaller: &Smaller) -> anyhow::Result<()> {
             } else {
                 output::print(&drawing);
             }
-            let mut whole = Whole::create(Some(out))?;
-            whole.write(text)?;
-            whole.finish()?;
+            let mut file = OutputFile::create(Some(out))?;
+            file.write(text)?;
+            file.finish()?;
         }
     }
     Ok(())

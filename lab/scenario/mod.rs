@@ -5,8 +5,8 @@
 //! [`Scenario`] ([`model`], in words: [`say`]).
 //!
 //! The way of a run: [`runner`] plays the steps on a [`Stage`](stage::Stage); who is meant by `primary` is resolved by the
-//! [`Cast`](cast::Cast) at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
-//! tells. The runner knows no clock and no process: [`Live`] is real ones, [`Simulated`] lets time jump.
+//! [`Roles`](play) at that moment, and whether conditions hold by an `Observation`; then a [`Conclusion`] compares and
+//! the [`summary`] tells. The runner knows no clock and no process: [`Live`] is real ones, [`Simulated`] lets time jump.
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
@@ -22,6 +22,4 @@ pub use self::language::words::{
     DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk, time,
 };
 pub use self::play::live::Live;
-pub use self::play::outcome::Outcome;
-pub use self::play::report;
-pub use self::play::runner::play;
+pub use self::play::{Conclusion, play, summary};

@@ -5,7 +5,7 @@ use kvlab::types::Reply;
 use super::run::Session;
 use crate::action::Action;
 use crate::run::event::{Actor, LabEvent, LinkState, Operation};
-use crate::workload::operation;
+use crate::workload::request;
 
 /// What an action gave. A refusal is not an error of the lab.
 #[derive(Clone, Debug)]
@@ -81,8 +81,8 @@ impl Session {
             Action::Load { on } => self.0.workload.set_on(on)?,
             Action::Rate { per_second } => self.0.workload.set_rate(per_second)?,
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
-                let (way, intent) = operation(action).expect("an operation");
-                let operation = self.0.visitors.ask(by, way, intent).await;
+                let (way, intent) = request(action).expect("an operation");
+                let operation = self.0.pool.ask(by, way, intent).await;
                 return Ok(Performed::Operation(Box::new(operation)));
             }
             Action::Partition { .. } | Action::Isolate { .. } | Action::Heal { .. } | Action::HealAll => {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kvlab::types::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, Vacancy, converged, ends, led_by_one};
+use super::recovery::{End, LeaderlessWatch, converged, ends, sole_primary};
 use super::run::{Session, Settled};
 use crate::action::Action;
 use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent};
@@ -73,13 +73,13 @@ impl Session {
     /// `since`: what was said before does not count. An error is the last reason why not.
     async fn wait_until_converged(&self, since: Duration, until: Duration) -> Result<(), String> {
         let mut changes = self.0.cluster.changes();
-        let mut vacancy = Vacancy::default();
+        let mut leaderless = LeaderlessWatch::default();
         loop {
             changes.mark_unchanged();
             let (now, view) = (self.0.journal.now(), self.0.cluster.view());
             let Err(reason) = converged(&view, since) else { return Ok(()) };
             let mut wait_until = until;
-            if let Some((node, at)) = vacancy.observe(now, &view, since) {
+            if let Some((node, at)) = leaderless.observe(now, &view, since) {
                 if at <= now {
                     self.try_to(Action::Promote { node, force: false }).await;
                     continue;
@@ -105,8 +105,7 @@ impl Session {
 
     /// All that has been acknowledged, all registers, and all that persons and steps have touched.
     fn keys(&self) -> Vec<String> {
-        let keys: BTreeSet<String> =
-            self.0.workload.keys().into_iter().chain(self.0.visitors.keys()).collect();
+        let keys: BTreeSet<String> = self.0.workload.keys().into_iter().chain(self.0.pool.keys()).collect();
         keys.into_iter().collect()
     }
 
@@ -130,7 +129,7 @@ impl Session {
             let view = self.0.cluster.view();
             let ends = ends(&view);
             let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = led_by_one(&view).is_ok() && ends.len() == view.processes.len();
+            let should_not = sole_primary(&view).is_ok() && ends.len() == view.processes.len();
             self.set_members_equal((differ && should_not).then_some(false));
             return;
         }

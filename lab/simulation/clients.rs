@@ -14,12 +14,12 @@ use kvlab::sim::{Ask, Happened, World};
 use kvlab::types::{Command, NodeId, Reply};
 
 use crate::run::event::{Operation, Outcome};
-use crate::run::history::{Intent, Order};
-use crate::workload::hand::{
-    ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Ended, Measured, REQUEST_TIMEOUT, Way, command,
+use crate::run::history::{Intent, Sequencer};
+use crate::workload::client::{
+    ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Measured, REQUEST_TIMEOUT, Way, command, completion,
 };
 use crate::workload::ledger::Ledger;
-use crate::workload::load::{WorkloadOptions, check_rate};
+use crate::workload::options::{WorkloadOptions, check_rate};
 use crate::workload::pace::{Schedule, interval};
 use crate::workload::routine::Routine;
 
@@ -60,7 +60,7 @@ pub(crate) struct Crowd {
     /// Attempts under way, and whose they are.
     attempts: BTreeMap<u64, usize>,
     attempts_begun: u64,
-    order: Order,
+    order: Sequencer,
     ledger: Ledger,
     on: bool,
     rate: u32,
@@ -117,7 +117,7 @@ impl Crowd {
             hands: Vec::new(),
             attempts: BTreeMap::new(),
             attempts_begun: 0,
-            order: Order::new(),
+            order: Sequencer::new(),
             ledger: Ledger::default(),
             on: options.on,
             rate: options.rate,
@@ -205,11 +205,11 @@ impl Crowd {
 
     /// The broken promises that were found since this was last asked.
     pub(crate) fn take_found(&mut self) -> Vec<Violation> {
-        self.order.take_found()
+        self.order.take_violations()
     }
 
     /// The history so far, judged.
-    pub(crate) fn order(&self) -> &Order {
+    pub(crate) fn order(&self) -> &Sequencer {
         &self.order
     }
 
@@ -364,14 +364,11 @@ impl Crowd {
         let now = world.now();
         let hand = &mut self.hands[index];
         let busy = hand.busy.take().expect("only what was begun ends");
-        let ended = Ended::of(&busy.intent, outcome);
-        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &ended.for_history());
+        let completion = completion(&busy.intent, outcome);
+        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &completion);
         let took_us = u64::try_from((now - busy.intended).as_micros()).unwrap_or(u64::MAX);
-        let first = match busy.way {
-            Way::From(node) | Way::Only(node) => node,
-        };
-        let measured = Measured { i: busy.i, home: hand.home.unwrap_or(first), took_us, stale_ms };
-        let operation = ended.operation(busy.intent, measured);
+        let home = hand.home.unwrap_or(busy.way.first());
+        let operation = Measured { i: busy.i, home, took_us, stale_ms }.operation(busy.intent, completion);
         let Some(background) = &mut hand.background else {
             hand.ended = Some(operation);
             return;

@@ -12,7 +12,7 @@ use crate::run::event::{Actor, Operation, Outcome as Ended, ScenarioEvent};
 use crate::run::history::Intent;
 use crate::scenario::play::stage::Stage as _;
 use crate::session::Settled;
-use crate::session::recovery::{Vacancy, converged, ends, led_by_one};
+use crate::session::recovery::{LeaderlessWatch, converged, ends, sole_primary};
 use crate::workload::Way;
 
 /// Clients that read back at once.
@@ -68,14 +68,14 @@ impl Simulated {
     /// `since`: what was said before does not count. Where nobody leads, somebody is promoted by vote. An error is the
     /// last reason why not.
     fn converge(&mut self, since: Duration, until: Duration) -> Result<(), String> {
-        let mut vacancy = Vacancy::default();
+        let mut leaderless = LeaderlessWatch::default();
         loop {
             let Err(reason) = converged(&self.view, since) else { return Ok(()) };
             let now = self.now();
             if now >= until {
                 return Err(reason);
             }
-            match vacancy.observe(now, &self.view, since) {
+            match leaderless.observe(now, &self.view, since) {
                 Some((node, at)) if at <= now => {
                     // What was told has it with its error.
                     let _ = self.do_and_tell(Actor::Lab, Action::Promote { node, force: false });
@@ -147,7 +147,7 @@ impl Simulated {
         } else {
             let ends = ends(&self.view);
             let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = led_by_one(&self.view).is_ok() && ends.len() == members.len();
+            let should_not = sole_primary(&self.view).is_ok() && ends.len() == members.len();
             (differ && should_not).then_some(false)
         };
     }

@@ -24,8 +24,8 @@ use crate::run::history::Intent;
 use crate::scenario::language::model::Scenario;
 use crate::scenario::play::stage::Stage;
 use crate::session::recovery::Recovery;
-use crate::session::{Performed, Settled, WorkloadOptions, verdict, why_not_done};
-use crate::workload::{Way, operation};
+use crate::session::{Performed, Settled, WorkloadOptions, why_not_done};
+use crate::workload::{Way, request};
 
 use super::clients::{Crowd, Meaning, OPERATOR, Task};
 use super::plan::{climate, configs, durability};
@@ -251,7 +251,7 @@ impl Simulated {
                 return self.order(node, "promote", Command::Promote { force }).map(Performed::Promotion);
             }
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
-                let (way, intent) = operation(action).expect("an operation");
+                let (way, intent) = request(action).expect("an operation");
                 return self.operate(way, intent);
             }
             Action::Load { on } => self.crowd.set_on(&mut self.world, on)?,
@@ -352,8 +352,7 @@ impl Stage for Simulated {
     }
 
     fn verdict(&self) -> Verdict {
-        let order = self.crowd.order();
-        verdict(order.findings(), order.refused_stale(), self.read_back, self.members_equal)
+        self.crowd.order().verdict(self.read_back, self.members_equal)
     }
 
     fn tell(&mut self, event: ScenarioEvent) {

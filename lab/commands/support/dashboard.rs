@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio::sync::{broadcast, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{Ended, Exit};
+use super::exit::{CommandError, Exit};
 use crate::action::Action;
 use crate::cli::{self, DisplayOptions};
 use crate::run::event::{Actor, Stamped};
@@ -26,7 +26,7 @@ pub async fn show(
     events: broadcast::Receiver<Stamped>,
     run_dir: &Path,
     display: DisplayOptions,
-) -> Result<(), Ended> {
+) -> Result<(), CommandError> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
     let dashboard = Dashboard {

@@ -7,12 +7,14 @@ use kvlab::client::{self, AskError, Client, ClientError, ClientOptions, Connecti
 use kvlab::types::NodeId;
 use kvlab::wire::{Request, Response};
 
-use super::exit::{Ended, Exit};
+use super::exit::{CommandError, Exit};
 use crate::cli::ClusterArgs;
 use crate::run::directory;
 
 /// How long a connection may take.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long a node may take to answer a question.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How much longer than the node itself a client waits for its answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// Where the cluster token is taken from, where one is set.
@@ -29,7 +31,7 @@ pub struct Reached {
 }
 
 /// The cluster that is meant.
-pub async fn cluster(args: &ClusterArgs) -> Result<Reached, Ended> {
+pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
     match &args.addr {
         Some(addr) => at(addr).await,
         None => {
@@ -43,7 +45,7 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, Ended> {
 }
 
 /// The node at `addr` says who the others are.
-async fn at(addr: &str) -> Result<Reached, Ended> {
+async fn at(addr: &str) -> Result<Reached, CommandError> {
     let connection = Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await;
     let connection = connection.map_err(|why| Exit::Usage.because(why))?;
     let first = connection.node();
@@ -78,7 +80,7 @@ impl Reached {
     }
 
     /// The node that the person names, or else the first.
-    pub fn node(&self, named: Option<NodeId>) -> Result<NodeId, Ended> {
+    pub fn node(&self, named: Option<NodeId>) -> Result<NodeId, CommandError> {
         let Some(node) = named else { return Ok(self.first) };
         if self.members.contains_key(&node) {
             return Ok(node);
@@ -94,7 +96,7 @@ impl Reached {
 }
 
 /// A failure with its exit code: whoever does not know whether it happened is told so.
-pub fn failed(error: &ClientError) -> Ended {
+pub fn failed(error: &ClientError) -> CommandError {
     if error.is_definite() { Exit::Refused.because(error) } else { Exit::Unknown.because(error) }
 }
 

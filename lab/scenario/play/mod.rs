@@ -1,11 +1,14 @@
 //! Playing a scenario on a stage: steps in order, then settling, then the outcome.
 
-pub(crate) mod cast;
+mod conclusion;
 pub(crate) mod live;
 pub(crate) mod measure;
-pub(crate) mod outcome;
-pub(crate) mod plan;
-pub mod report;
-pub(crate) mod runner;
+mod observation;
+mod plan;
+mod roles;
+mod runner;
 pub(crate) mod stage;
-pub(crate) mod watch;
+pub mod summary;
+
+pub use self::conclusion::Conclusion;
+pub use self::runner::play;

@@ -15,7 +15,7 @@ use crate::run::event::{LinkState, Operation, Outcome, ProcessState, ScenarioEve
 use crate::run::history::Intent;
 use crate::scenario::play::stage::Stage;
 use crate::session::{Performed, Settled};
-use crate::workload::operation;
+use crate::workload::request;
 
 /// Every member reports so often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -176,7 +176,7 @@ impl Fake {
 
     fn operation(&mut self, action: &Action) -> Performed {
         let (outcome, value) = self.answers.pop_front().unwrap_or((Outcome::Ok, None));
-        let (way, Intent { op, key, .. }) = operation(action).expect("an operation");
+        let (way, Intent { op, key, .. }) = request(action).expect("an operation");
         let home = way.first();
         Performed::Operation(Box::new(Operation {
             i: 0,
