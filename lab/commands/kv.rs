@@ -26,34 +26,32 @@ pub async fn get(args: GetArgs) -> Result<Exit, CommandError> {
     let key = Bytes::from(args.key.clone());
     let command = Command::Read { key, level, timeout: args.operation.timeout };
     let answer = perform(command, &args.operation).await?;
-    let Reply::Value { found, votes, .. } = answer.reply else { return Err(senseless(&answer.reply)) };
+    let Reply::Value { found, votes, .. } = answer.reply else { return Err(reach::senseless(&answer.reply)) };
     let Some(value) = found.value else {
         let key = args.key.escape_debug();
         return Err(Exit::Refused.because(format!("there is no key {key} at {}", answer.node)));
     };
     output::print([&value[..], b"\n"].concat());
-    told(&answer.node.to_string(), &found.version.to_string(), &votes);
+    tell_votes(&answer.node.to_string(), &found.version.to_string(), &votes);
     Ok(Exit::Done)
 }
 
 async fn write(op: Op, args: &OperationArgs) -> Result<Exit, CommandError> {
     let level = if args.quorum { WriteLevel::Quorum } else { WriteLevel::Async };
     let answer = perform(Command::Write { op, level, timeout: args.timeout }, args).await?;
-    let Reply::Written { at, votes } = answer.reply else { return Err(senseless(&answer.reply)) };
+    let Reply::Written { at, votes } = answer.reply else { return Err(reach::senseless(&answer.reply)) };
     output::print(format!("{at}\n"));
-    told(&answer.node.to_string(), "", &votes);
+    tell_votes(&answer.node.to_string(), "", &votes);
     Ok(Exit::Done)
 }
 
 async fn perform(command: Command, args: &OperationArgs) -> Result<Answer, CommandError> {
-    let cluster = reach::cluster(&args.cluster).await?;
-    let first = cluster.node(args.node)?;
-    let answer = cluster.client(args.timeout).perform(first, command).await;
-    answer.map_err(|error| reach::failed(&error))
+    let (_, answer) = reach::perform(&args.cluster, args.node, args.timeout, command).await?;
+    Ok(answer)
 }
 
-/// Who answered and who voted, for a person who looks.
-fn told(node: &str, version: &str, votes: &[MemberVote]) {
+/// Tells who answered and who voted, if a person looks.
+fn tell_votes(node: &str, version: &str, votes: &[MemberVote]) {
     use std::io::IsTerminal;
     if std::io::stderr().is_terminal() {
         let votes: Vec<_> = votes.iter().map(vote).collect();
@@ -72,8 +70,4 @@ fn vote(vote: &MemberVote) -> String {
     };
     let after = vote.after_us.map(|us| format!(" {:.1} ms", us as f64 / 1000.0)).unwrap_or_default();
     format!("{} {word}{after}", vote.node)
-}
-
-fn senseless(reply: &Reply) -> CommandError {
-    Exit::Unknown.because(format!("an answer that makes no sense here: {reply:?}"))
 }

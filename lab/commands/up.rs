@@ -142,6 +142,5 @@ fn json<T: Serialize>(value: &T) -> String {
 /// The line that stands for events that could not be printed.
 fn missing(events: u64, now: Duration) -> String {
     let text = format!("{events} events are missing here: the reader is too slow");
-    let t_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-    json(&Stamped { t_us, event: LabEvent::Notice { level: Level::Warn, text } })
+    json(&Stamped::at(now, LabEvent::Notice { level: Level::Warn, text }))
 }

@@ -99,24 +99,26 @@ pub(crate) fn create(name: &str, keep: Option<&Path>) -> anyhow::Result<RunDir> 
     }
 }
 
-/// The cluster of the latest run, if its lab lives.
-///
-/// # Errors
-/// If there is none; the message says what to do.
-pub(crate) fn latest_cluster() -> anyhow::Result<ClusterFile> {
-    Runs::from_env()?.latest_cluster()
-}
-
 /// The directory of a run: one that is named by its path, or by its name where runs are kept, or the latest.
 ///
 /// # Errors
 /// If there is no such run; the message says where it was looked for.
 pub(crate) fn find(run: Option<&Path>) -> anyhow::Result<PathBuf> {
-    match run {
-        Some(path) if path.is_dir() => Ok(path.to_owned()),
-        Some(name) => Runs::from_env()?.named(name),
-        None => Runs::from_env()?.latest(),
+    let name = match run {
+        Some(path) if path.is_dir() => return Ok(path.to_owned()),
+        Some(name) => name,
+        None => return Runs::from_env()?.latest(),
+    };
+    let runs = Runs::from_env()?.root;
+    let path = runs.join(name);
+    if !path.is_dir() {
+        bail!(
+            "there is no run {}: it is no directory, and {} holds none of that name",
+            name.display(),
+            runs.display()
+        );
     }
+    Ok(path)
 }
 
 impl Runs {
@@ -148,22 +150,6 @@ impl Runs {
         let path = self.root.join(target);
         if !path.is_dir() {
             bail!("the latest run, {}, is gone; start one with `kvlab up`", path.display());
-        }
-        Ok(path)
-    }
-
-    /// The directory of the run of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub(crate) fn named(&self, name: &Path) -> anyhow::Result<PathBuf> {
-        let path = self.root.join(name);
-        if !path.is_dir() {
-            bail!(
-                "there is no run {}: it is no directory, and {} holds none of that name",
-                name.display(),
-                self.root.display()
-            );
         }
         Ok(path)
     }
@@ -231,7 +217,7 @@ impl RunDir {
         let root = &runs.root;
         fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let base = format!("{time}-{}", tame(name));
+        let base = format!("{time}-{}", file_name(name));
         let mut attempt = 1u32;
         let directory = loop {
             let directory = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
@@ -337,13 +323,13 @@ fn is_automatic(run_dir: &Path) -> bool {
 }
 
 /// A run's name as part of a file name.
-fn tame(name: &str) -> String {
-    let tamed: String = name
+fn file_name(name: &str) -> String {
+    let name_part: String = name
         .chars()
         .take(NAME_CHARS_MAX)
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
         .collect();
-    if tamed.is_empty() { "run".to_owned() } else { tamed }
+    if name_part.is_empty() { "run".to_owned() } else { name_part }
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl Inner {
 
     /// To be called under the lock, so that stamps never go back.
     fn stamp(&self, event: LabEvent) -> Stamped {
-        stamped(self.began.elapsed(), event)
+        Stamped::at(self.began.elapsed(), event)
     }
 }
 
@@ -168,7 +168,7 @@ impl FileQueue {
         let missing = std::mem::take(&mut self.missing);
         (missing > 0).then(|| {
             let text = format!("{missing} events are missing here: the disk could not keep up");
-            stamped(now, LabEvent::Notice { level: Level::Warn, text })
+            Stamped::at(now, LabEvent::Notice { level: Level::Warn, text })
         })
     }
 }
@@ -225,12 +225,9 @@ impl Writer {
         let Err(error) = result else { return };
         let text = format!("cannot write {EVENTS_FILE}: {error}; from here on this run is not recorded");
         self.failed = Some(error.to_string());
-        let _ = self.live.send(stamped(self.began.elapsed(), LabEvent::Notice { level: Level::Error, text }));
+        let _ =
+            self.live.send(Stamped::at(self.began.elapsed(), LabEvent::Notice { level: Level::Error, text }));
     }
-}
-
-fn stamped(now: Duration, event: LabEvent) -> Stamped {
-    Stamped { t_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX), event }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Whether the cluster is whole, and whether it has grown together again. Pure.
+//! Whether nothing in the cluster is broken, and whether its members agree again. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -117,8 +117,16 @@ pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, End> {
     view.statuses.iter().map(end).collect()
 }
 
+/// Whether the members stand at different places although one primary leads them all. Nothing converges without a
+/// primary, and to promote one is up to the operator: then a difference breaks no promise.
+pub(crate) fn differ_wrongly(view: &View) -> bool {
+    let ends = ends(view);
+    let differ = ends.values().any(|end| Some(end) != ends.values().next());
+    differ && sole_primary(view).is_ok() && ends.len() == view.processes.len()
+}
+
 /// The one primary, if there is one and everybody follows its epoch.
-pub(crate) fn sole_primary(view: &View) -> Result<&NodeState, Reason> {
+fn sole_primary(view: &View) -> Result<&NodeState, Reason> {
     let mut primaries = view.statuses.values().filter(|(_, state)| state.role == Role::Primary);
     let Some((_, primary)) = primaries.next() else {
         return Err("there is no primary, and no member has won enough votes to be one".to_owned());

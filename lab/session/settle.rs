@@ -9,10 +9,10 @@ use std::time::Duration;
 use kvlab::types::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, LeaderlessWatch, converged, ends, sole_primary};
+use super::recovery::{End, LeaderlessWatch, converged, differ_wrongly, ends};
 use super::run::{Session, Settled};
 use crate::action::Action;
-use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent};
+use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent, micros};
 
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;
@@ -27,8 +27,7 @@ impl Session {
     /// If the history could not be written. Whatever else goes wrong is in the verdict and in notices.
     pub(crate) async fn settle(&self, within: Duration) -> anyhow::Result<Settled> {
         let until = self.0.journal.now() + within;
-        let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
-        self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us }));
+        self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us: micros(until) }));
         self.0.read_back.store(false, Ordering::Relaxed);
         self.set_members_equal(None);
         self.make_whole().await;
@@ -121,17 +120,11 @@ impl Session {
         }
     }
 
-    /// Members that do not even say that they agree are not asked key by key. That they differ breaks a promise
-    /// only where one primary leads them all: nothing grows together without one, and to promote one is up to the
-    /// operator.
+    /// Members that do not even say that they agree are not asked key by key.
     async fn compare_members(&self, keys: &[String], agreed: bool) {
         if !agreed {
-            let view = self.0.cluster.view();
-            let ends = ends(&view);
-            let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = sole_primary(&view).is_ok() && ends.len() == view.processes.len();
-            self.set_members_equal((differ && should_not).then_some(false));
-            return;
+            let differ = differ_wrongly(&self.0.cluster.view());
+            return self.set_members_equal(differ.then_some(false));
         }
         for _ in 0..COMPARISONS_MAX {
             let before = ends(&self.0.cluster.view());

@@ -12,7 +12,7 @@ use crate::run::event::{Actor, Operation, Outcome as Ended, ScenarioEvent};
 use crate::run::history::Intent;
 use crate::scenario::play::stage::Stage as _;
 use crate::session::Settled;
-use crate::session::recovery::{LeaderlessWatch, converged, ends, sole_primary};
+use crate::session::recovery::{LeaderlessWatch, converged, differ_wrongly};
 use crate::workload::Way;
 
 /// Clients that read back at once.
@@ -145,10 +145,7 @@ impl Simulated {
             let first = self.world.contents(members[0]);
             Some(members.iter().all(|node| self.world.contents(*node) == first))
         } else {
-            let ends = ends(&self.view);
-            let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = sole_primary(&self.view).is_ok() && ends.len() == members.len();
-            (differ && should_not).then_some(false)
+            differ_wrongly(&self.view).then_some(false)
         };
     }
 }

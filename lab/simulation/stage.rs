@@ -329,8 +329,7 @@ impl Simulated {
     }
 
     fn emit(&mut self, event: LabEvent) {
-        let t_us = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
-        self.told.push(Stamped { t_us, event });
+        self.told.push(Stamped::at(self.now(), event));
     }
 
     pub(super) fn warn(&mut self, text: String) {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::zones::Zones;
 use crate::action::Action;
-use crate::run::event::{Operation, Outcome};
+use crate::run::event::{Operation, Outcome, micros};
 use crate::run::history::{Completion, Intent, Recorder};
 
 /// How long a node may wait for a quorum on behalf of the lab's clients.
@@ -120,7 +120,7 @@ impl LabClient {
             Way::From(node) => self.client.perform(node, command).await,
             Way::Only(node) => self.client.perform_at(node, command).await,
         };
-        let took_us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let took_us = micros(since.elapsed());
         let completion = completion(&intent, outcome);
         let stale_ms = recorder.complete(self.number, &intent, &completion);
         let home = self.home.unwrap_or(first);

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::client::{self, AskError, Client, ClientError, ClientOptions, Connection, Patience};
-use kvlab::types::NodeId;
+use kvlab::client::{self, Answer, AskError, Client, ClientOptions, Connection, Patience};
+use kvlab::types::{Command, NodeId, Reply};
 use kvlab::wire::{Request, Response};
 
 use super::exit::{CommandError, Exit};
 use crate::cli::ClusterArgs;
-use crate::run::directory;
+use crate::run::directory::Runs;
 
 /// How long a connection may take.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
@@ -35,7 +35,7 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
     match &args.addr {
         Some(addr) => at(addr).await,
         None => {
-            let file = directory::latest_cluster()?;
+            let file = Runs::from_env()?.latest_cluster()?;
             let members: BTreeMap<_, _> = file.nodes.into_iter().map(|n| (n.node, n.client)).collect();
             let first = members.keys().next().copied();
             let first = first.ok_or_else(|| Exit::Usage.because("the latest run has no nodes"))?;
@@ -63,22 +63,40 @@ async fn at(addr: &str) -> Result<Reached, CommandError> {
     Ok(Reached { members, unknown, first })
 }
 
+/// Has the node that the person names, or else the first, do something, which may take it `timeout`. Returns the node
+/// that was asked first, and the answer. Whoever does not know whether it happened is told so.
+pub async fn perform(
+    args: &ClusterArgs,
+    node: Option<NodeId>,
+    timeout: Duration,
+    command: Command,
+) -> Result<(NodeId, Answer), CommandError> {
+    let cluster = cluster(args).await?;
+    let node = cluster.node(node)?;
+    let mut client = Client::new(ClientOptions {
+        token: token(),
+        request_timeout: timeout + ANSWER_MARGIN,
+        connect_timeout: CONNECT_WITHIN,
+        ..ClientOptions::new(cluster.members)
+    });
+    match client.perform(node, command).await {
+        Ok(answer) => Ok((node, answer)),
+        Err(error) if error.is_definite() => Err(Exit::Refused.because(error)),
+        Err(error) => Err(Exit::Unknown.because(error)),
+    }
+}
+
+/// What to say of an answer to another question.
+pub fn senseless(reply: &Reply) -> CommandError {
+    Exit::Unknown.because(format!("an answer that makes no sense here: {reply:?}"))
+}
+
 /// Asks the node at `addr`, and waits so long for its answer.
 pub async fn ask(addr: &str, request: Request, answer: Duration) -> Result<Response, AskError> {
     client::ask(addr, token().as_deref(), request, Patience { connect: CONNECT_WITHIN, answer }).await
 }
 
 impl Reached {
-    /// A client of this cluster; the node may take `timeout` for each request.
-    pub fn client(&self, timeout: Duration) -> Client {
-        Client::new(ClientOptions {
-            token: token(),
-            request_timeout: timeout + ANSWER_MARGIN,
-            connect_timeout: CONNECT_WITHIN,
-            ..ClientOptions::new(self.members.clone())
-        })
-    }
-
     /// The node that the person names, or else the first.
     pub fn node(&self, named: Option<NodeId>) -> Result<NodeId, CommandError> {
         let Some(node) = named else { return Ok(self.first) };
@@ -93,11 +111,6 @@ impl Reached {
         let members: Vec<_> = self.members.keys().chain(&self.unknown).map(NodeId::to_string).collect();
         Err(Exit::Usage.because(format!("there is no {node} here; the members are {}", members.join(", "))))
     }
-}
-
-/// A failure with its exit code: whoever does not know whether it happened is told so.
-pub fn failed(error: &ClientError) -> CommandError {
-    if error.is_definite() { Exit::Refused.because(error) } else { Exit::Unknown.because(error) }
 }
 
 fn token() -> Option<String> {

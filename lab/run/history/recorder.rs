@@ -86,7 +86,7 @@ impl Recorder {
     pub(crate) async fn flush(&self) -> anyhow::Result<()> {
         let flushed = self.lock().file.as_mut().map(HistoryFile::flush);
         match flushed {
-            Some(flushed) => flushed.wait().await,
+            Some(flushed) => flushed.await,
             None => Ok(()),
         }
     }

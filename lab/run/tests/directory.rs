@@ -93,9 +93,9 @@ fn a_cluster_file_of_another_version_is_refused() {
 }
 
 #[test]
-fn names_are_tamed() {
-    assert_eq!(tame("split-brain"), "split-brain");
-    assert_eq!(tame("../a b"), "---a-b");
-    assert_eq!(tame(""), "run");
-    assert_eq!(tame(&"x".repeat(100)).len(), NAME_CHARS_MAX);
+fn names_become_parts_of_file_names() {
+    assert_eq!(file_name("split-brain"), "split-brain");
+    assert_eq!(file_name("../a b"), "---a-b");
+    assert_eq!(file_name(""), "run");
+    assert_eq!(file_name(&"x".repeat(100)).len(), NAME_CHARS_MAX);
 }

@@ -96,7 +96,7 @@ async fn a_slow_subscriber_is_told_and_goes_on() {
 fn what_the_file_cannot_take_is_counted_where_it_is_missing() {
     let (sender, mut jobs) = mpsc::channel(2);
     let mut queue = FileQueue { file: Some(sender), missing: 0 };
-    let event = |text: &str| stamped(Duration::ZERO, notice(text));
+    let event = |text: &str| Stamped::at(Duration::ZERO, notice(text));
     let now = || Duration::ZERO;
     assert_eq!(queue.record(&event("a"), now), Recorded::Yes);
     assert_eq!(queue.record(&event("b"), now), Recorded::Yes);

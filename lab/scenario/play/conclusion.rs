@@ -1,6 +1,5 @@
 //! What is concluded of a run: from all that is known in the end to one word, as expected, violated or undecided.
 
-use std::fmt;
 use std::time::Duration;
 
 use kvlab::types::WriteLevel;
@@ -11,11 +10,13 @@ use crate::scenario::language::model::Scenario;
 use crate::scenario::language::words::{Comparison, say_duration};
 
 /// Why a step failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepFailure {
     /// What it demanded did not hold: an expectation failed.
+    #[error("{0}")]
     Unmet(String),
     /// It could not be carried out, so the scenario was not played as it is written: nothing is decided by that.
+    #[error("{0}")]
     NotDone(String),
 }
 
@@ -189,12 +190,4 @@ fn compare(expect: Expect, ending: &Ending, settle: Option<Duration>) -> Expecta
         None => ("not known".to_owned(), None),
     };
     Expectation { name: measure.name().to_owned(), expected: expected.to_string(), actual, held }
-}
-
-impl fmt::Display for StepFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unmet(why) | Self::NotDone(why) => f.write_str(why),
-        }
-    }
 }

@@ -10,7 +10,7 @@ use super::plan;
 use super::roles::Roles;
 use super::stage::Stage;
 use crate::cluster::View;
-use crate::run::event::{Operation, Outcome, ScenarioEvent, Verdict};
+use crate::run::event::{Operation, Outcome, ScenarioEvent, Verdict, micros};
 use crate::scenario::language::model::{Act, Condition, Finds, Op, Scenario, Start, Step, Wanted};
 use crate::scenario::language::words::say_duration;
 use crate::session::Performed;
@@ -286,8 +286,4 @@ fn order(reply: &Reply) -> Outcome {
         Reply::Failed(failure) => Outcome::Unknown(failure.to_string()),
         other => Outcome::Unknown(format!("an answer that makes no sense: {other:?}")),
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
