@@ -47,7 +47,7 @@ fn list() -> Result<String, CommandError> {
             .map_err(|e| Exit::Usage.because(e))?;
         let episode = scenario.episode.as_deref().unwrap_or("-");
         let lasts = format!("about {} s", scenario.estimate().as_secs());
-        row(&mut out, [24, 14, 11, 0], [&scenario.name, episode, &lasts, &scenario.title]);
+        row(&mut out, &[24, 14, 11, 0], [&scenario.name, episode, &lasts, &scenario.title]);
     }
     let _ =
         writeln!(out, "\nPlay one: kvlab run {}    Read one: kvlab scenarios --show NAME", EMBEDDED[0].name);

@@ -67,33 +67,19 @@ pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
     }
 }
 
-const TITLES: [&str; 13] = [
-    "node",
-    "role",
-    "epoch",
-    "last",
-    "commit",
-    "lag",
-    "reads",
-    "keys",
-    "disk",
-    "garbage",
-    "applied/s",
-    "resyncs",
-    "address",
-];
+const TITLES: &str = "node role epoch last commit lag reads keys disk garbage applied/s resyncs address";
 const WIDTHS: [usize; 13] = [5, 10, 7, 14, 9, 7, 8, 8, 10, 8, 10, 17, 0];
 
 fn table(nodes: &[Asked]) -> String {
     let mut out = String::new();
-    row(&mut out, WIDTHS, TITLES);
+    row(&mut out, &WIDTHS, TITLES.split(' '));
     for Asked { node, address, status, error } in nodes {
         let address = address.as_deref().unwrap_or_default();
         match status {
-            Some(status) => row(&mut out, WIDTHS, cells(status, address)),
+            Some(status) => row(&mut out, &WIDTHS, cells(status, address)),
             None => {
                 let why = error.as_deref().unwrap_or("no answer");
-                row(&mut out, [WIDTHS[0], 0], [node.to_string(), format!("{why} ({address})")]);
+                row(&mut out, &[WIDTHS[0], 0], [node.to_string(), format!("{why} ({address})")]);
             }
         }
     }

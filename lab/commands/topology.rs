@@ -53,8 +53,8 @@ const WIDTHS: [usize; 6] = [5, 10, 5, 9, 21, 0];
 fn table(topology: &Topology) -> String {
     let primary = topology.primary.map_or("no primary".to_owned(), |node| format!("primary {node}"));
     let mut out = format!("as {} knows it: {primary}, epoch {}\n", topology.node, topology.epoch);
-    row(&mut out, WIDTHS, ["node", "role", "link", "heard", "clients", "members"]);
-    topology.members.iter().for_each(|member| row(&mut out, WIDTHS, cells(topology, member)));
+    row(&mut out, &WIDTHS, ["node", "role", "link", "heard", "clients", "members"]);
+    topology.members.iter().for_each(|member| row(&mut out, &WIDTHS, cells(topology, member)));
     out
 }
 

@@ -23,6 +23,8 @@ use anyhow::{Context as _, bail};
 use kvlab::types::NodeId;
 use serde::{Deserialize, Serialize};
 
+use super::output_file::OutputFile;
+
 /// How many automatic runs are kept, the new one among them; the oldest go first.
 pub(crate) const RUNS_KEPT_MAX: usize = 20;
 /// The version of `cluster.json`.
@@ -301,13 +303,9 @@ impl ClusterFile {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn write(&self, run_dir: &Path) -> anyhow::Result<()> {
-        let path = run_dir.join(CLUSTER_FILE);
-        let fresh = run_dir.join(format!(".{CLUSTER_FILE}"));
-        let written = || -> io::Result<()> {
-            fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
-            fs::rename(&fresh, &path)
-        };
-        written().with_context(|| format!("cannot write {}", path.display()))
+        let mut file = OutputFile::at(&run_dir.join(CLUSTER_FILE))?;
+        file.write(&serde_json::to_string_pretty(self)?)?;
+        file.finish()
     }
 }
 

@@ -93,7 +93,7 @@ impl Journal {
     pub(crate) fn emit(&self, event: LabEvent) {
         let mut queue = self.0.lock();
         let stamped = self.0.stamp(event);
-        if queue.record(&stamped, || self.0.began.elapsed()) == Recorded::FirstMissing {
+        if queue.record(&stamped, || self.0.began.elapsed()) == 1 {
             let text = format!("{EVENTS_FILE} is missing events from here on: the disk cannot keep up");
             let notice = self.0.stamp(LabEvent::Notice { level: Level::Warn, text });
             let _ = self.0.live.send(notice);
@@ -137,16 +137,10 @@ impl Inner {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recorded {
-    Yes,
-    FirstMissing,
-    Missing,
-}
-
 impl FileQueue {
-    fn record(&mut self, event: &Stamped, now: impl Fn() -> Duration) -> Recorded {
-        let Some(file) = self.file.clone() else { return Recorded::Yes };
+    /// Queues an event for the file. Returns how many are missing since the last one that it took.
+    fn record(&mut self, event: &Stamped, now: impl Fn() -> Duration) -> u64 {
+        let Some(file) = self.file.clone() else { return 0 };
         // The gap's notice takes its place before the event that follows it, or both wait for another time.
         let places = if self.missing > 0 { 2 } else { 1 };
         match file.try_reserve_many(places) {
@@ -155,13 +149,10 @@ impl FileQueue {
                     places.next().expect("a place for the notice").send(Job::Write(gap));
                 }
                 places.next().expect("a place for the event").send(Job::Write(event.clone()));
-                Recorded::Yes
             }
-            Err(_) => {
-                self.missing += 1;
-                if self.missing == 1 { Recorded::FirstMissing } else { Recorded::Missing }
-            }
+            Err(_) => self.missing += 1,
         }
+        self.missing
     }
 
     fn take_gap(&mut self, now: Duration) -> Option<Stamped> {

@@ -17,7 +17,8 @@ pub enum Exit {
 }
 
 /// A command that did not end well, with its message. Any other error is one of setting up.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
 pub struct CommandError {
     pub exit: Exit,
     message: String,
@@ -36,12 +37,6 @@ impl Exit {
     /// An end with this code and this message.
     pub fn because(self, message: impl fmt::Display) -> CommandError {
         CommandError { exit: self, message: message.to_string() }
-    }
-}
-
-impl fmt::Display for CommandError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
     }
 }
 

@@ -98,10 +98,10 @@ fn what_the_file_cannot_take_is_counted_where_it_is_missing() {
     let mut queue = FileQueue { file: Some(sender), missing: 0 };
     let event = |text: &str| Stamped::at(Duration::ZERO, notice(text));
     let now = || Duration::ZERO;
-    assert_eq!(queue.record(&event("a"), now), Recorded::Yes);
-    assert_eq!(queue.record(&event("b"), now), Recorded::Yes);
-    assert_eq!(queue.record(&event("c"), now), Recorded::FirstMissing);
-    assert_eq!(queue.record(&event("d"), now), Recorded::Missing);
+    assert_eq!(queue.record(&event("a"), now), 0);
+    assert_eq!(queue.record(&event("b"), now), 0);
+    assert_eq!(queue.record(&event("c"), now), 1);
+    assert_eq!(queue.record(&event("d"), now), 2);
     let mut texts = Vec::new();
     let mut drain = |jobs: &mut mpsc::Receiver<Job>| {
         while let Ok(Job::Write(Stamped { event: LabEvent::Notice { text, .. }, .. })) = jobs.try_recv() {
@@ -109,7 +109,7 @@ fn what_the_file_cannot_take_is_counted_where_it_is_missing() {
         }
     };
     drain(&mut jobs);
-    assert_eq!(queue.record(&event("e"), now), Recorded::Yes);
+    assert_eq!(queue.record(&event("e"), now), 0);
     drain(&mut jobs);
     assert_eq!(texts, ["a", "b", "2 events are missing here: the disk could not keep up", "e"]);
 }
