@@ -40,7 +40,7 @@ pub(super) struct Inner {
     /// What explains the violations, and the events that it has not taken in yet.
     collector: Mutex<EvidenceCollector>,
     /// The verdict that was journaled last.
-    told: Mutex<Option<Verdict>>,
+    last_verdict: Mutex<Option<Verdict>>,
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
 }
@@ -102,7 +102,7 @@ impl Session {
             read_back: AtomicBool::new(false),
             members_equal: Mutex::default(),
             collector: Mutex::new(collector),
-            told: Mutex::default(),
+            last_verdict: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: tokio::sync::Mutex::default(),
         }));
@@ -157,9 +157,9 @@ impl Session {
     /// Journals the verdict if it is another than last time.
     pub(super) fn tell_verdict(&self) {
         let verdict = self.verdict();
-        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref() != Some(&verdict) {
-            *told = Some(verdict.clone());
+        let mut last = self.0.last_verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(&verdict) {
+            *last = Some(verdict.clone());
             self.0.journal.emit(LabEvent::Verdict(verdict));
         }
     }

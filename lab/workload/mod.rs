@@ -1,7 +1,10 @@
 //! Seeded clients that put the store under load, and what they measure.
 //!
-//! Each client is at home with one member, in whose zone it stands: it reads there, and writes to the primary as
-//! it knows it from there. [`Workload`] runs them; [`LabClient`] is one client, a person's as well.
+//! Each client is at home with one member, in whose zone it is: it reads there, and writes to the primary that it knows
+//! from there. [`Workload`] runs them as [`WorkloadOptions`] say; [`LabClient`] is one client, a person's as well.
+//!
+//! What a background client does is pure: [`routine`] says what it asks next (drawn by [`mix`], some of it remembered in
+//! the [`ledger`]), [`pace`] says when.
 
 pub(crate) mod client;
 pub(crate) mod ledger;

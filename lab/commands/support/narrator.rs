@@ -42,7 +42,7 @@ impl<'a> Narrator<'a> {
             LabEvent::Scenario(told) => self.scenario(told, &mut lines),
             LabEvent::Operation(operation @ Operation { by: Some(Actor::Step(index)), .. }) => {
                 self.begin(*index, &mut lines);
-                lines.push(format!("       {}", said(operation)));
+                lines.push(format!("       {}", operation_line(operation)));
             }
             LabEvent::Process { node, state: ProcessState::Died { how } } => {
                 lines.push(format!("       {node} died by itself: {how}"));
@@ -120,7 +120,7 @@ fn stamp(t: Duration) -> String {
 }
 
 /// A step's operation and what came of it.
-fn said(operation: &Operation) -> String {
+fn operation_line(operation: &Operation) -> String {
     let Operation { home, op, key, value, outcome, epoch, seq, .. } = operation;
     let value = value.as_deref().map(str::escape_debug);
     let what = match (op, value) {

@@ -163,7 +163,7 @@ pub fn text(played: &Played<'_>, conclusion: &Conclusion) -> String {
     let mut out = facts(&conclusion.verdict, played.evidence, played.columns);
     let _ = writeln!(out);
     for expectation in &conclusion.expectations {
-        let _ = writeln!(out, "  {}", said(expectation));
+        let _ = writeln!(out, "  {}", expectation_line(expectation));
     }
     for unchecked in &conclusion.unchecked {
         let _ = writeln!(out, "  not checked  {unchecked}");
@@ -212,7 +212,7 @@ pub fn verdict_words(outcome: RunOutcome) -> &'static str {
 }
 
 /// One expectation in one line.
-pub fn said(expectation: &Expectation) -> String {
+fn expectation_line(expectation: &Expectation) -> String {
     let Expectation { name, expected, actual, held } = expectation;
     match held {
         Some(true) => format!("held         {name} {expected} (was {actual})"),

@@ -97,7 +97,7 @@ fn recovery_is_timed_from_the_last_healing_and_under_load() {
 }
 
 #[test]
-fn the_member_that_reaches_furthest_is_best_candidate_where_nobody_leads() {
+fn the_member_that_reaches_furthest_is_next_in_line_where_nobody_leads() {
     let view = |change: &dyn Fn(&mut View)| {
         let mut view = whole(ms(5), 9);
         of(&mut view, N1).role = Role::Replica;

@@ -85,7 +85,7 @@ fn what_was_cut_off_a_log_is_told_with_file_and_bytes() {
 #[test]
 fn a_step_s_operation_is_told_with_its_outcome() {
     let operation = |op, value: Option<&str>, outcome, seq: Option<u64>| {
-        said(&Operation {
+        operation_line(&Operation {
             i: 1,
             by: Some(Actor::Step(1)),
             home: NodeId(3),
