@@ -1,7 +1,7 @@
 //! `kvlab`: the lab around the store. Entry and exit codes.
 //!
-//! Where to read on: [`cli`] is what can be typed, [`commands`] does it. A run is a [`session`] (a
-//! [`cluster`] under load, with a judge) that writes a [`journal`] of [`event`]s; [`scenario`]s act on it.
+//! Where to read on: [`cli`] is what can be typed, [`commands`] does it. A live run is a [`session`]: a [`cluster`] under a
+//! [`workload`], with a judge. It writes its events to the files of a [`run`]; [`scenario`]s act on it.
 
 #![expect(
     unreachable_pub,

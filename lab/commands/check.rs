@@ -5,13 +5,13 @@ use std::path::Path;
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::{Diagram, Linearizable};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::verify::{self, HistorySource, JsonVerdicts, PrintStyle, SearchLimits};
 
-pub fn run(args: &CheckArgs) -> Result<Exit, Ended> {
+pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
     let style = PrintStyle::of_stdout();
     let (mut worst, mut unreadable) = (Linearizable::Yes, false);
     let (mut verdicts, mut proof) = (JsonVerdicts::new(), None);
@@ -60,7 +60,7 @@ fn draw(path: &Path, proof: Option<&Diagram>) -> anyhow::Result<()> {
         output::tell(format_args!("{} is not written: there is no proof to draw", path.display()));
         return Ok(());
     };
-    let mut svg = Whole::create(Some(path))?;
+    let mut svg = OutputFile::create(Some(path))?;
     svg.write(&proof.svg())?;
     svg.finish()
 }

@@ -7,7 +7,7 @@ use kvlab::client::AskError;
 use kvlab::types::{DiskStatus, LastCleanup, NodeId};
 use kvlab::wire::{CleanupReply, Request, Response};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::{output, reach};
 use crate::cli::CleanupArgs;
 use crate::commands::status;
@@ -30,7 +30,7 @@ enum Trouble {
     Unknown(String),
 }
 
-pub async fn run(args: CleanupArgs) -> Result<Exit, Ended> {
+pub async fn run(args: CleanupArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let nodes: Vec<(NodeId, String)> = match args.node {
         Some(node) => {

@@ -3,12 +3,12 @@
 use kvlab::judge::export::Target;
 
 use super::check::format;
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::{ExportArgs, ExportFormat};
 use crate::verify::{self, Export, HistorySource};
 
-pub fn run(args: &ExportArgs) -> Result<Exit, Ended> {
+pub fn run(args: &ExportArgs) -> Result<Exit, CommandError> {
     let source = HistorySource::find(&args.run, format(args.format))?.rereadable()?;
     let target = match args.history {
         ExportFormat::Edn => Target::Edn,

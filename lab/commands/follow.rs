@@ -2,20 +2,18 @@
 
 use kvlab::types::{Command, FOLLOW_TIMEOUT, Reply};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::{output, reach};
 use crate::cli::FollowArgs;
 
-pub async fn run(args: FollowArgs) -> Result<Exit, Ended> {
-    let cluster = reach::cluster(&args.cluster).await?;
-    let node = cluster.node(Some(args.node))?;
+pub async fn run(args: FollowArgs) -> Result<Exit, CommandError> {
     let order = Command::Follow { primary: args.primary };
-    let answer = cluster.client(FOLLOW_TIMEOUT).perform(node, order).await;
-    match answer.map_err(|error| reach::failed(&error))?.reply {
+    let (node, answer) = reach::perform(&args.cluster, Some(args.node), FOLLOW_TIMEOUT, order).await?;
+    match answer.reply {
         Reply::Following { epoch } => {
             output::print(format!("{node} follows {} in {epoch}\n", args.primary));
             Ok(Exit::Done)
         }
-        other => Err(Exit::Unknown.because(format!("an answer that makes no sense here: {other:?}"))),
+        other => Err(reach::senseless(&other)),
     }
 }

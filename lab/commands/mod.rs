@@ -1,5 +1,5 @@
-//! One file per subcommand, and what they share: how a run is started ([`start`]), how a live cluster is reached
-//! ([`reach`]), how a command ends ([`exit`]).
+//! What can be typed, done: one file per subcommand says what was asked for and what is printed. [`support`] is what they
+//! share.
 
 mod check;
 mod cleanup;
@@ -20,11 +20,12 @@ mod support;
 mod topology;
 mod up;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::cli::Command;
-use crate::commands::support::exit::{Ended, Exit};
+use crate::commands::support::exit::{CommandError, Exit};
 
 /// Threads of the lab beside the main one: links, workload and watches share them.
 const WORKER_THREADS: usize = 2;
@@ -42,48 +43,37 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Shrink(args) => shrink::run(&args),
         Command::Export(args) => export::run(&args),
-        command => with_runtime(command),
+        Command::Up(args) => on_runtime(up::run(args)),
+        Command::Run(args) => on_runtime(run::run(args)),
+        Command::Sim(args) => on_runtime(sim::run(args)),
+        Command::Put(args) => on_runtime(kv::put(args)),
+        Command::Get(args) => on_runtime(kv::get(args)),
+        Command::Del(args) => on_runtime(kv::del(args)),
+        Command::Status(args) => on_runtime(status::run(args)),
+        Command::Topology(args) => on_runtime(topology::run(args)),
+        Command::Promote(args) => on_runtime(promote::run(args)),
+        Command::Follow(args) => on_runtime(follow::run(args)),
+        Command::Cleanup(args) => on_runtime(cleanup::run(args)),
     };
     match ended {
         Ok(exit) => exit.code(),
-        Err(ended) => {
-            support::output::tell(format_args!("error: {ended}"));
-            ended.exit.code()
+        Err(error) => {
+            support::output::tell(format_args!("error: {error}"));
+            error.exit.code()
         }
     }
 }
 
-fn with_runtime(command: Command) -> Result<Exit, Ended> {
+fn on_runtime(command: impl Future<Output = Result<Exit, CommandError>>) -> Result<Exit, CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKER_THREADS)
         .thread_name("lab")
         .enable_all()
         .build()
         .map_err(|e| Exit::Usage.because(format!("cannot start the asynchronous runtime: {e}")))?;
-    let ended = runtime.block_on(async {
-        match command {
-            Command::Up(args) => up::run(args).await,
-            Command::Run(args) => run::run(args).await,
-            Command::Sim(args) => sim::run(args).await,
-            Command::Put(args) => kv::put(args).await,
-            Command::Get(args) => kv::get(args).await,
-            Command::Del(args) => kv::del(args).await,
-            Command::Status(args) => status::run(args).await,
-            Command::Topology(args) => topology::run(args).await,
-            Command::Promote(args) => promote::run(args).await,
-            Command::Follow(args) => follow::run(args).await,
-            Command::Cleanup(args) => cleanup::run(args).await,
-            Command::Node(_)
-            | Command::Scenarios(_)
-            | Command::Picture(_)
-            | Command::Report(_)
-            | Command::Check(_)
-            | Command::Shrink(_)
-            | Command::Export(_) => {
-                unreachable!("they need no runtime")
-            }
-        }
-    });
+    // One instance of the runtime's code for all commands.
+    let command: Pin<Box<dyn Future<Output = _>>> = Box::pin(command);
+    let ended = runtime.block_on(command);
     runtime.shutdown_timeout(LAST_WORK_WITHIN);
     ended
 }

@@ -3,15 +3,14 @@
 use kvlab::replication::CAMPAIGN_TIMEOUT;
 use kvlab::types::{Command, Reply};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::{output, reach};
 use crate::cli::PromoteArgs;
 
-pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {
-    let cluster = reach::cluster(&args.cluster).await?;
-    let node = cluster.node(Some(args.node))?;
-    let answer = cluster.client(CAMPAIGN_TIMEOUT).perform(node, Command::Promote { force: args.force }).await;
-    match answer.map_err(|error| reach::failed(&error))?.reply {
+pub async fn run(args: PromoteArgs) -> Result<Exit, CommandError> {
+    let order = Command::Promote { force: args.force };
+    let (node, answer) = reach::perform(&args.cluster, Some(args.node), CAMPAIGN_TIMEOUT, order).await?;
+    match answer.reply {
         Reply::Promoted { epoch, ballots } => {
             let voters: Vec<_> = ballots
                 .iter()
@@ -24,6 +23,6 @@ pub async fn run(args: PromoteArgs) -> Result<Exit, Ended> {
             output::print(format!("{node} is primary of {epoch} ({how})\n"));
             Ok(Exit::Done)
         }
-        other => Err(Exit::Unknown.because(format!("an answer that makes no sense here: {other:?}"))),
+        other => Err(reach::senseless(&other)),
     }
 }

@@ -1,94 +1,75 @@
 //! `kvlab run`: plays a scenario, on the dashboard or line by line, and exits with its verdict.
-#![expect(clippy::disallowed_methods, reason = "scenarios are files, and a run keeps a copy")]
+#![expect(clippy::disallowed_methods, reason = "scenarios are files")]
 
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::broadcast;
 
-use super::support::exit::{Ended, Exit};
+use super::simulated;
+use super::support::exit::{CommandError, Exit};
+use super::support::live_run::{self, LiveRun};
 use super::support::narrator::Narrator;
 use super::support::output::{Printer, To};
-use super::support::signals::Signals;
-use super::support::start::{self, Prepared};
-use super::support::{dashboard, logging, output};
+use super::support::{dashboard, output};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
-use crate::commands::simulated;
-use crate::report::source::SCENARIO_FILE;
-use crate::run::event::{RunOutcome, ScenarioHeader, Stamped};
-use crate::scenario::report;
-use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan};
+use crate::run::event::RunOutcome;
+use crate::scenario::{self, Conclusion, Embedded, Live, Scenario, WorkloadPlan, summary};
 use crate::session::{Session, WorkloadOptions};
 
 /// No scenario file is longer.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
-pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
+pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let scenario = find(&args.scenario)?;
     if args.simulated {
         return simulated::run(&args, scenario).await;
     }
     let screen = !args.headless && !args.json && output::has_terminal();
-    let mut signals = Signals::listen()?;
-    let plan = &scenario.cluster;
-    let mut prepared =
-        start::prepare(&scenario.name, &args.run, plan.nodes, plan.settings.quirks, Some(header(&scenario)))?;
-    if screen {
-        logging::to_file(prepared.dir.path())?;
-    } else {
-        logging::to_stderr();
-    }
-    keep(&prepared, SCENARIO_FILE, &scenario.source)?;
-    let (cluster, workload) = options(&scenario, &prepared);
-    let session = start::session(&prepared, cluster, workload, &mut signals).await?;
-
-    let outcome = if screen {
-        // The receiver that has the run's first events; what comes after is of no use to anyone else.
-        let later = prepared.events.resubscribe();
-        let events = std::mem::replace(&mut prepared.events, later);
-        on_dashboard(&session, &scenario, &mut signals, events, (prepared.dir.path(), args.display)).await
+    let settings = |dir: &Path, seed| options(&scenario, dir, seed);
+    let mut run = LiveRun::start(&scenario.name, &args.run, Some(&scenario), screen, settings).await?;
+    let conclusion = if screen {
+        on_dashboard(&mut run, &scenario, args.display).await
     } else {
         let to = if args.json { To::Stderr } else { To::Stdout };
-        line_by_line(&session, &scenario, &mut signals, &mut prepared.events, to).await
+        line_by_line(&mut run, &scenario, to).await
     };
-    let stopped = start::stop(&session, &mut signals).await;
-    let left = super::report::leave(prepared.dir.path(), &mut signals).await;
-    let outcome = outcome?;
+    let stopped = live_run::stop(&run.session, &mut run.signals).await;
+    let report = run.leave_report().await;
+    let conclusion = conclusion?;
 
-    let run_dir = prepared.dir.path().display().to_string();
-    let evidence = session.evidence();
-    let run = report::Run {
+    let run_dir = run.dir.path().display().to_string();
+    let evidence = run.session.evidence();
+    let played = summary::Played {
         scenario: &scenario,
         called: &args.scenario,
-        seed: prepared.seed,
+        seed: run.seed,
         evidence: &evidence,
         columns: output::columns(),
         run_dir: Some(&run_dir),
     };
-    let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
-    keep(&prepared, "outcome.json", &format!("{json}\n"))?;
+    let json = summary::json(&played, &conclusion).context("the outcome does not become JSON")?;
+    live_run::write(run.dir.path(), "outcome.json", &format!("{json}\n"))?;
     if args.json {
         output::print(format!("{json}\n"));
-        for remark in report::remarks(&scenario, &outcome) {
+        for remark in summary::remarks(&scenario, &conclusion) {
             output::tell(remark);
         }
-        for reason in &outcome.reasons {
+        for reason in &conclusion.reasons {
             output::tell(reason);
         }
     } else {
-        output::print(report::text(&run, &outcome));
+        output::print(summary::text(&played, &conclusion));
     }
-    match left {
-        Some(left) if args.json => output::tell(format_args!("report: {}", left.display())),
-        Some(left) => output::print(format!("report: {}\n", left.display())),
+    match report {
+        Some(report) if args.json => output::tell(format_args!("report: {}", report.display())),
+        Some(report) => output::print(format!("report: {}\n", report.display())),
         None => {}
     }
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
-    Ok(exit(outcome.outcome))
+    Ok(exit(conclusion.outcome))
 }
 
 /// The exit code that an outcome has.
@@ -101,7 +82,7 @@ pub(super) fn exit(outcome: RunOutcome) -> Exit {
 }
 
 /// The scenario of this name or in this file.
-fn find(called: &str) -> Result<Scenario, Ended> {
+fn find(called: &str) -> Result<Scenario, CommandError> {
     let bad = |e: scenario::BadScenario| Exit::Usage.because(e);
     let path = Path::new(called);
     if let Some(embedded) = Embedded::named(called) {
@@ -117,7 +98,7 @@ fn find(called: &str) -> Result<Scenario, Ended> {
     Scenario::parse(&name, called, &text).map_err(bad)
 }
 
-fn read(path: &Path) -> Result<String, Ended> {
+fn read(path: &Path) -> Result<String, CommandError> {
     let cannot = |why: String| Exit::Usage.because(format!("cannot read {}: {why}", path.display()));
     let about = std::fs::metadata(path).map_err(|e| cannot(e.to_string()))?;
     if !about.is_file() {
@@ -134,32 +115,16 @@ fn read(path: &Path) -> Result<String, Ended> {
     })
 }
 
-fn keep(prepared: &Prepared, name: &str, text: &str) -> Result<(), Ended> {
-    let path = prepared.dir.path().join(name);
-    Ok(std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?)
-}
-
-fn header(scenario: &Scenario) -> ScenarioHeader {
-    ScenarioHeader {
-        name: scenario.name.clone(),
-        title: scenario.title.clone(),
-        episode: scenario.episode.clone(),
-        story: scenario.story.clone(),
-        crc32: scenario.crc32(),
-        steps: scenario.outline(),
-    }
-}
-
-fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, WorkloadOptions) {
+fn options(scenario: &Scenario, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOptions) {
     let plan = &scenario.cluster;
     let cluster = ClusterOptions {
         nodes: plan.nodes,
-        dir: prepared.dir.path().to_owned(),
+        dir: dir.to_owned(),
         well_known_ports: false,
-        seed: prepared.seed,
+        seed,
         settings: plan.settings.clone(),
     };
-    (cluster, workload(scenario, prepared.seed))
+    (cluster, workload(scenario, seed))
 }
 
 /// The load that a scenario wants.
@@ -177,13 +142,8 @@ pub(super) fn workload(scenario: &Scenario, seed: u64) -> WorkloadOptions {
 }
 
 /// Plays it while lines tell how it goes.
-async fn line_by_line(
-    session: &Session,
-    scenario: &Scenario,
-    signals: &mut Signals,
-    events: &mut broadcast::Receiver<Stamped>,
-    to: To,
-) -> Result<Outcome, Ended> {
+async fn line_by_line(run: &mut LiveRun, scenario: &Scenario, to: To) -> Result<Conclusion, CommandError> {
+    let LiveRun { session, events, signals, .. } = run;
     let mut printer = Printer::start(to)?;
     let skipped = |lines: u64| format!("({lines} lines are missing here)");
     let mut narrator = Narrator::new(scenario);
@@ -193,47 +153,46 @@ async fn line_by_line(
     let playing = async {
         let mut stage = Live::new(session.clone());
         tokio::select! {
-            outcome = scenario::play(&mut stage, scenario) => outcome,
+            conclusion = scenario::play(&mut stage, scenario) => conclusion,
             signal = signals.next() => interrupted(session, format!("interrupted by {signal}")),
         }
     };
-    let outcome = start::while_telling(events, playing, |event| {
+    let conclusion = live_run::while_telling(events, playing, |event| {
         for line in event.map(|event| narrator.lines(&event)).unwrap_or_default() {
             printer.line(line, skipped);
         }
     })
     .await;
     printer.finish();
-    Ok(outcome)
+    Ok(conclusion)
 }
 
 /// Plays it on the dashboard, which stays until the person quits.
 async fn on_dashboard(
-    session: &Session,
+    run: &mut LiveRun,
     scenario: &Scenario,
-    signals: &mut Signals,
-    events: broadcast::Receiver<Stamped>,
-    (run_dir, display): (&Path, DisplayOptions),
-) -> Result<Outcome, Ended> {
+    display: DisplayOptions,
+) -> Result<Conclusion, CommandError> {
+    let events = run.take_events();
+    let LiveRun { dir, session, signals, .. } = run;
     let mut stage = Live::new(session.clone());
-    let mut outcome = None;
+    let mut conclusion = None;
     let shown = {
         let mut playing = std::pin::pin!(scenario::play(&mut stage, scenario));
-        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, run_dir, display));
+        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, dir.path(), display));
         loop {
             tokio::select! {
-                played = &mut playing, if outcome.is_none() => outcome = Some(played),
+                played = &mut playing, if conclusion.is_none() => conclusion = Some(played),
                 shown = &mut shown => break shown,
                 _ = signals.next() => break Ok(()),
             }
         }
     };
     shown?;
-    Ok(outcome.unwrap_or_else(|| interrupted(session, "the run was left before its end".to_owned())))
+    Ok(conclusion.unwrap_or_else(|| interrupted(session, "the run was left before its end".to_owned())))
 }
 
 /// What can be said of a run that did not come to its end.
-fn interrupted(session: &Session, why: String) -> Outcome {
-    let elapsed: Duration = session.journal().now();
-    Outcome::undecided(session.verdict(), elapsed, why)
+fn interrupted(session: &Session, why: String) -> Conclusion {
+    Conclusion::undecided(session.verdict(), session.journal().now(), why)
 }

@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
+use super::support::table::row;
 use crate::cli::ScenariosArgs;
 use crate::scenario::{self, EMBEDDED, Embedded, Scenario};
 
-pub fn run(args: &ScenariosArgs) -> Result<Exit, Ended> {
+pub fn run(args: &ScenariosArgs) -> Result<Exit, CommandError> {
     match &args.show {
         None => output::print(list()?),
         Some(name) => output::print(find(name)?.source),
@@ -15,12 +16,12 @@ pub fn run(args: &ScenariosArgs) -> Result<Exit, Ended> {
     Ok(Exit::Done)
 }
 
-fn find(name: &str) -> Result<Embedded, Ended> {
+fn find(name: &str) -> Result<Embedded, CommandError> {
     Embedded::named(name).ok_or_else(|| unknown(name))
 }
 
 /// What to say of a name that the program does not know.
-pub(super) fn unknown(name: &str) -> Ended {
+pub(super) fn unknown(name: &str) -> CommandError {
     let names = EMBEDDED.map(|embedded| embedded.name);
     let hint = match scenario::closest(name, names) {
         Some(near) => format!("did you mean `{near}`?"),
@@ -35,7 +36,7 @@ pub(super) fn unknown(name: &str) -> Ended {
     Exit::Usage.because(format!("there is no scenario `{}`: {hint}", name.escape_debug()))
 }
 
-fn list() -> Result<String, Ended> {
+fn list() -> Result<String, CommandError> {
     let mut out = String::new();
     let mut museum = false;
     for embedded in EMBEDDED {
@@ -46,7 +47,7 @@ fn list() -> Result<String, Ended> {
             .map_err(|e| Exit::Usage.because(e))?;
         let episode = scenario.episode.as_deref().unwrap_or("-");
         let lasts = format!("about {} s", scenario.estimate().as_secs());
-        let _ = writeln!(out, "{:<24} {episode:<14} {lasts:<11} {}", scenario.name, scenario.title);
+        row(&mut out, &[24, 14, 11, 0], [&scenario.name, episode, &lasts, &scenario.title]);
     }
     let _ =
         writeln!(out, "\nPlay one: kvlab run {}    Read one: kvlab scenarios --show NAME", EMBEDDED[0].name);

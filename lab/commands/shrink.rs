@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use super::check::{format, limits, options};
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::ShrinkArgs;
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::verify::{self, HistorySource, PrintStyle, Shrunk, Smaller};
 
-pub fn run(args: &ShrinkArgs) -> Result<Exit, Ended> {
+pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
     let source = HistorySource::find(&args.history, format(args.reading.format))?.rereadable()?;
     let (options, limits) = (options(&args.reading), limits(&args.reading));
     match verify::shrink(&source, options, limits, args.key.as_deref())? {
@@ -45,7 +45,7 @@ fn show(out: Option<&Path>, smaller: &Smaller) -> anyhow::Result<()> {
     } else {
         output::print(&drawing);
     }
-    let mut whole = Whole::create(Some(out))?;
+    let mut whole = OutputFile::create(Some(out))?;
     whole.write(text)?;
     whole.finish()
 }

@@ -11,7 +11,7 @@ use kvlab::storage::Durability;
 use kvlab::types::Quirks;
 use serde::Serialize;
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::signals::Signals;
 use super::support::{output, seeds};
 use crate::cli::SimArgs;
@@ -21,7 +21,7 @@ use crate::explain::Evidence;
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;
 
-pub async fn run(args: SimArgs) -> Result<Exit, Ended> {
+pub async fn run(args: SimArgs) -> Result<Exit, CommandError> {
     let options = options(&args);
     let seeds = args.seed.map_or(args.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let mut signals = Signals::listen()?;

@@ -10,21 +10,20 @@ use anyhow::Context as _;
 use serde::Serialize;
 
 use super::run::{exit, workload};
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
 use super::support::narrator::Narrator;
 use super::support::signals::Signals;
-use super::support::{output, seeds, start};
+use super::support::{live_run, output, seeds};
 use crate::cli::RunArgs;
 use crate::explain::Evidence;
 use crate::run::event::{RunOutcome, Stamped, Verdict};
-use crate::scenario::report;
-use crate::scenario::{self, Outcome, Scenario};
+use crate::scenario::{self, Conclusion, Scenario, summary};
 use crate::simulation::Simulated;
 
 /// Seeds not as expected that are told one by one; of more, the first ones.
 const SEEDS_TOLD_MAX: usize = 20;
 
-pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, Ended> {
+pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, CommandError> {
     workload(&scenario, 0).check()?;
     match args.seeds {
         None => once(args, &scenario),
@@ -33,11 +32,11 @@ pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, Ended> {
 }
 
 /// One seed, told like a live run.
-fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, Ended> {
-    let seed = args.run.seed.unwrap_or_else(start::fresh_seed);
-    let (outcome, told) = play(scenario, seed);
+fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, CommandError> {
+    let seed = args.run.seed.unwrap_or_else(live_run::fresh_seed);
+    let (conclusion, told) = play(scenario, seed);
     let evidence = Evidence::of(&told);
-    let run = report::Run {
+    let played = summary::Played {
         scenario,
         called: &args.scenario,
         seed,
@@ -46,30 +45,30 @@ fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, Ended> {
         run_dir: None,
     };
     if args.json {
-        let json = report::json(&run, &outcome).context("the outcome does not become JSON")?;
+        let json = summary::json(&played, &conclusion).context("the outcome does not become JSON")?;
         output::print(format!("{json}\n"));
-        outcome.reasons.iter().for_each(output::tell);
+        conclusion.reasons.iter().for_each(output::tell);
     } else {
         let mut narrator = Narrator::new(scenario);
         let opening = narrator.opening();
         let lines = opening.into_iter().chain(told.iter().flat_map(|event| narrator.lines(event)));
         output::print(lines.map(|line| line + "\n").collect::<String>());
-        output::print(report::text(&run, &outcome));
+        output::print(summary::text(&played, &conclusion));
     }
-    Ok(exit(outcome.outcome))
+    Ok(exit(conclusion.outcome))
 }
 
 /// Plays one seed. A panic is a broken promise like any other.
-fn play(scenario: &Scenario, seed: u64) -> (Outcome, Vec<Stamped>) {
+fn play(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
     let load = workload(scenario, seed);
     let played = catch_unwind(AssertUnwindSafe(|| {
         let mut stage = Simulated::new(scenario, load, seed)?;
-        let mut outcome = at_once(scenario::play(&mut stage, scenario));
+        let mut conclusion = at_once(scenario::play(&mut stage, scenario));
         if let Some(broken) = stage.broken() {
-            outcome.outcome = RunOutcome::Violated;
-            outcome.reasons.insert(0, format!("seen from inside: {broken}"));
+            conclusion.outcome = RunOutcome::Violated;
+            conclusion.reasons.insert(0, format!("seen from inside: {broken}"));
         }
-        Ok::<_, String>((outcome, stage.take_told()))
+        Ok::<_, String>((conclusion, stage.take_told()))
     }));
     let why = match played {
         Ok(Ok(played)) => return played,
@@ -79,8 +78,8 @@ fn play(scenario: &Scenario, seed: u64) -> (Outcome, Vec<Stamped>) {
             format!("it panicked{place}")
         }
     };
-    let undecided = Outcome::undecided(Verdict::default(), std::time::Duration::ZERO, why);
-    (Outcome { outcome: RunOutcome::Violated, ..undecided }, Vec::new())
+    let undecided = Conclusion::undecided(Verdict::default(), std::time::Duration::ZERO, why);
+    (Conclusion { outcome: RunOutcome::Violated, ..undecided }, Vec::new())
 }
 
 /// A future that never waits: nothing on a simulated stage does.
@@ -91,7 +90,7 @@ fn at_once<F: Future>(future: F) -> F::Output {
     }
 }
 
-async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, Ended> {
+async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, CommandError> {
     let from = args.run.seed.unwrap_or(0);
     let mut signals = Signals::listen()?;
     seeds::quiet_panics();
@@ -101,8 +100,8 @@ async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, En
         from..from.saturating_add(count),
         move |seed| play(&scenario, seed).0,
         &mut signals,
-        |seed, outcome| {
-            tally.borrow_mut().take(seed, outcome);
+        |seed, conclusion| {
+            tally.borrow_mut().take(seed, conclusion);
             ControlFlow::Continue(())
         },
         || format!("{} as expected", tally.borrow().as_expected),
@@ -160,7 +159,7 @@ struct Unexpected {
 }
 
 impl Tally {
-    fn take(&mut self, seed: u64, Outcome { outcome, reasons, .. }: Outcome) {
+    fn take(&mut self, seed: u64, Conclusion { outcome, reasons, .. }: Conclusion) {
         match outcome {
             RunOutcome::AsExpected => self.as_expected += 1,
             RunOutcome::Violated => self.violated += 1,
@@ -174,7 +173,7 @@ impl Tally {
     fn text(&self, name: &str, called: &str, played: &seeds::Played) -> String {
         let mut lines = Vec::new();
         for Unexpected { seed, outcome, reasons } in &self.not_as_expected {
-            lines.push(format!("seed {seed}: {}", report::verdict_words(*outcome)));
+            lines.push(format!("seed {seed}: {}", summary::verdict_words(*outcome)));
             lines.extend(reasons.iter().map(|reason| format!("  {reason}")));
             lines.push(format!("  again: kvlab run {called} --simulated --seed {seed}"));
         }

@@ -1,20 +1,17 @@
 //! `kvlab status`: asks every node how it is, all at once.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use futures_util::future::join_all;
-use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Role, Status};
+use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
+use super::support::table::row;
 use super::support::{output, reach};
 use crate::cli::StatusArgs;
 use crate::text::words;
-
-/// How long a node may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// The object that `--json` prints.
 #[derive(Debug, Serialize)]
@@ -33,14 +30,11 @@ struct Asked {
     error: Option<String>,
 }
 
-pub async fn run(args: StatusArgs) -> Result<Exit, Ended> {
+pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let asked = cluster.members.iter().map(|(node, address)| async {
         let answer = ask(address).await;
-        let (status, error) = match answer {
-            Ok(status) => (Some(status), None),
-            Err(why) => (None, Some(why)),
-        };
+        let (error, status) = (answer.as_ref().err().cloned(), answer.ok());
         Asked { node: *node, address: Some(address.clone()), status, error }
     });
     let mut nodes = join_all(asked).await;
@@ -62,7 +56,7 @@ pub async fn run(args: StatusArgs) -> Result<Exit, Ended> {
 }
 
 pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
-    let answer = reach::ask(address, Request::Status, ANSWER_WITHIN).await;
+    let answer = reach::ask(address, Request::Status, reach::ANSWER_WITHIN).await;
     match answer.map_err(|error| error.to_string())? {
         Response::Report(json) => match serde_json::from_str(&json) {
             Ok(Report::Status(status)) => Ok(status),
@@ -73,31 +67,19 @@ pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
     }
 }
 
+const TITLES: &str = "node role epoch last commit lag reads keys disk garbage applied/s resyncs address";
+const WIDTHS: [usize; 13] = [5, 10, 7, 14, 9, 7, 8, 8, 10, 8, 10, 17, 0];
+
 fn table(nodes: &[Asked]) -> String {
     let mut out = String::new();
-    let titles = [
-        "node",
-        "role",
-        "epoch",
-        "last",
-        "commit",
-        "lag",
-        "reads",
-        "keys",
-        "disk",
-        "garbage",
-        "applied/s",
-        "resyncs",
-        "address",
-    ];
-    row(&mut out, &titles.map(str::to_owned));
-    for asked in nodes {
-        let address = asked.address.clone().unwrap_or_default();
-        match &asked.status {
-            Some(status) => row(&mut out, &cells(status, address)),
+    row(&mut out, &WIDTHS, TITLES.split(' '));
+    for Asked { node, address, status, error } in nodes {
+        let address = address.as_deref().unwrap_or_default();
+        match status {
+            Some(status) => row(&mut out, &WIDTHS, cells(status, address)),
             None => {
-                let why = asked.error.as_deref().unwrap_or("no answer");
-                let _ = writeln!(out, "{:<5} {why} ({address})", asked.node.to_string());
+                let why = error.as_deref().unwrap_or("no answer");
+                row(&mut out, &[WIDTHS[0], 0], [node.to_string(), format!("{why} ({address})")]);
             }
         }
     }
@@ -108,17 +90,11 @@ fn table(nodes: &[Asked]) -> String {
     out
 }
 
-fn cells(status: &NodeStatus, address: String) -> [String; 13] {
+fn cells(status: &NodeStatus, address: &str) -> [String; 13] {
     let s = &status.replication;
-    let role = match s.role {
-        Role::Primary => "primary",
-        Role::Replica => "replica",
-        Role::Candidate => "candidate",
-        Role::Learner => "learner",
-    };
     [
         s.id.to_string(),
-        role.to_owned(),
+        words::role(s.role).to_owned(),
         s.epoch.to_string(),
         s.last.to_string(),
         s.commit.to_string(),
@@ -129,7 +105,7 @@ fn cells(status: &NodeStatus, address: String) -> [String; 13] {
         garbage(status),
         status.applied_per_s.to_string(),
         resyncs(s),
-        address,
+        address.to_owned(),
     ]
 }
 
@@ -155,10 +131,4 @@ fn garbage(status: &NodeStatus) -> String {
         Some((done, total)) => format!("{percent}% (cleanup {}%)", done * 100 / total.max(1)),
         None => format!("{percent}%"),
     }
-}
-
-fn row(out: &mut String, cells: &[String; 13]) {
-    const WIDTHS: [usize; 13] = [5, 10, 7, 14, 9, 7, 8, 8, 10, 8, 10, 17, 0];
-    let padded = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
-    let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end());
 }

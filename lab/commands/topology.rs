@@ -1,19 +1,14 @@
 //! `kvlab topology`: asks one node who the members are, where they are and what part they have.
 
-use std::fmt::Write as _;
-use std::time::Duration;
-
-use kvlab::types::Role;
 use kvlab::wire::{Request, Response, Topology, TopologyMember};
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
+use super::support::table::row;
 use super::support::{output, reach};
 use crate::cli::TopologyArgs;
+use crate::text::words;
 
-/// How long a node may take to answer.
-const ANSWER_WITHIN: Duration = Duration::from_secs(2);
-
-pub async fn run(args: TopologyArgs) -> Result<Exit, Ended> {
+pub async fn run(args: TopologyArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let topology = match args.node {
         Some(named) => {
@@ -33,7 +28,7 @@ pub async fn run(args: TopologyArgs) -> Result<Exit, Ended> {
 }
 
 /// Any node will do: each knows all members.
-async fn first_answer(cluster: &reach::Reached) -> Result<Topology, Ended> {
+async fn first_answer(cluster: &reach::Reached) -> Result<Topology, CommandError> {
     let mut reasons = Vec::new();
     let others = cluster.members.keys().filter(|node| **node != cluster.first);
     for node in std::iter::once(&cluster.first).chain(others) {
@@ -46,30 +41,25 @@ async fn first_answer(cluster: &reach::Reached) -> Result<Topology, Ended> {
 }
 
 async fn ask(address: &str) -> Result<Topology, String> {
-    let answer = reach::ask(address, Request::Topology, ANSWER_WITHIN).await;
+    let answer = reach::ask(address, Request::Topology, reach::ANSWER_WITHIN).await;
     match answer.map_err(|error| error.to_string())? {
         Response::Topology(topology) => Ok(topology),
         _ => Err("the answer is not a topology".to_owned()),
     }
 }
 
+const WIDTHS: [usize; 6] = [5, 10, 5, 9, 21, 0];
+
 fn table(topology: &Topology) -> String {
-    let mut out = String::new();
     let primary = topology.primary.map_or("no primary".to_owned(), |node| format!("primary {node}"));
-    let _ = writeln!(out, "as {} knows it: {primary}, epoch {}", topology.node, topology.epoch);
-    row(&mut out, &["node", "role", "link", "heard", "clients", "members"].map(str::to_owned));
-    topology.members.iter().for_each(|member| row(&mut out, &cells(topology, member)));
+    let mut out = format!("as {} knows it: {primary}, epoch {}\n", topology.node, topology.epoch);
+    row(&mut out, &WIDTHS, ["node", "role", "link", "heard", "clients", "members"]);
+    topology.members.iter().for_each(|member| row(&mut out, &WIDTHS, cells(topology, member)));
     out
 }
 
 fn cells(topology: &Topology, member: &TopologyMember) -> [String; 6] {
-    let role = match member.role {
-        Some(Role::Primary) => "primary",
-        Some(Role::Replica) => "replica",
-        Some(Role::Candidate) => "candidate",
-        Some(Role::Learner) => "learner",
-        None => "?",
-    };
+    let role = member.role.map_or("?", words::role);
     let itself = member.node == topology.node;
     let link = if itself {
         "-"
@@ -87,15 +77,9 @@ fn cells(topology: &Topology, member: &TopologyMember) -> [String; 6] {
     [member.node.to_string(), role.to_owned(), link.to_owned(), heard, client, member.peer.clone()]
 }
 
-fn row(out: &mut String, cells: &[String; 6]) {
-    const WIDTHS: [usize; 6] = [5, 10, 5, 9, 21, 0];
-    let padded = cells.iter().zip(WIDTHS).map(|(cell, width)| format!("{cell:<width$}"));
-    let _ = writeln!(out, "{}", padded.collect::<Vec<_>>().join(" ").trim_end());
-}
-
 #[cfg(test)]
 mod tests {
-    use kvlab::types::{Epoch, NodeId};
+    use kvlab::types::{Epoch, NodeId, Role};
 
     use super::*;
 

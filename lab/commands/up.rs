@@ -1,23 +1,23 @@
 //! `kvlab up`: a cluster to look at and to break, until the person quits or a signal comes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use kvlab::types::WriteLevel;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::support::exit::{Ended, Exit};
+use super::support::exit::{CommandError, Exit};
+use super::support::live_run::{self, LiveRun};
 use super::support::output::{Printer, To};
-use super::support::signals::Signals;
-use super::support::start::{self, Prepared};
-use super::support::{dashboard, logging, output};
+use super::support::{dashboard, output};
 use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
 use crate::engine::NodeSettings;
 use crate::run::directory::{ClusterFile, NodeAddresses};
 use crate::run::event::{LabEvent, Level, Stamped};
-use crate::scenario::report;
-use crate::session::{Session, WorkloadOptions};
+use crate::scenario::summary;
+use crate::session::WorkloadOptions;
 
 /// Client tasks of the background load.
 const CLIENTS: u32 = 6;
@@ -35,54 +35,47 @@ struct Addresses<'a> {
     nodes: &'a [NodeAddresses],
 }
 
-pub async fn run(args: UpArgs) -> Result<Exit, Ended> {
+pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     let screen = !args.headless;
     if screen && !output::has_terminal() {
         return Err(Exit::Usage.because(
             "the dashboard needs a terminal, and this is none; run it in one, or add --headless for JSON lines",
         ));
     }
-    let mut signals = Signals::listen()?;
-    let mut prepared =
-        start::prepare("up", &args.run, args.nodes, args.quirks.iter().copied().collect(), None)?;
-    if screen {
-        logging::to_file(prepared.dir.path())?;
-    } else {
-        logging::to_stderr();
+    let mut run =
+        LiveRun::start("up", &args.run, None, screen, |dir, seed| options(&args, dir, seed)).await?;
+    if !screen {
+        let printed = print_until_signal(&mut run).await;
+        if let Some(report) = run.leave_report().await {
+            output::tell(format_args!("report: {}", report.display()));
+        }
+        return printed.map(|()| Exit::Done);
     }
-    let (cluster, workload) = options(&args, &prepared);
-    let session = start::session(&prepared, cluster, workload, &mut signals).await?;
-    if screen {
-        let shown = tokio::select! {
-            shown = dashboard::show(session.clone(), prepared.events, prepared.dir.path(), args.display) => shown,
-            _ = signals.next() => Ok(()),
-        };
-        let stopped = start::stop(&session, &mut signals).await;
-        let left = super::report::leave(prepared.dir.path(), &mut signals).await;
-        shown?;
-        stopped?;
-        let (run_dir, seed) = (prepared.dir.path().display(), prepared.seed);
-        output::print(report::facts(&session.verdict(), &session.evidence(), output::columns()));
-        output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
-        if let Some(left) = left {
-            output::print(format!("report: {}\n", left.display()));
-        }
-    } else {
-        let printed = print_until_signal(&session, &mut prepared, &mut signals).await;
-        if let Some(left) = super::report::leave(prepared.dir.path(), &mut signals).await {
-            output::tell(format_args!("report: {}", left.display()));
-        }
-        printed?;
+    let events = run.take_events();
+    let shown = tokio::select! {
+        shown = dashboard::show(run.session.clone(), events, run.dir.path(), args.display) => shown,
+        _ = run.signals.next() => Ok(()),
+    };
+    let stopped = live_run::stop(&run.session, &mut run.signals).await;
+    let report = run.leave_report().await;
+    shown?;
+    stopped?;
+    let (run_dir, seed) = (run.dir.path().display(), run.seed);
+    let (verdict, evidence) = (run.session.verdict(), run.session.evidence());
+    output::print(summary::facts(&verdict, &evidence, output::columns()));
+    output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
+    if let Some(report) = report {
+        output::print(format!("report: {}\n", report.display()));
     }
     Ok(Exit::Done)
 }
 
-fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptions) {
+fn options(args: &UpArgs, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOptions) {
     let cluster = ClusterOptions {
         nodes: args.nodes,
-        dir: prepared.dir.path().to_owned(),
+        dir: dir.to_owned(),
         well_known_ports: true,
-        seed: prepared.seed,
+        seed,
         settings: NodeSettings {
             durability: args.durability,
             stale_after: args.stale_after,
@@ -99,29 +92,25 @@ fn options(args: &UpArgs, prepared: &Prepared) -> (ClusterOptions, WorkloadOptio
         levels: vec![WriteLevel::Async, WriteLevel::Quorum],
         registers: REGISTERS,
         ledger: true,
-        seed: prepared.seed,
+        seed,
         on: args.load == Switch::On,
     };
     (cluster, workload)
 }
 
 /// One line with every address, then every event, until a signal comes or nobody reads.
-async fn print_until_signal(
-    session: &Session,
-    prepared: &mut Prepared,
-    signals: &mut Signals,
-) -> Result<(), Ended> {
-    let nodes = ClusterFile::read(prepared.dir.path())?.nodes;
+async fn print_until_signal(run: &mut LiveRun) -> Result<(), CommandError> {
+    let LiveRun { dir, seed, session, events, signals } = run;
+    let nodes = ClusterFile::read(dir.path())?.nodes;
     let addresses = Addresses {
         ready: true,
         version: env!("CARGO_PKG_VERSION"),
-        seed: prepared.seed,
-        run_dir: prepared.dir.path().display().to_string(),
+        seed: *seed,
+        run_dir: dir.path().display().to_string(),
         nodes: &nodes,
     };
     let mut printer = Printer::start(To::Stdout)?;
-    let journal = prepared.journal.clone();
-    let notice = |missed: u64| missing(missed, journal.now());
+    let notice = |missed: u64| missing(missed, session.journal().now());
     printer.line(json(&addresses), notice);
 
     let unread = Notify::new();
@@ -130,9 +119,9 @@ async fn print_until_signal(
             _ = signals.next() => {}
             () = unread.notified() => {}
         }
-        start::stop(session, signals).await
+        live_run::stop(session, signals).await
     };
-    let stopped = start::while_telling(&mut prepared.events, until_stopped, |event| {
+    let stopped = live_run::while_telling(events, until_stopped, |event| {
         match event {
             Ok(event) => printer.line(json(&event), notice),
             Err(missed) => printer.line(notice(missed), notice),
@@ -153,6 +142,5 @@ fn json<T: Serialize>(value: &T) -> String {
 /// The line that stands for events that could not be printed.
 fn missing(events: u64, now: Duration) -> String {
     let text = format!("{events} events are missing here: the reader is too slow");
-    let t_us = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
-    json(&Stamped { t_us, event: LabEvent::Notice { level: Level::Warn, text } })
+    json(&Stamped::at(now, LabEvent::Notice { level: Level::Warn, text }))
 }

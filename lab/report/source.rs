@@ -11,7 +11,7 @@ use kvlab::judge::JudgeOptions;
 use super::{HistoryJudge, Records, html};
 use crate::run::history::{HISTORY_FILE, HistoryReader, Unreadable};
 use crate::run::journal::EVENTS_FILE;
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 use crate::run::reader;
 
 /// The report's name in the run directory.
@@ -33,9 +33,9 @@ pub fn write(run_dir: &Path, so_far: bool, out: Option<&Path>) -> anyhow::Result
     let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let html = html(&records, &name)?;
     let out = out.map_or_else(|| run_dir.join(REPORT_FILE), Path::to_owned);
-    let mut whole = Whole::at(&out)?;
-    whole.write(&html)?;
-    whole.finish()?;
+    let mut file = OutputFile::at(&out)?;
+    file.write(&html)?;
+    file.finish()?;
     Ok(out)
 }
 

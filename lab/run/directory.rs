@@ -23,6 +23,8 @@ use anyhow::{Context as _, bail};
 use kvlab::types::NodeId;
 use serde::{Deserialize, Serialize};
 
+use super::output_file::OutputFile;
+
 /// How many automatic runs are kept, the new one among them; the oldest go first.
 pub(crate) const RUNS_KEPT_MAX: usize = 20;
 /// The version of `cluster.json`.
@@ -99,24 +101,26 @@ pub(crate) fn create(name: &str, keep: Option<&Path>) -> anyhow::Result<RunDir> 
     }
 }
 
-/// The cluster of the latest run, if its lab lives.
-///
-/// # Errors
-/// If there is none; the message says what to do.
-pub(crate) fn latest_cluster() -> anyhow::Result<ClusterFile> {
-    Runs::from_env()?.latest_cluster()
-}
-
 /// The directory of a run: one that is named by its path, or by its name where runs are kept, or the latest.
 ///
 /// # Errors
 /// If there is no such run; the message says where it was looked for.
 pub(crate) fn find(run: Option<&Path>) -> anyhow::Result<PathBuf> {
-    match run {
-        Some(path) if path.is_dir() => Ok(path.to_owned()),
-        Some(name) => Runs::from_env()?.named(name),
-        None => Runs::from_env()?.latest(),
+    let name = match run {
+        Some(path) if path.is_dir() => return Ok(path.to_owned()),
+        Some(name) => name,
+        None => return Runs::from_env()?.latest(),
+    };
+    let runs = Runs::from_env()?.root;
+    let path = runs.join(name);
+    if !path.is_dir() {
+        bail!(
+            "there is no run {}: it is no directory, and {} holds none of that name",
+            name.display(),
+            runs.display()
+        );
     }
+    Ok(path)
 }
 
 impl Runs {
@@ -148,22 +152,6 @@ impl Runs {
         let path = self.root.join(target);
         if !path.is_dir() {
             bail!("the latest run, {}, is gone; start one with `kvlab up`", path.display());
-        }
-        Ok(path)
-    }
-
-    /// The directory of the run of this name.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub(crate) fn named(&self, name: &Path) -> anyhow::Result<PathBuf> {
-        let path = self.root.join(name);
-        if !path.is_dir() {
-            bail!(
-                "there is no run {}: it is no directory, and {} holds none of that name",
-                name.display(),
-                self.root.display()
-            );
         }
         Ok(path)
     }
@@ -231,7 +219,7 @@ impl RunDir {
         let root = &runs.root;
         fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
         let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let base = format!("{time}-{}", tame(name));
+        let base = format!("{time}-{}", file_name(name));
         let mut attempt = 1u32;
         let directory = loop {
             let directory = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
@@ -315,13 +303,9 @@ impl ClusterFile {
     /// # Errors
     /// If it cannot be written.
     pub(crate) fn write(&self, run_dir: &Path) -> anyhow::Result<()> {
-        let path = run_dir.join(CLUSTER_FILE);
-        let fresh = run_dir.join(format!(".{CLUSTER_FILE}"));
-        let written = || -> io::Result<()> {
-            fs::write(&fresh, serde_json::to_vec_pretty(self)?)?;
-            fs::rename(&fresh, &path)
-        };
-        written().with_context(|| format!("cannot write {}", path.display()))
+        let mut file = OutputFile::at(&run_dir.join(CLUSTER_FILE))?;
+        file.write(&serde_json::to_string_pretty(self)?)?;
+        file.finish()
     }
 }
 
@@ -337,118 +321,15 @@ fn is_automatic(run_dir: &Path) -> bool {
 }
 
 /// A run's name as part of a file name.
-fn tame(name: &str) -> String {
-    let tamed: String = name
+fn file_name(name: &str) -> String {
+    let name_part: String = name
         .chars()
         .take(NAME_CHARS_MAX)
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' })
         .collect();
-    if tamed.is_empty() { "run".to_owned() } else { tamed }
+    if name_part.is_empty() { "run".to_owned() } else { name_part }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn runs() -> (tempfile::TempDir, Runs) {
-        let dir = tempfile::tempdir().expect("a directory");
-        let runs = Runs::at(dir.path().join("kvlab/runs"));
-        (dir, runs)
-    }
-
-    fn cluster() -> ClusterFile {
-        let zones = BTreeMap::from([(NodeId(2), "127.0.0.1:9".to_owned())]);
-        let node = NodeAddresses {
-            node: NodeId(1),
-            client: "127.0.0.1:7".into(),
-            peer: "127.0.0.1:8".into(),
-            zones,
-        };
-        ClusterFile { version: CLUSTER_FILE_VERSION, lab_pid: 1, nodes: vec![node] }
-    }
-
-    #[test]
-    fn the_latest_run_is_found_while_its_lab_lives() {
-        let (_dir, runs) = runs();
-        let message = |runs: &Runs| runs.latest_cluster().expect_err("not yet").to_string();
-        assert!(message(&runs).contains("no run yet"));
-        let first = RunDir::create_automatic(&runs, "up").expect("a run");
-        let second = RunDir::create_automatic(&runs, "up").expect("a run in the same second");
-        assert_ne!(first.path(), second.path());
-        assert_eq!(runs.latest().expect("a run"), second.path());
-        assert!(message(&runs).contains("cluster.json"));
-        cluster().write(second.path()).expect("written");
-        assert_eq!(runs.latest_cluster().expect("found"), cluster());
-        drop(second);
-        assert!(message(&runs).contains("has ended"));
-        assert!(is_live(first.path()));
-    }
-
-    #[test]
-    fn a_lab_is_alive_while_it_holds_the_lock_whatever_became_of_its_pid() {
-        let (_dir, runs) = runs();
-        let run = RunDir::create_automatic(&runs, "up").expect("a run");
-        let path = run.path().to_owned();
-        assert!(is_live(&path));
-        drop(run);
-        assert!(!is_live(&path), "its pid, ours, still exists");
-        assert!(!is_live(Path::new("/nonexistent")));
-    }
-
-    #[test]
-    fn only_old_automatic_runs_without_a_lab_are_removed() {
-        let (dir, runs) = runs();
-        let alive = RunDir::create_automatic(&runs, "alive").expect("a run");
-        let alive_path = runs.root.join("00000000T000000Z-alive");
-        fs::rename(alive.path(), &alive_path).expect("made the oldest");
-        let kept = RunDir::create_kept(&runs.root.join("00000000T000001Z-kept"), None).expect("a run");
-        let kept_path = kept.path().to_owned();
-        drop(kept);
-        let foreign = runs.root.join("00000000T000002Z-foreign");
-        fs::create_dir(&foreign).expect("a directory that is no run");
-        let half_removed = runs.root.join(format!("{PRUNED_PREFIX}x"));
-        fs::create_dir(&half_removed).expect("a directory");
-        for i in 0..RUNS_KEPT_MAX + 3 {
-            drop(RunDir::create_automatic(&runs, &format!("r{i:02}")).expect("a run"));
-        }
-        runs.prune();
-        let names: Vec<_> = fs::read_dir(&runs.root)
-            .expect("the runs")
-            .flatten()
-            .map(|entry| entry.file_name().to_string_lossy().into_owned())
-            .filter(|name| name.contains("Z-r"))
-            .collect();
-        // One living run is older than all of these, and counts among those kept.
-        assert_eq!(names.len(), RUNS_KEPT_MAX, "{names:?}");
-        assert!(!names.iter().any(|name| name.ends_with("r00")));
-        assert!(alive_path.is_dir() && kept_path.is_dir() && foreign.is_dir() && !half_removed.exists());
-        assert!(runs.latest().is_ok());
-        drop(dir);
-    }
-
-    #[test]
-    fn a_directory_that_holds_something_is_refused() {
-        let (dir, runs) = runs();
-        let path = dir.path().join("mine");
-        let run = RunDir::create_kept(&path, Some(&runs)).expect("a run");
-        assert_eq!(runs.latest().expect("the latest"), run.path());
-        let error = RunDir::create_kept(&path, Some(&runs)).expect_err("not empty");
-        assert!(error.to_string().contains("is not empty"), "{error}");
-    }
-
-    #[test]
-    fn a_cluster_file_of_another_version_is_refused() {
-        let dir = tempfile::tempdir().expect("a directory");
-        ClusterFile { version: 99, ..cluster() }.write(dir.path()).expect("written");
-        let error = ClusterFile::read(dir.path()).expect_err("unknown version");
-        assert!(error.to_string().contains("version 99"), "{error}");
-    }
-
-    #[test]
-    fn names_are_tamed() {
-        assert_eq!(tame("split-brain"), "split-brain");
-        assert_eq!(tame("../a b"), "---a-b");
-        assert_eq!(tame(""), "run");
-        assert_eq!(tame(&"x".repeat(100)).len(), NAME_CHARS_MAX);
-    }
-}
+#[path = "tests/directory.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use kvlab::sim::{Telling, Told};
 use kvlab::types::{Epoch, MemberVote, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
+pub use super::verdict::{Harm, Promise, Verdict};
 use crate::action::Action;
 
 /// The version of the format of `events.jsonl`. 2: violations are events. Files of version 1 are read as well.
@@ -24,6 +25,11 @@ pub struct Stamped {
 }
 
 impl Stamped {
+    /// An event, so long after the run began.
+    pub fn at(t: Duration, event: LabEvent) -> Self {
+        Self { t_us: micros(t), event }
+    }
+
     /// Time since the run began.
     pub fn t(&self) -> Duration {
         Duration::from_micros(self.t_us)
@@ -41,8 +47,13 @@ impl From<Told> for Stamped {
             }
             Telling::Wiped => LabEvent::Damage { node, damage: Damage::Wiped },
         };
-        Self { t_us: u64::try_from(at.as_micros()).unwrap_or(u64::MAX), event }
+        Self::at(at, event)
     }
+}
+
+/// A time in microseconds, as events have it.
+pub fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Something happened in the lab.
@@ -287,60 +298,6 @@ pub struct LoadSample {
     pub p99_us: u64,
     /// The largest.
     pub max_us: u64,
-}
-
-/// The judge's answers so far, in two families that are never mixed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Did the store keep its promises?
-    pub promise: Promise,
-    /// What would a user have suffered?
-    pub harm: Harm,
-}
-
-/// Did the store keep its promises? `None`: cannot be said yet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Promise {
-    /// Quorum operations so far are linearizable.
-    pub linearizable: Option<bool>,
-    /// Up to which history event that has been checked.
-    pub checked_i: u64,
-    /// Quorum writes acknowledged.
-    pub quorum_writes_acked: u64,
-    /// Of those in the ledger, lost: some as soon as they are proved, none only when all has been read back.
-    pub quorum_writes_lost: Option<u64>,
-    /// Of those in the ledger, not read back: nobody knows yet.
-    #[serde(default)]
-    pub quorum_writes_unread: u64,
-    /// All members hold the same state; `None` until compared after healing.
-    pub members_equal: Option<bool>,
-    /// One line for each violation found (bounded), the first first.
-    pub violations: Vec<String>,
-    /// All violations found, also those without a line or a proof.
-    #[serde(default)]
-    pub violations_total: u64,
-}
-
-/// What would a user have suffered?
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Harm {
-    /// Async writes acknowledged.
-    pub async_writes_acked: u64,
-    /// Of those in the ledger, lost: some as soon as they are proved, none only when all has been read back.
-    pub async_writes_lost: Option<u64>,
-    /// Of those in the ledger, not read back: nobody knows yet.
-    #[serde(default)]
-    pub async_writes_unread: u64,
-    /// Eventual reads that returned something already overwritten.
-    pub stale_reads: u64,
-    /// The oldest of them, in milliseconds.
-    pub stale_max_ms: u64,
-    /// Eventual reads refused as too stale.
-    pub refused_stale: u64,
-    /// Operations of unknown outcome.
-    pub unknown: u64,
-    /// The longest time in which no write succeeded though some were tried, in milliseconds.
-    pub unavailable_ms: u64,
 }
 
 /// The scenario moved on.

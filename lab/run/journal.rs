@@ -39,22 +39,22 @@ pub(crate) struct Journal(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     began: Instant,
-    order: Mutex<Order>,
+    queue: Mutex<FileQueue>,
     live: broadcast::Sender<Stamped>,
 }
 
-/// What the lock protects: the place of the next event in both streams.
+/// The way to the file. Its lock also gives every event its place in both streams.
 #[derive(Debug)]
-struct Order {
-    file: Option<mpsc::Sender<Line>>,
+struct FileQueue {
+    file: Option<mpsc::Sender<Job>>,
     /// Events left out of the file since the last one that it took.
     missing: u64,
 }
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly every line is an event")]
-enum Line {
-    Event(Stamped),
+#[expect(clippy::large_enum_variant, reason = "nearly every job is an event")]
+enum Job {
+    Write(Stamped),
     Flush(oneshot::Sender<Result<(), String>>),
 }
 
@@ -81,7 +81,7 @@ impl Journal {
                 Some(sender)
             }
         };
-        Ok(Self(Arc::new(Inner { began, order: Mutex::new(Order { file, missing: 0 }), live })))
+        Ok(Self(Arc::new(Inner { began, queue: Mutex::new(FileQueue { file, missing: 0 }), live })))
     }
 
     /// Time since the run began.
@@ -91,9 +91,9 @@ impl Journal {
 
     /// Stamps an event, queues it for the file and hands it to the subscribers. Never waits for either.
     pub(crate) fn emit(&self, event: LabEvent) {
-        let mut order = self.0.lock();
+        let mut queue = self.0.lock();
         let stamped = self.0.stamp(event);
-        if order.record(&stamped, || self.0.began.elapsed()) == Recorded::FirstMissing {
+        if queue.record(&stamped, || self.0.began.elapsed()) == 1 {
             let text = format!("{EVENTS_FILE} is missing events from here on: the disk cannot keep up");
             let notice = self.0.stamp(LabEvent::Notice { level: Level::Warn, text });
             let _ = self.0.live.send(notice);
@@ -118,57 +118,48 @@ impl Journal {
         let place = file.reserve().await.map_err(|_| ended())?;
         let gap = self.0.lock().take_gap(self.0.began.elapsed());
         if let Some(gap) = gap {
-            place.send(Line::Event(gap));
+            place.send(Job::Write(gap));
         }
         let (done, written) = oneshot::channel();
-        file.send(Line::Flush(done)).await.map_err(|_| ended())?;
+        file.send(Job::Flush(done)).await.map_err(|_| ended())?;
         written.await.map_err(|_| ended())?.map_err(|error| anyhow!("cannot write {EVENTS_FILE}: {error}"))
     }
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Order> {
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, FileQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// To be called under the lock, so that stamps never go back.
     fn stamp(&self, event: LabEvent) -> Stamped {
-        stamped(self.began.elapsed(), event)
+        Stamped::at(self.began.elapsed(), event)
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Recorded {
-    Yes,
-    FirstMissing,
-    Missing,
-}
-
-impl Order {
-    fn record(&mut self, event: &Stamped, now: impl Fn() -> Duration) -> Recorded {
-        let Some(file) = self.file.clone() else { return Recorded::Yes };
+impl FileQueue {
+    /// Queues an event for the file. Returns how many are missing since the last one that it took.
+    fn record(&mut self, event: &Stamped, now: impl Fn() -> Duration) -> u64 {
+        let Some(file) = self.file.clone() else { return 0 };
         // The gap's notice takes its place before the event that follows it, or both wait for another time.
         let places = if self.missing > 0 { 2 } else { 1 };
         match file.try_reserve_many(places) {
             Ok(mut places) => {
                 if let Some(gap) = self.take_gap(now()) {
-                    places.next().expect("a place for the notice").send(Line::Event(gap));
+                    places.next().expect("a place for the notice").send(Job::Write(gap));
                 }
-                places.next().expect("a place for the event").send(Line::Event(event.clone()));
-                Recorded::Yes
+                places.next().expect("a place for the event").send(Job::Write(event.clone()));
             }
-            Err(_) => {
-                self.missing += 1;
-                if self.missing == 1 { Recorded::FirstMissing } else { Recorded::Missing }
-            }
+            Err(_) => self.missing += 1,
         }
+        self.missing
     }
 
     fn take_gap(&mut self, now: Duration) -> Option<Stamped> {
         let missing = std::mem::take(&mut self.missing);
         (missing > 0).then(|| {
             let text = format!("{missing} events are missing here: the disk could not keep up");
-            stamped(now, LabEvent::Notice { level: Level::Warn, text })
+            Stamped::at(now, LabEvent::Notice { level: Level::Warn, text })
         })
     }
 }
@@ -183,21 +174,21 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(mut self, mut lines: mpsc::Receiver<Line>) {
-        while let Some(line) = lines.blocking_recv() {
-            self.take(line);
-            while let Ok(line) = lines.try_recv() {
-                self.take(line);
+    fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        while let Some(job) = jobs.blocking_recv() {
+            self.take(job);
+            while let Ok(job) = jobs.try_recv() {
+                self.take(job);
             }
             // Whenever the queue is empty the file is whole: a lab killed with -9 loses next to nothing.
             self.flush();
         }
     }
 
-    fn take(&mut self, line: Line) {
+    fn take(&mut self, line: Job) {
         match line {
-            Line::Event(event) => self.write(&event),
-            Line::Flush(done) => {
+            Job::Write(event) => self.write(&event),
+            Job::Flush(done) => {
                 self.flush();
                 let _ = done.send(self.failed.clone().map_or(Ok(()), Err));
             }
@@ -225,136 +216,11 @@ impl Writer {
         let Err(error) = result else { return };
         let text = format!("cannot write {EVENTS_FILE}: {error}; from here on this run is not recorded");
         self.failed = Some(error.to_string());
-        let _ = self.live.send(stamped(self.began.elapsed(), LabEvent::Notice { level: Level::Error, text }));
+        let _ =
+            self.live.send(Stamped::at(self.began.elapsed(), LabEvent::Notice { level: Level::Error, text }));
     }
-}
-
-fn stamped(now: Duration, event: LabEvent) -> Stamped {
-    Stamped { t_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX), event }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::event::{LinkState, ProcessState};
-    use kvlab::types::NodeId;
-
-    fn notice(text: &str) -> LabEvent {
-        LabEvent::Notice { level: Level::Info, text: text.to_owned() }
-    }
-
-    fn read_back(dir: &Path) -> Vec<Stamped> {
-        let text = std::fs::read_to_string(dir.join(EVENTS_FILE)).expect("the file");
-        text.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect()
-    }
-
-    #[tokio::test]
-    async fn file_and_subscribers_see_the_same_events_in_the_same_order() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let journal = Journal::start(Some(dir.path())).expect("a journal");
-        let mut live = journal.subscribe();
-        let emitters: Vec<_> = (0..4)
-            .map(|emitter| {
-                let journal = journal.clone();
-                std::thread::spawn(move || {
-                    for i in 0..200 {
-                        journal.emit(notice(&format!("{emitter}/{i}")));
-                    }
-                })
-            })
-            .collect();
-        for emitter in emitters {
-            emitter.join().expect("no panic");
-        }
-        journal.flush().await.expect("written");
-        let written = read_back(dir.path());
-        let mut seen = Vec::new();
-        while let Ok(event) = live.try_recv() {
-            seen.push(event);
-        }
-        assert_eq!(written.len(), 800);
-        assert_eq!(written, seen);
-        assert!(written.is_sorted_by_key(|event| event.t_us));
-    }
-
-    #[tokio::test]
-    async fn events_survive_the_way_to_the_file_and_back() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let journal = Journal::start(Some(dir.path())).expect("a journal");
-        let (from, to) = (NodeId(1), NodeId(2));
-        let slow = LinkState::Slow { delay: Duration::from_millis(20), jitter: Duration::from_micros(1500) };
-        let broken = crate::screen::tests::fixture::broken_promise().into_iter().map(|stamped| stamped.event);
-        let mut events = vec![
-            LabEvent::Process { node: from, state: ProcessState::Paused { pid: 7 } },
-            LabEvent::Process { node: from, state: ProcessState::Died { how: "exit code 1".into() } },
-            LabEvent::Link { from, to, state: slow },
-            LabEvent::Link { from, to, state: LinkState::Cut },
-            LabEvent::Watch { node: to, up: false },
-            LabEvent::Load(crate::run::event::LoadSample { ok: u64::MAX, ..Default::default() }),
-            LabEvent::Verdict(crate::run::event::Verdict::default()),
-            LabEvent::Scenario(crate::run::event::ScenarioEvent::StepFailed { index: 3, why: "late".into() }),
-        ];
-        events.extend(broken.filter(|event| matches!(event, LabEvent::Violation(_) | LabEvent::Verdict(_))));
-        for event in &events {
-            journal.emit(event.clone());
-        }
-        journal.flush().await.expect("written");
-        let back: Vec<_> = read_back(dir.path()).into_iter().map(|stamped| stamped.event).collect();
-        assert_eq!(back, events);
-    }
-
-    #[test]
-    fn a_verdict_of_format_1_is_read() {
-        let line = r#"{"t_us":7,"event":"verdict","promise":{"linearizable":false,"checked_i":9,
-            "quorum_writes_acked":4,"quorum_writes_lost":1,"members_equal":null,"violations":["why"]},
-            "harm":{"async_writes_acked":0,"async_writes_lost":null,"stale_reads":0,"stale_max_ms":0,
-            "refused_stale":0,"unknown":0,"unavailable_ms":0}}"#;
-        let stamped: Stamped = serde_json::from_str(line).expect("an event");
-        let LabEvent::Verdict(verdict) = stamped.event else { panic!("{stamped:?}") };
-        assert_eq!((verdict.promise.quorum_writes_lost, verdict.promise.quorum_writes_unread), (Some(1), 0));
-        assert_eq!((verdict.promise.violations.len(), verdict.promise.violations_total), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn a_slow_subscriber_is_told_and_goes_on() {
-        let journal = Journal::start(None).expect("a journal");
-        let mut slow = journal.subscribe();
-        for i in 0..HELD_MAX + 10 {
-            journal.emit(notice(&i.to_string()));
-        }
-        assert!(matches!(slow.recv().await, Err(broadcast::error::RecvError::Lagged(10))));
-        assert_eq!(slow.recv().await.expect("the oldest held").event, notice("10"));
-        journal.flush().await.expect("nothing to write");
-    }
-
-    #[test]
-    fn what_the_file_cannot_take_is_counted_where_it_is_missing() {
-        let (sender, mut queue) = mpsc::channel(2);
-        let mut order = Order { file: Some(sender), missing: 0 };
-        let event = |text: &str| stamped(Duration::ZERO, notice(text));
-        let now = || Duration::ZERO;
-        assert_eq!(order.record(&event("a"), now), Recorded::Yes);
-        assert_eq!(order.record(&event("b"), now), Recorded::Yes);
-        assert_eq!(order.record(&event("c"), now), Recorded::FirstMissing);
-        assert_eq!(order.record(&event("d"), now), Recorded::Missing);
-        let mut texts = Vec::new();
-        let mut drain = |queue: &mut mpsc::Receiver<Line>| {
-            while let Ok(Line::Event(Stamped { event: LabEvent::Notice { text, .. }, .. })) = queue.try_recv()
-            {
-                texts.push(text);
-            }
-        };
-        drain(&mut queue);
-        assert_eq!(order.record(&event("e"), now), Recorded::Yes);
-        drain(&mut queue);
-        assert_eq!(texts, ["a", "b", "2 events are missing here: the disk could not keep up", "e"]);
-    }
-
-    #[test]
-    fn an_old_record_is_never_overwritten() {
-        let dir = tempfile::tempdir().expect("a directory");
-        std::fs::write(dir.path().join(EVENTS_FILE), "kept").expect("a file");
-        let error = Journal::start(Some(dir.path())).expect_err("the file exists");
-        assert!(error.to_string().contains(EVENTS_FILE), "{error}");
-    }
-}
+#[path = "tests/journal.rs"]
+mod tests;

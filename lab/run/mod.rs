@@ -11,3 +11,4 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod output_file;
 pub(crate) mod reader;
+mod verdict;

@@ -1,36 +1,35 @@
-//! Output that appears whole or not at all.
+//! An output file that appears whole or not at all.
 #![expect(clippy::disallowed_methods, reason = "what is written out is a file")]
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 /// A file that is in its place only once all of it is written; or standard output.
-#[derive(Debug)]
-pub(crate) struct Whole {
-    out: BufWriter<Out>,
-    /// Where it is written, and where it belongs.
-    file: Option<(PathBuf, PathBuf)>,
+pub(crate) struct OutputFile {
+    out: BufWriter<Box<dyn Write>>,
+    /// What it is called in messages.
+    name: String,
+    /// Where it is written, and where it belongs. `None`: it is written in place.
+    moves: Option<(PathBuf, PathBuf)>,
 }
 
-#[derive(Debug)]
-enum Out {
-    Stdout(io::Stdout),
-    File(File),
-}
-
-impl Whole {
+impl OutputFile {
     /// To this file; to standard output if none is named, or `-`.
     ///
     /// # Errors
     /// If it cannot be created.
     pub(crate) fn create(out: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = out.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self { out: BufWriter::new(Out::Stdout(io::stdout())), file: None });
-        };
-        Self::at(path)
+        match out.filter(|path| *path != Path::new("-")) {
+            Some(path) => Self::at(path),
+            None => Ok(Self {
+                out: BufWriter::new(Box::new(io::stdout())),
+                name: "the output".to_owned(),
+                moves: None,
+            }),
+        }
     }
 
     /// To this file, whatever its name.
@@ -39,15 +38,13 @@ impl Whole {
     /// If it cannot be created.
     pub(crate) fn at(path: &Path) -> anyhow::Result<Self> {
         // What is no plain file, as /dev/null, is written in place.
-        if std::fs::metadata(path).is_ok_and(|about| !about.is_file()) {
-            let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-            return Ok(Self { out: BufWriter::new(Out::File(file)), file: None });
-        }
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", std::process::id()));
-        let fresh = path.with_file_name(name);
-        let file = File::create(&fresh).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { out: BufWriter::new(Out::File(file)), file: Some((fresh, path.to_owned())) })
+        let in_place = std::fs::metadata(path).is_ok_and(|about| !about.is_file());
+        let mut fresh = path.file_name().unwrap_or_default().to_owned();
+        fresh.push(format!(".{}", std::process::id()));
+        let moves = (!in_place).then(|| (path.with_file_name(fresh), path.to_owned()));
+        let (name, written) = (path.display().to_string(), moves.as_ref().map_or(path, |(fresh, _)| fresh));
+        let file = File::create(written).with_context(|| format!("cannot write {name}"))?;
+        Ok(Self { out: BufWriter::new(Box::new(file)), name, moves })
     }
 
     /// Writes more.
@@ -66,43 +63,25 @@ impl Whole {
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         let flushed = self.out.flush();
         self.or_gone(flushed)?;
-        if let Some((fresh, path)) = self.file.take() {
-            std::fs::rename(&fresh, &path).with_context(|| format!("cannot write {}", path.display()))?;
+        if let Some((fresh, path)) = &self.moves {
+            self.or_gone(std::fs::rename(fresh, path))?;
         }
+        self.moves = None;
         Ok(())
     }
 
     fn or_gone(&self, written: io::Result<()>) -> anyhow::Result<()> {
-        match (written, &self.file) {
-            (Err(error), None) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            (written, file) => written.with_context(|| match file {
-                Some((_, path)) => format!("cannot write {}", path.display()),
-                None => "cannot write the output".to_owned(),
-            }),
+        match written {
+            Err(error) if self.moves.is_none() && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.with_context(|| format!("cannot write {}", self.name)),
         }
     }
 }
 
-impl Drop for Whole {
+impl Drop for OutputFile {
     fn drop(&mut self) {
-        if let Some((fresh, _)) = &self.file {
+        if let Some((fresh, _)) = &self.moves {
             let _ = std::fs::remove_file(fresh);
-        }
-    }
-}
-
-impl io::Write for Out {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Stdout(out) => out.write(bytes),
-            Self::File(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Stdout(out) => out.flush(),
-            Self::File(file) => file.flush(),
         }
     }
 }
@@ -116,10 +95,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("out.edn");
         let written = |text: &str, finish: bool| {
-            let mut whole = Whole::create(Some(&path)).expect("created");
-            whole.write(text).expect("written");
+            let mut file = OutputFile::create(Some(&path)).expect("created");
+            file.write(text).expect("written");
             if finish {
-                whole.finish().expect("finished");
+                file.finish().expect("finished");
             }
         };
         written("one", false);

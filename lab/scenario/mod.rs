@@ -1,12 +1,9 @@
 //! Scenarios: TOML files that break a cluster step by step, and say what is expected of it.
 //!
-//! The way of a file: [`schema`] (which keys there are) → [`parse`] and [`validate`] with [`steps`] and
-//! [`conditions`] (whatever can be wrong, found before anything starts, each as a [`problem`] with its place) →
-//! [`Scenario`] ([`model`], in words: [`say`]).
-//!
-//! The way of a run: [`runner`] plays the steps on a [`Stage`](stage::Stage); who is meant by `primary` is resolved by the
-//! [`Cast`](cast::Cast) at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
-//! tells. The runner knows no clock and no process: [`Live`] is real ones, [`Simulated`] lets time jump.
+//! * [`language`]: from a file to a [`Scenario`] that makes sense. Whatever can be wrong is found before anything starts,
+//!   and each problem has its place.
+//! * [`mod@play`]: a scenario played on a stage, and what is concluded of it. The runner knows no clock and no process:
+//!   [`Live`] is real ones, and a simulated stage lets time jump.
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
@@ -22,6 +19,4 @@ pub use self::language::words::{
     DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk, time,
 };
 pub use self::play::live::Live;
-pub use self::play::outcome::Outcome;
-pub use self::play::report;
-pub use self::play::runner::play;
+pub use self::play::{Conclusion, play, summary};

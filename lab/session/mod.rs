@@ -1,11 +1,12 @@
-//! One run: a cluster, its workload, the judge and the journal, behind one handle that the dashboard, the
-//! scenario runner and the control socket all use.
+//! One live run: a cluster, its workload, the judge and the journal, behind one handle that the dashboard and the
+//! scenario runner use.
 //!
 //! * [`Session::perform`] does one [`Action`](crate::action::Action), whoever asked for it, and journals it.
 //! * A sampler journals load and verdict ten times a second.
-//! * [`Session::settle`] ends an episode: it makes the cluster whole, waits until it has grown together, reads
-//!   everything back and compares the members. Only then is the verdict whole.
+//! * [`Session::settle`] ends an episode: it heals, resumes and restarts everything, waits until the members agree, reads
+//!   everything back and compares the members. Only then is the verdict complete.
 
+mod client_pool;
 mod compare;
 mod perform;
 mod read_back;
@@ -14,10 +15,7 @@ mod run;
 mod settle;
 #[cfg(test)]
 mod tests;
-mod verdict;
-mod visitors;
 
-pub(crate) use self::perform::links_between;
-pub(crate) use self::run::{Performed, Session, Settled};
-pub(crate) use self::verdict::verdict;
+pub(crate) use self::perform::{Performed, why_not_done};
+pub(crate) use self::run::{Session, Settled};
 pub(crate) use crate::workload::WorkloadOptions;

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::run::event::Outcome;
 use crate::run::history::{Intent, Recorder};
-use crate::workload::{Hand, Way, Zones};
+use crate::workload::{LabClient, Way, Zones};
 
 /// Clients that read back at once.
 const READERS: usize = 16;
@@ -24,7 +24,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// Clients of the read-back, kept between two of them: each number in the history is one client.
 #[derive(Debug, Default)]
-pub(super) struct Readers(Mutex<Vec<Hand>>);
+pub(super) struct Readers(Mutex<Vec<LabClient>>);
 
 /// What is shared by the readers.
 struct Reading {
@@ -59,15 +59,15 @@ impl Readers {
             members: zones.members().to_vec(),
         });
         let mut readers = JoinSet::new();
-        for (index, hand) in self.take(recorder, zones).into_iter().enumerate() {
+        for (index, client) in self.take(recorder, zones).into_iter().enumerate() {
             let reading = Arc::clone(&reading);
-            readers.spawn(async move { reading.work(index, hand).await });
+            readers.spawn(async move { reading.work(index, client).await });
         }
         let mut ticks = tokio::time::interval(PROGRESS_EVERY);
         loop {
             tokio::select! {
-                hand = readers.join_next() => match hand {
-                    Some(Ok(hand)) => self.put_back(hand),
+                client = readers.join_next() => match client {
+                    Some(Ok(client)) => self.put_back(client),
                     Some(Err(_)) => {} // Its number in the history is spent: what it asked last has no answer.
                     None => break,
                 },
@@ -78,31 +78,31 @@ impl Readers {
         reading.unread.load(Ordering::Relaxed)
     }
 
-    fn take(&self, recorder: &Recorder, zones: &Arc<dyn Zones>) -> Vec<Hand> {
-        let mut hands = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        while hands.len() < READERS {
-            hands.push(Hand::new(recorder, Arc::clone(zones), None, 0));
+    fn take(&self, recorder: &Recorder, zones: &Arc<dyn Zones>) -> Vec<LabClient> {
+        let mut clients = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        while clients.len() < READERS {
+            clients.push(LabClient::new(recorder, Arc::clone(zones), None, 0));
         }
-        hands
+        clients
     }
 
-    fn put_back(&self, hand: Hand) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(hand);
+    fn put_back(&self, client: LabClient) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(client);
     }
 }
 
 impl Reading {
-    async fn work(&self, index: usize, mut hand: Hand) -> Hand {
+    async fn work(&self, index: usize, mut client: LabClient) -> LabClient {
         while let Some(key) = self.keys.get(self.next.fetch_add(1, Ordering::Relaxed)) {
-            let read = self.read(index, &mut hand, key).await;
+            let read = self.read(index, &mut client, key).await;
             self.unread.fetch_add(u64::from(!read), Ordering::Relaxed);
             self.done.fetch_add(1, Ordering::Relaxed);
         }
-        hand
+        client
     }
 
     /// Whether it could be read.
-    async fn read(&self, index: usize, hand: &mut Hand, key: &str) -> bool {
+    async fn read(&self, index: usize, client: &mut LabClient, key: &str) -> bool {
         for attempt in 0..TRIES {
             if Instant::now() >= self.deadline {
                 return false;
@@ -110,7 +110,7 @@ impl Reading {
             // Readers begin at different members, and go to another when one fails them.
             let first = self.members[(index + attempt as usize) % self.members.len()];
             let intent = Intent::get(key.to_owned(), ReadLevel::Quorum);
-            let operation = hand.carry_out(&self.recorder, Way::From(first), intent, None).await;
+            let operation = client.carry_out(&self.recorder, Way::From(first), intent, None).await;
             if operation.outcome == Outcome::Ok {
                 return true;
             }

@@ -1,4 +1,4 @@
-//! Whether the cluster is whole, and whether it has grown together again. Pure.
+//! Whether nothing in the cluster is broken, and whether its members agree again. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl Recovery {
         if view.statuses.len() < view.processes.len() || !view.statuses.values().all(fresh) {
             return;
         }
-        let Ok(primary) = led_by_one(view) else { return };
+        let Ok(primary) = sole_primary(view) else { return };
         if self.target.as_ref().is_none_or(|(term, _)| *term != primary.term) {
             self.target = Some((primary.term.clone(), primary.last.index));
         }
@@ -79,7 +79,7 @@ pub(crate) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
             Some(_) => {}
         }
     }
-    let primary = led_by_one(view)?;
+    let primary = sole_primary(view)?;
     let end = &primary.last;
     for (_, state) in view.statuses.values() {
         if let Some((have, total)) = state.resync {
@@ -117,8 +117,16 @@ pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, End> {
     view.statuses.iter().map(end).collect()
 }
 
+/// Whether the members stand at different places although one primary leads them all. Nothing converges without a
+/// primary, and to promote one is up to the operator: then a difference breaks no promise.
+pub(crate) fn differ_wrongly(view: &View) -> bool {
+    let ends = ends(view);
+    let differ = ends.values().any(|end| Some(end) != ends.values().next());
+    differ && sole_primary(view).is_ok() && ends.len() == view.processes.len()
+}
+
 /// The one primary, if there is one and everybody follows its epoch.
-pub(crate) fn led_by_one(view: &View) -> Result<&NodeState, Reason> {
+fn sole_primary(view: &View) -> Result<&NodeState, Reason> {
     let mut primaries = view.statuses.values().filter(|(_, state)| state.role == Role::Primary);
     let Some((_, primary)) = primaries.next() else {
         return Err("there is no primary, and no member has won enough votes to be one".to_owned());
@@ -141,11 +149,11 @@ const LEADERLESS_MAX: Duration = Duration::from_millis(1500);
 
 /// Watches a cluster that settles for being without a primary.
 #[derive(Debug, Default)]
-pub(crate) struct Vacancy {
+pub(crate) struct LeaderlessWatch {
     since: Option<Duration>,
 }
 
-impl Vacancy {
+impl LeaderlessWatch {
     /// Takes what is seen at `now`; what was said before `since` does not count. Returns whom to promote, and when: if
     /// that is now or before, the promotion is taken for begun, and time is counted anew.
     pub(crate) fn observe(
@@ -154,7 +162,7 @@ impl Vacancy {
         view: &View,
         since: Duration,
     ) -> Option<(NodeId, Duration)> {
-        let Some(node) = next_in_line(view, since) else {
+        let Some(node) = best_candidate(view, since) else {
             self.since = None;
             return None;
         };
@@ -169,7 +177,7 @@ impl Vacancy {
 /// Who should lead a cluster in which everyone runs and nobody leads or asks to: the member whose log reaches
 /// furthest, of equals the first. `since`: older statuses do not count. `None`: somebody leads or may yet, or it cannot
 /// be said.
-fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
+fn best_candidate(view: &View, since: Duration) -> Option<NodeId> {
     let running = |state: &ProcessState| matches!(state, ProcessState::Running { .. });
     let known = view
         .processes
@@ -184,151 +192,5 @@ fn next_in_line(view: &View, since: Duration) -> Option<NodeId> {
 }
 
 #[cfg(test)]
-mod tests {
-    use kvlab::types::{Epoch, Position};
-
-    use super::*;
-    use crate::scenario::tests::fixture;
-
-    const N1: NodeId = NodeId(1);
-    const N2: NodeId = NodeId(2);
-    const E1: Epoch = Epoch::new(1, N1);
-    const E2: Epoch = Epoch::new(2, N2);
-
-    const fn ms(ms: u64) -> Duration {
-        Duration::from_millis(ms)
-    }
-
-    fn state(id: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeState {
-        NodeState { keys: 7, ..fixture::state(id, role, epoch, seq) }
-    }
-
-    /// Two members that agree, as told at `at`.
-    fn whole(at: Duration, seq: u64) -> View {
-        let mut view = View::default();
-        for (id, role) in [(N1, Role::Primary), (N2, Role::Replica)] {
-            let running = ProcessState::Running { pid: 1, client: String::new(), peer: String::new() };
-            view.processes.insert(id, running);
-            view.statuses.insert(id, (at, state(id, role, E1, seq)));
-        }
-        view.links.insert((N1, N2), LinkState::Up);
-        view.links.insert((N2, N1), LinkState::Up);
-        view
-    }
-
-    fn of(view: &mut View, node: NodeId) -> &mut NodeState {
-        &mut view.statuses.get_mut(&node).expect("is there").1
-    }
-
-    #[test]
-    fn members_that_agree_are_converged() {
-        assert_eq!(converged(&whole(ms(5), 9), ms(5)), Ok(()));
-        assert_eq!(
-            ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(),
-            [&End { at: Position::new(E1, 9).into(), keys: 7 }; 2]
-        );
-    }
-
-    #[test]
-    fn each_disagreement_is_named() {
-        let reason = |change: &dyn Fn(&mut View)| {
-            let mut view = whole(ms(5), 9);
-            change(&mut view);
-            converged(&view, ms(5)).expect_err("disagrees")
-        };
-        assert!(reason(&|v| of(v, N1).role = Role::Replica).contains("there is no primary"));
-        assert!(reason(&|v| of(v, N2).role = Role::Primary).contains("n1 and n2"));
-        assert!(reason(&|v| of(v, N2).term = E2.into()).contains("n2 does not follow 1@n1"));
-        assert!(reason(&|v| of(v, N2).last.index = 8).contains("n2 ends at 1@n1/8"));
-        assert!(reason(&|v| of(v, N2).last.term = E2.into()).contains("n2 ends at 2@n2/9"));
-        assert!(reason(&|v| of(v, N2).durable = 8).contains("durable to 8"));
-        assert!(reason(&|v| of(v, N1).commit = Some(8)).contains("committed to 8"));
-        assert!(reason(&|v| of(v, N2).resync = Some((1, 2))).contains("resynced (1 of 2"));
-        assert!(reason(&|v| drop(v.statuses.remove(&N2))).contains("n2 has said nothing"));
-        let old = |v: &mut View| v.statuses.get_mut(&N2).expect("is there").0 = ms(4);
-        assert!(reason(&old).contains("n2 has said nothing lately"));
-        let stopped = |v: &mut View| {
-            v.processes.insert(N1, ProcessState::Stopped { how: String::new() });
-        };
-        assert!(reason(&stopped).contains("n1 does not run"));
-    }
-
-    #[test]
-    fn recovery_is_timed_from_the_last_healing_and_under_load() {
-        let mut recovery = Recovery::default();
-        let mut cut = whole(ms(100), 50);
-        cut.links.insert((N1, N2), LinkState::Cut);
-        recovery.observe(ms(100), &cut);
-        assert_eq!(recovery.took(), None);
-
-        // Healed at 200; n2 is behind, and the primary goes on.
-        let mut behind = whole(ms(210), 80);
-        of(&mut behind, N2).durable = 50;
-        recovery.observe(ms(200), &whole(ms(190), 80));
-        recovery.observe(ms(210), &behind);
-        assert_eq!(recovery.took(), None, "the old statuses did not count, and n2 lacks 51 to 80");
-        let mut ahead = whole(ms(300), 95);
-        of(&mut ahead, N2).durable = 79;
-        recovery.observe(ms(300), &ahead);
-        assert_eq!(recovery.took(), None);
-        of(&mut ahead, N2).durable = 80;
-        recovery.observe(ms(310), &ahead);
-        assert_eq!(recovery.took(), Some(ms(110)));
-        recovery.observe(ms(900), &whole(ms(900), 200));
-        assert_eq!(recovery.took(), Some(ms(110)), "once is enough");
-
-        recovery.observe(ms(1000), &cut);
-        assert_eq!(recovery.took(), None, "broken again");
-    }
-
-    #[test]
-    fn the_member_that_reaches_furthest_is_next_in_line_where_nobody_leads() {
-        let view = |change: &dyn Fn(&mut View)| {
-            let mut view = whole(ms(5), 9);
-            of(&mut view, N1).role = Role::Replica;
-            change(&mut view);
-            next_in_line(&view, ms(5))
-        };
-        assert_eq!(next_in_line(&whole(ms(5), 9), ms(5)), None, "n1 leads");
-        assert_eq!(view(&|_| {}), Some(N1), "of equals the first");
-        assert_eq!(view(&|v| of(v, N2).last.index = 10), Some(N2));
-        assert_eq!(
-            view(&|v| of(v, N2).last = Position::new(E2, 3).into()),
-            Some(N2),
-            "the epoch comes first"
-        );
-        assert_eq!(view(&|v| of(v, N1).role = Role::Learner), Some(N2), "a learner has no voice");
-        assert_eq!(view(&|v| of(v, N2).role = Role::Candidate), None, "it may win yet");
-        assert_eq!(view(&|v| v.statuses.get_mut(&N2).expect("is there").0 = ms(4)), None, "not heard lately");
-        let stopped = |v: &mut View| {
-            v.processes.insert(N2, ProcessState::Stopped { how: String::new() });
-        };
-        assert_eq!(view(&stopped), None);
-    }
-
-    #[test]
-    fn a_vacancy_is_filled_when_it_has_lasted_and_again_if_that_did_not_help() {
-        let mut vacancy = Vacancy::default();
-        let mut led = whole(ms(5), 9);
-        assert_eq!(vacancy.observe(ms(10), &led, ms(5)), None);
-        of(&mut led, N1).role = Role::Replica;
-        let vacant = led;
-        assert_eq!(vacancy.observe(ms(100), &vacant, ms(5)), Some((N1, ms(1600))));
-        assert_eq!(vacancy.observe(ms(900), &vacant, ms(5)), Some((N1, ms(1600))));
-        assert_eq!(vacancy.observe(ms(1700), &vacant, ms(5)), Some((N1, ms(1600))), "now");
-        assert_eq!(vacancy.observe(ms(1710), &vacant, ms(5)), Some((N1, ms(3210))), "once more");
-        assert_eq!(vacancy.observe(ms(1800), &whole(ms(1800), 9), ms(5)), None);
-        assert_eq!(vacancy.observe(ms(1900), &vacant, ms(5)), Some((N1, ms(3400))), "anew");
-    }
-
-    #[test]
-    fn a_paused_node_or_a_slow_link_is_not_whole() {
-        let mut view = whole(ms(1), 1);
-        assert!(is_whole(&view));
-        view.links.insert((N1, N2), LinkState::Slow { delay: ms(1), jitter: ms(0) });
-        assert!(!is_whole(&view));
-        view = whole(ms(1), 1);
-        view.processes.insert(N2, ProcessState::Paused { pid: 1 });
-        assert!(!is_whole(&view));
-    }
-}
+#[path = "tests/recovery.rs"]
+mod tests;

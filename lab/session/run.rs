@@ -5,18 +5,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::types::Reply;
 use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::client_pool::ClientPool;
 use super::read_back::Readers;
 use super::recovery::Recovery;
-use super::verdict::verdict;
-use super::visitors::Visitors;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::explain::Evidence;
-use crate::run::event::{LabEvent, Operation, Stamped, Verdict};
+use crate::run::event::{LabEvent, Stamped, Verdict};
 use crate::run::history::Recorder;
 use crate::run::journal::Journal;
 use crate::workload::{SAMPLE_EVERY, Workload, WorkloadOptions, Zones};
@@ -32,7 +30,7 @@ pub(super) struct Inner {
     pub(super) journal: Journal,
     pub(super) recorder: Recorder,
     pub(super) workload: Workload,
-    pub(super) visitors: Visitors,
+    pub(super) pool: ClientPool,
     pub(super) readers: Readers,
     pub(super) recovery: Mutex<Recovery>,
     /// Everything has been read back, as far as it could be.
@@ -40,21 +38,21 @@ pub(super) struct Inner {
     /// What comparing the members has found, if they have been compared.
     pub(super) members_equal: Mutex<Option<bool>>,
     /// What explains the violations, and the events that it has not taken in yet.
-    gathering: Mutex<Gathering>,
+    collector: Mutex<EvidenceCollector>,
     /// The verdict that was journaled last.
-    told: Mutex<Option<Verdict>>,
+    last_verdict: Mutex<Option<Verdict>>,
     stop: CancellationToken,
     tasks: tokio::sync::Mutex<tokio::task::JoinSet<()>>,
 }
 
 /// Evidence that grows with the journal.
 #[derive(Debug)]
-struct Gathering {
+struct EvidenceCollector {
     events: broadcast::Receiver<Stamped>,
     evidence: Evidence,
 }
 
-impl Gathering {
+impl EvidenceCollector {
     /// Takes in everything that was journaled since. Called several times a second, so that nothing is dropped before.
     fn catch_up(&mut self) -> &Evidence {
         loop {
@@ -66,19 +64,6 @@ impl Gathering {
             }
         }
     }
-}
-
-/// What an action gave.
-#[derive(Clone, Debug)]
-pub(crate) enum Performed {
-    /// It is done.
-    Done,
-    /// How the operation ended; a refusal is not an error of the lab.
-    Operation(Box<Operation>),
-    /// What the node said to the promotion; a refusal is not an error of the lab.
-    Promotion(Reply),
-    /// What the node said to the order to follow somebody; a refusal is not an error of the lab.
-    Follow(Reply),
 }
 
 /// What settling found.
@@ -99,14 +84,14 @@ impl Session {
         journal: Journal,
     ) -> anyhow::Result<Self> {
         workload.check()?;
-        let gathering = Gathering { events: journal.subscribe(), evidence: Evidence::default() };
+        let collector = EvidenceCollector { events: journal.subscribe(), evidence: Evidence::default() };
         let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
         let cluster = Cluster::start(cluster, journal.clone()).await?;
         let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
         let seed = workload.seed;
         let workload = Workload::start(workload, &zones, journal.clone(), recorder.clone());
         let session = Self(Arc::new(Inner {
-            visitors: Visitors::new(recorder.clone(), Arc::clone(&zones), seed),
+            pool: ClientPool::new(recorder.clone(), Arc::clone(&zones), seed),
             readers: Readers::default(),
             cluster,
             zones,
@@ -116,8 +101,8 @@ impl Session {
             recovery: Mutex::default(),
             read_back: AtomicBool::new(false),
             members_equal: Mutex::default(),
-            gathering: Mutex::new(gathering),
-            told: Mutex::default(),
+            collector: Mutex::new(collector),
+            last_verdict: Mutex::default(),
             stop: CancellationToken::new(),
             tasks: tokio::sync::Mutex::default(),
         }));
@@ -140,21 +125,17 @@ impl Session {
 
     /// The verdict so far.
     pub(crate) fn verdict(&self) -> Verdict {
-        verdict(
-            self.0.recorder.findings(),
-            self.0.recorder.refused_stale(),
-            self.0.read_back.load(Ordering::Relaxed),
-            *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner),
-        )
+        let members_equal = *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.recorder.verdict(self.0.read_back.load(Ordering::Relaxed), members_equal)
     }
 
     /// The broken promises so far, with their proofs and what explains them.
     pub(crate) fn evidence(&self) -> Evidence {
-        self.gathering().catch_up().clone()
+        self.collector().catch_up().clone()
     }
 
-    fn gathering(&self) -> MutexGuard<'_, Gathering> {
-        self.0.gathering.lock().unwrap_or_else(PoisonError::into_inner)
+    fn collector(&self) -> MutexGuard<'_, EvidenceCollector> {
+        self.0.collector.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stops the load and the nodes; everything is on disk when this returns.
@@ -176,9 +157,9 @@ impl Session {
     /// Journals the verdict if it is another than last time.
     pub(super) fn tell_verdict(&self) {
         let verdict = self.verdict();
-        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_ref() != Some(&verdict) {
-            *told = Some(verdict.clone());
+        let mut last = self.0.last_verdict.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() != Some(&verdict) {
+            *last = Some(verdict.clone());
             self.0.journal.emit(LabEvent::Verdict(verdict));
         }
     }
@@ -199,7 +180,7 @@ impl Session {
                 self.0.journal.emit(LabEvent::Load(self.0.workload.sample()));
             }
             self.tell_verdict();
-            self.gathering().catch_up();
+            self.collector().catch_up();
             self.0.recorder.hand_over();
         }
     }

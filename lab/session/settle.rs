@@ -9,10 +9,10 @@ use std::time::Duration;
 use kvlab::types::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, Vacancy, converged, ends, led_by_one};
+use super::recovery::{End, LeaderlessWatch, converged, differ_wrongly, ends};
 use super::run::{Session, Settled};
 use crate::action::Action;
-use crate::run::event::{Actor, LabEvent, Level, ProcessState, ScenarioEvent};
+use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent, micros};
 
 /// How often the comparison begins anew because somebody wrote meanwhile.
 const COMPARISONS_MAX: u32 = 3;
@@ -27,8 +27,7 @@ impl Session {
     /// If the history could not be written. Whatever else goes wrong is in the verdict and in notices.
     pub(crate) async fn settle(&self, within: Duration) -> anyhow::Result<Settled> {
         let until = self.0.journal.now() + within;
-        let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
-        self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us }));
+        self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us: micros(until) }));
         self.0.read_back.store(false, Ordering::Relaxed);
         self.set_members_equal(None);
         self.make_whole().await;
@@ -50,10 +49,11 @@ impl Session {
 
     /// Undoes whatever is broken. What cannot be undone is told, and shows in what follows.
     async fn make_whole(&self) {
-        if !self.broken_links().is_empty() {
+        let view = self.0.cluster.view();
+        if view.links.values().any(|link| *link != LinkState::Up) {
             self.try_to(Action::HealAll).await;
         }
-        for (node, state) in self.0.cluster.view().processes {
+        for (node, state) in view.processes {
             match state {
                 ProcessState::Paused { .. } => self.try_to(Action::Resume { node }).await,
                 ProcessState::Stopped { .. } | ProcessState::Died { .. } => {
@@ -72,13 +72,13 @@ impl Session {
     /// `since`: what was said before does not count. An error is the last reason why not.
     async fn wait_until_converged(&self, since: Duration, until: Duration) -> Result<(), String> {
         let mut changes = self.0.cluster.changes();
-        let mut vacancy = Vacancy::default();
+        let mut leaderless = LeaderlessWatch::default();
         loop {
             changes.mark_unchanged();
             let (now, view) = (self.0.journal.now(), self.0.cluster.view());
             let Err(reason) = converged(&view, since) else { return Ok(()) };
             let mut wait_until = until;
-            if let Some((node, at)) = vacancy.observe(now, &view, since) {
+            if let Some((node, at)) = leaderless.observe(now, &view, since) {
                 if at <= now {
                     self.try_to(Action::Promote { node, force: false }).await;
                     continue;
@@ -104,8 +104,7 @@ impl Session {
 
     /// All that has been acknowledged, all registers, and all that persons and steps have touched.
     fn keys(&self) -> Vec<String> {
-        let keys: BTreeSet<String> =
-            self.0.workload.keys().into_iter().chain(self.0.visitors.keys()).collect();
+        let keys: BTreeSet<String> = self.0.workload.keys().into_iter().chain(self.0.pool.keys()).collect();
         keys.into_iter().collect()
     }
 
@@ -121,17 +120,11 @@ impl Session {
         }
     }
 
-    /// Members that do not even say that they agree are not asked key by key. That they differ breaks a promise
-    /// only where one primary leads them all: nothing grows together without one, and to promote one is up to the
-    /// operator.
+    /// Members that do not even say that they agree are not asked key by key.
     async fn compare_members(&self, keys: &[String], agreed: bool) {
         if !agreed {
-            let view = self.0.cluster.view();
-            let ends = ends(&view);
-            let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = led_by_one(&view).is_ok() && ends.len() == view.processes.len();
-            self.set_members_equal((differ && should_not).then_some(false));
-            return;
+            let differ = differ_wrongly(&self.0.cluster.view());
+            return self.set_members_equal(differ.then_some(false));
         }
         for _ in 0..COMPARISONS_MAX {
             let before = ends(&self.0.cluster.view());

@@ -14,12 +14,12 @@ use kvlab::sim::{Ask, Happened, World};
 use kvlab::types::{Command, NodeId, Reply};
 
 use crate::run::event::{Operation, Outcome};
-use crate::run::history::{Intent, Order};
-use crate::workload::hand::{
-    ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Ended, Measured, REQUEST_TIMEOUT, Way, command,
+use crate::run::history::{Intent, Sequencer};
+use crate::workload::client::{
+    ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Measured, REQUEST_TIMEOUT, Way, command, completion,
 };
 use crate::workload::ledger::Ledger;
-use crate::workload::load::{WorkloadOptions, check_rate};
+use crate::workload::options::{WorkloadOptions, check_rate};
 use crate::workload::pace::{Schedule, interval};
 use crate::workload::routine::Routine;
 
@@ -60,7 +60,7 @@ pub(crate) struct Crowd {
     /// Attempts under way, and whose they are.
     attempts: BTreeMap<u64, usize>,
     attempts_begun: u64,
-    order: Order,
+    order: Sequencer,
     ledger: Ledger,
     on: bool,
     rate: u32,
@@ -117,7 +117,7 @@ impl Crowd {
             hands: Vec::new(),
             attempts: BTreeMap::new(),
             attempts_begun: 0,
-            order: Order::new(),
+            order: Sequencer::new(),
             ledger: Ledger::default(),
             on: options.on,
             rate: options.rate,
@@ -154,14 +154,7 @@ impl Crowd {
     }
 
     /// A guest asks something. It has nothing else under way.
-    pub(crate) fn begin(
-        &mut self,
-        world: &mut World<Task>,
-        guest: usize,
-        way: Way,
-        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
-    ) {
-        let intent = intent(&mut || self.hands[guest].fresh_value());
+    pub(crate) fn begin(&mut self, world: &mut World<Task>, guest: usize, way: Way, intent: Intent) {
         let now = world.now();
         self.operate(world, guest, way, intent, now, false);
     }
@@ -212,11 +205,11 @@ impl Crowd {
 
     /// The broken promises that were found since this was last asked.
     pub(crate) fn take_found(&mut self) -> Vec<Violation> {
-        self.order.take_found()
+        self.order.take_violations()
     }
 
     /// The history so far, judged.
-    pub(crate) fn order(&self) -> &Order {
+    pub(crate) fn order(&self) -> &Sequencer {
         &self.order
     }
 
@@ -276,14 +269,8 @@ impl Crowd {
 
     fn background(&mut self, world: &mut World<Task>, index: usize) {
         let Self { hands, ledger, .. } = self;
-        let hand = &mut hands[index];
-        let Some(Background { routine, .. }) = &mut hand.background else { return };
-        let (number, values) = (hand.number, &mut hand.values);
-        let fresh = || {
-            *values += 1;
-            value(number, *values)
-        };
-        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family), fresh);
+        let Some(Background { routine, .. }) = &mut hands[index].background else { return };
+        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family));
         self.background_busy += 1;
         let now = world.now();
         self.operate(world, index, way, intent, now, in_ledger);
@@ -298,11 +285,10 @@ impl Crowd {
         intended: Duration,
         in_ledger: bool,
     ) {
-        let first = match way {
-            Way::From(node) | Way::Only(node) => node,
-        };
+        let first = way.first();
         let now = world.now();
         let hand = &mut self.hands[index];
+        let intent = intent.with_value(|| hand.fresh_value());
         assert!(hand.busy.is_none(), "client {} does one thing at a time", hand.number);
         let i = self.order.invoke(now, hand.number, first, &intent);
         hand.waits.reset();
@@ -378,14 +364,11 @@ impl Crowd {
         let now = world.now();
         let hand = &mut self.hands[index];
         let busy = hand.busy.take().expect("only what was begun ends");
-        let ended = Ended::of(&busy.intent, outcome);
-        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &ended.for_history());
+        let completion = completion(&busy.intent, outcome);
+        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &completion);
         let took_us = u64::try_from((now - busy.intended).as_micros()).unwrap_or(u64::MAX);
-        let first = match busy.way {
-            Way::From(node) | Way::Only(node) => node,
-        };
-        let measured = Measured { i: busy.i, home: hand.home.unwrap_or(first), took_us, stale_ms };
-        let operation = ended.operation(busy.intent, measured);
+        let home = hand.home.unwrap_or(busy.way.first());
+        let operation = Measured { i: busy.i, home, took_us, stale_ms }.operation(busy.intent, completion);
         let Some(background) = &mut hand.background else {
             hand.ended = Some(operation);
             return;
@@ -418,15 +401,11 @@ impl Hand {
         }
     }
 
+    /// A value that nobody else writes in this run.
     fn fresh_value(&mut self) -> String {
         self.values += 1;
-        value(self.number, self.values)
+        format!("c{}-{}", self.number, self.values)
     }
-}
-
-/// A value that nobody else writes in this run.
-fn value(client: u32, number: u64) -> String {
-    format!("c{client}-{number}")
 }
 
 /// What somebody who wants a connection finds.

@@ -1,6 +1,5 @@
 //! From a scenario's words to a simulated cluster.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvlab::replication::Config;
@@ -10,7 +9,6 @@ use kvlab::types::{NodeId, Quirk};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 
-use crate::run::event::LinkState;
 use crate::scenario::language::model::ClusterPlan;
 
 pub(crate) fn durability(plan: &ClusterPlan) -> Durability {
@@ -43,9 +41,4 @@ pub(crate) fn climate(chance: &mut SmallRng) -> Climate {
     let delay_max = Duration::from_micros(pick(&[300, 1000, 5000], chance));
     let disk_max = Duration::from_micros(pick(&[500, 2000, 10_000], chance));
     Climate { weather: Weather { delay_max, ..Weather::CALM }, disk_max, ..Climate::CALM }
-}
-
-pub(crate) fn every_link(members: &[NodeId]) -> BTreeMap<(NodeId, NodeId), LinkState> {
-    let pairs = members.iter().flat_map(|&a| members.iter().map(move |&b| (a, b)));
-    pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
 }

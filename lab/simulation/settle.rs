@@ -12,7 +12,7 @@ use crate::run::event::{Actor, Operation, Outcome as Ended, ScenarioEvent};
 use crate::run::history::Intent;
 use crate::scenario::play::stage::Stage as _;
 use crate::session::Settled;
-use crate::session::recovery::{Vacancy, converged, ends, led_by_one};
+use crate::session::recovery::{LeaderlessWatch, converged, differ_wrongly};
 use crate::workload::Way;
 
 /// Clients that read back at once.
@@ -68,14 +68,14 @@ impl Simulated {
     /// `since`: what was said before does not count. Where nobody leads, somebody is promoted by vote. An error is the
     /// last reason why not.
     fn converge(&mut self, since: Duration, until: Duration) -> Result<(), String> {
-        let mut vacancy = Vacancy::default();
+        let mut leaderless = LeaderlessWatch::default();
         loop {
             let Err(reason) = converged(&self.view, since) else { return Ok(()) };
             let now = self.now();
             if now >= until {
                 return Err(reason);
             }
-            match vacancy.observe(now, &self.view, since) {
+            match leaderless.observe(now, &self.view, since) {
                 Some((node, at)) if at <= now => {
                     // What was told has it with its error.
                     let _ = self.do_and_tell(Actor::Lab, Action::Promote { node, force: false });
@@ -90,7 +90,7 @@ impl Simulated {
 
     /// Undoes whatever is broken.
     fn make_whole(&mut self) -> anyhow::Result<()> {
-        self.heal_all();
+        self.carry_out(&Action::HealAll)?;
         for node in self.members() {
             if self.world.is_paused(node) {
                 self.resume(node)?;
@@ -122,7 +122,7 @@ impl Simulated {
                 if let Some((key, tries)) = waiting.pop() {
                     // Readers begin at different members, and go to another when one fails them.
                     let first = members[(index + tries) % members.len()];
-                    let read = |_: &mut dyn FnMut() -> String| Intent::get(key.clone(), ReadLevel::Quorum);
+                    let read = Intent::get(key.clone(), ReadLevel::Quorum);
                     self.crowd.begin(&mut self.world, *guest, Way::From(first), read);
                     *reading = Some((key, tries + 1));
                 }
@@ -145,10 +145,7 @@ impl Simulated {
             let first = self.world.contents(members[0]);
             Some(members.iter().all(|node| self.world.contents(*node) == first))
         } else {
-            let ends = ends(&self.view);
-            let differ = ends.values().any(|end| Some(end) != ends.values().next());
-            let should_not = led_by_one(&self.view).is_ok() && ends.len() == members.len();
-            (differ && should_not).then_some(false)
+            differ_wrongly(&self.view).then_some(false)
         };
     }
 }

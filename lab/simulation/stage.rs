@@ -14,7 +14,7 @@ use kvlab::types::{Command, NodeId, NodeStatus, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::action::Action;
+use crate::action::{Action, all_links};
 use crate::cluster::View;
 use crate::engine::NodeState;
 use crate::run::event::{
@@ -24,11 +24,11 @@ use crate::run::history::Intent;
 use crate::scenario::language::model::Scenario;
 use crate::scenario::play::stage::Stage;
 use crate::session::recovery::Recovery;
-use crate::session::{Performed, Settled, WorkloadOptions, links_between, verdict};
-use crate::workload::Way;
+use crate::session::{Performed, Settled, WorkloadOptions, why_not_done};
+use crate::workload::{Way, request};
 
 use super::clients::{Crowd, Meaning, OPERATOR, Task};
-use super::plan::{climate, configs, durability, every_link};
+use super::plan::{climate, configs, durability};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -86,7 +86,8 @@ impl Simulated {
         };
         let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());
         let members = world.members();
-        let mut view = View { links: every_link(&members), ..View::default() };
+        let links = all_links(&members).map(|link| (link, LinkState::Up)).collect();
+        let mut view = View { links, ..View::default() };
         let mut broken = None;
         for &node in &members {
             broken = broken.or(world.start(node).err());
@@ -191,87 +192,73 @@ impl Simulated {
 
     pub(super) fn do_and_tell(&mut self, by: Actor, action: Action) -> anyhow::Result<Performed> {
         let performed = self.carry_out(&action);
-        let error = match &performed {
-            Err(error) => Some(format!("{error:#}")),
-            Ok(Performed::Promotion(Reply::Failed(failure)) | Performed::Follow(Reply::Failed(failure))) => {
-                Some(failure.to_string())
-            }
-            Ok(_) => None,
-        };
-        self.emit(LabEvent::Action { by, action, error });
+        self.emit(LabEvent::Action { by, action, error: why_not_done(&performed) });
         performed
     }
 
-    fn carry_out(&mut self, action: &Action) -> anyhow::Result<Performed> {
-        match action {
-            Action::Cut { from, to } => self.link(*from, *to, LinkState::Cut),
-            Action::HealLink { from, to } => self.link(*from, *to, LinkState::Up),
+    pub(super) fn carry_out(&mut self, action: &Action) -> anyhow::Result<Performed> {
+        let mut performed = Performed::Done;
+        for primitive in action.primitives(&self.members())? {
+            performed = self.carry_out_primitive(&primitive)?;
+        }
+        Ok(performed)
+    }
+
+    fn carry_out_primitive(&mut self, action: &Action) -> anyhow::Result<Performed> {
+        match *action {
+            Action::Cut { from, to } => self.link(from, to, LinkState::Cut),
+            Action::HealLink { from, to } => self.link(from, to, LinkState::Up),
             Action::Slow { from, to, delay, jitter } => {
-                self.link(*from, *to, LinkState::Slow { delay: *delay, jitter: *jitter });
+                self.link(from, to, LinkState::Slow { delay, jitter });
             }
-            Action::Reset { from, to } => self.world.reset(*from, *to),
-            Action::Partition { groups } => {
-                let links = links_between(groups, &self.members())?;
-                links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Cut));
-            }
-            Action::Isolate { node } => self.links_of(*node, LinkState::Cut),
-            Action::Heal { node } => self.links_of(*node, LinkState::Up),
-            Action::HealAll => self.heal_all(),
-            Action::Pause { node } => self.pause(*node)?,
-            Action::Resume { node } => self.resume(*node)?,
+            Action::Reset { from, to } => self.world.reset(from, to),
+            Action::Pause { node } => self.pause(node)?,
+            Action::Resume { node } => self.resume(node)?,
             Action::Kill { node } => {
-                ensure!(self.world.is_running(*node), "{node} is down");
-                let died = self.world.kill(*node, Death::Kill);
-                self.stopped(*node, "SIGKILL", died);
+                ensure!(self.world.is_running(node), "{node} is down");
+                let died = self.world.kill(node, Death::Kill);
+                self.stopped(node, "SIGKILL", died);
             }
             Action::PowerLoss { node } => {
-                let lost = self.world.lose_power(*node, self.durability);
-                self.stopped(*node, "SIGKILL, and the power went", lost);
+                let lost = self.world.lose_power(node, self.durability);
+                self.stopped(node, "SIGKILL, and the power went", lost);
             }
             Action::TearTail { node } => {
-                let torn = self.world.tear_tail(*node);
-                self.stopped(*node, "SIGKILL, and its log was torn", torn);
+                let torn = self.world.tear_tail(node);
+                self.stopped(node, "SIGKILL, and its log was torn", torn);
             }
             Action::Wipe { node } => {
-                let wiped = self.world.wipe(*node);
-                self.stopped(*node, "SIGKILL, and its disk was wiped", wiped);
+                let wiped = self.world.wipe(node);
+                self.stopped(node, "SIGKILL, and its disk was wiped", wiped);
             }
             Action::Cleanup { node } => {
-                ensure!(self.world.is_running(*node), "cannot clean up the disk of {node}: it is down");
-                self.world.cleanup(*node);
+                ensure!(self.world.is_running(node), "cannot clean up the disk of {node}: it is down");
+                self.world.cleanup(node);
             }
             Action::Follow { node, primary } => {
-                let order = Command::Follow { primary: *primary };
-                return self.order(*node, "tell", order).map(Performed::Follow);
+                return self.order(node, "tell", Command::Follow { primary }).map(Performed::Follow);
             }
             Action::Terminate { node } => {
-                ensure!(self.world.is_running(*node), "{node} is down");
-                if self.world.is_paused(*node) {
-                    self.resume(*node)?;
+                ensure!(self.world.is_running(node), "{node} is down");
+                if self.world.is_paused(node) {
+                    self.resume(node)?;
                 }
-                let ended = self.world.stop(*node);
-                self.stopped(*node, "SIGTERM", ended);
+                let ended = self.world.stop(node);
+                self.stopped(node, "SIGTERM", ended);
             }
-            Action::Restart { node } => self.restart(*node)?,
+            Action::Restart { node } => self.restart(node)?,
             Action::Promote { node, force } => {
-                let order = Command::Promote { force: *force };
-                return self.order(*node, "promote", order).map(Performed::Promotion);
+                return self.order(node, "promote", Command::Promote { force }).map(Performed::Promotion);
             }
-            Action::Put { node, key, value, level } => {
-                let (key, value, level) = (key.clone(), value.clone(), *level);
-                return self.operate(*node, Way::From(*node), |fresh| {
-                    Intent::put(key, value.unwrap_or_else(fresh), level)
-                });
+            Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => {
+                let (way, intent) = request(action).expect("an operation");
+                return self.operate(way, intent);
             }
-            Action::Del { node, key, level } => {
-                return self.operate(*node, Way::From(*node), |_| Intent::del(key.clone(), *level));
+            Action::Load { on } => self.crowd.set_on(&mut self.world, on)?,
+            Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, per_second)?,
+            Action::Partition { .. } | Action::Isolate { .. } | Action::Heal { .. } | Action::HealAll => {
+                unreachable!("{action:?} is not primitive")
             }
-            // A read is about what this node says, a quorum read about what it can find out.
-            Action::Get { node, key, level } => {
-                return self.operate(*node, Way::Only(*node), |_| Intent::get(key.clone(), *level));
-            }
-            Action::Load { on } => self.crowd.set_on(&mut self.world, *on)?,
-            Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, *per_second)?,
         }
         Ok(Performed::Done)
     }
@@ -283,21 +270,6 @@ impl Simulated {
             LinkState::Slow { delay, jitter } => self.world.slow(from, to, delay, jitter),
         }
         self.view.links.insert((from, to), state);
-    }
-
-    /// All links of a member, both ways.
-    fn links_of(&mut self, node: NodeId, state: LinkState) {
-        for other in self.members().into_iter().filter(|other| *other != node) {
-            self.link(node, other, state);
-            self.link(other, node, state);
-        }
-    }
-
-    pub(super) fn heal_all(&mut self) {
-        let broken = |state: &LinkState| *state != LinkState::Up;
-        let links: Vec<_> =
-            self.view.links.iter().filter(|(_, state)| broken(state)).map(|(l, _)| *l).collect();
-        links.into_iter().for_each(|(from, to)| self.link(from, to, LinkState::Up));
     }
 
     fn pause(&mut self, node: NodeId) -> anyhow::Result<()> {
@@ -341,21 +313,12 @@ impl Simulated {
         })
     }
 
-    /// A client's operation, in the zone of the node.
-    fn operate(
-        &mut self,
-        home: NodeId,
-        way: Way,
-        intent: impl FnOnce(&mut dyn FnMut() -> String) -> Intent,
-    ) -> anyhow::Result<Performed> {
-        let crowd = &mut self.crowd;
+    /// A client's operation, in the zone of the node that is asked first.
+    fn operate(&mut self, way: Way, intent: Intent) -> anyhow::Result<Performed> {
+        let (home, crowd) = (way.first(), &mut self.crowd);
         let guest = *self.guests.entry(home).or_insert_with(|| crowd.guest(Some(home)));
-        let touched = &mut self.touched;
-        crowd.begin(&mut self.world, guest, way, |fresh| {
-            let intent = intent(fresh);
-            touched.insert(intent.key.clone());
-            intent
-        });
+        self.touched.insert(intent.key.clone());
+        crowd.begin(&mut self.world, guest, way, intent);
         let mut ended = None;
         self.until(self.now() + QUIET_WITHIN, |stage| {
             ended = stage.crowd.take_ended(guest);
@@ -366,8 +329,7 @@ impl Simulated {
     }
 
     fn emit(&mut self, event: LabEvent) {
-        let t_us = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
-        self.told.push(Stamped { t_us, event });
+        self.told.push(Stamped::at(self.now(), event));
     }
 
     pub(super) fn warn(&mut self, text: String) {
@@ -389,8 +351,7 @@ impl Stage for Simulated {
     }
 
     fn verdict(&self) -> Verdict {
-        let order = self.crowd.order();
-        verdict(order.findings(), order.refused_stale(), self.read_back, self.members_equal)
+        self.crowd.order().verdict(self.read_back, self.members_equal)
     }
 
     fn tell(&mut self, event: ScenarioEvent) {

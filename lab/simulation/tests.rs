@@ -9,7 +9,7 @@ use crate::action::Action;
 use crate::run::event::RunOutcome;
 use crate::run::event::{Actor, LabEvent, Stamped};
 use crate::scenario::Scenario;
-use crate::scenario::{EMBEDDED, Outcome, WorkloadPlan, play};
+use crate::scenario::{Conclusion, EMBEDDED, WorkloadPlan, play};
 use crate::session::WorkloadOptions;
 
 /// Everything that can be done, once.
@@ -108,7 +108,7 @@ fn scenario(source: &str) -> Scenario {
     Scenario::parse("t", "t.toml", source).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn played(scenario: &Scenario, seed: u64) -> (Outcome, Vec<Stamped>) {
+fn played(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
     let mut stage = Simulated::new(scenario, load(scenario), seed).expect("it can be simulated");
     let outcome = at_once(play(&mut stage, scenario));
     assert_eq!(stage.broken(), None, "seed {seed}");

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
+use kvlab::types::Role;
 use ratatui::buffer::CellWidth;
 
 /// Time since the run began: `00:42.3`; hours only if there are any.
@@ -25,6 +26,16 @@ pub fn age(age: Duration) -> String {
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => format!("{} min", ms / 60_000),
         _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// A node's part in the cluster: `primary`.
+pub fn role(role: Role) -> &'static str {
+    match role {
+        Role::Primary => "primary",
+        Role::Replica => "replica",
+        Role::Candidate => "candidate",
+        Role::Learner => "learner",
     }
 }
 

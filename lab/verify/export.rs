@@ -12,7 +12,7 @@ use kvlab::judge::{Consistency, HistoryEvent};
 
 use super::check::{expect_key, judge_ours};
 use super::source::{ForeignHistory, HistorySource, OpenHistory};
-use crate::run::output_file::Whole;
+use crate::run::output_file::OutputFile;
 
 /// What is written, and where.
 #[derive(Clone, Copy, Debug)]
@@ -106,14 +106,14 @@ fn theirs(source: &HistorySource, export: Export<'_>, mut foreign: ForeignHistor
 /// Where lines go, and what makes them.
 struct Writer {
     exporter: Exporter,
-    out: Whole,
+    out: OutputFile,
     lines: String,
 }
 
 impl Writer {
     /// Says what follows, where the target has comments.
     fn begin(export: Export<'_>, exporter: Exporter, what: &str) -> anyhow::Result<Self> {
-        let mut out = Whole::create(export.out)?;
+        let mut out = OutputFile::create(export.out)?;
         if export.target != Target::Kvlab {
             out.write(&format!("; {what}; written by kvlab export\n"))?;
         }

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use kvlab::judge::Consistency;
-use kvlab::types::WriteLevel;
 use tokio::sync::{RwLock, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::hand::Hand;
+use super::client::LabClient;
 use super::ledger::{LEDGER_MAX, Ledger};
 use super::mix::Family;
+use super::options::{WorkloadOptions, check_rate};
 use super::pace::{Schedule, interval};
 use super::routine::Routine;
 use super::samples::{Budget, Samples};
@@ -22,12 +22,6 @@ use crate::run::event::{LabEvent, Level, LoadSample, Operation, Outcome};
 use crate::run::history::Recorder;
 use crate::run::journal::Journal;
 
-/// Background clients at most.
-pub(crate) const CLIENTS_MAX: u32 = 256;
-/// Operations a second at most, all clients together.
-pub(crate) const RATE_MAX: u32 = 100_000;
-/// Contended keys of each family at most.
-pub(crate) const REGISTERS_MAX: u32 = 10_000;
 /// Events a second for quorum operations that did not end well.
 const BAD_EVENTS_PER_S: u32 = 50;
 /// Events a second for all other operations.
@@ -36,25 +30,6 @@ const OTHER_EVENTS_PER_S: u32 = 20;
 const TIMER_GRAIN: Duration = Duration::from_millis(2);
 /// How long operations in flight may take to end when the load is stopped for good.
 const STOP_WITHIN: Duration = Duration::from_millis(500);
-
-/// The background load.
-#[derive(Clone, Debug)]
-pub(crate) struct WorkloadOptions {
-    /// Client tasks, spread over the nodes' zones. 0: no background load.
-    pub(crate) clients: u32,
-    /// Operations a second, all clients together.
-    pub(crate) rate: u32,
-    /// Which families of writes run, each with its reads, on separate keys.
-    pub(crate) levels: Vec<WriteLevel>,
-    /// Contended keys per family, judged for linearizability (quorum) or staleness (async).
-    pub(crate) registers: u32,
-    /// Also a fresh key for each of some writes, read back at the end.
-    pub(crate) ledger: bool,
-    /// Seeds what each client does.
-    pub(crate) seed: u64,
-    /// Whether it runs from the start.
-    pub(crate) on: bool,
-}
 
 /// The running load. Cheap to clone; [`stop`](Self::stop) ends it.
 #[derive(Clone, Debug)]
@@ -69,7 +44,7 @@ struct Shared {
     pace: watch::Sender<Pace>,
     /// Held for reading by each operation under way; taken for writing by whoever waits for quiet.
     under_way: RwLock<()>,
-    measured: Mutex<Measured>,
+    measured: Mutex<Measurements>,
     stop: CancellationToken,
     clients: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -82,42 +57,12 @@ struct Pace {
 
 /// What the clients measure.
 #[derive(Debug)]
-struct Measured {
+struct Measurements {
     samples: Samples,
     bad_events: Budget,
     other_events: Budget,
     ledger: Ledger,
     ledger_is_full: bool,
-}
-
-impl WorkloadOptions {
-    /// Whether a load like this can be run.
-    pub(crate) fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.clients <= CLIENTS_MAX, "{} clients: at most {CLIENTS_MAX} are possible", self.clients);
-        check_rate(self.rate)?;
-        ensure!(
-            self.registers <= REGISTERS_MAX,
-            "{} registers: at most {REGISTERS_MAX} are possible",
-            self.registers
-        );
-        ensure!(
-            self.clients == 0 || !self.levels.is_empty(),
-            "a workload with clients needs a consistency to write with: async, quorum or both"
-        );
-        ensure!(
-            self.clients == 0 || self.registers > 0 || self.ledger,
-            "a workload with clients needs registers, a ledger or both: there is nothing to write to"
-        );
-        Ok(())
-    }
-
-    /// Which families of operations there are.
-    pub(crate) fn families(&self) -> Vec<Family> {
-        let mut families: Vec<Family> = self.levels.iter().copied().map(Family::of).collect();
-        families.sort_unstable();
-        families.dedup();
-        families
-    }
 }
 
 impl Workload {
@@ -129,7 +74,7 @@ impl Workload {
         recorder: Recorder,
     ) -> Self {
         let now = journal.now();
-        let measured = Measured {
+        let measured = Measurements {
             samples: Samples::new(now),
             bad_events: Budget::new(BAD_EVENTS_PER_S, now),
             other_events: Budget::new(OTHER_EVENTS_PER_S, now),
@@ -211,7 +156,7 @@ impl Workload {
 }
 
 impl Shared {
-    fn measured(&self) -> MutexGuard<'_, Measured> {
+    fn measured(&self) -> MutexGuard<'_, Measurements> {
         // Counters that a panic left half-changed are still counters.
         self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -251,7 +196,7 @@ impl Shared {
 /// One client of the background load.
 struct BackgroundClient {
     shared: Arc<Shared>,
-    hand: Hand,
+    client: LabClient,
     routine: Routine,
     pace: watch::Receiver<Pace>,
     /// Shifts its moments against those of the others: 0 to 1.
@@ -262,12 +207,12 @@ impl BackgroundClient {
     /// The `n`th, from 0; `None` if there is nothing for it to do.
     fn new(n: u32, zones: &Arc<dyn Zones>, shared: &Arc<Shared>) -> Option<Self> {
         let options = &shared.options;
-        let mut hand = None;
+        let mut client = None;
         let routine = Routine::new(n, options, zones.members(), |home, seed| {
-            hand.insert(Hand::new(&shared.recorder, Arc::clone(zones), Some(home), seed)).number()
+            client.insert(LabClient::new(&shared.recorder, Arc::clone(zones), Some(home), seed)).number()
         })?;
         Some(Self {
-            hand: hand?,
+            client: client?,
             routine,
             pace: shared.pace.subscribe(),
             phase: f64::from(n) / f64::from(options.clients),
@@ -308,53 +253,9 @@ impl BackgroundClient {
         }
         let late = due.elapsed();
         let intended = (late > TIMER_GRAIN).then_some(due);
-        let Self { routine, hand, .. } = self;
-        let room = |family| shared.ledger_has_room(family);
-        let (way, intent, in_ledger) = routine.next(room, || hand.fresh_value());
-        let operation = hand.carry_out(&shared.recorder, way, intent, intended).await;
-        routine.ended(&operation);
+        let (way, intent, in_ledger) = self.routine.next(|family| shared.ledger_has_room(family));
+        let operation = self.client.carry_out(&shared.recorder, way, intent, intended).await;
+        self.routine.ended(&operation);
         shared.ended(operation, in_ledger);
-    }
-}
-
-/// Whether a load of this rate can be run.
-pub(crate) fn check_rate(rate: u32) -> anyhow::Result<()> {
-    ensure!(
-        (1..=RATE_MAX).contains(&rate),
-        "a rate of {rate} operations a second: it must be from 1 to {RATE_MAX} (to stop the load, turn it off)"
-    );
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_load_that_cannot_be_run_is_refused_with_the_reason() {
-        let good = WorkloadOptions {
-            clients: 6,
-            rate: 300,
-            levels: vec![WriteLevel::Async],
-            registers: 8,
-            ledger: true,
-            seed: 1,
-            on: true,
-        };
-        good.check().expect("can be run");
-        let refused = |change: &dyn Fn(&mut WorkloadOptions)| {
-            let mut options = good.clone();
-            change(&mut options);
-            options.check().expect_err("cannot be run").to_string()
-        };
-        assert!(refused(&|o| o.clients = CLIENTS_MAX + 1).contains("257 clients"));
-        assert!(refused(&|o| o.rate = 0).contains("a rate of 0"));
-        assert!(refused(&|o| o.rate = RATE_MAX + 1).contains("from 1 to 100000"));
-        assert!(refused(&|o| o.registers = REGISTERS_MAX + 1).contains("10001 registers"));
-        assert!(refused(&|o| o.levels.clear()).contains("async, quorum or both"));
-        assert!(refused(&|o| (o.registers, o.ledger) = (0, false)).contains("nothing to write to"));
-        WorkloadOptions { clients: 0, levels: Vec::new(), registers: 0, ledger: false, ..good }
-            .check()
-            .expect("no load at all is fine");
     }
 }

@@ -3,9 +3,9 @@
 use kvlab::judge::OpKind;
 use kvlab::types::NodeId;
 
-use super::hand::Way;
-use super::load::WorkloadOptions;
+use super::client::Way;
 use super::mix::{Choice, Family, Mix};
+use super::options::WorkloadOptions;
 use crate::run::event::{Operation, Outcome};
 use crate::run::history::Intent;
 
@@ -20,7 +20,7 @@ pub(crate) struct Routine {
     /// The primary as it is known at home: whoever took the last write.
     primary: Option<NodeId>,
     /// The family of the last operation, if it was a write that did not succeed.
-    disappointed: Option<Family>,
+    write_failed: Option<Family>,
     ledger_entries: u64,
 }
 
@@ -45,20 +45,16 @@ impl Routine {
             mix,
             registers: options.registers,
             primary: None,
-            disappointed: None,
+            write_failed: None,
             ledger_entries: 0,
         })
     }
 
     /// Whom to ask what, and whether it goes into the ledger.
-    pub(crate) fn next(
-        &mut self,
-        ledger_has_room: impl FnOnce(Family) -> bool,
-        fresh_value: impl FnOnce() -> String,
-    ) -> (Way, Intent, bool) {
+    pub(crate) fn next(&mut self, ledger_has_room: impl FnOnce(Family) -> bool) -> (Way, Intent, bool) {
         // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
         // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
-        let look = self.disappointed.take().and_then(|family| self.mix.look(family));
+        let look = self.write_failed.take().and_then(|family| self.mix.look(family));
         let choice = match look.unwrap_or_else(|| self.mix.next()) {
             Choice::WriteLedger(family) if !ledger_has_room(family) => self.instead_of_ledger(family),
             choice => choice,
@@ -72,12 +68,12 @@ impl Routine {
             }
             Choice::WriteRegister(family, register) => {
                 let key = family.register_key(register);
-                (to_primary, Intent::put(key, fresh_value(), family.write_level()), false)
+                (to_primary, Intent::put(key, None, family.write_level()), false)
             }
             Choice::WriteLedger(family) => {
                 self.ledger_entries += 1;
                 let key = family.ledger_key(self.number, self.ledger_entries);
-                (to_primary, Intent::put(key, fresh_value(), family.write_level()), true)
+                (to_primary, Intent::put(key, None, family.write_level()), true)
             }
         }
     }
@@ -88,7 +84,7 @@ impl Routine {
             // Whoever took it is the primary on this side; if nobody did, home is asked next.
             let ok = operation.outcome == Outcome::Ok;
             self.primary = operation.node.filter(|_| ok);
-            self.disappointed = (!ok).then(|| Family::of_write(operation.consistency));
+            self.write_failed = (!ok).then(|| Family::of_write(operation.consistency));
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::run::event::{LoadSample, Outcome};
+use crate::run::event::{LoadSample, Outcome, micros};
 
 /// Time between two samples.
 pub(crate) const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -67,7 +67,7 @@ impl Samples {
         LoadSample {
             on,
             rate,
-            interval_us: u64::try_from(interval.as_micros()).unwrap_or(u64::MAX),
+            interval_us: micros(interval),
             ok: std::mem::take(&mut self.ok),
             failed: std::mem::take(&mut self.failed),
             unknown: std::mem::take(&mut self.unknown),

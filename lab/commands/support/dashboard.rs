@@ -6,7 +6,7 @@ use std::path::Path;
 use ratatui::buffer::Buffer;
 use tokio::sync::{broadcast, mpsc};
 
-use super::exit::{Ended, Exit};
+use super::exit::{CommandError, Exit};
 use crate::action::Action;
 use crate::cli::{self, DisplayOptions};
 use crate::record;
@@ -27,7 +27,7 @@ pub async fn show(
     events: broadcast::Receiver<Stamped>,
     run_dir: &Path,
     display: DisplayOptions,
-) -> Result<(), Ended> {
+) -> Result<(), CommandError> {
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
     let run_dir = run_dir.to_owned();

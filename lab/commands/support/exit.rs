@@ -17,8 +17,9 @@ pub enum Exit {
 }
 
 /// A command that did not end well, with its message. Any other error is one of setting up.
-#[derive(Debug)]
-pub struct Ended {
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct CommandError {
     pub exit: Exit,
     message: String,
 }
@@ -34,18 +35,12 @@ impl Exit {
     }
 
     /// An end with this code and this message.
-    pub fn because(self, message: impl fmt::Display) -> Ended {
-        Ended { exit: self, message: message.to_string() }
+    pub fn because(self, message: impl fmt::Display) -> CommandError {
+        CommandError { exit: self, message: message.to_string() }
     }
 }
 
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl From<anyhow::Error> for Ended {
+impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
         Exit::Usage.because(format!("{error:#}"))
     }

@@ -1,11 +1,13 @@
-//! What commands share: how a run is started, how a live cluster is reached, how a command speaks and how it ends.
+//! What commands share: how a live run begins and ends, how a live cluster is reached, how a command prints and how it
+//! ends.
 
 pub(crate) mod dashboard;
 pub(crate) mod exit;
+pub(crate) mod live_run;
 pub(crate) mod logging;
 pub(crate) mod narrator;
 pub(crate) mod output;
 pub(crate) mod reach;
 pub(crate) mod seeds;
 pub(crate) mod signals;
-pub(crate) mod start;
+pub(crate) mod table;

@@ -58,7 +58,7 @@ pub struct Printer {
 
 impl Printer {
     /// Starts the thread.
-    pub fn start(to: To) -> Result<Self, super::exit::Ended> {
+    pub fn start(to: To) -> Result<Self, super::exit::CommandError> {
         let (lines, waiting) = sync_channel::<String>(LINES_WAITING_MAX);
         let (done, ended) = sync_channel(1);
         let run = move || {

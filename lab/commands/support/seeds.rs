@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::exit::{Ended, Exit};
+use super::exit::{CommandError, Exit};
 use super::output;
 use super::signals::Signals;
 
@@ -50,7 +50,7 @@ pub async fn play<T: Send + 'static>(
     signals: &mut Signals,
     mut each: impl FnMut(u64, T) -> ControlFlow<()>,
     line: impl Fn() -> String,
-) -> Result<Played, Ended> {
+) -> Result<Played, CommandError> {
     let threads = thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let ahead = threads * AHEAD_PER_THREAD;
     let (hand_out, handed) = sync_channel::<u64>(ahead);

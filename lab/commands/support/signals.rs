@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::exit::{Ended, Exit};
+use super::exit::{CommandError, Exit};
 
 /// Listens from the moment it is made; until then a signal ends the program at once, as usual.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    pub fn listen() -> Result<Self, Ended> {
+    pub fn listen() -> Result<Self, CommandError> {
         let listen =
             |kind| signal(kind).map_err(|e| Exit::Usage.because(format!("cannot listen for signals: {e}")));
         Ok(Self {

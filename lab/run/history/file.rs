@@ -33,10 +33,6 @@ enum Job {
     Flush(oneshot::Sender<Result<(), String>>),
 }
 
-/// Answers when everything that was written before is in the file.
-#[derive(Debug)]
-pub(crate) struct Flushed(oneshot::Receiver<Result<(), String>>);
-
 impl HistoryFile {
     /// Creates the file in `dir`.
     pub(crate) fn create(dir: &Path) -> anyhow::Result<Self> {
@@ -67,12 +63,15 @@ impl HistoryFile {
         }
     }
 
-    /// Everything appended so far is in the file when the answer resolves.
-    pub(crate) fn flush(&mut self) -> Flushed {
+    /// Everything appended so far is in the file when the future resolves; an error if any of it could not be written.
+    pub(crate) fn flush(&mut self) -> impl Future<Output = anyhow::Result<()>> + use<> {
         self.hand_over();
         let (done, flushed) = oneshot::channel();
         self.send(Job::Flush(done));
-        Flushed(flushed)
+        async {
+            let written = flushed.await.map_err(|_| anyhow!("the history's thread has ended"))?;
+            written.map_err(|error| anyhow!(error))
+        }
     }
 
     fn send(&self, job: Job) {
@@ -89,15 +88,6 @@ impl Drop for HistoryFile {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-impl Flushed {
-    /// # Errors
-    /// If any of it could not be written.
-    pub(crate) async fn wait(self) -> anyhow::Result<()> {
-        let outcome = self.0.await.map_err(|_| anyhow!("the history's thread has ended"))?;
-        outcome.map_err(|error| anyhow!(error))
     }
 }
 

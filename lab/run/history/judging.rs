@@ -1,53 +1,24 @@
-//! The judge as the lab uses it: events in, findings out. Whatever knows the judge's own words is here.
+//! The judge as the lab uses it: events in, the verdict out. Whatever knows the judge's own words is here.
 
-use std::fmt::Display;
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Violation};
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement, Ledger, Violation};
+use crate::run::event::{Harm, Promise, Verdict};
 
-/// Violations named at most: the first ones. The history has them all.
+/// Violations named in a verdict at most: the first ones. The history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;
 
 /// Violations handed out with their proofs: the first ones, as many as the judge keeps. All are counted.
 pub(crate) const VIOLATIONS_PROVED_MAX: usize = 64;
 
-/// What there is to say of the history so far.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Findings {
-    /// Quorum operations so far are linearizable; `None`: undecided.
-    pub(crate) linearizable: Option<bool>,
-    /// The last event that this covers.
-    pub(crate) checked_i: u64,
-    /// Quorum writes acknowledged.
-    pub(crate) quorum_writes_acked: u64,
-    /// Async writes acknowledged.
-    pub(crate) async_writes_acked: u64,
-    /// Of keys written once, at quorum.
-    pub(crate) quorum_loss: Loss,
-    /// Of keys written once, async.
-    pub(crate) async_loss: Loss,
-    /// Eventual reads that returned something already overwritten.
-    pub(crate) stale_reads: u64,
-    /// The age of the oldest of them, in milliseconds.
-    pub(crate) stale_max_ms: u64,
-    /// Operations that may have happened or not.
-    pub(crate) unknown: u64,
-    /// The longest time in which no write succeeded though some were tried, in milliseconds.
-    pub(crate) unavailable_ms: u64,
-    /// One line for each violation, the first first. Bounded.
-    pub(crate) violations: Vec<String>,
-    /// How many there are.
-    pub(crate) violations_total: u64,
-}
-
 /// What has become of acknowledged writes that nothing has overwritten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Loss {
+struct Loss {
     /// Read back, and there.
-    pub(crate) kept: u64,
+    kept: u64,
     /// Read back, and gone.
-    pub(crate) lost: u64,
+    lost: u64,
     /// Not read back.
-    pub(crate) waiting: u64,
+    waiting: u64,
 }
 
 /// What there is to say of one event.
@@ -94,56 +65,49 @@ impl Judging {
         Finding { stale_ms, violation }
     }
 
-    /// What it has found so far.
-    pub(crate) fn findings(&self) -> Findings {
+    /// The verdict so far, as far as the history decides it. `read_back`: everything has been, as far as it could be.
+    pub(crate) fn verdict(&self, read_back: bool) -> Verdict {
         let report = self.judge.judgement();
-        let mut findings = Findings {
-            linearizable: report.linearizable.known(),
-            checked_i: report.checked_i,
-            quorum_writes_acked: report.quorum_writes.acked,
-            async_writes_acked: report.async_writes.acked,
-            quorum_loss: Loss::of(&report.quorum_ledger),
-            async_loss: Loss::of(&report.async_ledger),
-            stale_reads: report.staleness.stale,
-            // Rounded down, like every age that is shown.
-            stale_max_ms: report.staleness.age_ms.max as u64,
-            unknown: report.unknown,
-            unavailable_ms: report.unavailable.any_ms,
-            violations: named(&report),
-            violations_total: report.violations_total,
-        };
-        if let Some(refused) = &self.refused {
-            findings.linearizable = None;
-            findings.quorum_loss = Loss::default();
-            findings.async_loss = Loss::default();
-            findings.violations.insert(0, refused.clone());
+        let (quorum_acked, async_acked) = (report.quorum_writes.acked, report.async_writes.acked);
+        let of = |ledger| if self.refused.is_some() { Loss::default() } else { Loss::of(ledger) };
+        let (quorum_loss, async_loss) = (of(&report.quorum_ledger), of(&report.async_ledger));
+        let violations =
+            self.refused.iter().cloned().chain(report.violations.iter().map(ToString::to_string));
+        Verdict {
+            promise: Promise {
+                linearizable: report.linearizable.known().filter(|_| self.refused.is_none()),
+                checked_i: report.checked_i,
+                quorum_writes_acked: quorum_acked,
+                quorum_writes_lost: quorum_loss.known(quorum_acked, read_back),
+                quorum_writes_unread: quorum_loss.waiting,
+                members_equal: None,
+                violations: violations.take(VIOLATIONS_NAMED_MAX).collect(),
+                violations_total: report.violations_total,
+            },
+            harm: Harm {
+                async_writes_acked: async_acked,
+                async_writes_lost: async_loss.known(async_acked, read_back),
+                async_writes_unread: async_loss.waiting,
+                stale_reads: report.staleness.stale,
+                // Rounded down, like every age that is shown.
+                stale_max_ms: report.staleness.age_ms.max as u64,
+                refused_stale: 0,
+                unknown: report.unknown,
+                unavailable_ms: report.unavailable.any_ms,
+            },
         }
-        findings
     }
-}
-
-/// Violations first; then what could not be decided, since "undecided" without a reason helps nobody.
-fn named(report: &Judgement) -> Vec<String> {
-    let violations = report.violations.iter().map(|violation| violation as &dyn Display);
-    let mut lines: Vec<String> = violations.take(VIOLATIONS_NAMED_MAX).map(ToString::to_string).collect();
-    let more = report.violations_total.saturating_sub(lines.len() as u64);
-    if more > 0 {
-        lines.push(format!("and {more} more like these"));
-    }
-    lines
 }
 
 impl Loss {
     fn of(ledger: &Ledger) -> Self {
         Self { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
     }
-}
 
-impl Loss {
     /// How many of `acked` writes are lost, as far as that can be said. What is proved lost is lost. "None" is said
     /// only when nothing is left unread and something was read; or, once reading back is `over`, if there was nothing
     /// to lose.
-    pub(crate) fn known(self, acked: u64, over: bool) -> Option<u64> {
+    fn known(self, acked: u64, over: bool) -> Option<u64> {
         let says_none = self.waiting == 0 && (self.kept > 0 || over && acked == 0);
         (self.lost > 0 || says_none).then_some(self.lost)
     }

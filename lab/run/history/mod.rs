@@ -5,6 +5,7 @@
 
 mod file;
 mod judging;
+mod operation;
 mod read;
 mod recorder;
 
@@ -12,6 +13,7 @@ mod recorder;
 mod tests;
 
 pub(crate) use self::file::HISTORY_FILE;
-pub(crate) use self::judging::{Findings, VIOLATIONS_PROVED_MAX};
+pub(crate) use self::judging::VIOLATIONS_PROVED_MAX;
+pub(crate) use self::operation::{Completion, Intent};
 pub(crate) use self::read::{HistoryReader, Judged, Unreadable, judge_lines};
-pub(crate) use self::recorder::{Intent, Order, Recorder, Reply};
+pub(crate) use self::recorder::{Recorder, Sequencer};

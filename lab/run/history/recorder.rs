@@ -4,12 +4,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::judge::{Consistency, HistoryEvent, OpKind, Phase, Violation};
-use kvlab::types::{Epoch, NodeId, ReadLevel, WriteLevel};
+use kvlab::judge::{HistoryEvent, OpKind, Phase, Violation};
+use kvlab::types::NodeId;
 
 use super::file::HistoryFile;
-use super::judging::{Findings, Judging};
-use crate::run::event::LabEvent;
+use super::judging::Judging;
+use super::operation::{Completion, Intent};
+use crate::run::event::{LabEvent, Verdict};
 use crate::run::journal::Journal;
 
 /// Records the history of a run. Cheap to clone.
@@ -19,93 +20,61 @@ pub(crate) struct Recorder(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     journal: Journal,
-    order: Mutex<Order>,
+    sequencer: Mutex<Sequencer>,
 }
 
-/// One order of events, which whoever holds it gives out: judge and file see one and the same.
+/// Puts all events in one order: judge and file see one and the same.
 #[derive(Debug)]
-pub(crate) struct Order {
+pub(crate) struct Sequencer {
     next_i: u64,
     next_client: u32,
     file: Option<HistoryFile>,
     judging: Judging,
-    /// Broken promises that have been found and not been told.
+    /// Violations that have been found and not been taken.
     found: Vec<Violation>,
     refused_stale: u64,
-}
-
-/// What a client is about to ask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Intent {
-    pub(crate) op: OpKind,
-    pub(crate) key: String,
-    /// What a put puts; `None` for the others.
-    pub(crate) value: Option<String>,
-    pub(crate) consistency: Consistency,
-}
-
-/// How an operation ended, for the history.
-#[derive(Clone, Debug)]
-pub(crate) struct Reply {
-    /// Anything but an invoke.
-    pub(crate) phase: Phase,
-    /// Who answered last.
-    pub(crate) node: Option<NodeId>,
-    /// Reads: what was seen.
-    pub(crate) seen: Option<String>,
-    /// The entry written or read.
-    pub(crate) epoch: Option<Epoch>,
-    /// The entry written or read.
-    pub(crate) seq: Option<u64>,
-    /// An eventual read that was refused as too stale.
-    pub(crate) refused_stale: bool,
 }
 
 impl Recorder {
     /// Creates `history.jsonl` in `dir` (`None`: nothing is written, all is judged).
     pub(crate) fn start(journal: Journal, dir: Option<&Path>) -> anyhow::Result<Self> {
         let file = dir.map(HistoryFile::create).transpose()?;
-        let order = Order { file, ..Order::new() };
-        Ok(Self(Arc::new(Inner { journal, order: Mutex::new(order) })))
+        let sequencer = Mutex::new(Sequencer { file, ..Sequencer::new() });
+        Ok(Self(Arc::new(Inner { journal, sequencer })))
     }
 
-    /// See [`Order::new_client`].
+    /// See [`Sequencer::new_client`].
     pub(crate) fn new_client(&self) -> u32 {
-        self.order().new_client()
+        self.lock().new_client()
     }
 
-    /// See [`Order::invoke`].
+    /// See [`Sequencer::invoke`].
     pub(crate) fn invoke(&self, client: u32, node: NodeId, intent: &Intent) -> u64 {
-        let mut order = self.order();
+        let mut sequencer = self.lock();
         let now = self.0.journal.now();
-        order.invoke(now, client, node, intent)
+        sequencer.invoke(now, client, node, intent)
     }
 
-    /// See [`Order::complete`].
-    pub(crate) fn complete(&self, client: u32, intent: &Intent, reply: &Reply) -> Option<u64> {
-        let mut order = self.order();
+    /// See [`Sequencer::complete`].
+    pub(crate) fn complete(&self, client: u32, intent: &Intent, completion: &Completion) -> Option<u64> {
+        let mut sequencer = self.lock();
         let now = self.0.journal.now();
-        let stale_ms = order.complete(now, client, intent, reply);
-        // Under the lock, so that no verdict counts what has not been told.
-        for violation in order.take_found() {
+        let stale_ms = sequencer.complete(now, client, intent, completion);
+        // Under the lock, so that no verdict counts what is not in the journal.
+        for violation in sequencer.take_violations() {
             self.0.journal.emit(LabEvent::Violation(Box::new(violation)));
         }
         stale_ms
     }
 
-    /// What has been found so far.
-    pub(crate) fn findings(&self) -> Findings {
-        self.order().findings()
-    }
-
-    /// Eventual reads that were refused as too stale.
-    pub(crate) fn refused_stale(&self) -> u64 {
-        self.order().refused_stale()
+    /// See [`Sequencer::verdict`].
+    pub(crate) fn verdict(&self, read_back: bool, members_equal: Option<bool>) -> Verdict {
+        self.lock().verdict(read_back, members_equal)
     }
 
     /// Lets the file catch up with what has been recorded.
     pub(crate) fn hand_over(&self) {
-        if let Some(file) = &mut self.order().file {
+        if let Some(file) = &mut self.lock().file {
             file.hand_over();
         }
     }
@@ -115,20 +84,20 @@ impl Recorder {
     /// # Errors
     /// If any of it could not be written.
     pub(crate) async fn flush(&self) -> anyhow::Result<()> {
-        let flushed = self.order().file.as_mut().map(HistoryFile::flush);
+        let flushed = self.lock().file.as_mut().map(HistoryFile::flush);
         match flushed {
-            Some(flushed) => flushed.wait().await,
+            Some(flushed) => flushed.await,
             None => Ok(()),
         }
     }
 
-    fn order(&self) -> MutexGuard<'_, Order> {
+    fn lock(&self) -> MutexGuard<'_, Sequencer> {
         // A panic under the lock leaves at worst an event that was stamped and not written: still an order.
-        self.0.order.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.sequencer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Order {
+impl Sequencer {
     /// Nothing has happened, and nothing is written.
     pub(crate) fn new() -> Self {
         Self {
@@ -172,39 +141,38 @@ impl Order {
         now: Duration,
         client: u32,
         intent: &Intent,
-        reply: &Reply,
+        completion: &Completion,
     ) -> Option<u64> {
         let event = |i, t_ns| HistoryEvent {
             i,
             t_ns,
             client,
-            node: reply.node,
-            phase: reply.phase,
+            node: completion.node,
+            phase: completion.phase(),
             op: intent.op,
             key: intent.key.clone(),
-            value: if intent.op == OpKind::Get { reply.seen.clone() } else { intent.value.clone() },
+            value: if intent.op == OpKind::Get { completion.seen.clone() } else { intent.value.clone() },
             consistency: intent.consistency,
-            epoch: reply.epoch,
-            seq: reply.seq,
+            epoch: completion.at.map(|at| at.epoch),
+            seq: completion.at.map(|at| at.seq),
         };
-        self.refused_stale += u64::from(reply.refused_stale);
+        self.refused_stale += u64::from(completion.refused_stale);
         self.record(event, now).1
     }
 
-    /// What has been found so far.
-    pub(crate) fn findings(&self) -> Findings {
-        self.judging.findings()
+    /// The verdict so far. `read_back`: everything has been, as far as it could be. `members_equal`: what comparing
+    /// them has found, if they have been compared.
+    pub(crate) fn verdict(&self, read_back: bool, members_equal: Option<bool>) -> Verdict {
+        let mut verdict = self.judging.verdict(read_back);
+        verdict.promise.members_equal = members_equal;
+        verdict.harm.refused_stale = self.refused_stale;
+        verdict
     }
 
-    /// The broken promises that were found since this was last asked: together at most
+    /// The violations that were found since this was last asked: together at most
     /// [`VIOLATIONS_PROVED_MAX`](super::VIOLATIONS_PROVED_MAX).
-    pub(crate) fn take_found(&mut self) -> Vec<Violation> {
+    pub(crate) fn take_violations(&mut self) -> Vec<Violation> {
         std::mem::take(&mut self.found)
-    }
-
-    /// Eventual reads that were refused as too stale.
-    pub(crate) fn refused_stale(&self) -> u64 {
-        self.refused_stale
     }
 
     /// Returns the event's place in the order, and how stale the read was that it ends, if it was.
@@ -221,33 +189,5 @@ impl Order {
         let finding = self.judging.observe(&event);
         self.found.extend(finding.violation);
         (i, finding.stale_ms)
-    }
-}
-
-impl Intent {
-    /// To set a key.
-    pub(crate) fn put(key: String, value: String, level: WriteLevel) -> Self {
-        Self { op: OpKind::Put, key, value: Some(value), consistency: of_write(level) }
-    }
-
-    /// To remove a key.
-    pub(crate) fn del(key: String, level: WriteLevel) -> Self {
-        Self { op: OpKind::Del, key, value: None, consistency: of_write(level) }
-    }
-
-    /// To read a key.
-    pub(crate) fn get(key: String, level: ReadLevel) -> Self {
-        let consistency = match level {
-            ReadLevel::Eventual => Consistency::Eventual,
-            ReadLevel::Quorum => Consistency::Quorum,
-        };
-        Self { op: OpKind::Get, key, value: None, consistency }
-    }
-}
-
-fn of_write(level: WriteLevel) -> Consistency {
-    match level {
-        WriteLevel::Async => Consistency::Async,
-        WriteLevel::Quorum => Consistency::Quorum,
     }
 }

@@ -15,7 +15,7 @@ pub const DURATION_MAX: Duration = Duration::from_secs(60 * 60);
 /// No rate is higher, in operations a second.
 pub const RATE_MAX: u32 = 100_000;
 
-/// Whom a step is about; what each word means at run time is said at `Cast::resolve`.
+/// Whom a step is about; what each word means at run time is said at `Roles::resolve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// `n2`.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvlab::types::NodeId;
 
-use super::cast::Cast;
-use crate::action::Action;
+use super::roles::Roles;
+use crate::action::{Action, Link, all_links};
 use crate::cluster::View;
 use crate::scenario::language::model::{Act, Deed, Op, Pairs, WhichLinks};
 use crate::scenario::language::words::Target;
@@ -43,17 +43,17 @@ pub(crate) fn repairs(act: &Act) -> bool {
 }
 
 /// The actions, in order. `wait` and `expect` have none.
-pub(crate) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>, String> {
-    let who = |targets: &[Target]| cast.resolve_all(view, targets);
-    let links = |pairs: &Pairs| links(cast, view, pairs);
+pub(crate) fn actions(roles: &Roles, view: &View, act: &Act) -> Result<Vec<Action>, String> {
+    let who = |targets: &[Target]| roles.resolve_all(view, targets);
+    let links = |pairs: &Pairs| links(roles, view, pairs);
     let which = |which: &WhichLinks| match which {
         WhichLinks::Between(pairs) => links(pairs),
-        WhichLinks::Of(targets) => Ok(all_links_of(cast, &who(targets)?)),
+        WhichLinks::Of(targets) => Ok(all_links_of(roles, &who(targets)?)),
     };
     Ok(match act {
-        Act::Partition(groups) => vec![Action::Partition { groups: disjoint(cast, view, groups)? }],
+        Act::Partition(groups) => vec![Action::Partition { groups: disjoint(roles, view, groups)? }],
         Act::Shape(shape) => {
-            cast.shape(view, *shape)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect()
+            roles.shape(view, *shape)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect()
         }
         Act::Isolate(targets) => who(targets)?.into_iter().map(|node| Action::Isolate { node }).collect(),
         Act::Cut(pairs) => links(pairs)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect(),
@@ -66,13 +66,13 @@ pub(crate) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>
         Act::HealAll => vec![Action::HealAll],
         Act::Process(deed, targets) => who(targets)?.into_iter().map(|node| process(*deed, node)).collect(),
         Act::Promote { node, force, .. } => {
-            vec![Action::Promote { node: cast.resolve_one(view, *node)?, force: *force }]
+            vec![Action::Promote { node: roles.resolve_one(view, *node)?, force: *force }]
         }
         Act::Follow { node, primary, .. } => vec![Action::Follow {
-            node: cast.resolve_one(view, *node)?,
-            primary: cast.resolve_one(view, *primary)?,
+            node: roles.resolve_one(view, *node)?,
+            primary: roles.resolve_one(view, *primary)?,
         }],
-        Act::Operation { node, op, .. } => vec![operation(cast.resolve_one(view, *node)?, op)],
+        Act::Operation { node, op, .. } => vec![operation(roles.resolve_one(view, *node)?, op)],
         Act::Load { on, rate } => {
             let rate = rate.map(|per_second| Action::Rate { per_second });
             rate.into_iter().chain([Action::Load { on: *on }]).collect()
@@ -82,11 +82,11 @@ pub(crate) fn actions(cast: &Cast, view: &View, act: &Act) -> Result<Vec<Action>
 }
 
 /// Groups in which nobody is twice.
-fn disjoint(cast: &Cast, view: &View, groups: &[Vec<Target>]) -> Result<Vec<Vec<NodeId>>, String> {
+fn disjoint(roles: &Roles, view: &View, groups: &[Vec<Target>]) -> Result<Vec<Vec<NodeId>>, String> {
     let mut taken: Vec<NodeId> = Vec::new();
     let mut resolved = Vec::new();
     for group in groups {
-        let nodes = cast.resolve_all(view, group)?;
+        let nodes = roles.resolve_all(view, group)?;
         if let Some(twice) = nodes.iter().find(|node| taken.contains(node)) {
             return Err(format!("{twice} would be in two groups"));
         }
@@ -96,8 +96,8 @@ fn disjoint(cast: &Cast, view: &View, groups: &[Vec<Target>]) -> Result<Vec<Vec<
     Ok(resolved)
 }
 
-fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<(NodeId, NodeId)>, String> {
-    let (from, to) = (cast.resolve_all(view, &pairs.from)?, cast.resolve_all(view, &pairs.to)?);
+fn links(roles: &Roles, view: &View, pairs: &Pairs) -> Result<Vec<Link>, String> {
+    let (from, to) = (roles.resolve_all(view, &pairs.from)?, roles.resolve_all(view, &pairs.to)?);
     let mut found = Vec::new();
     for (a, b) in from.iter().flat_map(|a| to.iter().map(move |b| (*a, *b))).filter(|(a, b)| a != b) {
         found.push((a, b));
@@ -110,13 +110,11 @@ fn links(cast: &Cast, view: &View, pairs: &Pairs) -> Result<Vec<(NodeId, NodeId)
     if found.is_empty() { Err("there is no link from a member to itself".to_owned()) } else { Ok(found) }
 }
 
-fn all_links_of(cast: &Cast, nodes: &[NodeId]) -> Vec<(NodeId, NodeId)> {
-    let members = cast.members();
-    let pairs = members.iter().flat_map(|a| members.iter().map(move |b| (*a, *b)));
-    pairs.filter(|(a, b)| a != b && (nodes.contains(a) || nodes.contains(b))).collect()
+fn all_links_of(roles: &Roles, nodes: &[NodeId]) -> Vec<Link> {
+    all_links(roles.members()).filter(|(a, b)| nodes.contains(a) || nodes.contains(b)).collect()
 }
 
-fn slow(pairs: &[(NodeId, NodeId)], delay: Duration, jitter: Duration) -> Vec<Action> {
+fn slow(pairs: &[Link], delay: Duration, jitter: Duration) -> Vec<Action> {
     pairs.iter().map(|&(from, to)| Action::Slow { from, to, delay, jitter }).collect()
 }
 

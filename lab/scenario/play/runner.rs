@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use kvlab::types::Reply;
 
-use super::cast::Cast;
-use super::outcome::{Ending, FailedStep, Failure, Outcome, conclude};
+use super::conclusion::{Conclusion, Ending, FailedStep, StepFailure, conclude};
+use super::observation::{Moment, Observation};
 use super::plan;
+use super::roles::Roles;
 use super::stage::Stage;
-use super::watch::{Moment, Watch};
-use crate::run::event::{Operation, Outcome as Ended, ScenarioEvent, Verdict};
+use crate::cluster::View;
+use crate::run::event::{Operation, Outcome, ScenarioEvent, Verdict, micros};
 use crate::scenario::language::model::{Act, Condition, Finds, Op, Scenario, Start, Step, Wanted};
 use crate::scenario::language::words::say_duration;
 use crate::session::Performed;
@@ -20,10 +21,10 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 const REPORTS_WITHIN: Duration = Duration::from_secs(5);
 
 /// Plays the whole scenario. A failed step ends the steps, not the run: it settles and is judged all the same.
-pub async fn play<S: Stage>(stage: &mut S, scenario: &Scenario) -> Outcome {
+pub async fn play<S: Stage>(stage: &mut S, scenario: &Scenario) -> Conclusion {
     let now = stage.now();
-    let cast = Cast::new(stage.members());
-    let mut player = Player { stage, cast, changed: now, repaired: None, recovery: None };
+    let roles = Roles::new(stage.members());
+    let mut player = Player { stage, roles, changed: now, repaired: None, recovery: None };
     let failed = player.steps(scenario).await.err();
     let ending = player.end(scenario, failed).await;
     let outcome = conclude(scenario, ending);
@@ -36,7 +37,7 @@ pub async fn play<S: Stage>(stage: &mut S, scenario: &Scenario) -> Outcome {
 
 struct Player<'a, S> {
     stage: &'a mut S,
-    cast: Cast,
+    roles: Roles,
     /// When something was last done to the cluster.
     changed: Duration,
     /// When a fault was last undone, until convergence.
@@ -47,7 +48,7 @@ struct Player<'a, S> {
 
 impl<S: Stage> Player<'_, S> {
     async fn steps(&mut self, scenario: &Scenario) -> Result<(), FailedStep> {
-        let began = self.ready().await.map_err(|why| self.fail(1, Failure::NotDone(why)))?;
+        let began = self.ready().await.map_err(|why| self.fail(1, StepFailure::NotDone(why)))?;
         let mut ended = began;
         for (index, step) in (1..).zip(&scenario.steps) {
             let due = match step.start {
@@ -63,15 +64,15 @@ impl<S: Stage> Player<'_, S> {
         Ok(())
     }
 
-    fn fail(&mut self, index: usize, failure: Failure) -> FailedStep {
+    fn fail(&mut self, index: usize, failure: StepFailure) -> FailedStep {
         self.stage.tell(ScenarioEvent::StepFailed { index, why: failure.to_string() });
         FailedStep { index, failure }
     }
 
     /// Before the first step, the cluster is whole: everyone follows one primary. Returns when that was so.
     async fn ready(&mut self) -> Result<Duration, String> {
-        let watch = Watch::new(self.changed);
-        self.until(watch, &[Condition::Converged], READY_WITHIN)
+        let observation = Observation::new(self.changed);
+        self.until(observation, &[Condition::Converged], READY_WITHIN)
             .await
             .map(|()| self.stage.now())
             .map_err(|why| format!("the cluster did not come up: {why}"))
@@ -95,17 +96,17 @@ impl<S: Stage> Player<'_, S> {
         self.stage.tell(ScenarioEvent::Step { index, say, since_us, until_us: until.map(micros) });
     }
 
-    async fn step(&mut self, index: usize, step: &Step) -> Result<(), Failure> {
+    async fn step(&mut self, index: usize, step: &Step) -> Result<(), StepFailure> {
         let within = match &step.act {
             Some(Act::Wait { within, .. }) => Some(*within),
             _ => None,
         };
         self.announce(index, step.say.clone(), within.map(|within| self.stage.now() + within));
         let Some(act) = &step.act else { return Ok(()) };
-        let watch = Watch::new(self.changed);
+        let observation = Observation::new(self.changed);
         match act {
             Act::Wait { conditions, within } => {
-                self.until(watch, conditions, *within).await.map_err(Failure::Unmet)?;
+                self.until(observation, conditions, *within).await.map_err(StepFailure::Unmet)?;
                 if conditions.contains(&Condition::Converged)
                     && let Some(repaired) = self.repaired.take()
                 {
@@ -114,56 +115,70 @@ impl<S: Stage> Player<'_, S> {
                 }
                 Ok(())
             }
-            Act::Expect(conditions) => self.expect(watch, conditions).await,
-            act => self.perform(index, act, watch).await,
+            Act::Expect(conditions) => self.expect(observation, conditions).await,
+            act => self.perform(index, act, observation).await,
         }
     }
 
     /// Waits until all conditions hold at once, or says what was still missing.
     async fn until(
         &mut self,
-        mut watch: Watch,
+        mut observation: Observation,
         conditions: &[Condition],
         within: Duration,
     ) -> Result<(), String> {
-        let deadline = self.stage.now() + within;
-        loop {
-            let Err(missing) = self.look(|moment| watch.holds(moment, conditions)) else { return Ok(()) };
-            if self.stage.now() >= deadline {
-                return Err(format!("not within {}: {missing}", say_duration(within)));
-            }
-            self.stage.next(deadline).await;
-        }
+        let missing = self.wait(within, |moment| observation.holds(moment, conditions)).await;
+        missing.map_err(|missing| format!("not within {}: {missing}", say_duration(within)))
     }
 
     /// Waits until every running member has reported since the last change.
-    async fn informed(&mut self, watch: &Watch) -> Result<(), Failure> {
-        let deadline = self.stage.now() + REPORTS_WITHIN;
+    async fn informed(&mut self, observation: &Observation) -> Result<(), StepFailure> {
+        self.wait(REPORTS_WITHIN, |moment| observation.informed(moment)).await.map_err(|missing| {
+            let within = say_duration(REPORTS_WITHIN);
+            StepFailure::NotDone(format!("{missing} for {within}, so nobody knows who is who"))
+        })
+    }
+
+    /// Looks until it is so, or says what was still missing at the end.
+    async fn wait(
+        &mut self,
+        within: Duration,
+        mut is_so: impl FnMut(Moment<'_>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let deadline = self.stage.now() + within;
         loop {
-            let Err(missing) = self.look(|moment| watch.informed(moment)) else { return Ok(()) };
+            let Err(missing) = self.look(&mut is_so) else { return Ok(()) };
             if self.stage.now() >= deadline {
-                let within = say_duration(REPORTS_WITHIN);
-                return Err(Failure::NotDone(format!("{missing} for {within}, so nobody knows who is who")));
+                return Err(missing);
             }
             self.stage.next(deadline).await;
         }
     }
 
-    async fn expect(&mut self, mut watch: Watch, conditions: &[Condition]) -> Result<(), Failure> {
-        self.informed(&watch).await?;
-        self.look(|moment| watch.holds(moment, conditions)).map_err(Failure::Unmet)
+    async fn expect(
+        &mut self,
+        mut observation: Observation,
+        conditions: &[Condition],
+    ) -> Result<(), StepFailure> {
+        self.informed(&observation).await?;
+        self.look(|moment| observation.holds(moment, conditions)).map_err(StepFailure::Unmet)
     }
 
-    async fn perform(&mut self, index: usize, act: &Act, watch: Watch) -> Result<(), Failure> {
+    async fn perform(
+        &mut self,
+        index: usize,
+        act: &Act,
+        observation: Observation,
+    ) -> Result<(), StepFailure> {
         if plan::needs_roles(act) {
-            self.informed(&watch).await?;
+            self.informed(&observation).await?;
         }
         let view = self.observe();
-        let actions = plan::actions(&self.cast, &view, act).map_err(Failure::NotDone)?;
+        let actions = plan::actions(&self.roles, &view, act).map_err(StepFailure::NotDone)?;
         for action in actions {
             let performed = self.stage.perform(index, action).await;
             self.changed = self.stage.now();
-            let performed = performed.map_err(|e| Failure::NotDone(format!("{act}: {e:#}")))?;
+            let performed = performed.map_err(|e| StepFailure::NotDone(format!("{act}: {e:#}")))?;
             check(act, performed)?;
         }
         if plan::repairs(act) {
@@ -173,16 +188,16 @@ impl<S: Stage> Player<'_, S> {
     }
 
     /// Takes what is known now, and remembers who was primary.
-    fn observe(&mut self) -> crate::cluster::View {
+    fn observe(&mut self) -> View {
         let view = self.stage.view();
-        self.cast.observe(&view);
+        self.roles.observe(&view);
         view
     }
 
     fn look<T>(&mut self, judge: impl FnOnce(Moment<'_>) -> T) -> T {
         let view = self.observe();
         let verdict = self.stage.verdict();
-        judge(Moment { view: &view, verdict: &verdict, cast: &self.cast })
+        judge(Moment { view: &view, verdict: &verdict, roles: &self.roles })
     }
 
     /// Settles if the scenario wants that, and gathers all that is known in the end.
@@ -215,7 +230,7 @@ impl<S: Stage> Player<'_, S> {
 }
 
 /// Whether an operation or an order ended as the step wants it.
-fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
+fn check(act: &Act, performed: Performed) -> Result<(), StepFailure> {
     let (wanted, ended) = match (act, &performed) {
         (Act::Operation { outcome, .. }, Performed::Operation(operation)) => {
             (*outcome, operation.outcome.clone())
@@ -223,14 +238,14 @@ fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
         (Act::Promote { outcome, .. }, Performed::Promotion(reply)) => (*outcome, order(reply)),
         (Act::Follow { outcome, .. }, Performed::Follow(reply)) => (*outcome, order(reply)),
         (Act::Operation { .. } | Act::Promote { .. } | Act::Follow { .. }, _) => {
-            return Err(Failure::NotDone(format!("{act}: nobody says how it ended")));
+            return Err(StepFailure::NotDone(format!("{act}: nobody says how it ended")));
         }
         _ => return Ok(()),
     };
     let (word, why) = match ended {
-        Ended::Ok => (Wanted::Ok, String::new()),
-        Ended::Failed(why) => (Wanted::Failed, why),
-        Ended::Unknown(why) => (Wanted::Unknown, why),
+        Outcome::Ok => (Wanted::Ok, String::new()),
+        Outcome::Failed(why) => (Wanted::Failed, why),
+        Outcome::Unknown(why) => (Wanted::Unknown, why),
     };
     let fits = match wanted {
         Wanted::Any => true,
@@ -240,7 +255,7 @@ fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
     if !fits {
         let say = |wanted| crate::scenario::language::say::word_for(&Wanted::WORDS, &wanted);
         let why = if why.is_empty() { why } else { format!(" ({why})") };
-        return Err(Failure::Unmet(format!("{act}: expected {}, was {}{why}", say(wanted), say(word))));
+        return Err(StepFailure::Unmet(format!("{act}: expected {}, was {}{why}", say(wanted), say(word))));
     }
     match (act, performed) {
         (Act::Operation { op: Op::Get { finds, .. }, .. }, Performed::Operation(operation)) => {
@@ -250,7 +265,7 @@ fn check(act: &Act, performed: Performed) -> Result<(), Failure> {
     }
 }
 
-fn found(act: &Act, finds: &Finds, operation: &Operation) -> Result<(), Failure> {
+fn found(act: &Act, finds: &Finds, operation: &Operation) -> Result<(), StepFailure> {
     let expected = match finds {
         Finds::Anything => return Ok(()),
         Finds::Nothing => None,
@@ -261,18 +276,14 @@ fn found(act: &Act, finds: &Finds, operation: &Operation) -> Result<(), Failure>
     }
     let say = |value: Option<&String>| value.map_or("nothing".to_owned(), |value| format!("{value:?}"));
     let (expected, actual) = (say(expected), say(operation.value.as_ref()));
-    Err(Failure::Unmet(format!("{act}: expected {expected}, found {actual}")))
+    Err(StepFailure::Unmet(format!("{act}: expected {expected}, found {actual}")))
 }
 
-fn order(reply: &Reply) -> Ended {
+fn order(reply: &Reply) -> Outcome {
     match reply {
-        Reply::Promoted { .. } | Reply::Following { .. } => Ended::Ok,
-        Reply::Failed(failure) if failure.is_definite() => Ended::Failed(failure.to_string()),
-        Reply::Failed(failure) => Ended::Unknown(failure.to_string()),
-        other => Ended::Unknown(format!("an answer that makes no sense: {other:?}")),
+        Reply::Promoted { .. } | Reply::Following { .. } => Outcome::Ok,
+        Reply::Failed(failure) if failure.is_definite() => Outcome::Failed(failure.to_string()),
+        Reply::Failed(failure) => Outcome::Unknown(failure.to_string()),
+        other => Outcome::Unknown(format!("an answer that makes no sense: {other:?}")),
     }
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

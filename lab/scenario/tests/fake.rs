@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use kvlab::judge::{Consistency, OpKind};
+use kvlab::judge::Consistency;
 use kvlab::types::{Epoch, NodeId, Reply, Role};
 
 use super::fixture;
@@ -12,8 +12,10 @@ use crate::action::Action;
 use crate::cluster::View;
 use crate::engine::Place;
 use crate::run::event::{LinkState, Operation, Outcome, ProcessState, ScenarioEvent, Verdict};
+use crate::run::history::Intent;
 use crate::scenario::play::stage::Stage;
 use crate::session::{Performed, Settled};
+use crate::workload::request;
 
 /// Every member reports so often.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -113,12 +115,41 @@ impl Fake {
         }
     }
 
-    fn set_links(&mut self, state: LinkState, which: impl Fn(NodeId, NodeId) -> bool) {
-        for (&(a, b), link) in &mut self.view.links {
-            if which(a, b) {
-                *link = state;
+    fn carry_out(&mut self, action: &Action) -> Performed {
+        match *action {
+            Action::Cut { from, to } => self.set_link(from, to, LinkState::Cut),
+            Action::HealLink { from, to } => self.set_link(from, to, LinkState::Up),
+            Action::Slow { from, to, delay, jitter } => {
+                self.set_link(from, to, LinkState::Slow { delay, jitter });
+            }
+            Action::Kill { node }
+            | Action::Terminate { node }
+            | Action::PowerLoss { node }
+            | Action::TearTail { node }
+            | Action::Wipe { node } => {
+                self.view.processes.insert(node, fixture::stopped());
+            }
+            Action::Restart { node } | Action::Resume { node } => self.restart(node),
+            Action::Pause { node } => {
+                let pid = self.view.statuses[&node].1.pid;
+                self.view.processes.insert(node, ProcessState::Paused { pid });
+            }
+            Action::Promote { node, .. } => return Performed::Promotion(self.promote(node)),
+            Action::Follow { primary, .. } => {
+                let epoch = self.epoch(primary);
+                return Performed::Follow(self.refusals.pop_front().unwrap_or(Reply::Following { epoch }));
+            }
+            Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => return self.operation(action),
+            Action::Load { .. } | Action::Rate { .. } | Action::Cleanup { .. } | Action::Reset { .. } => {}
+            Action::Partition { .. } | Action::Isolate { .. } | Action::Heal { .. } | Action::HealAll => {
+                unreachable!("{action:?} is not primitive")
             }
         }
+        Performed::Done
+    }
+
+    fn set_link(&mut self, from: NodeId, to: NodeId, state: LinkState) {
+        self.view.links.insert((from, to), state);
     }
 
     fn promote(&mut self, node: NodeId) -> Reply {
@@ -143,8 +174,10 @@ impl Fake {
         status.role = Role::Replica;
     }
 
-    fn operation(&mut self, op: OpKind, home: NodeId, key: &str) -> Performed {
+    fn operation(&mut self, action: &Action) -> Performed {
         let (outcome, value) = self.answers.pop_front().unwrap_or((Outcome::Ok, None));
+        let (way, Intent { op, key, .. }) = request(action).expect("an operation");
+        let home = way.first();
         Performed::Operation(Box::new(Operation {
             i: 0,
             by: None,
@@ -152,7 +185,7 @@ impl Fake {
             node: Some(home),
             op,
             consistency: Consistency::Quorum,
-            key: key.to_owned(),
+            key,
             value,
             outcome,
             epoch: None,
@@ -215,45 +248,11 @@ impl Stage for Fake {
     async fn perform(&mut self, step: usize, action: Action) -> anyhow::Result<Performed> {
         anyhow::ensure!(self.impossible.as_ref() != Some(&action), "it is impossible");
         self.done.push((self.now, step, action.clone()));
-        match action {
-            Action::Partition { groups } => {
-                let side = |node| groups.iter().position(|group| group.contains(&node));
-                self.set_links(LinkState::Cut, |a, b| side(a).zip(side(b)).is_some_and(|(a, b)| a != b));
-            }
-            Action::Isolate { node } => self.set_links(LinkState::Cut, |a, b| a == node || b == node),
-            Action::Cut { from, to } => self.set_links(LinkState::Cut, |a, b| (a, b) == (from, to)),
-            Action::HealLink { from, to } => self.set_links(LinkState::Up, |a, b| (a, b) == (from, to)),
-            Action::Heal { node } => self.set_links(LinkState::Up, |a, b| a == node || b == node),
-            Action::HealAll => self.set_links(LinkState::Up, |_, _| true),
-            Action::Slow { from, to, delay, jitter } => {
-                self.set_links(LinkState::Slow { delay, jitter }, |a, b| (a, b) == (from, to));
-            }
-            Action::Kill { node }
-            | Action::Terminate { node }
-            | Action::PowerLoss { node }
-            | Action::TearTail { node }
-            | Action::Wipe { node } => {
-                self.view.processes.insert(node, fixture::stopped());
-            }
-            Action::Restart { node } => self.restart(node),
-            Action::Pause { node } => {
-                let pid = self.view.statuses[&node].1.pid;
-                self.view.processes.insert(node, ProcessState::Paused { pid });
-            }
-            Action::Resume { node } => self.restart(node),
-            Action::Promote { node, .. } => return Ok(Performed::Promotion(self.promote(node))),
-            Action::Follow { primary, .. } => {
-                let epoch = self.epoch(primary);
-                return Ok(Performed::Follow(
-                    self.refusals.pop_front().unwrap_or(Reply::Following { epoch }),
-                ));
-            }
-            Action::Put { node, key, .. } => return Ok(self.operation(OpKind::Put, node, &key)),
-            Action::Get { node, key, .. } => return Ok(self.operation(OpKind::Get, node, &key)),
-            Action::Del { node, key, .. } => return Ok(self.operation(OpKind::Del, node, &key)),
-            Action::Load { .. } | Action::Rate { .. } | Action::Cleanup { .. } | Action::Reset { .. } => {}
+        let mut performed = Performed::Done;
+        for primitive in action.primitives(&self.members())? {
+            performed = self.carry_out(&primitive);
         }
-        Ok(Performed::Done)
+        Ok(performed)
     }
 
     async fn settle(&mut self, within: Duration) -> anyhow::Result<Settled> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kvlab::types::{Epoch, NodeId, Quirks, Resyncs, Role};
 
+use crate::action::all_links;
 use crate::cluster::View;
 use crate::engine::{Kvlab, NodeState, Place, Term};
 use crate::run::event::{LinkState, ProcessState};
@@ -35,8 +36,7 @@ pub(crate) fn healthy(count: u8, t: Duration) -> View {
 
 /// Every link, up.
 pub(crate) fn links(count: u8) -> BTreeMap<(NodeId, NodeId), LinkState> {
-    let pairs = members(count).into_iter().flat_map(|a| members(count).into_iter().map(move |b| (a, b)));
-    pairs.filter(|(a, b)| a != b).map(|pair| (pair, LinkState::Up)).collect()
+    all_links(&members(count)).map(|link| (link, LinkState::Up)).collect()
 }
 
 /// A member's state; its log ends in `epoch` at `seq`.

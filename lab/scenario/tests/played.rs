@@ -7,18 +7,17 @@ use kvlab::types::{Failure, Reply, Role};
 use super::fake::Fake;
 use super::fixture::{edit, n};
 use crate::action::Action;
-use crate::run::event::{Outcome as Ended, RunOutcome, ScenarioEvent};
+use crate::run::event::{Outcome, RunOutcome, ScenarioEvent};
 use crate::scenario::language::library::Embedded;
 use crate::scenario::language::model::Scenario;
-use crate::scenario::play::outcome::Outcome;
-use crate::scenario::play::runner::play;
+use crate::scenario::play::{Conclusion, play};
 
 fn scenario(text: &str) -> Scenario {
     let text = format!("title = \"t\"\n{text}");
     Scenario::parse("t", "t.toml", &text).unwrap_or_else(|e| panic!("{e}"))
 }
 
-fn run(fake: &mut Fake, scenario: &Scenario) -> Outcome {
+fn run(fake: &mut Fake, scenario: &Scenario) -> Conclusion {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(play(fake, scenario))
 }
@@ -33,7 +32,7 @@ const LOADED: &str = "[workload]\n";
 #[test]
 fn split_brain() {
     let mut fake = Fake::new(3);
-    let outcome = run(&mut fake, &embedded("split-brain"));
+    let conclusion = run(&mut fake, &embedded("split-brain"));
     assert_eq!(
         fake.story(),
         [
@@ -42,8 +41,8 @@ fn split_brain() {
             r#"7.2 6 {"do":"heal-all"}"#,
         ]
     );
-    assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None));
-    let names: Vec<_> = outcome.expectations.iter().map(|e| e.name.as_str()).collect();
+    assert_eq!((conclusion.outcome, conclusion.why()), (RunOutcome::AsExpected, None));
+    let names: Vec<_> = conclusion.expectations.iter().map(|e| e.name.as_str()).collect();
     assert_eq!(
         names,
         [
@@ -61,7 +60,7 @@ fn primary_crash() {
     let mut fake = Fake::new(3);
     // n3 has got more of the log than n2 when the primary dies.
     fake.later.push((Duration::from_millis(2300), |view| edit(view, 3, |s| s.last.index = 12)));
-    let outcome = run(&mut fake, &embedded("primary-crash"));
+    let conclusion = run(&mut fake, &embedded("primary-crash"));
     assert_eq!(
         fake.story(),
         [
@@ -70,21 +69,21 @@ fn primary_crash() {
             r#"7.2 7 {"do":"restart","node":"n1"}"#,
         ]
     );
-    assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None));
+    assert_eq!((conclusion.outcome, conclusion.why()), (RunOutcome::AsExpected, None));
 }
 
 #[test]
 fn stale_replica() {
     let mut fake = Fake::new(3);
     fake.verdict.harm.async_writes_lost = Some(0);
-    let failed = || Ended::Failed("no".to_owned());
-    let found = |value: &str| (Ended::Ok, Some(value.to_owned()));
-    fake.answers.extend([(Ended::Ok, None), (Ended::Ok, None), found("before"), found("after")]);
+    let failed = || Outcome::Failed("no".to_owned());
+    let found = |value: &str| (Outcome::Ok, Some(value.to_owned()));
+    fake.answers.extend([(Outcome::Ok, None), (Outcome::Ok, None), found("before"), found("after")]);
     fake.answers.extend([(failed(), None), (failed(), None), found("after")]);
     fake.later.push((Duration::from_secs(3), |view| edit(view, 3, |s| s.stale = true)));
     fake.later.push((Duration::from_secs(6), |view| edit(view, 3, |s| s.stale = false)));
-    let outcome = run(&mut fake, &embedded("stale-replica"));
-    assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None));
+    let conclusion = run(&mut fake, &embedded("stale-replica"));
+    assert_eq!((conclusion.outcome, conclusion.why()), (RunOutcome::AsExpected, None));
     assert_eq!(fake.done.len(), 9);
     assert_eq!(fake.done[1].2, Action::Isolate { node: n(3) });
 }
@@ -144,9 +143,9 @@ fn a_time_that_has_passed_is_now() {
 fn a_wait_in_vain_ends_the_steps_and_is_a_violation() {
     let mut fake = Fake::new(3);
     let text = "[[step]]\nwait = { primaries = 2, within = \"1s\" }\n[[step]]\nkill = \"all\"\n";
-    let outcome = run(&mut fake, &scenario(text));
-    assert_eq!(outcome.outcome, RunOutcome::Violated);
-    assert_eq!(outcome.why().as_deref(), Some("step 1: not within 1s: n1 is primary"));
+    let conclusion = run(&mut fake, &scenario(text));
+    assert_eq!(conclusion.outcome, RunOutcome::Violated);
+    assert_eq!(conclusion.why().as_deref(), Some("step 1: not within 1s: n1 is primary"));
     assert_eq!((fake.done.len(), fake.settles), (0, 1));
     let failed = |event: &ScenarioEvent| matches!(event, ScenarioEvent::StepFailed { index: 1, .. });
     assert!(fake.told.iter().any(|(_, event)| failed(event)));
@@ -160,9 +159,9 @@ fn a_wait_in_vain_ends_the_steps_and_is_a_violation() {
 fn a_step_that_cannot_be_done_decides_nothing() {
     let text = "[[step]]\nrestart = \"old-primary\"\n[expect]\nharm.refused_stale = \">100\"\n";
     let mut fake = Fake::new(3);
-    let outcome = run(&mut fake, &scenario(text));
-    assert_eq!(outcome.outcome, RunOutcome::Undecided);
-    assert!(outcome.reasons[0].contains("`old-primary` names nobody"), "{:?}", outcome.reasons);
+    let conclusion = run(&mut fake, &scenario(text));
+    assert_eq!(conclusion.outcome, RunOutcome::Undecided);
+    assert!(conclusion.reasons[0].contains("`old-primary` names nobody"), "{:?}", conclusion.reasons);
     // But a broken promise is broken, however far the scenario came.
     let mut fake = Fake::new(3);
     fake.verdict.promise.members_equal = Some(false);
@@ -173,19 +172,19 @@ fn a_step_that_cannot_be_done_decides_nothing() {
 fn an_action_that_the_lab_cannot_do_decides_nothing() {
     let mut fake = Fake::new(3);
     fake.impossible = Some(Action::Restart { node: n(2) });
-    let outcome = run(&mut fake, &scenario("[[step]]\nrestart = \"n2\"\n"));
-    assert_eq!(outcome.outcome, RunOutcome::Undecided);
-    assert_eq!(outcome.why().as_deref(), Some("step 1 could not be done: restart n2: it is impossible"));
+    let conclusion = run(&mut fake, &scenario("[[step]]\nrestart = \"n2\"\n"));
+    assert_eq!(conclusion.outcome, RunOutcome::Undecided);
+    assert_eq!(conclusion.why().as_deref(), Some("step 1 could not be done: restart n2: it is impossible"));
 }
 
 #[test]
 fn a_cluster_that_does_not_come_up_decides_nothing() {
     let mut fake = Fake::new(3);
     edit(&mut fake.view, 1, |s| s.role = Role::Candidate);
-    let outcome = run(&mut fake, &scenario("[[step]]\nkill = \"n1\"\n"));
-    assert_eq!(outcome.outcome, RunOutcome::Undecided);
+    let conclusion = run(&mut fake, &scenario("[[step]]\nkill = \"n1\"\n"));
+    assert_eq!(conclusion.outcome, RunOutcome::Undecided);
     let why = "step 1 could not be done: the cluster did not come up: not within 10s: there are 0 primaries";
-    assert_eq!(outcome.why().as_deref(), Some(why));
+    assert_eq!(conclusion.why().as_deref(), Some(why));
     assert!(fake.done.is_empty());
 }
 
@@ -218,9 +217,9 @@ fn the_promises_are_demanded_of_a_scenario_that_does_not_mention_them() {
     for break_it in breaks {
         let mut fake = Fake::new(3);
         break_it(&mut fake);
-        let outcome = run(&mut fake, &scenario(&text));
-        assert_eq!(outcome.outcome, RunOutcome::Violated);
-        assert_eq!(outcome.expectations.iter().filter(|e| e.held == Some(false)).count(), 1);
+        let conclusion = run(&mut fake, &scenario(&text));
+        assert_eq!(conclusion.outcome, RunOutcome::Violated);
+        assert_eq!(conclusion.expectations.iter().filter(|e| e.held == Some(false)).count(), 1);
     }
     assert_eq!(run(&mut Fake::new(3), &scenario(&text)).outcome, RunOutcome::AsExpected);
 }
@@ -241,10 +240,10 @@ fn without_settling_the_outcome_says_what_it_did_not_check() {
     let mut fake = Fake::new(3);
     fake.verdict.promise.quorum_writes_lost = None;
     fake.verdict.promise.members_equal = None;
-    let outcome = run(&mut fake, &scenario(&format!("settle = false\n{LOADED}[[step]]\nkill = \"n1\"\n")));
-    assert_eq!((outcome.outcome, fake.settles), (RunOutcome::AsExpected, 0));
+    let conclusion = run(&mut fake, &scenario(&format!("settle = false\n{LOADED}[[step]]\nkill = \"n1\"\n")));
+    assert_eq!((conclusion.outcome, fake.settles), (RunOutcome::AsExpected, 0));
     assert_eq!(
-        outcome.unchecked,
+        conclusion.unchecked,
         [
             "promise.quorum_writes_lost (settle = false)",
             "promise.members_equal (settle = false)",
@@ -255,10 +254,10 @@ fn without_settling_the_outcome_says_what_it_did_not_check() {
 
 #[test]
 fn operations_end_as_the_step_wants() {
-    let unknown = || Ended::Unknown("time-out".to_owned());
-    let failed = || Ended::Failed("read-only".to_owned());
-    let cases: [(&str, Ended, Option<&str>); 12] = [
-        ("put = { node = \"n1\", key = \"k\" }", Ended::Ok, None),
+    let unknown = || Outcome::Unknown("time-out".to_owned());
+    let failed = || Outcome::Failed("read-only".to_owned());
+    let cases: [(&str, Outcome, Option<&str>); 12] = [
+        ("put = { node = \"n1\", key = \"k\" }", Outcome::Ok, None),
         (
             "put = { node = \"n1\", key = \"k\" }",
             failed(),
@@ -272,34 +271,34 @@ fn operations_end_as_the_step_wants() {
         ("put = { node = \"n1\", key = \"k\", outcome = \"unknown\" }", unknown(), None),
         (
             "put = { node = \"n1\", key = \"k\", outcome = \"unknown\" }",
-            Ended::Ok,
+            Outcome::Ok,
             Some("put k at n1: expected unknown, was ok"),
         ),
         ("put = { node = \"n1\", key = \"k\", outcome = \"not-ok\" }", failed(), None),
         (
             "put = { node = \"n1\", key = \"k\", outcome = \"not-ok\" }",
-            Ended::Ok,
+            Outcome::Ok,
             Some("expected not-ok, was ok"),
         ),
         ("put = { node = \"n1\", key = \"k\", outcome = \"any\" }", unknown(), None),
-        ("get = { node = \"n1\", key = \"k\" }", Ended::Ok, None),
-        ("get = { node = \"n1\", key = \"k\", value = \"seen\" }", Ended::Ok, None),
+        ("get = { node = \"n1\", key = \"k\" }", Outcome::Ok, None),
+        ("get = { node = \"n1\", key = \"k\", value = \"seen\" }", Outcome::Ok, None),
         (
             "get = { node = \"n1\", key = \"k\", value = \"other\" }",
-            Ended::Ok,
+            Outcome::Ok,
             Some("get k at n1: expected \"other\", found \"seen\""),
         ),
         (
             "get = { node = \"n1\", key = \"k\", absent = true }",
-            Ended::Ok,
+            Outcome::Ok,
             Some("get k at n1: expected nothing, found \"seen\""),
         ),
     ];
     for (step, ended, expected) in cases {
         let mut fake = Fake::new(3);
         fake.answers.push_back((ended, Some("seen".to_owned())));
-        let outcome = run(&mut fake, &scenario(&format!("[[step]]\n{step}\n")));
-        let why = outcome.why().unwrap_or_default();
+        let conclusion = run(&mut fake, &scenario(&format!("[[step]]\n{step}\n")));
+        let why = conclusion.why().unwrap_or_default();
         match expected {
             None => assert_eq!(why, "", "{step}"),
             Some(expected) => {
@@ -314,9 +313,9 @@ fn a_refused_promotion_says_why() {
     let refused = || Reply::Failed(Failure::PromotionRefused { ballots: vec![(n(3), None)] });
     let mut fake = Fake::new(3);
     fake.refusals.push_back(refused());
-    let outcome = run(&mut fake, &scenario("[[step]]\npromote = \"n2\"\n"));
+    let conclusion = run(&mut fake, &scenario("[[step]]\npromote = \"n2\"\n"));
     let why = "step 1: promote n2: expected ok, was failed (promotion refused: n3 did not answer)";
-    assert_eq!((outcome.outcome, outcome.why().as_deref()), (RunOutcome::Violated, Some(why)));
+    assert_eq!((conclusion.outcome, conclusion.why().as_deref()), (RunOutcome::Violated, Some(why)));
     let mut fake = Fake::new(3);
     fake.refusals.push_back(refused());
     let wanted = scenario("[[step]]\npromote = { node = \"n2\", outcome = \"failed\" }\n");
@@ -328,8 +327,8 @@ fn expect_looks_once_at_a_present_that_is_known() {
     let text = "[[step]]\nkill = \"n1\"\n[[step]]\nexpect = { primaries = 0 }\n[[step]]\n\
                 expect = { harm.stale_reads = 97 }\n[[step]]\nexpect = { primaries = 1 }\n";
     let mut fake = Fake::new(3);
-    let outcome = run(&mut fake, &scenario(text));
-    assert_eq!(outcome.why().as_deref(), Some("step 4: nobody is primary"));
+    let conclusion = run(&mut fake, &scenario(text));
+    assert_eq!(conclusion.why().as_deref(), Some("step 4: nobody is primary"));
 }
 
 #[test]
@@ -432,9 +431,9 @@ fn slow_links() {
 #[test]
 fn groups_that_overlap_at_run_time_are_found_then() {
     let mut fake = Fake::new(3);
-    let outcome = run(&mut fake, &scenario("[[step]]\npartition = [[\"primary\"], [\"n1\"]]\n"));
+    let conclusion = run(&mut fake, &scenario("[[step]]\npartition = [[\"primary\"], [\"n1\"]]\n"));
     let why = "step 1 could not be done: n1 would be in two groups";
-    assert_eq!((outcome.outcome, outcome.why().as_deref()), (RunOutcome::Undecided, Some(why)));
+    assert_eq!((conclusion.outcome, conclusion.why().as_deref()), (RunOutcome::Undecided, Some(why)));
 }
 
 #[test]
@@ -443,6 +442,6 @@ fn recovery_is_the_longest_from_a_repair_to_convergence() {
                 [expect]\nrecovery.within = \"50ms\"\n";
     let mut fake = Fake::new(3);
     fake.settled = Ok(Some(Duration::from_millis(10)));
-    let outcome = run(&mut fake, &scenario(text));
-    assert_eq!(outcome.why().as_deref(), Some("recovery.within: expected 50ms, was 100ms"));
+    let conclusion = run(&mut fake, &scenario(text));
+    assert_eq!(conclusion.why().as_deref(), Some("recovery.within: expected 50ms, was 100ms"));
 }

@@ -6,9 +6,9 @@ use crate::run::event::{Expectation, RunOutcome};
 use crate::scenario::language::model::{Scenario, Shape, StateWord, Wanted};
 use crate::scenario::language::steps::ACTIONS;
 use crate::scenario::language::words::TARGET_WORDS;
+use crate::scenario::play::Conclusion;
 use crate::scenario::play::measure::Measure;
-use crate::scenario::play::outcome::Outcome;
-use crate::scenario::play::report::{Run, json, text};
+use crate::scenario::play::summary::{Played, json, text};
 
 const REFERENCE: &str = include_str!("../../../docs/scenarios.md");
 
@@ -81,7 +81,7 @@ fn the_json_is_the_one_of_the_reference() {
     scenario.settle = None;
     let mut verdict = good();
     verdict.harm.unavailable_ms = 640;
-    let outcome = Outcome {
+    let conclusion = Conclusion {
         outcome: RunOutcome::AsExpected,
         reasons: Vec::new(),
         verdict,
@@ -95,7 +95,7 @@ fn the_json_is_the_one_of_the_reference() {
         unchecked: vec!["promise.members_equal (settle = false)".to_owned()],
         elapsed: std::time::Duration::from_millis(14_230),
     };
-    let run = Run {
+    let played = Played {
         scenario: &scenario,
         called: "split-brain",
         seed: 7,
@@ -105,9 +105,9 @@ fn the_json_is_the_one_of_the_reference() {
     };
     let [example] = blocks("json")[..] else { panic!("one example") };
     let expected: String = example.lines().map(str::trim_start).collect();
-    assert_eq!(json(&run, &outcome).expect("JSON"), expected);
+    assert_eq!(json(&played, &conclusion).expect("JSON"), expected);
 
-    let said = text(&run, &outcome);
+    let said = text(&played, &conclusion);
     for part in [
         "linearizable                yes\n",
         "quorum writes lost          0 (812 acknowledged)\n",
@@ -125,8 +125,8 @@ fn the_json_is_the_one_of_the_reference() {
 fn what_is_not_known_is_null_or_undecided() {
     let file = "title = \"t\"\n[[step]]\nsay = \"x\"\n";
     let scenario = Scenario::parse("t", "x", file).unwrap_or_else(|e| panic!("{e}"));
-    let outcome = Outcome::undecided(Default::default(), std::time::Duration::ZERO, "left".to_owned());
-    let run = Run {
+    let conclusion = Conclusion::undecided(Default::default(), std::time::Duration::ZERO, "left".to_owned());
+    let played = Played {
         scenario: &scenario,
         called: "t",
         seed: 1,
@@ -135,7 +135,7 @@ fn what_is_not_known_is_null_or_undecided() {
         run_dir: Some("d"),
     };
     let object: serde_json::Value =
-        serde_json::from_str(&json(&run, &outcome).expect("JSON")).expect("it can be read");
+        serde_json::from_str(&json(&played, &conclusion).expect("JSON")).expect("it can be read");
     assert_eq!(object["outcome"], "undecided");
     assert_eq!(object["promise"]["linearizable"], "undecided");
     for (family, name) in
@@ -143,7 +143,7 @@ fn what_is_not_known_is_null_or_undecided() {
     {
         assert!(object[family][name].is_null(), "{name}");
     }
-    let said = text(&run, &outcome);
+    let said = text(&played, &conclusion);
     assert!(
         said.contains("t: UNDECIDED") && said.contains("members equal               not known"),
         "{said}"

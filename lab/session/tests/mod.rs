@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use kvlab::judge::Consistency;
 use kvlab::types::{NodeId, ReadLevel, Vote, WriteLevel};
 
+use super::client_pool::ClientPool;
 use super::compare::compare;
 use super::read_back::Readers;
-use super::visitors::Visitors;
-use crate::run::event::{Actor, Operation, Outcome};
+use crate::run::event::{Actor, Operation, Outcome, Verdict};
 use crate::run::history::{Intent, Recorder};
 use crate::run::journal::Journal;
 use crate::workload::tests::fake::FakeStore;
@@ -22,7 +22,7 @@ struct Bench {
     store: Arc<FakeStore>,
     zones: Arc<dyn Zones>,
     recorder: Recorder,
-    visitors: Visitors,
+    pool: ClientPool,
 }
 
 impl Bench {
@@ -31,19 +31,17 @@ impl Bench {
         let zones: Arc<dyn Zones> = store.clone();
         let journal = Journal::start(None).expect("a journal");
         let recorder = Recorder::start(journal, None).expect("a recorder");
-        let visitors = Visitors::new(recorder.clone(), Arc::clone(&zones), 3);
-        Self { store, zones, recorder, visitors }
+        let pool = ClientPool::new(recorder.clone(), Arc::clone(&zones), 3);
+        Self { store, zones, recorder, pool }
     }
 
     async fn put(&self, node: NodeId, key: &str, level: WriteLevel) -> Operation {
-        let key = key.to_owned();
-        let put = |hand: &mut crate::workload::Hand| Intent::put(key, hand.fresh_value(), level);
-        self.visitors.ask(Actor::Person, node, Way::From(node), put).await
+        let put = Intent::put(key.to_owned(), None, level);
+        self.pool.ask(Actor::Person, Way::From(node), put).await
     }
 
     async fn get(&self, node: NodeId, key: &str, level: ReadLevel) -> Operation {
-        let key = key.to_owned();
-        self.visitors.ask(Actor::Step(2), node, Way::Only(node), |_| Intent::get(key, level)).await
+        self.pool.ask(Actor::Step(2), Way::Only(node), Intent::get(key.to_owned(), level)).await
     }
 
     /// Returns how many keys could not be read, and what was told of the progress.
@@ -66,7 +64,7 @@ async fn a_visitors_operation_says_who_where_and_what_each_member_said() {
     let get = bench.get(N2, "k", ReadLevel::Eventual).await;
     assert_eq!((get.by, get.node, get.i), (Some(Actor::Step(2)), Some(N2), 3));
     assert_eq!(get.value, put.value);
-    assert_eq!(bench.visitors.keys(), ["k"]);
+    assert_eq!(bench.pool.keys(), ["k"]);
 }
 
 #[tokio::test]
@@ -76,7 +74,7 @@ async fn a_visitor_who_is_refused_at_a_node_is_told_and_not_sent_elsewhere() {
     let get = bench.get(N2, "k", ReadLevel::Eventual).await;
     let Outcome::Failed(why) = &get.outcome else { panic!("{get:?}") };
     assert!(why.contains("too stale") && why.contains("the primary is n1"), "{why}");
-    assert_eq!(bench.recorder.refused_stale(), 1);
+    assert_eq!(bench.recorder.verdict(false, None).harm.refused_stale, 1);
 }
 
 #[tokio::test]
@@ -86,7 +84,7 @@ async fn visitors_at_once_are_different_clients_and_one_after_the_other_the_same
     let done = futures_util::future::join_all(puts).await;
     assert!(done.iter().all(|operation| operation.outcome == Outcome::Ok));
     // A client that invoked twice at once would make the history none; the judge would say so.
-    assert_eq!(bench.recorder.findings().async_writes_acked, 40);
+    assert_eq!(bench.recorder.verdict(false, None).harm.async_writes_acked, 40);
     let clients = bench.recorder.new_client() - 1;
     assert!(clients <= 16, "{clients} clients for 40 operations");
 }
@@ -101,10 +99,10 @@ async fn loss_is_what_reading_back_does_not_find() {
     let (unread, told) = bench.read_back(&["la-1-1", "la-1-2", "lq-1-1"]).await;
     assert_eq!(unread, 0);
     assert_eq!((told.first(), told.last()), (Some(&(0, 3)), Some(&(3, 3))));
-    let findings = bench.recorder.findings();
-    assert_eq!(findings.async_loss.known(2, true), Some(2));
-    assert_eq!(findings.quorum_loss.known(1, true), Some(0));
-    assert_eq!(findings.linearizable, Some(true), "a lost async write breaks no promise");
+    let Verdict { promise, harm } = bench.recorder.verdict(true, None);
+    assert_eq!(harm.async_writes_lost, Some(2));
+    assert_eq!(promise.quorum_writes_lost, Some(0));
+    assert_eq!(promise.linearizable, Some(true), "a lost async write breaks no promise");
 }
 
 #[tokio::test]
@@ -113,10 +111,10 @@ async fn a_lost_quorum_write_is_a_broken_promise_with_a_proof() {
     bench.store.state().forgets = Some("lq-".to_owned());
     bench.put(N1, "lq-1-1", WriteLevel::Quorum).await;
     bench.read_back(&["lq-1-1"]).await;
-    let findings = bench.recorder.findings();
-    assert_eq!(findings.quorum_loss.known(1, true), Some(1));
-    assert_eq!(findings.linearizable, Some(false));
-    assert!(findings.violations[0].contains("lq-1-1"), "{:?}", findings.violations);
+    let Verdict { promise, .. } = bench.recorder.verdict(true, None);
+    assert_eq!(promise.quorum_writes_lost, Some(1));
+    assert_eq!(promise.linearizable, Some(false));
+    assert!(promise.violations[0].contains("lq-1-1"), "{:?}", promise.violations);
 }
 
 #[tokio::test]
@@ -126,7 +124,7 @@ async fn what_nobody_can_read_stays_unknown() {
     bench.store.state().silent.extend([N1, N2, N3]);
     let (unread, _) = bench.read_back(&["lq-1-1"]).await;
     assert_eq!(unread, 1);
-    assert_eq!(bench.recorder.findings().quorum_loss.known(1, true), None);
+    assert_eq!(bench.recorder.verdict(true, None).promise.quorum_writes_lost, None);
 }
 
 #[tokio::test]

@@ -124,9 +124,9 @@ async fn the_history_is_one_order_with_a_reply_to_every_invoke() {
         assert_eq!(event.epoch.is_some(), event.value.is_some(), "{event:?}");
     }
     assert!(running.is_empty(), "{running:?}");
-    let findings = bench.recorder.findings();
-    assert_eq!(findings.linearizable, Some(true));
-    assert_eq!(findings.checked_i, history.len() as u64);
+    let promise = bench.recorder.verdict(false, None).promise;
+    assert_eq!(promise.linearizable, Some(true));
+    assert_eq!(promise.checked_i, history.len() as u64);
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn a_primary_that_says_nothing_leaves_writes_unknown_and_they_are_shown() 
     }
     let shown = bench.operations();
     assert!(shown.iter().any(|operation| matches!(operation.outcome, Outcome::Unknown(_))), "{shown:?}");
-    assert_eq!(bench.recorder.findings().quorum_writes_acked, 0);
+    assert_eq!(bench.recorder.verdict(false, None).promise.quorum_writes_acked, 0);
 }
 
 #[tokio::test]
@@ -220,9 +220,9 @@ async fn a_refused_eventual_read_is_counted_and_asked_nowhere_else() {
         store.state().stale.extend([NodeId(2), NodeId(3)]);
     };
     let bench = Bench::start(options(), stale).await;
-    until(|| bench.recorder.refused_stale() > 5).await;
+    until(|| bench.recorder.verdict(false, None).harm.refused_stale > 5).await;
     in_time(bench.workload.quiet()).await;
-    let refused = bench.recorder.refused_stale();
+    let refused = bench.recorder.verdict(false, None).harm.refused_stale;
     let history = bench.history().await;
     let failed = |event: &&HistoryEvent| {
         event.phase == Phase::Fail && event.op == OpKind::Get && event.consistency == Consistency::Eventual

@@ -1,6 +1,5 @@
-//! From all that is known in the end to one word: as expected, violated or undecided.
+//! What is concluded of a run: from all that is known in the end to one word, as expected, violated or undecided.
 
-use std::fmt;
 use std::time::Duration;
 
 use kvlab::types::WriteLevel;
@@ -11,11 +10,13 @@ use crate::scenario::language::model::Scenario;
 use crate::scenario::language::words::{Comparison, say_duration};
 
 /// Why a step failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepFailure {
     /// What it demanded did not hold: an expectation failed.
+    #[error("{0}")]
     Unmet(String),
     /// It could not be carried out, so the scenario was not played as it is written: nothing is decided by that.
+    #[error("{0}")]
     NotDone(String),
 }
 
@@ -25,7 +26,7 @@ pub struct FailedStep {
     /// From 1.
     pub index: usize,
     /// Why.
-    pub failure: Failure,
+    pub failure: StepFailure,
 }
 
 /// All that is known when the run is over.
@@ -42,9 +43,9 @@ pub(crate) struct Ending {
     pub(crate) elapsed: Duration,
 }
 
-/// How a run ended.
+/// What is concluded of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub struct Conclusion {
     /// In one word.
     pub outcome: RunOutcome,
     /// Why it is not as expected, most important first; empty if it is.
@@ -61,7 +62,7 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
-impl Outcome {
+impl Conclusion {
     /// What can be said of a run that was broken off: nothing.
     pub fn undecided(verdict: Verdict, elapsed: Duration, why: String) -> Self {
         Self {
@@ -87,7 +88,7 @@ impl Outcome {
 ///   scenario could not be played to its end.
 /// * A promise that the scenario expects to be broken, and that was, is as expected: it is said all the same.
 /// * What cannot be said is undecided, never passed over.
-pub(crate) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
+pub(crate) fn conclude(scenario: &Scenario, ending: Ending) -> Conclusion {
     let (implied, unchecked) = implied(scenario, &ending.verdict);
     let expects = scenario.expect.iter().copied().chain(implied);
     let compared: Vec<(Expect, Expectation)> =
@@ -95,7 +96,7 @@ pub(crate) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
 
     let mut violations = Vec::new();
     let mut doubts = Vec::new();
-    let unplayed = matches!(&ending.failed, Some(FailedStep { failure: Failure::NotDone(_), .. }));
+    let unplayed = matches!(&ending.failed, Some(FailedStep { failure: StepFailure::NotDone(_), .. }));
     for (expect, expectation) in &compared {
         let Expectation { name, expected, actual, .. } = expectation;
         match expectation.held {
@@ -113,10 +114,10 @@ pub(crate) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
         }
     }
     match ending.failed {
-        Some(FailedStep { index, failure: Failure::Unmet(why) }) => {
+        Some(FailedStep { index, failure: StepFailure::Unmet(why) }) => {
             violations.insert(0, format!("step {index}: {why}"));
         }
-        Some(FailedStep { index, failure: Failure::NotDone(why) }) => {
+        Some(FailedStep { index, failure: StepFailure::NotDone(why) }) => {
             doubts.insert(0, format!("step {index} could not be done: {why}"));
         }
         None => {}
@@ -137,7 +138,7 @@ pub(crate) fn conclude(scenario: &Scenario, ending: Ending) -> Outcome {
         (true, true) => RunOutcome::AsExpected,
     };
     violations.extend(doubts);
-    Outcome {
+    Conclusion {
         outcome,
         reasons: violations,
         verdict: ending.verdict,
@@ -189,12 +190,4 @@ fn compare(expect: Expect, ending: &Ending, settle: Option<Duration>) -> Expecta
         None => ("not known".to_owned(), None),
     };
     Expectation { name: measure.name().to_owned(), expected: expected.to_string(), actual, held }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unmet(why) | Self::NotDone(why) => f.write_str(why),
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! A run's outcome for programs (one JSON object) and for people (a few lines).
+//! The summary of a run: for programs one JSON object, for people a few lines.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use kvlab::judge::Violation;
 use kvlab::types::Quirks;
 use serde::Serialize;
 
-use super::outcome::Outcome;
+use super::conclusion::Conclusion;
 use crate::explain::Evidence;
 use crate::run::event::{Expectation, Promise, RunOutcome, Verdict};
 use crate::scenario::language::model::Scenario;
 
-/// What else belongs to the report of a run.
+/// What was played, for its summary.
 #[derive(Clone, Debug)]
-pub struct Run<'a> {
+pub struct Played<'a> {
     /// What was played.
     pub scenario: &'a Scenario,
     /// How it was called on the command line.
@@ -72,14 +72,14 @@ struct ViolationObject<'a> {
 }
 
 /// One object, on one line.
-pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
-    let (promise, harm) = (&outcome.verdict.promise, &outcome.verdict.harm);
+pub fn json(played: &Played<'_>, conclusion: &Conclusion) -> serde_json::Result<String> {
+    let (promise, harm) = (&conclusion.verdict.promise, &conclusion.verdict.harm);
     serde_json::to_string(&Object {
-        scenario: &run.scenario.name,
-        seed: run.seed,
-        quirks: run.scenario.cluster.settings.quirks,
-        outcome: outcome.outcome,
-        elapsed_s: (outcome.elapsed.as_secs_f64() * 10.0).round() / 10.0,
+        scenario: &played.scenario.name,
+        seed: played.seed,
+        quirks: played.scenario.cluster.settings.quirks,
+        outcome: conclusion.outcome,
+        elapsed_s: (conclusion.elapsed.as_secs_f64() * 10.0).round() / 10.0,
         promise: PromiseObject {
             linearizable: linearizable(promise.linearizable),
             quorum_writes_acked: promise.quorum_writes_acked,
@@ -93,15 +93,15 @@ pub fn json(run: &Run<'_>, outcome: &Outcome) -> serde_json::Result<String> {
             stale_max_ms: harm.stale_max_ms,
             unavailable_ms: harm.unavailable_ms,
         },
-        expectations: &outcome.expectations,
-        violations: run
+        expectations: &conclusion.expectations,
+        violations: played
             .evidence
             .violations()
             .iter()
-            .map(|violation| object(run.evidence, violation))
+            .map(|violation| object(played.evidence, violation))
             .collect(),
         violations_total: promise.violations_total,
-        run_dir: run.run_dir,
+        run_dir: played.run_dir,
     })
 }
 
@@ -159,40 +159,40 @@ fn proof(promise: &Promise, evidence: &Evidence, columns: usize) -> String {
 }
 
 /// The summary that a person reads, ending with a line break.
-pub fn text(run: &Run<'_>, outcome: &Outcome) -> String {
-    let mut out = facts(&outcome.verdict, run.evidence, run.columns);
+pub fn text(played: &Played<'_>, conclusion: &Conclusion) -> String {
+    let mut out = facts(&conclusion.verdict, played.evidence, played.columns);
     let _ = writeln!(out);
-    for expectation in &outcome.expectations {
-        let _ = writeln!(out, "  {}", said(expectation));
+    for expectation in &conclusion.expectations {
+        let _ = writeln!(out, "  {}", expectation_line(expectation));
     }
-    for unchecked in &outcome.unchecked {
+    for unchecked in &conclusion.unchecked {
         let _ = writeln!(out, "  not checked  {unchecked}");
     }
     let _ = writeln!(
         out,
         "\n{}: {} in {:.1} s",
-        run.scenario.name,
-        verdict_words(outcome.outcome),
-        outcome.elapsed.as_secs_f64()
+        played.scenario.name,
+        verdict_words(conclusion.outcome),
+        conclusion.elapsed.as_secs_f64()
     );
-    for remark in remarks(run.scenario, outcome) {
+    for remark in remarks(played.scenario, conclusion) {
         let _ = writeln!(out, "  {remark}");
     }
-    for reason in &outcome.reasons {
+    for reason in &conclusion.reasons {
         let _ = writeln!(out, "  {reason}");
     }
-    if let Some(run_dir) = run.run_dir {
+    if let Some(run_dir) = played.run_dir {
         let _ = writeln!(out, "run directory: {run_dir}");
     }
-    let simulated = if run.run_dir.is_none() { " --simulated" } else { "" };
-    let _ = writeln!(out, "again: kvlab run {}{simulated} --seed {}", run.called, run.seed);
+    let simulated = if played.run_dir.is_none() { " --simulated" } else { "" };
+    let _ = writeln!(out, "again: kvlab run {}{simulated} --seed {}", played.called, played.seed);
     out
 }
 
 /// What must not be read as the store's usual conduct: promises that were broken as expected, and mistakes that were
 /// made on purpose.
-pub fn remarks(scenario: &Scenario, outcome: &Outcome) -> Vec<String> {
-    let broken: Vec<_> = outcome.broken.iter().map(String::as_str).collect();
+pub fn remarks(scenario: &Scenario, conclusion: &Conclusion) -> Vec<String> {
+    let broken: Vec<_> = conclusion.broken.iter().map(String::as_str).collect();
     let quirks = scenario.cluster.settings.quirks;
     let mut remarks = Vec::new();
     if !broken.is_empty() {
@@ -212,7 +212,7 @@ pub fn verdict_words(outcome: RunOutcome) -> &'static str {
 }
 
 /// One expectation in one line.
-pub fn said(expectation: &Expectation) -> String {
+fn expectation_line(expectation: &Expectation) -> String {
     let Expectation { name, expected, actual, held } = expectation;
     match held {
         Some(true) => format!("held         {name} {expected} (was {actual})"),

@@ -2,20 +2,19 @@
 
 use std::time::Duration;
 
-use kvlab::judge::Phase;
 use kvlab::types::{NodeId, ReadLevel};
 
-use super::recorder::{Intent, Order, Recorder, Reply};
 use super::*;
-use crate::run::event::{LabEvent, Stamped};
+use crate::run::event::{LabEvent, Outcome, Stamped};
 use crate::run::journal::Journal;
 
 const N1: NodeId = NodeId(1);
 
 /// What a reader was told that nobody has written.
-fn ghost() -> Reply {
+fn ghost() -> Completion {
     let seen = Some("ghost".to_owned());
-    Reply { phase: Phase::Ok, node: Some(N1), seen, epoch: None, seq: None, refused_stale: false }
+    let (node, votes) = (Some(N1), Vec::new());
+    Completion { node, outcome: Outcome::Ok, seen, at: None, votes, refused_stale: false }
 }
 
 fn read(key: &str) -> Intent {
@@ -31,27 +30,27 @@ async fn a_violation_is_journaled_once_and_before_anyone_can_count_it() {
     recorder.invoke(client, N1, &read("k"));
     assert!(events.try_recv().is_err(), "nothing is broken yet");
     recorder.complete(client, &read("k"), &ghost());
-    // It is there as soon as the findings have it.
-    assert_eq!(recorder.findings().violations_total, 1);
+    // It is there as soon as the verdict has it.
+    assert_eq!(recorder.verdict(false, None).promise.violations_total, 1);
     let Ok(Stamped { event: LabEvent::Violation(violation), .. }) = events.try_recv() else {
         panic!("the violation is told");
     };
     assert_eq!((violation.key.as_str(), violation.linearizability), ("k", true));
-    assert_eq!(recorder.findings().violations, [violation.to_string()]);
+    assert_eq!(recorder.verdict(false, None).promise.violations, [violation.to_string()]);
     assert!(events.try_recv().is_err(), "and told once");
 }
 
 #[test]
 fn proofs_are_bounded_and_violations_are_counted() {
-    let mut order = Order::new();
-    let client = order.new_client();
+    let mut sequencer = Sequencer::new();
+    let client = sequencer.new_client();
     let mut proved = 0;
     for n in 0..VIOLATIONS_PROVED_MAX + 30 {
         let read = read(&format!("k{n}"));
-        order.invoke(Duration::ZERO, client, N1, &read);
-        order.complete(Duration::ZERO, client, &read, &ghost());
-        proved += order.take_found().len();
+        sequencer.invoke(Duration::ZERO, client, N1, &read);
+        sequencer.complete(Duration::ZERO, client, &read, &ghost());
+        proved += sequencer.take_violations().len();
     }
     assert_eq!(proved, VIOLATIONS_PROVED_MAX);
-    assert_eq!(order.findings().violations_total as usize, VIOLATIONS_PROVED_MAX + 30);
+    assert_eq!(sequencer.verdict(false, None).promise.violations_total as usize, VIOLATIONS_PROVED_MAX + 30);
 }

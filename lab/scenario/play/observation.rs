@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvlab::types::{NodeId, Resyncs, Role};
 
-use super::cast::Cast;
+use super::roles::Roles;
 use crate::cluster::View;
 use crate::engine::{NodeState, Term};
 use crate::run::event::{ProcessState, Verdict};
@@ -23,7 +23,7 @@ pub struct Moment<'a> {
     /// The judge.
     pub verdict: &'a Verdict,
     /// Who is who.
-    pub cast: &'a Cast,
+    pub roles: &'a Roles,
 }
 
 /// A look at a cluster that began at one moment and goes on until its conditions hold.
@@ -31,7 +31,7 @@ pub struct Moment<'a> {
 /// * Only reports that came after the beginning count: an old report may be from before a fault.
 /// * "What the primary has" is fixed once, so that it can be reached under load; a new epoch fixes it anew.
 #[derive(Clone, Debug)]
-pub struct Watch {
+pub struct Observation {
     since: Duration,
     converging: Option<(Term, u64)>,
     catching_up: Option<(Term, u64)>,
@@ -40,7 +40,7 @@ pub struct Watch {
 /// Why a condition does not hold, in a few words.
 type Unmet = String;
 
-impl Watch {
+impl Observation {
     /// A look at what is reported after `since`, the end of the last thing that was done.
     pub fn new(since: Duration) -> Self {
         Self { since, converging: None, catching_up: None }
@@ -48,7 +48,7 @@ impl Watch {
 
     /// Whether every running member has reported, so that roles can be told.
     pub fn informed(&self, moment: Moment<'_>) -> Result<(), Unmet> {
-        let unheard = moment.cast.members().iter().find(|node| {
+        let unheard = moment.roles.members().iter().find(|node| {
             matches!(moment.view.processes.get(node), Some(ProcessState::Running { .. }))
                 && self.report(moment, **node).is_err()
         });
@@ -80,7 +80,7 @@ impl Watch {
                 held(count.holds(primaries.len() as u64), || format!("{found} is primary"))
             }
             Condition::Primary(target) => {
-                let node = moment.cast.resolve_one(moment.view, *target)?;
+                let node = moment.roles.resolve_one(moment.view, *target)?;
                 let primary = self.primaries(moment).into_iter().max_by_key(|s| &s.term).map(|s| s.node);
                 let found = || primary.map_or("nobody".to_owned(), |id| id.to_string());
                 held(primary == Some(node), || format!("{} is primary", found()))
@@ -121,7 +121,7 @@ impl Watch {
             return Err(format!("there are {} primaries", primaries.len()));
         };
         let running: Vec<&NodeState> = self.running(moment).collect();
-        if running.len() <= moment.cast.members().len() / 2 {
+        if running.len() <= moment.roles.members().len() / 2 {
             return Err(format!("only {} members run", running.len()));
         }
         for status in &running {
@@ -161,7 +161,7 @@ impl Watch {
         targets: &[Target],
         test: impl Fn(&NodeState) -> Result<(), Unmet>,
     ) -> Result<(), Unmet> {
-        for node in moment.cast.resolve_all(moment.view, targets)? {
+        for node in moment.roles.resolve_all(moment.view, targets)? {
             test(self.report(moment, node)?).map_err(|why| format!("{node} {why}"))?;
         }
         Ok(())
@@ -176,7 +176,7 @@ impl Watch {
     }
 
     fn running<'a>(&self, moment: Moment<'a>) -> impl Iterator<Item = &'a NodeState> {
-        moment.cast.members().iter().filter_map(move |node| self.report(moment, *node).ok())
+        moment.roles.members().iter().filter_map(move |node| self.report(moment, *node).ok())
     }
 
     /// What a running member has reported since the beginning.
@@ -202,7 +202,7 @@ fn held(holds: bool, why: impl FnOnce() -> String) -> Result<(), Unmet> {
 }
 
 fn state(moment: Moment<'_>, targets: &[Target], wanted: StateWord) -> Result<(), Unmet> {
-    for node in moment.cast.resolve_all(moment.view, targets)? {
+    for node in moment.roles.resolve_all(moment.view, targets)? {
         let found = moment.view.processes.get(&node).map(|state| match state {
             ProcessState::Starting { .. } => StateWord::Starting,
             ProcessState::Running { .. } => StateWord::Running,
@@ -219,149 +219,5 @@ fn state(moment: Moment<'_>, targets: &[Target], wanted: StateWord) -> Result<()
 }
 
 #[cfg(test)]
-mod tests {
-    use kvlab::types::Epoch;
-
-    use super::*;
-    use crate::scenario::language::model::Act;
-    use crate::scenario::language::model::Scenario;
-    use crate::scenario::tests::fixture::*;
-
-    const BEGAN: Duration = Duration::from_secs(5);
-    const LATER: Duration = Duration::from_secs(6);
-
-    /// Conditions as they are written in a file.
-    fn conditions(text: &str) -> Vec<Condition> {
-        let file = format!("title = \"t\"\n[[step]]\nwait = {text}\n");
-        let scenario = Scenario::parse("t", "t.toml", &file).unwrap_or_else(|e| panic!("{e}"));
-        match scenario.steps[0].act.clone() {
-            Some(Act::Wait { conditions, .. }) => conditions,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn look(watch: &mut Watch, view: &View, text: &str) -> String {
-        let mut cast = Cast::new(members(3));
-        cast.observe(view);
-        let mut verdict = Verdict::default();
-        verdict.harm.stale_reads = 3;
-        let moment = Moment { view, verdict: &verdict, cast: &cast };
-        watch.holds(moment, &conditions(text)).map_or_else(|why| why, |()| "holds".to_owned())
-    }
-
-    fn once(view: &View, text: &str) -> String {
-        look(&mut Watch::new(BEGAN), view, text)
-    }
-
-    #[test]
-    fn conditions_of_a_healthy_cluster() {
-        let view = healthy(3, LATER);
-        for (text, expected) in [
-            ("{ primaries = 1 }", "holds"),
-            ("{ primaries = \">=2\" }", "n1 is primary"),
-            ("{ primary = \"n1\" }", "holds"),
-            ("{ primary = \"n2\" }", "n1 is primary"),
-            ("{ converged = true }", "holds"),
-            ("{ caught_up = \"replicas\" }", "holds"),
-            ("{ fresh = \"all\" }", "holds"),
-            ("{ stale = \"n3\" }", "n3 serves reads"),
-            ("{ lag = { node = \"n2\", is = 0 } }", "holds"),
-            ("{ lag = { node = \"n2\", is = \">5\" } }", "n2 is 0 behind"),
-            ("{ seq = { node = \"n2\", is = \">=10\" } }", "holds"),
-            ("{ seq = { node = \"n2\", is = \">10\" } }", "n2 is at 10"),
-            ("{ state = { node = \"all\", is = \"running\" } }", "holds"),
-            ("{ state = { node = \"n2\", is = \"paused\" } }", "n2 is running"),
-            ("{ partial_resyncs = 0, full_resyncs = 0 }", "holds"),
-            ("{ partial_resyncs = \">0\" }", "there were 0 partial resyncs"),
-            ("{ harm.stale_reads = \">2\" }", "holds"),
-            ("{ harm.stale_reads = 0 }", "harm.stale_reads is 3"),
-            ("{ promise.linearizable = true }", "promise.linearizable is not known"),
-            ("{ primaries = 1, stale = \"n2\" }", "n2 serves reads"),
-        ] {
-            assert_eq!(once(&view, text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn reports_from_before_do_not_count() {
-        let mut view = healthy(3, LATER);
-        view.statuses.get_mut(&n(2)).expect("n2").0 = BEGAN + Duration::from_millis(10);
-        assert_eq!(once(&view, "{ converged = true }"), "n2 runs but has not reported");
-        // A paused member cannot report, and is not waited for.
-        process(&mut view, 2, ProcessState::Paused { pid: 102 });
-        assert_eq!(once(&view, "{ converged = true }"), "holds");
-    }
-
-    #[test]
-    fn a_paused_primary_is_not_counted_as_running() {
-        let mut view = healthy(3, LATER);
-        process(&mut view, 1, ProcessState::Paused { pid: 101 });
-        assert_eq!(once(&view, "{ primaries = 1 }"), "nobody is primary");
-        assert_eq!(once(&view, "{ primary = \"n1\" }"), "nobody is primary");
-    }
-
-    #[test]
-    fn two_primaries_do_not_converge() {
-        let mut view = healthy(3, LATER);
-        edit(&mut view, 2, |s| turn(s, Role::Primary, Epoch::new(2, n(2))));
-        assert_eq!(once(&view, "{ primaries = 2 }"), "holds");
-        assert_eq!(once(&view, "{ converged = true }"), "there are 2 primaries");
-        assert_eq!(once(&view, "{ primary = \"n2\" }"), "holds");
-    }
-
-    #[test]
-    fn convergence_needs_the_epoch_in_every_log() {
-        let mut view = healthy(3, LATER);
-        edit(&mut view, 3, |s| s.last.term = Epoch::ZERO.into());
-        assert_eq!(once(&view, "{ converged = true }"), "n3 does not follow n1 in 1@n1 yet");
-        let mut view = healthy(3, LATER);
-        edit(&mut view, 3, |s| s.resync = Some((1, 2)));
-        assert_eq!(once(&view, "{ converged = true }"), "n3 does not follow n1 in 1@n1 yet");
-        process(&mut view, 2, stopped());
-        process(&mut view, 3, stopped());
-        assert_eq!(once(&view, "{ converged = true }"), "only 1 members run");
-    }
-
-    #[test]
-    fn convergence_can_be_reached_under_load() {
-        let mut view = healthy(3, LATER);
-        let mut watch = Watch::new(BEGAN);
-        edit(&mut view, 1, |s| (s.last.index, s.durable) = (20, 20));
-        assert_eq!(look(&mut watch, &view, "{ converged = true }"), "n2 is at 10 of 20");
-        // The primary has gone on, the replicas have what it had.
-        edit(&mut view, 1, |s| (s.last.index, s.durable) = (40, 40));
-        for id in [2, 3] {
-            edit(&mut view, id, |s| (s.last.index, s.durable) = (25, 25));
-        }
-        assert_eq!(look(&mut watch, &view, "{ converged = true }"), "holds");
-        // In a new epoch the goal is set anew.
-        for id in [1, 2, 3] {
-            edit(&mut view, id, |s| {
-                turn(s, s.role, Epoch::new(2, n(1)));
-                s.last.term = s.term.clone();
-            });
-        }
-        assert_eq!(look(&mut watch, &view, "{ converged = true }"), "n2 is at 25 of 40");
-    }
-
-    #[test]
-    fn resyncs_of_all_running_members_are_counted() {
-        let mut view = healthy(3, LATER);
-        edit(&mut view, 1, |s| (ours(s).resyncs.partial, ours(s).resyncs.full) = (2, 1));
-        edit(&mut view, 2, |s| ours(s).resyncs.full = 1);
-        assert_eq!(once(&view, "{ partial_resyncs = 2, full_resyncs = 2 }"), "holds");
-        process(&mut view, 2, stopped());
-        assert_eq!(once(&view, "{ full_resyncs = 2 }"), "there were 1 full resyncs");
-    }
-
-    #[test]
-    fn catching_up_has_a_fixed_goal() {
-        let mut view = healthy(3, LATER);
-        let mut watch = Watch::new(BEGAN);
-        edit(&mut view, 1, |s| s.last.index = 20);
-        assert_eq!(look(&mut watch, &view, "{ caught_up = \"n3\" }"), "n3 is at 1@n1/10 of 1@n1/20");
-        edit(&mut view, 1, |s| s.last.index = 99);
-        edit(&mut view, 3, |s| (s.last.index, s.durable) = (20, 20));
-        assert_eq!(look(&mut watch, &view, "{ caught_up = \"n3\" }"), "holds");
-    }
-}
+#[path = "tests/observation.rs"]
+mod tests;

@@ -1,4 +1,4 @@
-//! The clients of persons and of scenario steps: they come, ask one thing in some node's zone, and go.
+//! The clients of persons and of scenario steps: each operation takes one from a small pool and gives it back.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,16 +8,16 @@ use tokio::sync::Semaphore;
 
 use crate::run::event::{Actor, Operation};
 use crate::run::history::{Intent, Recorder};
-use crate::workload::{Hand, Way, Zones};
+use crate::workload::{LabClient, Way, Zones};
 
-/// Visitors at once; further ones wait.
-const VISITORS_MAX: usize = 16;
-/// Keys of visitors that are remembered, to be compared at the end.
+/// Operations at once; further ones wait.
+const CLIENTS_MAX: usize = 16;
+/// Keys that are remembered, to be read back at the end.
 const KEYS_MAX: usize = 10_000;
 
 /// A small pool of clients. Each has its own number in the history and does one thing at a time.
 #[derive(Debug)]
-pub(super) struct Visitors {
+pub(super) struct ClientPool {
     recorder: Recorder,
     zones: Arc<dyn Zones>,
     seed: u64,
@@ -29,53 +29,46 @@ pub(super) struct Visitors {
 /// At most as many as there are places, idle or not.
 #[derive(Debug, Default)]
 struct Clients {
-    idle: Vec<Hand>,
+    idle: Vec<LabClient>,
     count: usize,
 }
 
-impl Visitors {
+impl ClientPool {
     pub(super) fn new(recorder: Recorder, zones: Arc<dyn Zones>, seed: u64) -> Self {
-        let places = Semaphore::new(VISITORS_MAX);
+        let places = Semaphore::new(CLIENTS_MAX);
         Self { recorder, zones, seed, places, clients: Mutex::default(), keys: Mutex::default() }
     }
 
-    /// Asks something in the zone of `home`. `intent` is given the client, for a fresh value.
-    pub(super) async fn ask(
-        &self,
-        by: Actor,
-        home: NodeId,
-        way: Way,
-        intent: impl FnOnce(&mut Hand) -> Intent,
-    ) -> Operation {
+    /// Asks something in the zone of the node that is asked first.
+    pub(super) async fn ask(&self, by: Actor, way: Way, intent: Intent) -> Operation {
         let _place = self.places.acquire().await.expect("the places are never closed");
-        let mut hand = self.come(home);
-        let intent = intent(&mut hand);
+        let mut client = self.take(way.first());
         self.remember(&intent.key);
-        let operation = hand.carry_out(&self.recorder, way, intent, None).await;
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).idle.push(hand);
+        let operation = client.carry_out(&self.recorder, way, intent, None).await;
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).idle.push(client);
         Operation { by: Some(by), ..operation }
     }
 
-    /// Every key that a visitor has touched.
+    /// Every key that was asked for.
     pub(super) fn keys(&self) -> Vec<String> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 
-    /// Somebody idle who is at home there; or else somebody new, while there is room; or else anybody idle. There
-    /// is somebody: whoever has a place and is not the caller accounts for one client less than there can be.
-    fn come(&self, home: NodeId) -> Hand {
+    /// An idle client that is at home there; or else a new one, while there is room; or else any idle one. There is
+    /// one: whoever has a place accounts for one client, and there are as many clients as places.
+    fn take(&self, home: NodeId) -> LabClient {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = clients.idle.iter().position(|hand| hand.home() == Some(home)) {
+        if let Some(index) = clients.idle.iter().position(|client| client.home() == Some(home)) {
             return clients.idle.swap_remove(index);
         }
-        if clients.count >= VISITORS_MAX
-            && let Some(mut hand) = clients.idle.pop()
+        if clients.count >= CLIENTS_MAX
+            && let Some(mut client) = clients.idle.pop()
         {
-            hand.move_to(Some(home));
-            return hand;
+            client.move_to(Some(home));
+            return client;
         }
         clients.count += 1;
-        Hand::new(&self.recorder, Arc::clone(&self.zones), Some(home), self.seed)
+        LabClient::new(&self.recorder, Arc::clone(&self.zones), Some(home), self.seed)
     }
 
     fn remember(&self, key: &str) {

@@ -1,0 +1,123 @@
+//! The journal: one order, and nothing missing unsaid.
+
+use super::*;
+use crate::run::event::{LinkState, ProcessState};
+use kvlab::types::NodeId;
+
+fn notice(text: &str) -> LabEvent {
+    LabEvent::Notice { level: Level::Info, text: text.to_owned() }
+}
+
+fn read_back(dir: &Path) -> Vec<Stamped> {
+    let text = std::fs::read_to_string(dir.join(EVENTS_FILE)).expect("the file");
+    text.lines().map(|line| serde_json::from_str(line).expect("an event a line")).collect()
+}
+
+#[tokio::test]
+async fn file_and_subscribers_see_the_same_events_in_the_same_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = Journal::start(Some(dir.path())).expect("a journal");
+    let mut live = journal.subscribe();
+    let emitters: Vec<_> = (0..4)
+        .map(|emitter| {
+            let journal = journal.clone();
+            std::thread::spawn(move || {
+                for i in 0..200 {
+                    journal.emit(notice(&format!("{emitter}/{i}")));
+                }
+            })
+        })
+        .collect();
+    for emitter in emitters {
+        emitter.join().expect("no panic");
+    }
+    journal.flush().await.expect("written");
+    let written = read_back(dir.path());
+    let mut seen = Vec::new();
+    while let Ok(event) = live.try_recv() {
+        seen.push(event);
+    }
+    assert_eq!(written.len(), 800);
+    assert_eq!(written, seen);
+    assert!(written.is_sorted_by_key(|event| event.t_us));
+}
+
+#[tokio::test]
+async fn events_survive_the_way_to_the_file_and_back() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let journal = Journal::start(Some(dir.path())).expect("a journal");
+    let (from, to) = (NodeId(1), NodeId(2));
+    let slow = LinkState::Slow { delay: Duration::from_millis(20), jitter: Duration::from_micros(1500) };
+    let broken = crate::screen::tests::fixture::broken_promise().into_iter().map(|stamped| stamped.event);
+    let mut events = vec![
+        LabEvent::Process { node: from, state: ProcessState::Paused { pid: 7 } },
+        LabEvent::Process { node: from, state: ProcessState::Died { how: "exit code 1".into() } },
+        LabEvent::Link { from, to, state: slow },
+        LabEvent::Link { from, to, state: LinkState::Cut },
+        LabEvent::Watch { node: to, up: false },
+        LabEvent::Load(crate::run::event::LoadSample { ok: u64::MAX, ..Default::default() }),
+        LabEvent::Verdict(crate::run::event::Verdict::default()),
+        LabEvent::Scenario(crate::run::event::ScenarioEvent::StepFailed { index: 3, why: "late".into() }),
+    ];
+    events.extend(broken.filter(|event| matches!(event, LabEvent::Violation(_) | LabEvent::Verdict(_))));
+    for event in &events {
+        journal.emit(event.clone());
+    }
+    journal.flush().await.expect("written");
+    let back: Vec<_> = read_back(dir.path()).into_iter().map(|stamped| stamped.event).collect();
+    assert_eq!(back, events);
+}
+
+#[test]
+fn a_verdict_of_format_1_is_read() {
+    let line = r#"{"t_us":7,"event":"verdict","promise":{"linearizable":false,"checked_i":9,
+        "quorum_writes_acked":4,"quorum_writes_lost":1,"members_equal":null,"violations":["why"]},
+        "harm":{"async_writes_acked":0,"async_writes_lost":null,"stale_reads":0,"stale_max_ms":0,
+        "refused_stale":0,"unknown":0,"unavailable_ms":0}}"#;
+    let stamped: Stamped = serde_json::from_str(line).expect("an event");
+    let LabEvent::Verdict(verdict) = stamped.event else { panic!("{stamped:?}") };
+    assert_eq!((verdict.promise.quorum_writes_lost, verdict.promise.quorum_writes_unread), (Some(1), 0));
+    assert_eq!((verdict.promise.violations.len(), verdict.promise.violations_total), (1, 0));
+}
+
+#[tokio::test]
+async fn a_slow_subscriber_is_told_and_goes_on() {
+    let journal = Journal::start(None).expect("a journal");
+    let mut slow = journal.subscribe();
+    for i in 0..HELD_MAX + 10 {
+        journal.emit(notice(&i.to_string()));
+    }
+    assert!(matches!(slow.recv().await, Err(broadcast::error::RecvError::Lagged(10))));
+    assert_eq!(slow.recv().await.expect("the oldest held").event, notice("10"));
+    journal.flush().await.expect("nothing to write");
+}
+
+#[test]
+fn what_the_file_cannot_take_is_counted_where_it_is_missing() {
+    let (sender, mut jobs) = mpsc::channel(2);
+    let mut queue = FileQueue { file: Some(sender), missing: 0 };
+    let event = |text: &str| Stamped::at(Duration::ZERO, notice(text));
+    let now = || Duration::ZERO;
+    assert_eq!(queue.record(&event("a"), now), 0);
+    assert_eq!(queue.record(&event("b"), now), 0);
+    assert_eq!(queue.record(&event("c"), now), 1);
+    assert_eq!(queue.record(&event("d"), now), 2);
+    let mut texts = Vec::new();
+    let mut drain = |jobs: &mut mpsc::Receiver<Job>| {
+        while let Ok(Job::Write(Stamped { event: LabEvent::Notice { text, .. }, .. })) = jobs.try_recv() {
+            texts.push(text);
+        }
+    };
+    drain(&mut jobs);
+    assert_eq!(queue.record(&event("e"), now), 0);
+    drain(&mut jobs);
+    assert_eq!(texts, ["a", "b", "2 events are missing here: the disk could not keep up", "e"]);
+}
+
+#[test]
+fn an_old_record_is_never_overwritten() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join(EVENTS_FILE), "kept").expect("a file");
+    let error = Journal::start(Some(dir.path())).expect_err("the file exists");
+    assert!(error.to_string().contains(EVENTS_FILE), "{error}");
+}
