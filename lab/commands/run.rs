@@ -12,14 +12,13 @@ use super::support::narrator::Narrator;
 use super::support::output::{Printer, To};
 use super::support::signals::Signals;
 use super::support::start::{self, Prepared};
-use super::support::{dashboard, logging, output};
+use super::support::{dashboard, logging, output, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
-use crate::commands::simulated;
 use crate::report::source::SCENARIO_FILE;
-use crate::run::event::{RunOutcome, ScenarioHeader, Stamped};
+use crate::run::event::{ScenarioHeader, Stamped};
 use crate::scenario::report;
-use crate::scenario::{self, Embedded, Live, Outcome, Scenario, WorkloadPlan};
+use crate::scenario::{self, Embedded, Live, Outcome, Scenario};
 use crate::session::{Session, WorkloadOptions};
 
 /// No scenario file is longer.
@@ -71,12 +70,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     keep(&prepared, "outcome.json", &format!("{json}\n"))?;
     if args.json {
         output::print(format!("{json}\n"));
-        for remark in report::remarks(&scenario, &outcome) {
-            output::tell(remark);
-        }
-        for reason in &outcome.reasons {
-            output::tell(reason);
-        }
+        report::remarks(&scenario, &outcome).iter().chain(&outcome.reasons).for_each(output::tell);
     } else {
         output::print(report::text(&run, &outcome));
     }
@@ -88,16 +82,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, Ended> {
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
-    Ok(exit(outcome.outcome))
-}
-
-/// The exit code that an outcome has.
-pub(super) fn exit(outcome: RunOutcome) -> Exit {
-    match outcome {
-        RunOutcome::AsExpected => Exit::Done,
-        RunOutcome::Violated => Exit::Refused,
-        RunOutcome::Undecided => Exit::Unknown,
-    }
+    Ok(outcome.outcome.into())
 }
 
 /// The scenario of this name or in this file.
@@ -159,21 +144,7 @@ fn options(scenario: &Scenario, prepared: &Prepared) -> (ClusterOptions, Workloa
         seed: prepared.seed,
         settings: plan.settings.clone(),
     };
-    (cluster, workload(scenario, prepared.seed))
-}
-
-/// The load that a scenario wants.
-pub(super) fn workload(scenario: &Scenario, seed: u64) -> WorkloadOptions {
-    let plan = scenario.workload.clone().unwrap_or_else(WorkloadPlan::none);
-    WorkloadOptions {
-        clients: plan.clients,
-        rate: plan.rate,
-        levels: plan.levels,
-        registers: plan.registers,
-        ledger: plan.ledger,
-        seed,
-        on: plan.on,
-    }
+    (cluster, scenario.load(prepared.seed))
 }
 
 /// Plays it while lines tell how it goes.

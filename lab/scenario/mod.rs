@@ -1,12 +1,8 @@
 //! Scenarios: TOML files that break a cluster step by step, and say what is expected of it.
 //!
-//! The way of a file: [`schema`] (which keys there are) → [`parse`] and [`validate`] with [`steps`] and
-//! [`conditions`] (whatever can be wrong, found before anything starts, each as a [`problem`] with its place) →
-//! [`Scenario`] ([`model`], in words: [`say`]).
-//!
-//! The way of a run: [`runner`] plays the steps on a [`Stage`](stage::Stage); who is meant by `primary` is resolved by the
-//! [`Cast`](cast::Cast) at that moment, and conditions are judged by a [`watch`]; then [`outcome`] compares and [`report`]
-//! tells. The runner knows no clock and no process: [`Live`] is real ones, [`Simulated`] lets time jump.
+//! * [`language`] makes a [`Scenario`] of a file's text, or says what is wrong with it and where.
+//! * [`play`](mod@play) plays the steps on a [`Stage`](play::stage::Stage). The runner knows no clock and no process: [`Live`] is
+//!   real ones, and a simulated stage lets time jump.
 //!
 //! `docs/scenarios.md` is the reference for authors.
 
@@ -16,7 +12,7 @@ pub(crate) mod play;
 pub(crate) mod tests;
 
 pub use self::language::library::{EMBEDDED, Embedded, MUSEUM};
-pub use self::language::model::{Scenario, Step, WorkloadPlan};
+pub use self::language::model::{Scenario, Step};
 pub use self::language::problem::{BadScenario, closest};
 pub use self::language::words::{
     DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk, time,

@@ -38,7 +38,7 @@ const TIMER_GRAIN: Duration = Duration::from_millis(2);
 const STOP_WITHIN: Duration = Duration::from_millis(500);
 
 /// The background load.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadOptions {
     /// Client tasks, spread over the nodes' zones. 0: no background load.
     pub(crate) clients: u32,
@@ -91,6 +91,11 @@ struct Measured {
 }
 
 impl WorkloadOptions {
+    /// No load at all.
+    pub(crate) fn none() -> Self {
+        Self { clients: 0, rate: 1, levels: Vec::new(), registers: 0, ledger: false, seed: 0, on: false }
+    }
+
     /// Whether a load like this can be run.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         ensure!(self.clients <= CLIENTS_MAX, "{} clients: at most {CLIENTS_MAX} are possible", self.clients);

@@ -2,7 +2,6 @@
 
 pub(crate) mod cast;
 pub(crate) mod live;
-pub(crate) mod measure;
 pub(crate) mod outcome;
 pub(crate) mod plan;
 pub mod report;

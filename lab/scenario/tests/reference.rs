@@ -3,10 +3,10 @@
 use super::fake::good;
 use crate::explain::Evidence;
 use crate::run::event::{Expectation, RunOutcome};
+use crate::scenario::language::measure::Measure;
 use crate::scenario::language::model::{Scenario, Shape, StateWord, Wanted};
 use crate::scenario::language::steps::ACTIONS;
 use crate::scenario::language::words::TARGET_WORDS;
-use crate::scenario::play::measure::Measure;
 use crate::scenario::play::outcome::Outcome;
 use crate::scenario::play::report::{Run, json, text};
 

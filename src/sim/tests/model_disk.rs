@@ -8,7 +8,7 @@ use crate::replication::{Input, LogId, Promise, Recovered, Rollback};
 use crate::storage::Job;
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
-use super::{Crash, SimDisk};
+use crate::sim::disk::{Crash, SimDisk};
 
 /// A disk of plain collections: each job is carried out whole, and only when asked for.
 #[derive(Clone, Debug, Default)]
