@@ -14,7 +14,6 @@ mod run;
 mod scenarios;
 mod shrink;
 mod sim;
-mod simulated;
 mod status;
 mod support;
 mod topology;

@@ -5,16 +5,14 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::simulated;
 use super::support::exit::{CommandError, Exit};
 use super::support::live_run::{self, LiveRun};
 use super::support::narrator::Narrator;
 use super::support::output::{Printer, To};
-use super::support::{dashboard, output};
+use super::support::{dashboard, output, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
-use crate::run::event::RunOutcome;
-use crate::scenario::{self, Conclusion, Embedded, Live, Scenario, WorkloadPlan, summary};
+use crate::scenario::{self, Conclusion, Embedded, Live, Scenario, summary};
 use crate::session::{Session, WorkloadOptions};
 
 /// No scenario file is longer.
@@ -52,12 +50,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     live_run::write(run.dir.path(), "outcome.json", &format!("{json}\n"))?;
     if args.json {
         output::print(format!("{json}\n"));
-        for remark in summary::remarks(&scenario, &conclusion) {
-            output::tell(remark);
-        }
-        for reason in &conclusion.reasons {
-            output::tell(reason);
-        }
+        summary::remarks(&scenario, &conclusion).iter().chain(&conclusion.reasons).for_each(output::tell);
     } else {
         output::print(summary::text(&played, &conclusion));
     }
@@ -69,16 +62,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
-    Ok(exit(conclusion.outcome))
-}
-
-/// The exit code that an outcome has.
-pub(super) fn exit(outcome: RunOutcome) -> Exit {
-    match outcome {
-        RunOutcome::AsExpected => Exit::Done,
-        RunOutcome::Violated => Exit::Refused,
-        RunOutcome::Undecided => Exit::Unknown,
-    }
+    Ok(conclusion.outcome.into())
 }
 
 /// The scenario of this name or in this file.
@@ -124,21 +108,7 @@ fn options(scenario: &Scenario, dir: &Path, seed: u64) -> (ClusterOptions, Workl
         seed,
         settings: plan.settings.clone(),
     };
-    (cluster, workload(scenario, seed))
-}
-
-/// The load that a scenario wants.
-pub(super) fn workload(scenario: &Scenario, seed: u64) -> WorkloadOptions {
-    let plan = scenario.workload.clone().unwrap_or_else(WorkloadPlan::none);
-    WorkloadOptions {
-        clients: plan.clients,
-        rate: plan.rate,
-        levels: plan.levels,
-        registers: plan.registers,
-        ledger: plan.ledger,
-        seed,
-        on: plan.on,
-    }
+    (cluster, scenario.load(seed))
 }
 
 /// Plays it while lines tell how it goes.

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kvlab::judge;
-use kvlab::sim::{Counts, Options, Outcome, Proof, Violation, simulate};
+use kvlab::sim::{Counts, JudgeFinding, SeedOutcome, SeedViolation, SimOptions, simulate};
 use kvlab::storage::Durability;
 use kvlab::types::Quirks;
 use serde::Serialize;
 
 use super::support::exit::{CommandError, Exit};
+use super::support::output;
+use super::support::seeds::{self, Played, Tally};
 use super::support::signals::Signals;
-use super::support::{output, seeds};
 use crate::cli::SimArgs;
 use crate::engine::say_durability;
 use crate::explain::Evidence;
+use crate::simulation::panicked_at;
 
 /// Violations that are told one by one; of more, the first ones.
 const VIOLATIONS_MAX: usize = 20;
@@ -25,23 +27,9 @@ pub async fn run(args: SimArgs) -> Result<Exit, CommandError> {
     let options = options(&args);
     let seeds = args.seed.map_or(args.seeds.clone(), |seed| seed..seed.saturating_add(1));
     let mut signals = Signals::listen()?;
-    seeds::quiet_panics();
-    let mut tally = Tally::default();
-    let counts = std::cell::Cell::new(Counts::default());
-    let play = {
-        let options = options.clone();
-        move |seed| play(seed, &options)
-    };
-    let each = |_, outcome| {
-        let broken = tally.take(outcome, &args);
-        counts.set(tally.counts);
-        if broken && !args.all { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let line = || {
-        let counts = counts.get();
-        format!("{} faults  {} operations", counts.faults, operations(&counts))
-    };
-    let played = seeds::play(seeds.clone(), play, &mut signals, each, line).await?;
+    let mut tally = SimTally::new(&args);
+    let play = move |seed| play(seed, &options);
+    let played = seeds::play(seeds.clone(), play, &mut signals, &mut tally).await?;
     if args.json {
         output::print(format!("{}\n", tally.json(&seeds, &played)?));
     } else if !args.trace {
@@ -54,10 +42,10 @@ pub async fn run(args: SimArgs) -> Result<Exit, CommandError> {
     })
 }
 
-fn options(args: &SimArgs) -> Options {
+fn options(args: &SimArgs) -> SimOptions {
     let quirks: Quirks = args.quirks.iter().copied().collect();
-    let basis = if quirks.is_empty() { Options::default() } else { Options::for_quirks(quirks) };
-    Options {
+    let basis = if quirks.is_empty() { SimOptions::default() } else { SimOptions::for_quirks(quirks) };
+    SimOptions {
         nodes: args.nodes.or(basis.nodes),
         chaos: args.chaos.unwrap_or(basis.chaos),
         force: args.force,
@@ -69,50 +57,51 @@ fn options(args: &SimArgs) -> Options {
 }
 
 /// One seed, on its own thread; a panic is told with its place.
-fn play(seed: u64, options: &Options) -> Outcome {
+fn play(seed: u64, options: &SimOptions) -> SeedOutcome {
     let mut outcome = simulate(seed, options);
-    if let (Some(place), Some(violation)) = (seeds::panicked_at(), &mut outcome.violation) {
+    if let (Some(place), Some(violation)) = (panicked_at(), &mut outcome.violation) {
         let _ = write!(violation.what, " (at {place})");
     }
     outcome
 }
 
 /// What all seeds so far amount to.
-#[derive(Debug, Default)]
-struct Tally {
+#[derive(Debug)]
+struct SimTally<'a> {
+    args: &'a SimArgs,
     counts: Counts,
-    violations: Vec<Broken>,
+    violations: Vec<BrokenSeed>,
     violations_total: u64,
 }
 
 /// A seed that broke a promise.
 #[derive(Debug, Serialize)]
-struct Broken {
+struct BrokenSeed {
     seed: u64,
     /// Simulated time.
     at_s: f64,
     what: String,
     /// The judge's, if it was the judge who found it.
     #[serde(flatten)]
-    proof: Option<Evident>,
+    proof: Option<ProofShown>,
     /// The command that shows it again.
     replay: String,
 }
 
 /// A proof for people, and for programs.
 #[derive(Debug, Serialize)]
-struct Evident {
+struct ProofShown {
     /// Drawn, with the rule that was broken.
     proof: String,
     violation: judge::Violation,
     rule: Option<String>,
 }
 
-impl Evident {
-    fn of(proof: Proof) -> Self {
-        let evidence = Evidence::of_simulation(&proof);
-        let rule = evidence.rule(&proof.violation);
-        let violation = proof.violation;
+impl ProofShown {
+    fn of(finding: JudgeFinding) -> Self {
+        let evidence = Evidence::of_simulation(&finding);
+        let rule = evidence.rule(&finding.violation);
+        let violation = finding.violation;
         Self { proof: evidence.diagram(&violation).text(output::columns()), violation, rule }
     }
 }
@@ -124,41 +113,52 @@ struct Object<'a> {
     played: u64,
     stopped_by: Option<&'a str>,
     violations_total: u64,
-    violations: &'a [Broken],
+    violations: &'a [BrokenSeed],
     elapsed_s: f64,
     seeds_per_s: f64,
     counts: &'a Counts,
 }
 
-impl Tally {
-    /// Takes an outcome in, and prints what is to be printed of it at once. Returns whether a promise was broken.
-    fn take(&mut self, outcome: Outcome, args: &SimArgs) -> bool {
-        let Outcome { seed, violation, counts, trace } = outcome;
+impl Tally<SeedOutcome> for SimTally<'_> {
+    /// Also prints what is to be printed of an outcome at once.
+    fn take(&mut self, _: u64, outcome: SeedOutcome) -> ControlFlow<()> {
+        let SeedOutcome { seed, violation, counts, trace } = outcome;
         self.counts += counts;
-        let broken = violation.map(|Violation { at, what, proof }| Broken {
+        let broken = violation.map(|SeedViolation { at, what, finding }| BrokenSeed {
             seed,
             at_s: at.as_secs_f64(),
             what,
-            proof: proof.map(|proof| Evident::of(*proof)),
-            replay: replay(seed, args),
+            proof: finding.map(|finding| ProofShown::of(*finding)),
+            replay: replay(seed, self.args),
         });
-        if args.trace {
+        if self.args.trace {
             output::print(story(seed, &trace, broken.as_ref()));
         }
-        let Some(broken) = broken else { return false };
+        let Some(broken) = broken else { return ControlFlow::Continue(()) };
         self.violations_total += 1;
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(broken);
         }
-        true
+        if self.args.all { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
-    fn text(&self, played: &seeds::Played) -> String {
+    fn line(&self) -> String {
+        let Counts { faults, writes, reads, unknown, .. } = self.counts;
+        format!("{faults} faults  {} operations", writes + reads + unknown)
+    }
+}
+
+impl<'a> SimTally<'a> {
+    fn new(args: &'a SimArgs) -> Self {
+        Self { args, counts: Counts::default(), violations: Vec::new(), violations_total: 0 }
+    }
+
+    fn text(&self, played: &Played) -> String {
         let mut out = String::new();
         for broken in &self.violations {
-            let Broken { seed, at_s, what, proof, replay } = broken;
+            let BrokenSeed { seed, at_s, what, proof, replay } = broken;
             let _ = writeln!(out, "seed {seed} BROKE A PROMISE at {at_s:.6} s: {what}");
-            if let Some(Evident { proof, .. }) = proof {
+            if let Some(ProofShown { proof, .. }) = proof {
                 let _ = writeln!(out, "\n{}", proof.trim_end());
             }
             let _ = writeln!(out, "\nreplay: {replay}\n");
@@ -193,7 +193,7 @@ impl Tally {
         out
     }
 
-    fn json(&self, seeds: &Range<u64>, played: &seeds::Played) -> anyhow::Result<String> {
+    fn json(&self, seeds: &Range<u64>, played: &Played) -> anyhow::Result<String> {
         serde_json::to_string(&Object {
             from: seeds.start,
             to: seeds.end,
@@ -209,16 +209,12 @@ impl Tally {
     }
 }
 
-fn operations(counts: &Counts) -> u64 {
-    counts.writes + counts.reads + counts.unknown
-}
-
 fn tenths(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
 
 /// The whole story of a seed. Nothing in it depends on when or where it is told.
-fn story(seed: u64, trace: &[String], broken: Option<&Broken>) -> String {
+fn story(seed: u64, trace: &[String], broken: Option<&BrokenSeed>) -> String {
     let mut out = format!("seed {seed}\n");
     for line in trace {
         out += line;
@@ -226,7 +222,7 @@ fn story(seed: u64, trace: &[String], broken: Option<&Broken>) -> String {
     }
     match broken {
         None => out += "clean\n",
-        Some(Broken { proof: Some(Evident { proof, .. }), .. }) => {
+        Some(BrokenSeed { proof: Some(ProofShown { proof, .. }), .. }) => {
             let _ = writeln!(out, "\n{}", proof.trim_end());
         }
         Some(_) => {}
@@ -286,19 +282,20 @@ mod tests {
         judge::Violation { key: "k".to_owned(), i: 1, linearizability: true, kind }
     }
 
-    fn broken(seed: u64) -> Outcome {
-        let proof = Some(Box::new(Proof { violation: ghost(), told: Vec::new() }));
-        let violation = Violation { at: Duration::from_millis(1500), what: "it is broken".to_owned(), proof };
+    fn broken(seed: u64) -> SeedOutcome {
+        let finding = Some(Box::new(JudgeFinding { violation: ghost(), member_events: Vec::new() }));
+        let violation =
+            SeedViolation { at: Duration::from_millis(1500), what: "it is broken".to_owned(), finding };
         let counts = Counts { faults: 7, ..Counts::default() };
-        Outcome { seed, violation: Some(violation), counts, trace: vec!["a line".to_owned()] }
+        SeedOutcome { seed, violation: Some(violation), counts, trace: vec!["a line".to_owned()] }
     }
 
     #[test]
     fn a_broken_seed_is_told_with_its_proof_and_the_command_that_replays_it() {
         let args = args("kvlab sim --force --nodes 5 --chaos 2s");
-        let mut tally = Tally::default();
-        assert!(tally.take(broken(77), &args));
-        let played = seeds::Played { count: 78, took: Duration::from_secs(1), signal: None };
+        let mut tally = SimTally::new(&args);
+        assert!(tally.take(77, broken(77)).is_break());
+        let played = Played { count: 78, took: Duration::from_secs(1), signal: None };
         let text = tally.text(&played);
         for expected in [
             "seed 77 BROKE A PROMISE at 1.500000 s: it is broken",
@@ -320,10 +317,10 @@ mod tests {
     #[test]
     fn violations_told_are_bounded_and_counted() {
         let args = args("kvlab sim");
-        let mut tally = Tally::default();
-        (0..30).for_each(|seed| assert!(tally.take(broken(seed), &args)));
+        let mut tally = SimTally::new(&args);
+        (0..30).for_each(|seed| assert!(tally.take(seed, broken(seed)).is_break()));
         assert_eq!((tally.violations.len(), tally.violations_total), (VIOLATIONS_MAX, 30));
-        let played = seeds::Played { count: 30, took: Duration::from_secs(1), signal: Some("SIGINT") };
+        let played = Played { count: 30, took: Duration::from_secs(1), signal: Some("SIGINT") };
         assert!(tally.text(&played).contains("and 10 more seeds"));
         assert!(tally.text(&played).contains("stopped by SIGINT"));
     }
@@ -336,7 +333,7 @@ mod tests {
             let asked = args(line);
             let again = args(&replay(3, &asked));
             assert_eq!(again.seed, Some(3));
-            let options = |args: &SimArgs| format!("{:?}", Options { trace: false, ..options(args) });
+            let options = |args: &SimArgs| format!("{:?}", SimOptions { trace: false, ..options(args) });
             assert_eq!(options(&again), options(&asked), "{line}");
         }
     }

@@ -53,10 +53,10 @@ impl Evidence {
     }
 
     /// What there is to show for what a simulation's judge found.
-    pub(crate) fn of_simulation(proof: &sim::Proof) -> Self {
+    pub(crate) fn of_simulation(finding: &sim::JudgeFinding) -> Self {
         let mut evidence = Self::default();
-        proof.told.iter().for_each(|told| evidence.observe(&told.clone().into()));
-        evidence.violations.push(proof.violation.clone());
+        finding.member_events.iter().for_each(|event| evidence.observe(&event.clone().into()));
+        evidence.violations.push(finding.violation.clone());
         evidence
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind, Violation};
-use kvlab::sim::{Telling, Told};
+use kvlab::sim::{MemberEvent, MemberEventKind};
 use kvlab::types::{Epoch, MemberVote, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
@@ -37,15 +37,17 @@ impl Stamped {
 }
 
 /// As a lab of real processes is told it.
-impl From<Told> for Stamped {
-    fn from(Told { at, node, what }: Told) -> Self {
+impl From<MemberEvent> for Stamped {
+    fn from(MemberEvent { at, node, kind }: MemberEvent) -> Self {
         let uptime_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
-        let event = match what {
-            Telling::Event(event) => LabEvent::Node { node, report: Report::Event { uptime_ms, event } },
-            Telling::Stopped => {
+        let event = match kind {
+            MemberEventKind::Event(event) => {
+                LabEvent::Node { node, report: Report::Event { uptime_ms, event } }
+            }
+            MemberEventKind::Stopped => {
                 LabEvent::Process { node, state: ProcessState::Stopped { how: "stopped".to_owned() } }
             }
-            Telling::Wiped => LabEvent::Damage { node, damage: Damage::Wiped },
+            MemberEventKind::Wiped => LabEvent::Damage { node, damage: Damage::Wiped },
         };
         Self::at(at, event)
     }

@@ -13,7 +13,7 @@ pub(crate) mod play;
 pub(crate) mod tests;
 
 pub use self::language::library::{EMBEDDED, Embedded, MUSEUM};
-pub use self::language::model::{Scenario, Step, WorkloadPlan};
+pub use self::language::model::{Scenario, Step};
 pub use self::language::problem::{BadScenario, closest};
 pub use self::language::words::{
     DURABILITY_EXPECTED, DURATION_EXPECTED, RATE_MAX, durability, duration, quirk, time,

@@ -1,18 +1,16 @@
-//! The lab's clients on a simulated cluster: the same routine, the same course of an operation, the same history;
-//! in simulated time, one step of the world after the other.
-//!
-//! A connection is modelled by what it is good for: whoever has none finds out that nobody can be reached before
-//! anything is sent, and whoever has one does not. Handshakes take no time.
+//! The lab's clients on a simulated cluster: the same routine, the same course of an operation and the same history as
+//! in a live run, in simulated time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::ensure;
-use kvlab::client::{Answer, Backoff, ClientError, Course, Setback, Turn};
+use kvlab::client::{Answer, ClientError, Course, Setback, Turn};
 use kvlab::judge::Violation;
-use kvlab::sim::{Ask, Happened, World};
-use kvlab::types::{Command, NodeId, Reply};
+use kvlab::sim::{ClientRequest, StepOutcome, World};
+use kvlab::types::{NodeId, Reply};
 
+use super::client::{Background, Pending, Reach, SimulatedClient, reach};
 use crate::run::event::{Operation, Outcome};
 use crate::run::history::{Intent, Sequencer};
 use crate::workload::client::{
@@ -32,9 +30,9 @@ pub(crate) enum Task {
     /// A member tells its watcher how it is.
     Report(NodeId),
     /// A background client means to ask something, at the pace of this number.
-    Due { hand: usize, pace: u64 },
+    Due { client: usize, pace: u64 },
     /// A client asks this node, now that it has waited.
-    Attempt { hand: usize, node: NodeId },
+    Attempt { client: usize, node: NodeId },
     /// Whatever becomes of this attempt, its client waits no longer.
     Patience { attempt: u64 },
     /// Nobody could be reached for this attempt.
@@ -54,9 +52,9 @@ pub(crate) enum Meaning {
 
 /// All clients: those of the background load, and guests.
 #[derive(Debug)]
-pub(crate) struct Crowd {
+pub(crate) struct ClientSet {
     options: WorkloadOptions,
-    hands: Vec<Hand>,
+    clients: Vec<SimulatedClient>,
     /// Attempts under way, and whose they are.
     attempts: BTreeMap<u64, usize>,
     attempts_begun: u64,
@@ -65,73 +63,34 @@ pub(crate) struct Crowd {
     on: bool,
     rate: u32,
     /// Background operations that succeeded without a quorum, since this was last asked.
-    odd: Vec<Operation>,
+    without_quorum: Vec<Operation>,
     /// Counts changes of the pace.
     pace: u64,
     background_busy: usize,
 }
 
-#[derive(Debug)]
-struct Hand {
-    number: u32,
-    home: Option<NodeId>,
-    /// Members that it has a connection to, and which of their processes that is.
-    connections: BTreeMap<NodeId, u64>,
-    waits: Backoff,
-    values: u64,
-    busy: Option<Busy>,
-    /// What a client of the background load does. Guests have none.
-    background: Option<Background>,
-    /// How a guest's operation ended.
-    ended: Option<Operation>,
-}
-
-#[derive(Debug)]
-struct Background {
-    routine: Routine,
-    schedule: Schedule,
-    phase: f64,
-}
-
-/// An operation under way.
-#[derive(Debug)]
-struct Busy {
-    intent: Intent,
-    way: Way,
-    command: Command,
-    course: Course,
-    node: NodeId,
-    /// When its first attempt began, and when it was meant to.
-    began: Duration,
-    intended: Duration,
-    i: u64,
-    attempt: u64,
-    tries: u32,
-    in_ledger: bool,
-}
-
-impl Crowd {
+impl ClientSet {
     /// The clients of a background load, which begin at once if it is on. The options have been checked.
     pub(crate) fn new(options: WorkloadOptions, world: &mut World<Task>) -> Self {
-        let mut crowd = Self {
-            hands: Vec::new(),
+        let mut set = Self {
+            clients: Vec::new(),
             attempts: BTreeMap::new(),
             attempts_begun: 0,
             order: Sequencer::new(),
             ledger: Ledger::default(),
             on: options.on,
             rate: options.rate,
-            odd: Vec::new(),
+            without_quorum: Vec::new(),
             pace: 0,
             background_busy: 0,
             options,
         };
         let members = world.members();
-        for n in 0..crowd.options.clients {
+        for n in 0..set.options.clients {
             let mut from = None;
-            let options = crowd.options.clone();
+            let options = set.options.clone();
             let routine = Routine::new(n, &options, &members, |home, seed| {
-                let number = crowd.order.new_client();
+                let number = set.order.new_client();
                 from = Some((home, seed, number));
                 number
             });
@@ -139,18 +98,18 @@ impl Crowd {
                 let phase = f64::from(n) / f64::from(options.clients);
                 let schedule = Schedule::new(Duration::from_secs(1), Duration::ZERO);
                 let background = Some(Background { routine, schedule, phase });
-                crowd.hands.push(Hand::new(number, Some(home), seed, background));
+                set.clients.push(SimulatedClient::new(number, Some(home), seed, background));
             }
         }
-        crowd.set_pace(world, crowd.on, crowd.rate);
-        crowd
+        set.set_pace(world, set.on, set.rate);
+        set
     }
 
     /// A client of the lab itself or of a step, at home with `home`, or one whom no fault touches.
     pub(crate) fn guest(&mut self, home: Option<NodeId>) -> usize {
         let number = self.order.new_client();
-        self.hands.push(Hand::new(number, home, self.options.seed ^ u64::from(number), None));
-        self.hands.len() - 1
+        self.clients.push(SimulatedClient::new(number, home, self.options.seed ^ u64::from(number), None));
+        self.clients.len() - 1
     }
 
     /// A guest asks something. It has nothing else under way.
@@ -161,7 +120,7 @@ impl Crowd {
 
     /// How a guest's operation ended, if it has.
     pub(crate) fn take_ended(&mut self, guest: usize) -> Option<Operation> {
-        self.hands[guest].ended.take()
+        self.clients[guest].ended.take()
     }
 
     /// On or off. Operations under way end as they may.
@@ -199,8 +158,8 @@ impl Crowd {
     }
 
     /// Background operations that succeeded without a quorum, since this was last asked: what may explain a violation.
-    pub(crate) fn take_odd(&mut self) -> Vec<Operation> {
-        std::mem::take(&mut self.odd)
+    pub(crate) fn take_without_quorum(&mut self) -> Vec<Operation> {
+        std::mem::take(&mut self.without_quorum)
     }
 
     /// The broken promises that were found since this was last asked.
@@ -214,32 +173,32 @@ impl Crowd {
     }
 
     /// Takes a step of the world: clients go on, and what is not theirs is handed on.
-    pub(crate) fn take(&mut self, world: &mut World<Task>, happened: Happened<Task>) -> Meaning {
-        match happened {
-            Happened::Nothing => {}
-            Happened::Answered { client: OPERATOR, reply } => return Meaning::Operator(reply),
-            Happened::Answered { client, reply } => match reply {
+    pub(crate) fn take(&mut self, world: &mut World<Task>, outcome: StepOutcome<Task>) -> Meaning {
+        match outcome {
+            StepOutcome::Nothing => {}
+            StepOutcome::Answered { client: OPERATOR, reply } => return Meaning::Operator(reply),
+            StepOutcome::Answered { client, reply } => match reply {
                 Reply::Failed(failure) => self.set_back(world, client, Setback::Failed(failure), false),
                 reply => self.answered(world, client, reply),
             },
-            Happened::Lost { client } => {
+            StepOutcome::Lost { client } => {
                 self.set_back(world, client, Setback::NoAnswer("the connection was lost".to_owned()), true);
             }
-            Happened::Refused { client } => {
+            StepOutcome::Refused { client } => {
                 self.set_back(world, client, Setback::Unsent("the connection has ended".to_owned()), true);
             }
-            Happened::Own(Task::Report(node)) => return Meaning::Report(node),
-            Happened::Own(Task::Due { hand, pace }) => {
+            StepOutcome::Own(Task::Report(node)) => return Meaning::Report(node),
+            StepOutcome::Own(Task::Due { client, pace }) => {
                 if pace == self.pace && self.on {
-                    self.background(world, hand);
+                    self.background(world, client);
                 }
             }
-            Happened::Own(Task::Attempt { hand, node }) => self.attempt(world, hand, node),
-            Happened::Own(Task::Patience { attempt }) => {
+            StepOutcome::Own(Task::Attempt { client, node }) => self.attempt(world, client, node),
+            StepOutcome::Own(Task::Patience { attempt }) => {
                 let reason = format!("nothing came within {} ms", REQUEST_TIMEOUT.as_millis());
                 self.set_back(world, attempt, Setback::NoAnswer(reason), true);
             }
-            Happened::Own(Task::Unreachable { attempt, reason }) => {
+            StepOutcome::Own(Task::Unreachable { attempt, reason }) => {
                 self.set_back(world, attempt, Setback::Unsent(reason.to_owned()), true);
             }
         }
@@ -251,25 +210,25 @@ impl Crowd {
         (self.on, self.rate) = (on, rate);
         self.pace += 1;
         let (every, now) = (interval(self.options.clients.max(1), rate), world.now());
-        for index in 0..self.hands.len() {
-            let hand = &mut self.hands[index];
-            let Some(background) = &mut hand.background else { continue };
+        for index in 0..self.clients.len() {
+            let client = &mut self.clients[index];
+            let Some(background) = &mut client.background else { continue };
             background.schedule = Schedule::new(every, now + every.mul_f64(background.phase));
-            if on && hand.busy.is_none() {
+            if on && client.pending.is_none() {
                 self.plan_next(world, index);
             }
         }
     }
 
-    fn plan_next(&mut self, world: &mut World<Task>, hand: usize) {
-        let Some(background) = &mut self.hands[hand].background else { return };
+    fn plan_next(&mut self, world: &mut World<Task>, client: usize) {
+        let Some(background) = &mut self.clients[client].background else { return };
         let due = background.schedule.next(world.now());
-        world.later(due.saturating_sub(world.now()), Task::Due { hand, pace: self.pace });
+        world.later(due.saturating_sub(world.now()), Task::Due { client, pace: self.pace });
     }
 
     fn background(&mut self, world: &mut World<Task>, index: usize) {
-        let Self { hands, ledger, .. } = self;
-        let Some(Background { routine, .. }) = &mut hands[index].background else { return };
+        let Self { clients, ledger, .. } = self;
+        let Some(Background { routine, .. }) = &mut clients[index].background else { return };
         let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family));
         self.background_busy += 1;
         let now = world.now();
@@ -287,12 +246,12 @@ impl Crowd {
     ) {
         let first = way.first();
         let now = world.now();
-        let hand = &mut self.hands[index];
-        let intent = intent.with_value(|| hand.fresh_value());
-        assert!(hand.busy.is_none(), "client {} does one thing at a time", hand.number);
-        let i = self.order.invoke(now, hand.number, first, &intent);
-        hand.waits.reset();
-        hand.busy = Some(Busy {
+        let client = &mut self.clients[index];
+        let intent = intent.with_value(|| client.fresh_value());
+        assert!(client.pending.is_none(), "client {} does one thing at a time", client.number);
+        let i = self.order.invoke(now, client.number, first, &intent);
+        client.waits.reset();
+        client.pending = Some(Pending {
             command: command(&intent),
             intent,
             way,
@@ -312,117 +271,83 @@ impl Crowd {
         self.attempts_begun += 1;
         let attempt = self.attempts_begun;
         self.attempts.insert(attempt, index);
-        let hand = &mut self.hands[index];
-        let busy = hand.busy.as_mut().expect("an attempt belongs to an operation");
-        (busy.attempt, busy.node, busy.tries) = (attempt, node, busy.course.begin(node));
+        let client = &mut self.clients[index];
+        let pending = client.pending.as_mut().expect("an attempt belongs to an operation");
+        (pending.attempt, pending.node, pending.tries) = (attempt, node, pending.course.begin(node));
         let process = world.starts(node);
-        if hand.connections.get(&node) != Some(&process) {
-            match reach(world, hand.home, node) {
-                Reach::Open => hand.connections.insert(node, process),
+        if client.connections.get(&node) != Some(&process) {
+            match reach(world, client.home, node) {
+                Reach::Open => client.connections.insert(node, process),
                 Reach::Nobody => {
                     let task = Task::Unreachable { attempt, reason: "nobody listens there" };
                     return world.later(Duration::from_micros(200), task);
                 }
                 Reach::Silence => {
-                    let left = (busy.began + DEADLINE).saturating_sub(world.now());
+                    let left = (pending.began + DEADLINE).saturating_sub(world.now());
                     let task = Task::Unreachable { attempt, reason: "no connection in time" };
                     return world.later(CONNECT_TIMEOUT.min(left), task);
                 }
             };
         }
-        world.ask(Ask { client: attempt, home: hand.home, node, command: busy.command.clone() });
+        world.ask(ClientRequest {
+            client: attempt,
+            home: client.home,
+            node,
+            command: pending.command.clone(),
+        });
         world.later(REQUEST_TIMEOUT, Task::Patience { attempt });
     }
 
     fn answered(&mut self, world: &mut World<Task>, attempt: u64, reply: Reply) {
         let Some(index) = self.attempts.remove(&attempt) else { return };
-        let busy = self.hands[index].busy.as_ref().expect("its attempt was under way");
-        let answer = Answer { node: busy.node, reply, attempts: busy.tries };
+        let pending = self.clients[index].pending.as_ref().expect("its attempt was under way");
+        let answer = Answer { node: pending.node, reply, attempts: pending.tries };
         self.end(world, index, Ok(answer));
     }
 
     fn set_back(&mut self, world: &mut World<Task>, attempt: u64, setback: Setback, disconnected: bool) {
         let Some(index) = self.attempts.remove(&attempt) else { return };
         let members = world.members();
-        let hand = &mut self.hands[index];
-        let busy = hand.busy.as_ref().expect("its attempt was under way");
+        let client = &mut self.clients[index];
+        let pending = client.pending.as_ref().expect("its attempt was under way");
         if disconnected {
-            hand.connections.remove(&busy.node);
+            client.connections.remove(&pending.node);
         }
-        if let Way::Only(node) = busy.way {
+        if let Way::Only(node) = pending.way {
             let error = setback.error(node, 1);
             return self.end(world, index, Err(error));
         }
-        let elapsed = world.now() - busy.began;
-        match busy.course.turn(&busy.command, setback, elapsed, &mut hand.waits, &members) {
+        let elapsed = world.now() - pending.began;
+        match pending.course.turn(&pending.command, setback, elapsed, &mut client.waits, &members) {
             Turn::Stop(error) => self.end(world, index, Err(error)),
-            Turn::Ask(node, wait) => world.later(wait, Task::Attempt { hand: index, node }),
+            Turn::Ask(node, wait) => world.later(wait, Task::Attempt { client: index, node }),
         }
     }
 
     fn end(&mut self, world: &mut World<Task>, index: usize, outcome: Result<Answer, ClientError>) {
         let now = world.now();
-        let hand = &mut self.hands[index];
-        let busy = hand.busy.take().expect("only what was begun ends");
-        let completion = completion(&busy.intent, outcome);
-        let stale_ms = self.order.complete(now, hand.number, &busy.intent, &completion);
-        let took_us = u64::try_from((now - busy.intended).as_micros()).unwrap_or(u64::MAX);
-        let home = hand.home.unwrap_or(busy.way.first());
-        let operation = Measured { i: busy.i, home, took_us, stale_ms }.operation(busy.intent, completion);
-        let Some(background) = &mut hand.background else {
-            hand.ended = Some(operation);
+        let client = &mut self.clients[index];
+        let pending = client.pending.take().expect("only what was begun ends");
+        let completion = completion(&pending.intent, outcome);
+        let stale_ms = self.order.complete(now, client.number, &pending.intent, &completion);
+        let took_us = u64::try_from((now - pending.intended).as_micros()).unwrap_or(u64::MAX);
+        let home = client.home.unwrap_or(pending.way.first());
+        let operation =
+            Measured { i: pending.i, home, took_us, stale_ms }.operation(pending.intent, completion);
+        let Some(background) = &mut client.background else {
+            client.ended = Some(operation);
             return;
         };
         background.routine.ended(&operation);
-        if busy.in_ledger && operation.outcome == Outcome::Ok {
+        if pending.in_ledger && operation.outcome == Outcome::Ok {
             self.ledger.acked(operation.key.clone());
         }
         if operation.lacks_quorum() {
-            self.odd.push(operation);
+            self.without_quorum.push(operation);
         }
         self.background_busy -= 1;
         if self.on {
             self.plan_next(world, index);
         }
-    }
-}
-
-impl Hand {
-    fn new(number: u32, home: Option<NodeId>, seed: u64, background: Option<Background>) -> Self {
-        Self {
-            number,
-            home,
-            connections: BTreeMap::new(),
-            waits: Backoff::seeded(seed ^ u64::from(number)),
-            values: 0,
-            busy: None,
-            background,
-            ended: None,
-        }
-    }
-
-    /// A value that nobody else writes in this run.
-    fn fresh_value(&mut self) -> String {
-        self.values += 1;
-        format!("c{}-{}", self.number, self.values)
-    }
-}
-
-/// What somebody who wants a connection finds.
-enum Reach {
-    Open,
-    /// Nobody listens, and that is told at once.
-    Nobody,
-    /// Nothing is told.
-    Silence,
-}
-
-fn reach(world: &World<Task>, home: Option<NodeId>, node: NodeId) -> Reach {
-    let away = home.filter(|home| *home != node);
-    let cut = away.is_some_and(|home| world.is_cut(home, node) || world.is_cut(node, home));
-    match (cut, world.is_running(node), world.is_paused(node)) {
-        (true, ..) | (_, true, true) => Reach::Silence,
-        (_, false, _) => Reach::Nobody,
-        (_, true, false) => Reach::Open,
     }
 }

@@ -1,10 +1,20 @@
-//! A run on a simulated cluster: the same core, storage, clients' routine and judge, all from one seed.
+//! A scenario on a simulated cluster: the same core, storage, clients' routine and judge as in a live run, all from one
+//! seed.
+//!
+//! * [`play`] plays one seed and counts many; [`seeds`] plays them on all cores.
+//! * [`plan`] makes a cluster of a scenario's words. [`stage`] is what the scenario is played on, and [`settle`] its end.
+//! * [`clients`] are the lab's clients in simulated time, and [`client`] is one of them.
 
+mod client;
 mod clients;
 mod plan;
+mod play;
+mod seeds;
 mod settle;
 mod stage;
 #[cfg(test)]
+#[path = "tests/played.rs"]
 mod tests;
 
-pub(crate) use self::stage::Simulated;
+pub(crate) use self::play::{SeedTally, UnexpectedSeed, play_seed};
+pub(crate) use self::seeds::{Seeds, panicked_at};

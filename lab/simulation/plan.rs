@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvlab::replication::Config;
-use kvlab::sim::{Climate, Weather};
+use kvlab::sim::{Environment, NetworkQuality};
 use kvlab::storage::Durability;
 use kvlab::types::{NodeId, Quirk};
 use rand::rngs::SmallRng;
@@ -36,9 +36,13 @@ pub(crate) fn configs(plan: &ClusterPlan) -> Vec<Config> {
 }
 
 /// One machine is not like another: a local network, and disks from good to poor.
-pub(crate) fn climate(chance: &mut SmallRng) -> Climate {
+pub(crate) fn environment(chance: &mut SmallRng) -> Environment {
     let pick = |from: &[u64], chance: &mut SmallRng| *from.choose(chance).expect("there are some");
     let delay_max = Duration::from_micros(pick(&[300, 1000, 5000], chance));
     let disk_max = Duration::from_micros(pick(&[500, 2000, 10_000], chance));
-    Climate { weather: Weather { delay_max, ..Weather::CALM }, disk_max, ..Climate::CALM }
+    Environment {
+        network: NetworkQuality { delay_max, ..NetworkQuality::CALM },
+        disk_max,
+        ..Environment::CALM
+    }
 }

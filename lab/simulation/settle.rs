@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::bail;
 use kvlab::types::ReadLevel;
 
-use super::stage::{Moved, QUIET_WITHIN, Simulated};
+use super::stage::{Advanced, QUIET_WITHIN, Simulated};
 use crate::action::Action;
 use crate::run::event::{Actor, Operation, Outcome as Ended, ScenarioEvent};
 use crate::run::history::Intent;
@@ -31,8 +31,8 @@ impl Simulated {
         self.tell(ScenarioEvent::Settling { until_us });
         (self.read_back, self.members_equal) = (false, None);
         self.make_whole()?;
-        self.crowd.set_on(&mut self.world, false)?;
-        self.until(self.now() + QUIET_WITHIN, |stage| stage.crowd.is_quiet());
+        self.clients.set_on(&mut self.world, false)?;
+        self.until(self.now() + QUIET_WITHIN, |stage| stage.clients.is_quiet());
 
         let at_rest = self.now();
         let agreed = match self.converge(at_rest, until) {
@@ -42,7 +42,7 @@ impl Simulated {
                 false
             }
         };
-        let keys: BTreeSet<String> = self.crowd.keys().into_iter().chain(self.touched.clone()).collect();
+        let keys: BTreeSet<String> = self.clients.keys().into_iter().chain(self.touched.clone()).collect();
         let keys: Vec<String> = keys.into_iter().collect();
         let unread = self.read_back(&keys);
         self.read_back = true;
@@ -54,7 +54,7 @@ impl Simulated {
             && self.broken.is_none()
             && let Err(broken) = self.world.settled()
         {
-            self.breaks(broken);
+            self.violated(broken);
         }
         if let Some(broken) = &self.broken {
             bail!("the cluster has broken a promise: {broken}");
@@ -78,11 +78,11 @@ impl Simulated {
             match leaderless.observe(now, &self.view, since) {
                 Some((node, at)) if at <= now => {
                     // What was told has it with its error.
-                    let _ = self.do_and_tell(Actor::Lab, Action::Promote { node, force: false });
+                    let _ = self.perform_and_record(Actor::Lab, Action::Promote { node, force: false });
                 }
                 next => {
                     let look_again = next.map_or(until, |(_, at)| at.min(until));
-                    while let Moved::On = self.go_on(look_again) {}
+                    while let Advanced::Something = self.advance(look_again) {}
                 }
             }
         }
@@ -106,12 +106,12 @@ impl Simulated {
         let (members, deadline) = (self.members(), self.now() + READ_BACK_WITHIN);
         let mut waiting: Vec<(&String, usize)> = keys.iter().rev().map(|key| (key, 0)).collect();
         let mut readers: Vec<(usize, Option<(&String, usize)>)> =
-            (0..READERS).map(|_| (self.crowd.guest(None), None)).collect();
+            (0..READERS).map(|_| (self.clients.guest(None), None)).collect();
         let mut unread = 0;
         loop {
             for (index, (guest, reading)) in readers.iter_mut().enumerate() {
                 if let Some((key, tries)) = *reading {
-                    let Some(Operation { outcome, .. }) = self.crowd.take_ended(*guest) else { continue };
+                    let Some(Operation { outcome, .. }) = self.clients.take_ended(*guest) else { continue };
                     *reading = None;
                     match outcome {
                         Ended::Ok => {}
@@ -123,16 +123,16 @@ impl Simulated {
                     // Readers begin at different members, and go to another when one fails them.
                     let first = members[(index + tries) % members.len()];
                     let read = Intent::get(key.clone(), ReadLevel::Quorum);
-                    self.crowd.begin(&mut self.world, *guest, Way::From(first), read);
+                    self.clients.begin(&mut self.world, *guest, Way::From(first), read);
                     *reading = Some((key, tries + 1));
                 }
             }
-            let busy = readers.iter().filter(|(_, reading)| reading.is_some()).count();
-            if busy == 0 {
+            let pending = readers.iter().filter(|(_, reading)| reading.is_some()).count();
+            if pending == 0 {
                 return unread;
             }
-            if matches!(self.go_on(deadline + QUIET_WITHIN), Moved::Arrived) {
-                return unread + busy + waiting.len();
+            if matches!(self.advance(deadline + QUIET_WITHIN), Advanced::Arrived) {
+                return unread + pending + waiting.len();
             }
         }
     }

@@ -1,14 +1,14 @@
 //! The stage of a simulated cluster on simulated time: the same core and storage, the same clients' routine, the same
 //! judge, all from one seed. Nothing waits: a run of fifteen seconds takes some tens of milliseconds.
 //!
-//! Beside the judge, the simulator's oracle looks at every step, as no lab of real processes can. What it finds ends
-//! the run.
+//! Beside the judge, the simulator's oracle checks every step, as no lab of real processes can. A violation found by
+//! the oracle stops the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use kvlab::sim::{Ask, Death, World};
+use kvlab::sim::{ClientRequest, CrashKind, World};
 use kvlab::storage::{self, Durability};
 use kvlab::types::{Command, NodeId, NodeStatus, Reply};
 use rand::rngs::SmallRng;
@@ -27,8 +27,8 @@ use crate::session::recovery::Recovery;
 use crate::session::{Performed, Settled, WorkloadOptions, why_not_done};
 use crate::workload::{Way, request};
 
-use super::clients::{Crowd, Meaning, OPERATOR, Task};
-use super::plan::{climate, configs, durability};
+use super::clients::{ClientSet, Meaning, OPERATOR, Task};
+use super::plan::{configs, durability, environment};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -43,7 +43,7 @@ const SEGMENT_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct Simulated {
     pub(super) world: World<Task>,
-    pub(super) crowd: Crowd,
+    pub(super) clients: ClientSet,
     pub(super) view: View,
     pub(super) recovery: Recovery,
     pub(super) operator: Option<Reply>,
@@ -55,17 +55,17 @@ pub struct Simulated {
     pub(super) touched: BTreeSet<String>,
     pub(super) read_back: bool,
     pub(super) members_equal: Option<bool>,
-    /// The promise that the oracle has seen broken. The world stands still from then on.
+    /// The violation that the oracle has found, in words. Nothing happens any more from then on.
     pub(super) broken: Option<String>,
-    /// Time let pass since.
+    /// How long that is ago.
     pub(super) past: Duration,
-    pub(super) told: Vec<Stamped>,
+    pub(super) events: Vec<Stamped>,
 }
 
-/// What became of going on.
-pub(super) enum Moved {
+/// What one step of the world has led to.
+pub(super) enum Advanced {
     /// Something happened.
-    On,
+    Something,
     /// Somebody reported: the view has changed.
     Reported,
     /// It is as late as it may be.
@@ -75,8 +75,7 @@ pub(super) enum Moved {
 impl Simulated {
     /// A cluster as the scenario wants it, under its load. The seed decides everything, also how good the disks and
     /// the network are.
-    pub fn new(scenario: &Scenario, mut load: WorkloadOptions, seed: u64) -> Result<Self, String> {
-        load.seed = seed;
+    pub fn new(scenario: &Scenario, load: WorkloadOptions, seed: u64) -> Self {
         let plan = &scenario.cluster;
         let mut chance = SmallRng::seed_from_u64(seed);
         let disks = storage::Options {
@@ -84,7 +83,7 @@ impl Simulated {
             segment_bytes: plan.settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
             ..storage::Options::new(NodeId(1))
         };
-        let mut world = World::new(configs(plan), disks, climate(&mut chance), chance.random());
+        let mut world = World::new(configs(plan), disks, environment(&mut chance), chance.random());
         let members = world.members();
         let links = all_links(&members).map(|link| (link, LinkState::Up)).collect();
         let mut view = View { links, ..View::default() };
@@ -94,12 +93,12 @@ impl Simulated {
             view.processes.insert(node, running(&world, node));
             world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
         }
-        world.listen();
-        let crowd = Crowd::new(load, &mut world);
-        Ok(Self {
+        world.record_member_events();
+        let clients = ClientSet::new(load, &mut world);
+        Self {
             durability: disks.durability,
             world,
-            crowd,
+            clients,
             view,
             recovery: Recovery::default(),
             operator: None,
@@ -109,46 +108,50 @@ impl Simulated {
             members_equal: None,
             broken,
             past: Duration::ZERO,
-            told: Vec::new(),
-        })
+            events: Vec::new(),
+        }
     }
 
-    /// The promise that the oracle has seen broken, if it has.
+    /// The violation that the oracle has found, if any.
     pub fn broken(&self) -> Option<&str> {
         self.broken.as_deref()
     }
 
     /// What was told since this was last asked.
-    pub fn take_told(&mut self) -> Vec<Stamped> {
-        std::mem::take(&mut self.told)
+    pub fn take_events(&mut self) -> Vec<Stamped> {
+        std::mem::take(&mut self.events)
     }
 
     /// Does the next thing that is due by `until`.
-    pub(super) fn go_on(&mut self, until: Duration) -> Moved {
+    pub(super) fn advance(&mut self, until: Duration) -> Advanced {
         if self.broken.is_none() {
             match self.world.step(until) {
-                Ok(None) => return Moved::Arrived,
-                Ok(Some(happened)) => {
-                    let meaning = self.crowd.take(&mut self.world, happened);
-                    self.told.extend(self.world.take_told().into_iter().map(Stamped::from));
-                    let odd = self.crowd.take_odd().into_iter().map(LabEvent::Operation);
-                    let found =
-                        self.crowd.take_found().into_iter().map(|found| LabEvent::Violation(Box::new(found)));
-                    odd.chain(found).for_each(|event| self.emit(event));
+                Ok(None) => return Advanced::Arrived,
+                Ok(Some(outcome)) => {
+                    let meaning = self.clients.take(&mut self.world, outcome);
+                    self.events.extend(self.world.take_member_events().into_iter().map(Stamped::from));
+                    let without_quorum =
+                        self.clients.take_without_quorum().into_iter().map(LabEvent::Operation);
+                    let found = self
+                        .clients
+                        .take_found()
+                        .into_iter()
+                        .map(|found| LabEvent::Violation(Box::new(found)));
+                    without_quorum.chain(found).for_each(|event| self.emit(event));
                     return match meaning {
-                        Meaning::Nothing => Moved::On,
+                        Meaning::Nothing => Advanced::Something,
                         Meaning::Operator(reply) => {
                             self.operator = Some(reply);
-                            Moved::On
+                            Advanced::Something
                         }
                         Meaning::Report(node) => self.report(node),
                     };
                 }
-                Err(broken) => self.breaks(broken),
+                Err(broken) => self.violated(broken),
             }
         }
         self.past += until.saturating_sub(self.now());
-        Moved::Arrived
+        Advanced::Arrived
     }
 
     /// Goes on until `enough` is true, or it is `until`. Returns whether it was.
@@ -157,17 +160,17 @@ impl Simulated {
             if enough(self) {
                 return true;
             }
-            if matches!(self.go_on(until), Moved::Arrived) {
+            if matches!(self.advance(until), Advanced::Arrived) {
                 return enough(self);
             }
         }
     }
 
-    fn report(&mut self, node: NodeId) -> Moved {
+    fn report(&mut self, node: NodeId) -> Advanced {
         self.world.later(REPORT_EVERY, Task::Report(node));
         let now = self.now();
         let status = self.world.status(node).filter(|_| !self.world.is_paused(node));
-        let Some(replication) = status else { return Moved::On };
+        let Some(replication) = status else { return Advanced::Something };
         let pid = pid(&self.world, node);
         // What else a real node tells is about its process, and there is none.
         let status = NodeStatus {
@@ -182,15 +185,15 @@ impl Simulated {
         };
         self.view.statuses.insert(node, (now, NodeState::from(&status)));
         self.recovery.observe(now, &self.view);
-        Moved::Reported
+        Advanced::Reported
     }
 
-    /// What the oracle says is the end of the world.
-    pub(super) fn breaks(&mut self, what: String) {
+    /// A violation found by the oracle stops the run.
+    pub(super) fn violated(&mut self, what: String) {
         self.broken.get_or_insert(what);
     }
 
-    pub(super) fn do_and_tell(&mut self, by: Actor, action: Action) -> anyhow::Result<Performed> {
+    pub(super) fn perform_and_record(&mut self, by: Actor, action: Action) -> anyhow::Result<Performed> {
         let performed = self.carry_out(&action);
         self.emit(LabEvent::Action { by, action, error: why_not_done(&performed) });
         performed
@@ -216,7 +219,7 @@ impl Simulated {
             Action::Resume { node } => self.resume(node)?,
             Action::Kill { node } => {
                 ensure!(self.world.is_running(node), "{node} is down");
-                let died = self.world.kill(node, Death::Kill);
+                let died = self.world.kill(node, CrashKind::Kill);
                 self.stopped(node, "SIGKILL", died);
             }
             Action::PowerLoss { node } => {
@@ -254,8 +257,8 @@ impl Simulated {
                 let (way, intent) = request(action).expect("an operation");
                 return self.operate(way, intent);
             }
-            Action::Load { on } => self.crowd.set_on(&mut self.world, on)?,
-            Action::Rate { per_second } => self.crowd.set_rate(&mut self.world, per_second)?,
+            Action::Load { on } => self.clients.set_on(&mut self.world, on)?,
+            Action::Rate { per_second } => self.clients.set_rate(&mut self.world, per_second)?,
             Action::Partition { .. } | Action::Isolate { .. } | Action::Heal { .. } | Action::HealAll => {
                 unreachable!("{action:?} is not primitive")
             }
@@ -289,7 +292,7 @@ impl Simulated {
     pub(super) fn restart(&mut self, node: NodeId) -> anyhow::Result<()> {
         ensure!(!self.world.is_running(node), "{node} is not down");
         if let Err(broken) = self.world.start(node) {
-            self.breaks(broken);
+            self.violated(broken);
         }
         self.view.processes.insert(node, running(&self.world, node));
         Ok(())
@@ -297,7 +300,7 @@ impl Simulated {
 
     fn stopped(&mut self, node: NodeId, how: &str, ended: Result<(), String>) {
         if let Err(broken) = ended {
-            self.breaks(broken);
+            self.violated(broken);
         }
         self.view.processes.insert(node, ProcessState::Stopped { how: how.to_owned() });
     }
@@ -306,7 +309,7 @@ impl Simulated {
     fn order(&mut self, node: NodeId, word: &str, command: Command) -> anyhow::Result<Reply> {
         ensure!(self.world.is_running(node), "cannot {word} {node}: it is down");
         self.operator = None;
-        self.world.ask(Ask { client: OPERATOR, home: None, node, command });
+        self.world.ask(ClientRequest { client: OPERATOR, home: None, node, command });
         self.until(self.now() + ANSWER_WITHIN, |stage| stage.operator.is_some());
         self.operator.take().with_context(|| {
             format!("cannot {word} {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
@@ -315,13 +318,13 @@ impl Simulated {
 
     /// A client's operation, in the zone of the node that is asked first.
     fn operate(&mut self, way: Way, intent: Intent) -> anyhow::Result<Performed> {
-        let (home, crowd) = (way.first(), &mut self.crowd);
-        let guest = *self.guests.entry(home).or_insert_with(|| crowd.guest(Some(home)));
+        let (home, clients) = (way.first(), &mut self.clients);
+        let guest = *self.guests.entry(home).or_insert_with(|| clients.guest(Some(home)));
         self.touched.insert(intent.key.clone());
-        crowd.begin(&mut self.world, guest, way, intent);
+        clients.begin(&mut self.world, guest, way, intent);
         let mut ended = None;
         self.until(self.now() + QUIET_WITHIN, |stage| {
-            ended = stage.crowd.take_ended(guest);
+            ended = stage.clients.take_ended(guest);
             ended.is_some()
         });
         let operation = ended.context("it did not end")?;
@@ -329,7 +332,7 @@ impl Simulated {
     }
 
     fn emit(&mut self, event: LabEvent) {
-        self.told.push(Stamped::at(self.now(), event));
+        self.events.push(Stamped::at(self.now(), event));
     }
 
     pub(super) fn warn(&mut self, text: String) {
@@ -351,7 +354,7 @@ impl Stage for Simulated {
     }
 
     fn verdict(&self) -> Verdict {
-        self.crowd.order().verdict(self.read_back, self.members_equal)
+        self.clients.order().verdict(self.read_back, self.members_equal)
     }
 
     fn tell(&mut self, event: ScenarioEvent) {
@@ -359,7 +362,7 @@ impl Stage for Simulated {
     }
 
     async fn next(&mut self, until: Duration) {
-        while let Moved::On = self.go_on(until) {}
+        while let Advanced::Something = self.advance(until) {}
     }
 
     async fn perform(&mut self, step: usize, action: Action) -> anyhow::Result<Performed> {
@@ -367,7 +370,7 @@ impl Stage for Simulated {
             bail!("the cluster has broken a promise before: {broken}");
         }
         let by = Actor::Step(step);
-        match self.do_and_tell(by, action)? {
+        match self.perform_and_record(by, action)? {
             Performed::Operation(operation) => {
                 let operation = Operation { by: Some(by), ..*operation };
                 self.emit(LabEvent::Operation(operation.clone()));

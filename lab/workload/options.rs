@@ -13,7 +13,7 @@ pub(crate) const RATE_MAX: u32 = 100_000;
 pub(crate) const REGISTERS_MAX: u32 = 10_000;
 
 /// What the background load is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadOptions {
     /// Client tasks, spread over the nodes' zones. 0: no background load.
     pub(crate) clients: u32,
@@ -32,6 +32,11 @@ pub(crate) struct WorkloadOptions {
 }
 
 impl WorkloadOptions {
+    /// No load at all.
+    pub(crate) fn none() -> Self {
+        Self { clients: 0, rate: 1, levels: Vec::new(), registers: 0, ledger: false, seed: 0, on: false }
+    }
+
     /// Whether a load like this can be run.
     pub(crate) fn check(&self) -> anyhow::Result<()> {
         ensure!(self.clients <= CLIENTS_MAX, "{} clients: at most {CLIENTS_MAX} are possible", self.clients);

@@ -1,47 +1,37 @@
 //! What is to happen when: the clock of a simulation that runs by itself.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeMap;
 
 use crate::types::Time;
 
 /// Things to come, earliest first; of two at the same time, the one noted first.
 #[derive(Debug)]
 pub(crate) struct Agenda<T> {
-    /// When, in which order noted, and where in `things`: what is moved about is small, whatever `T` is.
-    heap: BinaryHeap<Reverse<(Time, u64, usize)>>,
-    things: Vec<Option<T>>,
-    free: Vec<usize>,
+    /// By when they are due, and in which order they were noted.
+    things: BTreeMap<(Time, u64), T>,
     noted: u64,
 }
 
 impl<T> Agenda<T> {
     /// Nothing to come.
     pub(crate) fn new() -> Self {
-        Self { heap: BinaryHeap::new(), things: Vec::new(), free: Vec::new(), noted: 0 }
+        Self { things: BTreeMap::new(), noted: 0 }
     }
 
     /// Notes something.
     pub(crate) fn note(&mut self, due: Time, what: T) {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.things.push(None);
-            self.things.len() - 1
-        });
-        self.things[place] = Some(what);
         self.noted += 1;
-        self.heap.push(Reverse((due, self.noted, place)));
+        self.things.insert((due, self.noted), what);
     }
 
     /// When the next thing is due.
     pub(crate) fn next_due(&self) -> Option<Time> {
-        self.heap.peek().map(|&Reverse((due, ..))| due)
+        self.things.first_key_value().map(|(&(due, _), _)| due)
     }
 
     /// Takes the next thing.
-    pub(crate) fn take(&mut self) -> Option<(Time, T)> {
-        let Reverse((due, _, place)) = self.heap.pop()?;
-        self.free.push(place);
-        Some((due, self.things[place].take().expect("a place is taken once")))
+    pub(crate) fn take(&mut self) -> Option<T> {
+        self.things.pop_first().map(|(_, what)| what)
     }
 }
 
@@ -57,9 +47,9 @@ mod tests {
             agenda.note(ms(due), what);
         }
         assert_eq!(agenda.next_due(), Some(ms(1)));
-        let order: Vec<_> = std::iter::from_fn(|| agenda.take()).map(|(_, what)| what).collect();
+        let order: Vec<_> = std::iter::from_fn(|| agenda.take()).collect();
         assert_eq!(order, ["a", "b", "c", "d"]);
         agenda.note(ms(3), "e");
-        assert_eq!(agenda.take(), Some((ms(3), "e")), "places are used again");
+        assert_eq!((agenda.next_due(), agenda.take()), (Some(ms(3)), Some("e")));
     }
 }

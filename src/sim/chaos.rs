@@ -1,6 +1,6 @@
-//! A world that seeds break: weather, faults and clients by chance, then healing and a verdict.
+//! The course of one seed: faults and clients by chance, then healing, then a verdict.
 //!
-//! First anything may happen, and after every step the [`Oracle`](super::oracle::Oracle) looks. Then everything is
+//! First anything may happen, and after every step the [`Oracle`](super::oracle::Oracle) checks. Then everything is
 //! healed, and the cluster must come to rest: one primary, all members equal, every acknowledged write accounted
 //! for, every key readable from every member, and the whole history linearizable.
 
@@ -14,19 +14,17 @@ use crate::replication::Config;
 use crate::storage;
 use crate::types::{Command, NodeId, Reply, Role, Time};
 
-use super::clients::{Client, Clients};
+use super::clients::{Clients, Invocation};
 use super::dice::Dice;
 use super::disk::StoredDisk;
-use super::network::Weather;
-use super::options::{Mix, Options, Outcome, Proof, Violation};
-use super::oracle::Broken;
+use super::environment::{Environment, NetworkQuality};
+use super::options::SimOptions;
+use super::oracle::BrokenPromise;
+use super::outcome::{JudgeFinding, SeedOutcome, SeedViolation};
+use super::profile::Profile;
 use super::text;
-use super::world::{Ask, Climate, Happened, World};
+use super::world::{ClientRequest, StepOutcome, World};
 
-/// Mean times between faults, and between a client's operations, of [`Mix::Contest`].
-const CONTEST_EVERY: Duration = Duration::from_millis(80);
-const RELAPSE_EVERY: Duration = Duration::from_millis(200);
-const CONTEST_THINK: Duration = Duration::from_millis(250);
 /// Once healed, a cluster must have come to rest within this.
 const REST_WITHIN: Duration = Duration::from_secs(60);
 /// Then every read must be served within this.
@@ -56,41 +54,28 @@ pub(super) enum Task {
 /// Everything that one seed decides.
 #[derive(Debug)]
 pub(super) struct Simulation {
-    pub(super) options: Options,
+    pub(super) options: SimOptions,
     pub(super) world: World<Task>,
-    pub(super) temper: Temper,
+    pub(super) profile: Profile,
     pub(super) healed: bool,
     clients: Clients,
-    /// What there is to show for what the judge found.
-    proof: Option<Box<Proof>>,
-}
-
-/// What a seed's world is like, beside its climate.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Temper {
-    /// Mean time between faults.
-    pub(super) fault_every: Duration,
-    /// Mean time between a client's operations.
-    pub(super) think: Duration,
-    /// Contended keys of each kind.
-    pub(super) keys: u64,
-    /// Whether reads look for a quorum for long.
-    pub(super) patient: bool,
+    /// What the judge found, if that ended the simulation.
+    finding: Option<Box<JudgeFinding>>,
 }
 
 /// Runs one seed. A panic of the core or of storage is a violation like any other.
 ///
 /// # Examples
 /// ```
-/// use kvlab::sim::{Options, simulate};
+/// use kvlab::sim::{SimOptions, simulate};
 ///
-/// let options = Options { nodes: Some(3), ..Options::default() };
+/// let options = SimOptions { nodes: Some(3), ..SimOptions::default() };
 /// let outcome = simulate(7, &options);
 /// assert_eq!(outcome.violation, None);
 /// assert!(outcome.counts.faults > 0 && outcome.counts.writes > 0);
 /// assert_eq!(simulate(7, &options), outcome, "a seed decides everything");
 /// ```
-pub fn simulate(seed: u64, options: &Options) -> Outcome {
+pub fn simulate(seed: u64, options: &SimOptions) -> SeedOutcome {
     let mut simulation = Simulation::new(seed, options.clone());
     let played = catch_unwind(AssertUnwindSafe(|| simulation.play()));
     let broken = played.unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic)))).err();
@@ -103,30 +88,16 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 }
 
 impl Simulation {
-    fn new(seed: u64, options: Options) -> Self {
+    fn new(seed: u64, options: SimOptions) -> Self {
         let mut dice = Dice::new(seed);
         let count = options.nodes.unwrap_or_else(|| dice.weighted(&[(3, 60), (5, 30), (2, 5), (4, 5)]));
         let members: Vec<NodeId> = (1..=count).map(NodeId).collect();
-        let temper = Temper {
-            fault_every: Duration::from_millis(dice.pick(&[40, 100, 250, 700])),
-            think: Duration::from_millis(dice.pick(&[20, 60, 200])),
-            keys: dice.between(1, 3),
-            patient: false,
-        };
-        let temper = match options.mix {
-            Mix::Everything => temper,
-            Mix::Relapse => {
-                Temper { fault_every: RELAPSE_EVERY, think: CONTEST_THINK, patient: true, ..temper }
-            }
-            Mix::Contest => {
-                Temper { fault_every: CONTEST_EVERY, think: CONTEST_THINK, patient: true, ..temper }
-            }
-        };
-        let climate = Climate {
+        let profile = Profile::random(&mut dice, options.mix);
+        let environment = Environment {
             disk_max: Duration::from_micros(dice.pick(&[500, 5_000, 50_000, 200_000])),
             ordered: dice.chance(500),
             client_delay_max: Duration::from_millis(20),
-            weather: Weather::random(&mut dice),
+            network: NetworkQuality::random(&mut dice),
         };
         let (backlog, window) = (dice.pick(&[200, 1000, 1 << 20]), dice.pick(&[100, 500, 1 << 20]));
         let stale_after = Duration::from_millis(dice.pick(&[300, 1500, 5000]));
@@ -148,39 +119,40 @@ impl Simulation {
             segment_bytes,
             ..storage::Options::new(node)
         };
-        let mut world = World::on_disks(configs, climate, dice, |id, dice| {
+        let mut world = World::on_disks(configs, environment, dice, |id, dice| {
             let (disks, seed) = (disks(id), dice.number());
             #[cfg(test)]
             if options.mirror {
-                return Box::new(super::disk::MirrorDisk::new(disks, seed));
+                return Box::new(super::tests::mirror_disk::MirrorDisk::new(disks, seed));
             }
             Box::new(StoredDisk::new(disks, seed))
         });
-        world.oracle_rests = options.judge_only;
+        world.oracle_off = options.judge_only;
         if options.trace {
             world.begin_trace();
         }
-        world.listen();
-        Self { options, world, temper, healed: false, clients: Clients::new(), proof: None }
+        world.record_member_events();
+        Self { options, world, profile, healed: false, clients: Clients::new(), finding: None }
     }
 
-    fn outcome(mut self, seed: u64, broken: Option<Broken>) -> Outcome {
+    fn outcome(mut self, seed: u64, broken: Option<BrokenPromise>) -> SeedOutcome {
         let at = self.world.now();
-        let proof = self.proof.take();
-        let violation = broken.map(|what| Violation { at, what, proof });
+        let finding = self.finding.take();
+        let violation = broken.map(|what| SeedViolation { at, what, finding });
         if let Some(violation) = &violation {
             self.world.note(|| format!("BROKEN: {}", violation.what));
         }
         let mut counts = self.world.counts;
         counts.epochs = self.world.oracle.epochs_opened() as u64;
         counts.committed = self.world.oracle.committed().seq;
-        counts.tears = self.world.cluster.nodes().map(|node| node.disk().tears()).sum();
-        Outcome { seed, violation, counts, trace: self.world.take_trace() }
+        counts.tears = self.world.cluster.nodes().map(|node| node.disk.tears()).sum();
+        SeedOutcome { seed, violation, counts, trace: self.world.take_trace() }
     }
 
-    fn play(&mut self) -> Result<(), Broken> {
-        let (temper, climate, nodes) = (self.temper, self.world.climate, self.world.members().len());
-        self.world.note(|| format!("{nodes} members, {temper:?} {climate:?}"));
+    fn play(&mut self) -> Result<(), BrokenPromise> {
+        let (profile, environment, nodes) =
+            (self.profile, self.world.environment, self.world.members().len());
+        self.world.note(|| format!("{nodes} members, {profile:?} {environment:?}"));
         for id in self.world.members() {
             self.world.start(id)?;
         }
@@ -193,29 +165,29 @@ impl Simulation {
         // A campaign that was still under way may have opened one more epoch.
         self.rest()?;
         self.world.settled()?;
-        self.world.oracle.refused_is_nowhere().or_else(|what| self.world.unless_it_rests(what))?;
+        self.world.oracle.refused_is_nowhere().or_else(|what| self.world.unless_oracle_off(what))?;
         let report = self.clients.finish();
         self.world.counts.undecided = report.keys.undecided;
         self.judged()
     }
 
     /// Lets everything take its course until `end`, or until `enough`. Returns whether it was enough.
-    fn until(&mut self, end: Time, enough: impl Fn(&Self) -> bool) -> Result<bool, Broken> {
+    fn until(&mut self, end: Time, enough: impl Fn(&Self) -> bool) -> Result<bool, BrokenPromise> {
         loop {
             if enough(self) {
                 return Ok(true);
             }
-            let Some(happened) = self.world.step(end)? else { return Ok(false) };
+            let Some(outcome) = self.world.step(end)? else { return Ok(false) };
             let (now, counts) = (self.world.now(), &mut self.world.counts);
-            match happened {
-                Happened::Nothing => continue,
-                Happened::Answered { client: OPERATOR, reply: Reply::Promoted { .. } } => self.promoted(),
-                Happened::Answered { client, reply } => self.clients.answered(now, client, &reply, counts),
-                Happened::Lost { client } => self.clients.gave_up(now, client, counts),
-                Happened::Refused { client } => self.clients.refused(now, client),
-                Happened::Own(Task::GiveUp { client }) => self.clients.gave_up(now, client, counts),
-                Happened::Own(Task::Think) => self.think(),
-                Happened::Own(Task::Fault) => self.fault()?,
+            match outcome {
+                StepOutcome::Nothing => continue,
+                StepOutcome::Answered { client: OPERATOR, reply: Reply::Promoted { .. } } => self.promoted(),
+                StepOutcome::Answered { client, reply } => self.clients.answered(now, client, &reply, counts),
+                StepOutcome::Lost { client } => self.clients.gave_up(now, client, counts),
+                StepOutcome::Refused { client } => self.clients.refused(now, client),
+                StepOutcome::Own(Task::GiveUp { client }) => self.clients.gave_up(now, client, counts),
+                StepOutcome::Own(Task::Think) => self.think(),
+                StepOutcome::Own(Task::Fault) => self.fault()?,
             }
             self.judged()?;
             if self.world.counts.steps > STEPS_MAX {
@@ -225,14 +197,15 @@ impl Simulation {
     }
 
     /// What the clients saw must be explicable. By force, linearizability may break; values from nowhere may not.
-    fn judged(&mut self) -> Result<(), Broken> {
+    fn judged(&mut self) -> Result<(), BrokenPromise> {
         let forced = self.world.oracle.is_forced();
         let found = self.clients.take_violations();
         self.world.counts.harm += found.len() as u64;
         match found.into_iter().find(|violation| !(forced && violation.linearizability)) {
             Some(violation) => {
                 let what = format!("{:?}: {}", violation.key, violation.explanation());
-                self.proof = Some(Box::new(Proof { violation, told: self.world.take_told() }));
+                let member_events = self.world.take_member_events();
+                self.finding = Some(Box::new(JudgeFinding { violation, member_events }));
                 Err(what)
             }
             None => Ok(()),
@@ -245,29 +218,22 @@ impl Simulation {
             return;
         }
         let nodes = self.world.members();
-        let Client { client, node, command, patience } =
-            self.clients.begin(self.world.now(), &nodes, &self.temper, &mut self.world.dice);
-        self.world.ask(Ask { client, home: None, node, command });
+        let Invocation { client, node, command, patience } =
+            self.clients.begin(self.world.now(), &nodes, &self.profile, &mut self.world.dice);
+        self.world.ask(ClientRequest { client, home: None, node, command });
         self.world.later(patience, Task::GiveUp { client });
-        let think = self.temper.think.as_micros() as u64;
+        let think = self.profile.think.as_micros() as u64;
         let pause = Duration::from_micros(self.world.dice.between(think / 2, think * 3 / 2));
         self.world.later(pause, Task::Think);
     }
 
-    /// An operator asks a member to become primary.
-    pub(super) fn promote(&mut self, node: NodeId, force: bool) -> Result<(), Broken> {
-        let command = Command::Promote { force };
-        self.world.ask_on_the_spot(Ask { client: OPERATOR, home: None, node, command })
-    }
-
-    /// An operator tells a member whom to follow.
-    pub(super) fn follow(&mut self, node: NodeId, primary: NodeId) -> Result<(), Broken> {
-        let command = Command::Follow { primary };
-        self.world.ask_on_the_spot(Ask { client: OPERATOR, home: None, node, command })
+    /// An operator's order to a member.
+    pub(super) fn order(&mut self, node: NodeId, command: Command) -> Result<(), BrokenPromise> {
+        self.world.ask_on_the_spot(ClientRequest { client: OPERATOR, home: None, node, command })
     }
 
     /// Waits until a healed cluster has come to rest. Where nobody is primary, an operator promotes.
-    fn rest(&mut self) -> Result<(), Broken> {
+    fn rest(&mut self) -> Result<(), BrokenPromise> {
         let deadline = self.world.now() + REST_WITHIN;
         while self.world.now() < deadline {
             let look_again = self.world.now() + OPERATOR_EVERY;
@@ -280,7 +246,7 @@ impl Simulation {
         let states: Vec<_> =
             members.filter_map(|id| self.world.status(id)).map(|s| text::status(&s)).collect();
         let what = format!("not at rest {REST_WITHIN:?} after everything was healed: {}", states.join("; "));
-        self.world.unless_it_rests(what)
+        self.world.unless_oracle_off(what)
     }
 
     fn is_at_rest(&self) -> bool {
@@ -299,7 +265,7 @@ impl Simulation {
     }
 
     /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead.
-    fn promote_someone(&mut self) -> Result<(), Broken> {
+    fn promote_someone(&mut self) -> Result<(), BrokenPromise> {
         let members = self.world.members();
         let states: Vec<_> = members.iter().filter_map(|&id| self.world.status(id)).collect();
         if states.iter().any(|s| s.role == Role::Primary) {
@@ -307,13 +273,13 @@ impl Simulation {
         }
         let voices = states.iter().filter(|s| s.role != Role::Learner);
         match voices.max_by_key(|s| (s.last, s.id)) {
-            Some(ahead) => self.promote(ahead.id, false),
+            Some(ahead) => self.order(ahead.id, Command::Promote { force: false }),
             None => Ok(()),
         }
     }
 
     /// Every key must be readable from every member.
-    fn read_back(&mut self) -> Result<(), Broken> {
+    fn read_back(&mut self) -> Result<(), BrokenPromise> {
         for node in self.world.members() {
             for key in self.clients.keys() {
                 self.read_at(node, &key)?;
@@ -324,14 +290,14 @@ impl Simulation {
 
     /// A member may refuse for a while: on an ordered link, what was delayed before the healing holds up the
     /// heartbeats behind it.
-    fn read_at(&mut self, node: NodeId, key: &Bytes) -> Result<(), Broken> {
+    fn read_at(&mut self, node: NodeId, key: &Bytes) -> Result<(), BrokenPromise> {
         let end = self.world.now() + SERVED_WITHIN;
         loop {
             let (client, command) = self.clients.read_back(self.world.now(), node, key);
-            self.world.ask_on_the_spot(Ask { client, home: None, node, command })?;
+            self.world.ask_on_the_spot(ClientRequest { client, home: None, node, command })?;
             self.until(end, |simulation| simulation.clients.all_done())?;
             match self.clients.must_have_been_served(client) {
-                Err(broken) if self.world.now() >= end => return self.world.unless_it_rests(broken),
+                Err(broken) if self.world.now() >= end => return self.world.unless_oracle_off(broken),
                 Err(_) => self.until(end.min(self.world.now() + READ_AGAIN_AFTER), |_| false)?,
                 Ok(()) => return Ok(()),
             };

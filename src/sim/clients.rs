@@ -9,14 +9,14 @@ use bytes::Bytes;
 use crate::judge::{Consistency, HistoryEvent, Judge, JudgeOptions, Judgement, OpKind, Phase, Violation};
 use crate::types::{Command, NodeId, Op, Position, ReadLevel, Reply, Time, WriteLevel};
 
-use super::chaos::Temper;
 use super::dice::Dice;
-use super::options::Counts;
-use super::oracle::Broken;
+use super::oracle::BrokenPromise;
+use super::outcome::Counts;
+use super::profile::Profile;
 
 /// An operation that begins.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct Invocation {
     /// Names the operation.
     pub(super) client: u64,
     /// Whom it asks.
@@ -58,13 +58,19 @@ impl Clients {
     }
 
     /// Begins an operation at a random member on a random key.
-    pub(super) fn begin(&mut self, now: Time, nodes: &[NodeId], temper: &Temper, dice: &mut Dice) -> Client {
+    pub(super) fn begin(
+        &mut self,
+        now: Time,
+        nodes: &[NodeId],
+        profile: &Profile,
+        dice: &mut Dice,
+    ) -> Invocation {
         let kind = dice.weighted(&[(0, 70), (1, 15), (2, 15)]);
-        let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, temper.keys)));
+        let key = Bytes::from(format!("{}{}", KINDS[kind], dice.between(1, profile.keys)));
         let node = dice.pick(nodes);
         let reads = dice.chance(400);
         // A read that finds no quorum asks again and again until its end: long ones are many messages and few faults.
-        let timeouts = if reads && !temper.patient { [30, 100, 300] } else { [50, 500, 1500] };
+        let timeouts = if reads && !profile.patient { [30, 100, 300] } else { [50, 500, 1500] };
         let timeout = Duration::from_millis(dice.pick(&timeouts));
         let command = if reads {
             let level = if kind == 2 { ReadLevel::Eventual } else { ReadLevel::Quorum };
@@ -81,7 +87,7 @@ impl Clients {
             Command::Write { op, level, timeout }
         };
         let client = self.invoke(now, node, &command);
-        Client { client, node, command, patience: timeout + Duration::from_secs(1) }
+        Invocation { client, node, command, patience: timeout + Duration::from_secs(1) }
     }
 
     /// Begins a read of the last phase.
@@ -137,7 +143,7 @@ impl Clients {
     }
 
     /// Fails unless an operation was answered.
-    pub(super) fn must_have_been_served(&self, client: u64) -> Result<(), Broken> {
+    pub(super) fn must_have_been_served(&self, client: u64) -> Result<(), BrokenPromise> {
         if self.served.contains(&client) {
             return Ok(());
         }

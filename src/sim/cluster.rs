@@ -2,7 +2,7 @@
 //!
 //! Nothing happens by itself here. Whoever drives the cluster (a golden script by hand, a simulation by chance)
 //! delivers a message, finishes a disk job, lets a timer fire, and then reads what happened from
-//! [`Cluster::take_happenings`]. This is the driver's contract of [`replication::io`](crate::replication) in its
+//! [`Cluster::take_events`]. This is the driver's contract of [`replication::io`](crate::replication) in its
 //! smallest form.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -14,11 +14,11 @@ use crate::types::{Command, Event, Message, NodeId, Reply, Status, Time};
 
 use super::disk::{Crash, SimDisk};
 use super::network::{EnvelopeId, Link, SimNetwork};
-use super::node::SimNode;
+use super::node::{SimNode, StartDraw};
 
 /// Something that happened in the cluster, in order.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum ClusterEvent {
     /// A process started.
     Started { node: NodeId },
     /// A process died, with so many disk jobs undone.
@@ -40,20 +40,9 @@ pub(crate) enum Happening {
     /// A process died with this request unanswered.
     Lost { request: RequestId },
     /// The core told of a change of state.
-    Told { node: NodeId, event: Event },
+    StateChanged { node: NodeId, event: Event },
     /// Something that the contract forbids.
-    Broken { node: NodeId, what: String },
-}
-
-/// What a process draws anew at each start.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StartDraw {
-    /// Names its quorum-read rounds.
-    pub(crate) incarnation: u64,
-    /// Seeds its random choices.
-    pub(crate) seed: u64,
-    /// Where its clock starts.
-    pub(crate) clock_offset: Time,
+    ContractBroken { node: NodeId, what: String },
 }
 
 /// Members, network and time.
@@ -61,8 +50,8 @@ pub(crate) struct StartDraw {
 pub(crate) struct Cluster {
     now: Time,
     nodes: BTreeMap<NodeId, SimNode>,
-    network: SimNetwork,
-    happenings: Vec<Happening>,
+    pub(crate) network: SimNetwork,
+    events: Vec<ClusterEvent>,
     waiting: BTreeMap<RequestId, NodeId>,
     requests: u64,
 }
@@ -76,7 +65,7 @@ impl Cluster {
             now: Time::ZERO,
             nodes,
             network: SimNetwork::default(),
-            happenings: Vec::new(),
+            events: Vec::new(),
             waiting: BTreeMap::new(),
             requests: 0,
         }
@@ -85,11 +74,11 @@ impl Cluster {
     /// Starts a member's process on what its disk holds.
     pub(crate) fn start(&mut self, id: NodeId, draw: StartDraw) {
         let now = self.now;
-        let effects = self.node_mut(id).start(now, draw.incarnation, draw.seed, draw.clock_offset);
-        self.happenings.push(Happening::Started { node: id });
+        let effects = self.node_mut(id).start(now, draw);
+        self.events.push(ClusterEvent::Started { node: id });
         self.feed_after(id, effects);
         for other in self.ids() {
-            let up = other != id && self.nodes[&other].is_running() && !self.nodes[&other].is_paused();
+            let up = other != id && self.nodes[&other].is_running() && !self.nodes[&other].paused;
             if up && !self.network.is_cut((other, id)) {
                 self.feed(other, Input::Link { to: id, up });
             }
@@ -102,14 +91,14 @@ impl Cluster {
     /// A member's process dies; see [`SimNode::crash`] for what its disk keeps.
     pub(crate) fn crash(&mut self, id: NodeId, crash: Crash) {
         let jobs_lost = self.node_mut(id).crash(crash);
-        self.happenings.push(Happening::Crashed { node: id, jobs_lost });
+        self.events.push(ClusterEvent::Crashed { node: id, jobs_lost });
         let lost: Vec<_> = self.waiting.iter().filter(|&(_, node)| *node == id).map(|(r, _)| *r).collect();
         for request in lost {
             self.waiting.remove(&request);
-            self.happenings.push(Happening::Lost { request });
+            self.events.push(ClusterEvent::Lost { request });
         }
         for other in self.ids() {
-            if self.nodes[&other].is_running() && !self.nodes[&other].is_paused() {
+            if self.nodes[&other].is_running() && !self.nodes[&other].paused {
                 self.feed(other, Input::Link { to: id, up: false });
             }
         }
@@ -124,12 +113,12 @@ impl Cluster {
         self.crash(id, Crash { survivors, loss: Loss::Nothing, ..Crash::CLEAN });
     }
 
-    /// A client's request reaches a running member. The answer is a [`Happening::Replied`], now or later.
+    /// A client's request reaches a running member. The answer is a [`ClusterEvent::Replied`], now or later.
     pub(crate) fn request(&mut self, id: NodeId, command: Command) -> RequestId {
         self.requests += 1;
         let request = RequestId(self.requests);
         self.waiting.insert(request, id);
-        self.happenings.push(Happening::Requested { node: id, request, command: command.clone() });
+        self.events.push(ClusterEvent::Requested { node: id, request, command: command.clone() });
         self.feed(id, Input::Request { request, command });
         request
     }
@@ -139,9 +128,9 @@ impl Cluster {
         let Some(envelope) = self.network.take(link, envelope) else { return };
         let (from, to) = link;
         if self.nodes[&to].is_running() {
-            assert!(!self.nodes[&to].is_paused(), "a delivery to {to}, which is paused");
+            assert!(!self.nodes[&to].paused, "a delivery to {to}, which is paused");
             let message = envelope.message;
-            self.happenings.push(Happening::Received { link, message: Rc::clone(&message) });
+            self.events.push(ClusterEvent::Received { link, message: Rc::clone(&message) });
             self.feed(to, Input::Peer { from, message: Message::clone(&message) });
         }
     }
@@ -149,7 +138,7 @@ impl Cluster {
     /// A member's disk finishes its oldest job. Returns whether there was one.
     pub(crate) fn persist(&mut self, id: NodeId) -> bool {
         let Some((job, input)) = self.node_mut(id).persist() else { return false };
-        self.happenings.push(Happening::Durable { node: id, job });
+        self.events.push(ClusterEvent::Durable { node: id, job });
         if let Some(input) = input {
             self.feed(id, input);
         }
@@ -158,18 +147,18 @@ impl Cluster {
 
     /// Lets a member's timer fire.
     pub(crate) fn tick(&mut self, id: NodeId) {
-        self.happenings.push(Happening::Ticked { node: id });
+        self.events.push(ClusterEvent::Ticked { node: id });
         self.feed(id, Input::Tick);
         let due = self.nodes[&id].deadline();
         if due.is_some_and(|due| due <= self.now) {
             let what = format!("wants to be ticked at {due:?}, which is not after {:?}", self.now);
-            self.happenings.push(Happening::Broken { node: id, what });
+            self.events.push(ClusterEvent::ContractBroken { node: id, what });
         }
     }
 
     /// A member's disk has no room from now on, or has room again.
     pub(crate) fn disk(&mut self, id: NodeId, full: bool) {
-        self.node_mut(id).set_disk_full(full);
+        self.node_mut(id).disk_full = full;
         self.feed(id, Input::Disk { full });
     }
 
@@ -193,15 +182,15 @@ impl Cluster {
     }
 
     /// What happened since this was last asked, into an empty list.
-    pub(crate) fn swap_happenings(&mut self, list: &mut Vec<Happening>) {
+    pub(crate) fn swap_events(&mut self, list: &mut Vec<ClusterEvent>) {
         debug_assert!(list.is_empty(), "what was taken before has been dealt with");
-        std::mem::swap(&mut self.happenings, list);
+        std::mem::swap(&mut self.events, list);
     }
 
     /// What happened since this was last asked.
     #[cfg(test)]
-    pub(crate) fn take_happenings(&mut self) -> Vec<Happening> {
-        std::mem::take(&mut self.happenings)
+    pub(crate) fn take_events(&mut self) -> Vec<ClusterEvent> {
+        std::mem::take(&mut self.events)
     }
 
     /// The members, ascending.
@@ -227,16 +216,6 @@ impl Cluster {
     /// What a watcher of a member sees. `None`: its process is down.
     pub(crate) fn status(&self, id: NodeId) -> Option<Status> {
         self.nodes[&id].status(self.now)
-    }
-
-    /// The network.
-    pub(crate) fn network(&self) -> &SimNetwork {
-        &self.network
-    }
-
-    /// The network.
-    pub(crate) fn network_mut(&mut self) -> &mut SimNetwork {
-        &mut self.network
     }
 
     fn feed(&mut self, id: NodeId, input: Input) {
@@ -269,20 +248,20 @@ impl Cluster {
                 // Connections are none of a simulation's concerns: its links stand unless they are cut.
                 Effect::Dial { .. } => {}
                 Effect::Reply { request, reply } => self.reply(id, request, reply),
-                Effect::Event(event) => self.happenings.push(Happening::Told { node: id, event }),
+                Effect::Event(event) => self.events.push(ClusterEvent::StateChanged { node: id, event }),
                 Effect::Read { token, key } => {
-                    let found = self.nodes[&id].disk().get(&key);
+                    let found = self.nodes[&id].disk.get(&key);
                     lookups.push_back(Input::ReadDone { token, found });
                 }
                 Effect::SnapshotOpen { id: view } => {
-                    let (at, bytes_total) = self.node_mut(id).disk_mut().open_view(view);
+                    let (at, bytes_total) = self.node_mut(id).disk.open_view(view);
                     views.push_back(Input::SnapshotOpened { id: view, at, bytes_total });
                 }
                 Effect::SnapshotRead { id: view } => {
-                    let (entries, done) = self.node_mut(id).disk_mut().read_view(view, CHUNK_BYTES);
+                    let (entries, done) = self.node_mut(id).disk.read_view(view, CHUNK_BYTES);
                     views.push_back(Input::SnapshotRead { id: view, entries, done });
                 }
-                Effect::SnapshotClose { id: view } => self.node_mut(id).disk_mut().close_view(view),
+                Effect::SnapshotClose { id: view } => self.node_mut(id).disk.close_view(view),
                 Effect::Disk(job) => self.submit(id, job),
             }
         }
@@ -291,27 +270,27 @@ impl Cluster {
     fn send(&mut self, from: NodeId, to: NodeId, message: Message) {
         if to == from || !self.nodes.contains_key(&to) {
             let what = format!("sends to {to}: {message:?}");
-            self.happenings.push(Happening::Broken { node: from, what });
+            self.events.push(ClusterEvent::ContractBroken { node: from, what });
             return;
         }
         let link = (from, to);
         let message = Rc::new(message);
         let envelope = self.network.send(link, Rc::clone(&message));
-        self.happenings.push(Happening::Sent { link, envelope, message });
+        self.events.push(ClusterEvent::Sent { link, envelope, message });
     }
 
     fn reply(&mut self, node: NodeId, request: RequestId, reply: Reply) {
         if self.waiting.remove(&request).is_none() {
             let what = format!("answers {request:?}, which is not waiting: {reply:?}");
-            self.happenings.push(Happening::Broken { node, what });
+            self.events.push(ClusterEvent::ContractBroken { node, what });
             return;
         }
-        self.happenings.push(Happening::Replied { node, request, reply });
+        self.events.push(ClusterEvent::Replied { node, request, reply });
     }
 
     fn submit(&mut self, id: NodeId, job: Job) {
         let job = Rc::new(job);
         self.node_mut(id).submit(Rc::clone(&job));
-        self.happenings.push(Happening::Submitted { node: id, job });
+        self.events.push(ClusterEvent::Submitted { node: id, job });
     }
 }

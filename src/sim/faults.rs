@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::storage::Durability;
-use crate::types::{NodeId, Role};
+use crate::types::{Command, NodeId, Role};
 
-use super::actions::Death;
+use super::actions::CrashKind;
 use super::chaos::{Simulation, Task};
-use super::network::{Link, Weather};
-use super::options::Mix;
-use super::oracle::Broken;
+use super::environment::NetworkQuality;
+use super::network::Link;
+use super::options::FaultMix;
+use super::oracle::BrokenPromise;
 
 /// What may be done to a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -20,7 +21,7 @@ enum Fault {
     Isolate,
     HealAll,
     HealOne,
-    Weather,
+    Network,
     Crash,
     /// All processes die at once.
     Blackout,
@@ -30,7 +31,7 @@ enum Fault {
     Resume,
     Promote,
     /// The member that is furthest ahead of the others is promoted, and reaches everyone but the primary.
-    Usurp,
+    Rival,
     /// A replica's process dies and comes back at once.
     Bounce,
     Force,
@@ -39,7 +40,7 @@ enum Fault {
     Cleanup,
     DiskFull,
     DiskRoom,
-    /// A respite: everything is mended, the weather apart.
+    /// Everything is mended but the quality of the network.
     Mend,
 }
 
@@ -50,7 +51,7 @@ const WEIGHTS: [(Fault, u32); 21] = [
     (Fault::Isolate, 5),
     (Fault::HealAll, 12),
     (Fault::HealOne, 6),
-    (Fault::Weather, 4),
+    (Fault::Network, 4),
     (Fault::Crash, 10),
     (Fault::Blackout, 1),
     (Fault::Stop, 1),
@@ -67,9 +68,9 @@ const WEIGHTS: [(Fault, u32); 21] = [
     (Fault::Mend, 4),
 ];
 
-/// See [`Mix::Contest`].
+/// See [`FaultMix::Contest`].
 const CONTEST: [(Fault, u32); 7] = [
-    (Fault::Usurp, 20),
+    (Fault::Rival, 20),
     (Fault::Promote, 5),
     (Fault::Bounce, 20),
     (Fault::Cut, 5),
@@ -78,22 +79,22 @@ const CONTEST: [(Fault, u32); 7] = [
     (Fault::Restart, 5),
 ];
 
-/// See [`Mix::Relapse`].
-const RELAPSE: [(Fault, u32); 3] = [(Fault::Usurp, 30), (Fault::HealAll, 4), (Fault::Restart, 1)];
+/// See [`FaultMix::Relapse`].
+const RELAPSE: [(Fault, u32); 3] = [(Fault::Rival, 30), (Fault::HealAll, 4), (Fault::Restart, 1)];
 
 impl Simulation {
     /// One fault, and another one later.
-    pub(super) fn fault(&mut self) -> Result<(), Broken> {
+    pub(super) fn fault(&mut self) -> Result<(), BrokenPromise> {
         if self.healed {
             return Ok(());
         }
-        let every = self.temper.fault_every.as_micros() as u64;
+        let every = self.profile.fault_every.as_micros() as u64;
         let pause = Duration::from_micros(self.world.dice.between(every / 10, every * 2));
         self.world.later(pause, Task::Fault);
         let weights: &[(Fault, u32)] = match self.options.mix {
-            Mix::Everything => &WEIGHTS,
-            Mix::Contest => &CONTEST,
-            Mix::Relapse => &RELAPSE,
+            FaultMix::Everything => &WEIGHTS,
+            FaultMix::Contest => &CONTEST,
+            FaultMix::Relapse => &RELAPSE,
         };
         let fault = self.world.dice.weighted(weights);
         if self.inject(fault)? {
@@ -102,50 +103,34 @@ impl Simulation {
         Ok(())
     }
 
-    fn inject(&mut self, fault: Fault) -> Result<bool, Broken> {
+    fn inject(&mut self, fault: Fault) -> Result<bool, BrokenPromise> {
         let ids = self.world.members();
         let id = self.world.dice.pick(&ids);
         let (running, paused) = (self.world.is_running(id), self.world.is_paused(id));
         match fault {
-            Fault::Cut => {
-                let links: Vec<Link> = self.random_link(&ids).into_iter().collect();
-                return Ok(self.cut(&links));
-            }
-            Fault::CutBothWays => {
-                let links: Vec<Link> =
-                    self.random_link(&ids).into_iter().flat_map(|(a, b)| [(a, b), (b, a)]).collect();
-                return Ok(self.cut(&links));
+            Fault::Cut | Fault::CutBothWays => {
+                let Some((a, b)) = self.random_link(&ids) else { return Ok(false) };
+                self.world.cut(a, b);
+                if matches!(fault, Fault::CutBothWays) {
+                    self.world.cut(b, a);
+                }
             }
             Fault::Partition => {
                 let side = self.world.dice.some(&ids);
-                let across: Vec<Link> =
-                    pairs(&ids).into_iter().filter(|(a, b)| side.contains(a) != side.contains(b)).collect();
-                return Ok(self.cut(&across));
+                return Ok(self.cut(|from, to| side.contains(&from) != side.contains(&to)));
             }
-            Fault::Isolate => {
-                let around: Vec<Link> =
-                    pairs(&ids).into_iter().filter(|&(a, b)| a == id || b == id).collect();
-                return Ok(self.cut(&around));
-            }
+            Fault::Isolate => return Ok(self.cut(|from, to| from == id || to == id)),
             Fault::HealAll => self.world.heal_all(),
             Fault::HealOne => {
                 let Some((from, to)) = self.random_link(&ids) else { return Ok(false) };
                 self.world.heal(from, to);
             }
-            Fault::Weather => {
-                let weather = Weather::random(&mut self.world.dice);
-                self.world.climate.weather = weather;
-                self.world.note(|| format!("{weather:?}"));
+            Fault::Network => {
+                let network_quality = NetworkQuality::random(&mut self.world.dice);
+                self.world.environment.network = network_quality;
+                self.world.note(|| format!("{network_quality:?}"));
             }
-            Fault::Crash => {
-                // A crash is worth most where the disk is at work.
-                let busy = self.world.busy();
-                let id = if busy.is_empty() { id } else { self.world.dice.pick(&busy) };
-                if !self.world.is_running(id) {
-                    return Ok(false);
-                }
-                self.crash(id)?;
-            }
+            Fault::Crash => return self.crash_someone(id),
             Fault::Blackout => {
                 for id in ids.into_iter().filter(|&id| self.world.is_running(id)).collect::<Vec<_>>() {
                     self.crash(id)?;
@@ -155,20 +140,24 @@ impl Simulation {
             Fault::Restart => return self.restart_someone(),
             Fault::Pause if running && !paused => self.world.pause(id),
             Fault::Resume if paused => self.world.resume(id),
-            Fault::Promote if running && !paused => self.promote(id, false)?,
-            Fault::Usurp => return self.usurp(),
+            Fault::Promote if running && !paused => self.order(id, Command::Promote { force: false })?,
+            Fault::Rival => return self.promote_rival(),
             Fault::Bounce => return self.bounce(),
-            Fault::Force if self.options.force && running && !paused => self.promote(id, true)?,
+            Fault::Force if self.options.force && running && !paused => {
+                self.order(id, Command::Promote { force: true })?;
+            }
             // What a wiped member's former process has sent must not arrive after it has come back.
-            Fault::Wipe if self.options.wipes && self.world.climate.ordered && running => {
-                if !self.world.may_wipe() {
-                    return Ok(false);
-                }
+            Fault::Wipe
+                if self.options.wipes
+                    && self.world.environment.ordered
+                    && running
+                    && self.world.may_wipe() =>
+            {
                 self.world.wipe(id)?;
             }
             Fault::Follow if running && !paused => {
                 let primary = self.world.dice.pick(&ids);
-                self.follow(id, primary)?;
+                self.order(id, Command::Follow { primary })?;
             }
             Fault::Mend => self.mend()?,
             Fault::DiskFull if running && !paused => self.world.set_disk_full(id, true)?,
@@ -181,47 +170,59 @@ impl Simulation {
         Ok(true)
     }
 
-    fn usurp(&mut self) -> Result<bool, Broken> {
-        let Some(&primary) = self.primaries().last() else { return Ok(false) };
+    fn promote_rival(&mut self) -> Result<bool, BrokenPromise> {
+        let Some(primary) = self.newest_primary() else { return Ok(false) };
         let mut others = self.world.members();
         others.retain(|&id| id != primary && self.world.is_running(id) && !self.world.is_paused(id));
         let ahead = |id: &NodeId| (self.world.status(*id).map(|status| status.last), *id);
-        let Some(usurper) = others.into_iter().max_by_key(ahead) else { return Ok(false) };
-        let links = pairs(&self.world.members());
-        for &(from, to) in links.iter().filter(|link| link.0 == usurper || link.1 == usurper) {
-            self.world.heal(from, to);
+        let Some(rival) = others.into_iter().max_by_key(ahead) else { return Ok(false) };
+        for (from, to) in pairs(&self.world.members()) {
+            if from == rival || to == rival {
+                self.world.heal(from, to);
+            }
         }
         // The primary may still hear the others, or nobody.
-        let alone = self.options.mix == Mix::Relapse || self.world.dice.chance(500);
-        let mut unheard = links;
-        unheard.retain(|&(from, to)| match alone {
+        let alone = self.options.mix == FaultMix::Relapse || self.world.dice.chance(500);
+        self.cut(|from, to| match alone {
             true => from == primary || to == primary,
-            false => (from, to) == (usurper, primary),
+            false => (from, to) == (rival, primary),
         });
-        self.cut(&unheard);
-        self.promote(usurper, false)?;
+        self.order(rival, Command::Promote { force: false })?;
         Ok(true)
     }
 
     /// A promotion has succeeded. In a contest, every other time nobody hears of it; in a relapse, never.
     pub(super) fn promoted(&mut self) {
-        let heard = match self.options.mix {
-            _ if self.healed => true,
-            Mix::Everything => true,
-            Mix::Contest => self.world.dice.chance(500),
-            Mix::Relapse => false,
-        };
+        let heard = self.healed
+            || match self.options.mix {
+                FaultMix::Everything => true,
+                FaultMix::Contest => self.world.dice.chance(500),
+                FaultMix::Relapse => false,
+            };
         if heard {
             return;
         }
-        let Some(&newest) = self.primaries().last() else { return };
-        let others = self.world.members().into_iter().filter(|&other| other != newest);
-        let links: Vec<Link> = others.map(|other| (newest, other)).collect();
-        self.cut(&links);
+        if let Some(newest) = self.newest_primary() {
+            self.cut(|from, _| from == newest);
+        }
     }
 
-    fn bounce(&mut self) -> Result<bool, Broken> {
-        let replicas = self.replicas();
+    /// A crash is worth most where the disk is at work; where none is, `id` crashes.
+    fn crash_someone(&mut self, id: NodeId) -> Result<bool, BrokenPromise> {
+        let busy = self.world.busy();
+        let id = if busy.is_empty() { id } else { self.world.dice.pick(&busy) };
+        let runs = self.world.is_running(id);
+        if runs {
+            self.crash(id)?;
+        }
+        Ok(runs)
+    }
+
+    fn bounce(&mut self) -> Result<bool, BrokenPromise> {
+        // Those whose processes are at work and do not say that they are primary.
+        let mut replicas = self.world.members();
+        replicas.retain(|&id| self.world.status(id).is_some_and(|s| s.role != Role::Primary));
+        replicas.retain(|&id| !self.world.is_paused(id));
         if replicas.is_empty() {
             return Ok(false);
         }
@@ -231,42 +232,33 @@ impl Simulation {
         Ok(true)
     }
 
-    /// Those whose processes are at work and do not say that they are primary.
-    fn replicas(&self) -> Vec<NodeId> {
-        let mut replicas = self.world.members();
-        replicas.retain(|&id| self.world.status(id).is_some_and(|s| s.role != Role::Primary));
-        replicas.retain(|&id| !self.world.is_paused(id));
-        replicas
+    /// Of those who say that they are primary, the one of the highest epoch.
+    fn newest_primary(&self) -> Option<NodeId> {
+        let states = self.world.members().into_iter().filter_map(|id| self.world.status(id));
+        states.filter(|s| s.role == Role::Primary).map(|s| (s.epoch, s.id)).max().map(|(_, id)| id)
     }
 
-    /// Those who say that they are primary, by epoch.
-    fn primaries(&self) -> Vec<NodeId> {
-        let members = self.world.members();
-        let states = members.iter().filter_map(|&id| self.world.status(id));
-        let mut primaries: Vec<_> =
-            states.filter(|s| s.role == Role::Primary).map(|s| (s.epoch, s.id)).collect();
-        primaries.sort_unstable();
-        primaries.into_iter().map(|(_, id)| id).collect()
-    }
-
-    fn cut(&mut self, links: &[Link]) -> bool {
+    /// Cuts the links that are meant. Returns whether there are any.
+    fn cut(&mut self, which: impl Fn(NodeId, NodeId) -> bool) -> bool {
+        let mut links = pairs(&self.world.members());
+        links.retain(|&(from, to)| which(from, to));
         links.iter().for_each(|&(from, to)| self.world.cut(from, to));
         !links.is_empty()
     }
 
     /// A process dies. Where writing counts as durable, the machine does not die with it: that may take what was
     /// acknowledged, as `docs/guarantees.md` says.
-    fn crash(&mut self, id: NodeId) -> Result<(), Broken> {
+    fn crash(&mut self, id: NodeId) -> Result<(), BrokenPromise> {
         let death = match self.options.durability {
             Durability::Always => {
-                self.world.dice.pick(&[Death::Kill, Death::Power, Death::Torn, Death::Torn])
+                self.world.dice.pick(&[CrashKind::Kill, CrashKind::Power, CrashKind::Torn, CrashKind::Torn])
             }
-            Durability::Interval(_) | Durability::Os => Death::Kill,
+            Durability::Interval(_) | Durability::Os => CrashKind::Kill,
         };
         self.world.kill(id, death)
     }
 
-    fn restart_someone(&mut self) -> Result<bool, Broken> {
+    fn restart_someone(&mut self) -> Result<bool, BrokenPromise> {
         let mut down = self.world.members();
         down.retain(|&id| !self.world.is_running(id));
         if down.is_empty() {
@@ -283,17 +275,17 @@ impl Simulation {
         (!links.is_empty()).then(|| self.world.dice.pick(&links))
     }
 
-    /// The end of all faults: calm weather, no cuts, every process running.
-    pub(super) fn heal_everything(&mut self) -> Result<(), Broken> {
+    /// The end of all faults: a fast network without loss, no cuts, every process running.
+    pub(super) fn heal_everything(&mut self) -> Result<(), BrokenPromise> {
         self.world.note(|| "everything is healed".to_owned());
         self.healed = true;
-        self.world.climate.weather = Weather::CALM;
-        self.world.climate.disk_max = Duration::from_millis(1);
+        self.world.environment.network = NetworkQuality::CALM;
+        self.world.environment.disk_max = Duration::from_millis(1);
         self.mend()
     }
 
     /// No cuts, every process running.
-    fn mend(&mut self) -> Result<(), Broken> {
+    fn mend(&mut self) -> Result<(), BrokenPromise> {
         self.world.heal_all();
         for id in self.world.members() {
             if self.world.is_paused(id) {

@@ -1,14 +1,17 @@
-//! Many cores on a simulated network, disk and clock, all from one seed.
+//! The simulator: a whole cluster of cores on a simulated network, disk and clock, all from one seed.
 //!
-//! [`simulate`] plays one seed: members, clients, faults and weather are drawn from it, so the same seed gives the
-//! same run, to the byte. The core is the one that runs in a node process, and so is the storage: it writes to a file
-//! system in memory that loses what was not synced ([`disk`]). Around them stand a network of queues ([`network`]) and
-//! members that are started, stopped and killed ([`cluster`]). An [`oracle`] that sees everything at once checks the
-//! promises after every step.
+//! [`simulate`] plays one seed. The members, the clients, the faults and the quality of the network are drawn from the
+//! seed, so the same seed gives the same run, to the byte. The core is the one that runs in a node process, and so is
+//! the storage: it writes to a file system in memory that loses what was not synced ([`disk`]). After every step an
+//! [`oracle`], which sees all members at once, checks the promises.
 //!
-//! * [`world`] lets a cluster move by itself, and [`actions`] are what can be done to it. The lab plays scenarios on it.
-//! * [`chaos`] drives a world by chance: [`faults`], [`clients`], then healing and a verdict.
-//! * The golden scripts of the core (`script`) move the same cluster by hand.
+//! From the ground up:
+//!
+//! * [`cluster`] holds the members ([`node`]) and the messages between them ([`network`]). Nothing in it happens by
+//!   itself: the golden scripts of the core move it by hand (`tests/script`).
+//! * [`world`] lets a cluster move by itself: [`agenda`] says what is due next, and [`timing`] how long it takes in this
+//!   [`environment`]. [`actions`] are what can be done to it. The lab plays scenarios on a world.
+//! * [`chaos`] drives a world by chance: [`faults`] and [`clients`] as the [`profile`] says, then healing and a verdict.
 //!
 //! `docs/simulator.md` tells how to use it.
 
@@ -19,24 +22,25 @@ mod clients;
 mod cluster;
 mod dice;
 mod disk;
+mod environment;
 mod faults;
-#[cfg(test)]
-mod museum;
+mod member_event;
 mod network;
 mod node;
 mod options;
 mod oracle;
+mod outcome;
+mod profile;
 #[cfg(test)]
-pub(crate) mod script;
-#[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
-mod told;
+mod timing;
 mod world;
 
-pub use self::actions::Death;
+pub use self::actions::CrashKind;
 pub use self::chaos::simulate;
-pub use self::network::Weather;
-pub use self::options::{Counts, Mix, Options, Outcome, Proof, Violation};
-pub use self::told::{Telling, Told};
-pub use self::world::{Ask, Climate, Happened, World};
+pub use self::environment::{Environment, NetworkQuality};
+pub use self::member_event::{MemberEvent, MemberEventKind};
+pub use self::options::{FaultMix, SimOptions};
+pub use self::outcome::{Counts, JudgeFinding, SeedOutcome, SeedViolation};
+pub use self::world::{ClientRequest, StepOutcome, World};

@@ -2,11 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
 
-use crate::types::{Message, NodeId, Time};
-
-use super::dice::Dice;
+use crate::types::{Message, NodeId};
 
 /// One direction between two members.
 pub(crate) type Link = (NodeId, NodeId);
@@ -95,52 +92,5 @@ impl SimNetwork {
     /// Drops everything that is under way on a link.
     pub(crate) fn clear(&mut self, link: Link) -> usize {
         self.queues.remove(&link).map_or(0, |queue| queue.len())
-    }
-}
-
-/// How messages fare when nobody delivers them by hand.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Weather {
-    /// The shortest delay.
-    pub delay_min: Duration,
-    /// The longest delay of most messages.
-    pub delay_max: Duration,
-    /// Of a thousand messages, how many take up to twenty times as long.
-    pub straggle: u32,
-    /// Of a thousand messages, how many are lost.
-    pub drop: u32,
-    /// Of a thousand messages, how many arrive twice.
-    pub duplicate: u32,
-}
-
-impl Weather {
-    /// Fast and without loss.
-    pub const CALM: Self = Self {
-        delay_min: Duration::from_micros(200),
-        delay_max: Duration::from_millis(1),
-        straggle: 0,
-        drop: 0,
-        duplicate: 0,
-    };
-
-    /// Any weather.
-    pub(crate) fn random(dice: &mut Dice) -> Self {
-        Self {
-            delay_min: Duration::from_micros(100),
-            delay_max: Duration::from_micros(dice.between(500, 60_000)),
-            straggle: dice.pick(&[0, 5, 50]),
-            drop: dice.pick(&[0, 0, 10, 100]),
-            duplicate: dice.pick(&[0, 0, 20, 100]),
-        }
-    }
-
-    /// When a message sent now arrives; `None`: never.
-    pub(crate) fn arrival(&self, now: Time, dice: &mut Dice) -> Option<Time> {
-        if dice.chance(self.drop) {
-            return None;
-        }
-        let (min, max) = (self.delay_min.as_micros() as u64, self.delay_max.as_micros() as u64);
-        let factor = if dice.chance(self.straggle) { dice.between(2, 20) } else { 1 };
-        Some(now + Duration::from_micros(dice.between(min, max) * factor))
     }
 }

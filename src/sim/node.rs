@@ -8,23 +8,37 @@ use crate::types::{Lineage, NodeId, Position, Status, Time};
 
 use super::disk::{Crash, SimDisk};
 
+/// What a process draws anew at each start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StartDraw {
+    /// Names its quorum-read rounds.
+    pub(crate) incarnation: u64,
+    /// Seeds its random choices.
+    pub(crate) seed: u64,
+    /// Where its clock starts.
+    pub(crate) clock_offset: Time,
+}
+
 /// One simulated member. Lives on while its process is down: the disk does.
 #[derive(Debug)]
 pub(crate) struct SimNode {
-    config: Config,
+    pub(crate) config: Config,
     core: Option<Core>,
     /// When the core wants to be ticked, by its own clock; it changes only when the core is stepped.
     deadline: Time,
-    disk: Box<dyn SimDisk>,
+    pub(crate) disk: Box<dyn SimDisk>,
     /// Jobs given to the disk and not yet applied, oldest first.
     jobs: VecDeque<Rc<Job>>,
     /// So many of them are written.
     written: usize,
-    paused: bool,
+    /// Its process is stopped for a while.
+    pub(crate) paused: bool,
     /// Its disk has no room: jobs wait.
-    disk_full: bool,
-    starts: u64,
-    wiped: bool,
+    pub(crate) disk_full: bool,
+    /// How often it has been started.
+    pub(crate) starts: u64,
+    /// Its disk lost everything and holds nothing since.
+    pub(crate) wiped: bool,
     /// Added to the simulation's time, so that no two members' clocks agree.
     clock_offset: Time,
 }
@@ -48,22 +62,16 @@ impl SimNode {
     }
 
     /// Starts the process on what the disk holds.
-    pub(crate) fn start(
-        &mut self,
-        now: Time,
-        incarnation: u64,
-        seed: u64,
-        clock_offset: Time,
-    ) -> Vec<Effect> {
+    pub(crate) fn start(&mut self, now: Time, draw: StartDraw) -> Vec<Effect> {
         assert!(self.core.is_none(), "{} is running", self.config.id);
         self.starts += 1;
-        self.clock_offset = clock_offset;
-        let config = Config { incarnation, seed, ..self.config.clone() };
+        self.clock_offset = draw.clock_offset;
+        let config = Config { incarnation: draw.incarnation, seed: draw.seed, ..self.config.clone() };
         let mut recovered = self.disk.recover();
         // The driver's part of rule 10: a disk that is empty and should not be, however often it is started so.
         self.wiped &= recovered.last == Position::ZERO && recovered.promise == Promise::default();
         recovered.wiped = self.wiped;
-        let (core, effects) = Core::new(config, recovered, now + clock_offset);
+        let (core, effects) = Core::new(config, recovered, now + draw.clock_offset);
         self.deadline = core.deadline();
         self.core = Some(core);
         effects
@@ -118,16 +126,6 @@ impl SimNode {
         self.jobs.push_back(job);
     }
 
-    /// Its disk has no room from now on, or has room again.
-    pub(crate) fn set_disk_full(&mut self, full: bool) {
-        self.disk_full = full;
-    }
-
-    /// Whether its disk has no room.
-    pub(crate) fn is_disk_full(&self) -> bool {
-        self.disk_full
-    }
-
     /// Whether its disk could finish a job now.
     pub(crate) fn can_persist(&self) -> bool {
         !self.disk_full && !self.jobs.is_empty()
@@ -155,44 +153,9 @@ impl SimNode {
         self.config.id
     }
 
-    /// Its settings.
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// How often it has been started.
-    pub(crate) fn starts(&self) -> u64 {
-        self.starts
-    }
-
     /// Whether its process exists.
     pub(crate) fn is_running(&self) -> bool {
         self.core.is_some()
-    }
-
-    /// Whether its process is stopped.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.paused
-    }
-
-    /// Whether its disk lost everything and holds nothing since.
-    pub(crate) fn is_wiped(&self) -> bool {
-        self.wiped
-    }
-
-    /// Stops the process, or lets it go on.
-    pub(crate) fn set_paused(&mut self, paused: bool) {
-        self.paused = paused;
-    }
-
-    /// Its disk.
-    pub(crate) fn disk(&self) -> &dyn SimDisk {
-        &*self.disk
-    }
-
-    /// Its disk.
-    pub(crate) fn disk_mut(&mut self) -> &mut dyn SimDisk {
-        &mut *self.disk
     }
 
     /// Jobs that the disk has not finished, oldest first.

@@ -1,4 +1,4 @@
-//! What happens in a simulation, in words: one line each, the same in golden scripts and in traces.
+//! What happens in a simulation, in words: a line for each event, the same in golden scripts and in traces.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::types::{
     ResyncReason, RoundId, Status, Vote, WriteLevel,
 };
 
-use super::cluster::Happening;
+use super::cluster::ClusterEvent;
 
 /// `1@n1/2 put k=v`.
 pub(crate) fn entry(entry: &Entry) -> String {
@@ -33,6 +33,15 @@ pub(crate) fn entries(list: &[Entry]) -> String {
             format!("{} … {} ({} entries)", entry(first), entry(last), list.len())
         }
         list => list.iter().map(entry).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Where entries stand: `1@n1/2`, `1@n1/2..5`.
+fn span(list: &[Entry]) -> String {
+    match list {
+        [] => "nothing".to_owned(),
+        [one] => one.at.to_string(),
+        [first, .., last] => format!("{}..{}", first.at, last.at.seq),
     }
 }
 
@@ -86,11 +95,8 @@ pub(crate) fn message(message: &Message) -> String {
 /// A message's name and what tells it from others of its name.
 pub(crate) fn message_name(message: &Message) -> String {
     match message {
-        Message::Append { entries: list, .. } => match list.as_slice() {
-            [] => "Append of nothing".to_owned(),
-            [one] => format!("Append {}", one.at),
-            [first, .., last] => format!("Append {}..{}", first.at, last.at.seq),
-        },
+        Message::Append { entries: list, .. } if list.is_empty() => "Append of nothing".to_owned(),
+        Message::Append { entries: list, .. } => format!("Append {}", span(list)),
         Message::Ack { durable, .. } => format!("Ack {durable}"),
         Message::Sync { last, .. } => format!("Sync {last}"),
         Message::SnapshotChunk { id, index, .. } => format!("SnapshotChunk #{}.{index}", id.0),
@@ -107,33 +113,9 @@ pub(crate) fn message_name(message: &Message) -> String {
 
 /// The kind of a message, as scripts name it.
 #[cfg(test)]
-pub(crate) fn message_kind(message: &Message) -> &'static str {
-    match message {
-        Message::Heartbeat { .. } => "Heartbeat",
-        Message::Ack { .. } => "Ack",
-        Message::Sync { .. } => "Sync",
-        Message::Append { .. } => "Append",
-        Message::Refused { .. } => "Refused",
-        Message::VoteRequest { pre, .. } => {
-            if *pre {
-                "PreVoteRequest"
-            } else {
-                "VoteRequest"
-            }
-        }
-        Message::VoteReply { pre, .. } => {
-            if *pre {
-                "PreVoteReply"
-            } else {
-                "VoteReply"
-            }
-        }
-        Message::ReadRequest { .. } => "ReadRequest",
-        Message::ReadAnswer { .. } => "ReadAnswer",
-        Message::SnapshotBegin { .. } => "SnapshotBegin",
-        Message::SnapshotChunk { .. } => "SnapshotChunk",
-        Message::SnapshotAck { .. } => "SnapshotAck",
-    }
+pub(crate) fn message_kind(message: &Message) -> String {
+    let name = message_name(message);
+    name.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 fn vote_name(pre: bool) -> &'static str {
@@ -160,11 +142,7 @@ pub(crate) fn job(job: &Job) -> String {
 /// A job that the disk has finished.
 pub(crate) fn job_done(job: &Job) -> String {
     match job {
-        Job::Append { entries: list, .. } => match list.as_slice() {
-            [] => "nothing".to_owned(),
-            [one] => one.at.to_string(),
-            [first, .., last] => format!("{}..{}", first.at, last.at.seq),
-        },
+        Job::Append { entries: list, .. } => span(list),
         Job::Save { promise } => format!("promise {}", promise.epoch),
         Job::InstallBegin { id } => format!("installation #{} begun", id.0),
         Job::InstallChunk { id, .. } => format!("installation #{} chunk", id.0),
@@ -233,6 +211,12 @@ fn failed_votes(failure: &Failure) -> String {
     }
 }
 
+/// Nothing, or what is said of each in brackets.
+fn bracketed<T>(list: &[T], one: impl Fn(&T) -> String) -> String {
+    let said: Vec<_> = list.iter().map(one).collect();
+    if said.is_empty() { String::new() } else { format!(" [{}]", said.join(", ")) }
+}
+
 fn votes(list: &[MemberVote]) -> String {
     let one = |vote: &MemberVote| {
         let word = match vote.vote {
@@ -248,10 +232,7 @@ fn votes(list: &[MemberVote]) -> String {
         };
         format!("{} {word}{after}", vote.node)
     };
-    if list.is_empty() {
-        return String::new();
-    }
-    format!(" [{}]", list.iter().map(one).collect::<Vec<_>>().join(", "))
+    bracketed(list, one)
 }
 
 fn ballots(list: &[(NodeId, Option<Ballot>)]) -> String {
@@ -260,14 +241,11 @@ fn ballots(list: &[(NodeId, Option<Ballot>)]) -> String {
         Some(ballot) => format!("{node} {ballot}"),
         None => format!("{node} silent"),
     };
-    if list.is_empty() {
-        return String::new();
-    }
-    format!(" [{}]", list.iter().map(one).collect::<Vec<_>>().join(", "))
+    bracketed(list, one)
 }
 
 /// A change of state.
-pub(crate) fn event(event: &Event) -> String {
+pub(crate) fn state_change(event: &Event) -> String {
     match event {
         Event::Campaign { epoch, pre, operator } => {
             let (what, by) = (if *pre { "would anyone vote" } else { "asks for votes" }, who(*operator));
@@ -343,29 +321,29 @@ pub(crate) fn status(status: &Status) -> String {
 }
 
 /// One line of a trace. Requests are named by `label`.
-pub(crate) fn happening(
-    happening: &Happening,
+pub(crate) fn cluster_event(
+    event: &ClusterEvent,
     label: impl Fn(crate::replication::RequestId) -> String,
 ) -> String {
-    match happening {
-        Happening::Started { node } => format!("{node} starts"),
-        Happening::Crashed { node, jobs_lost: 0 } => format!("{node} crashes"),
-        Happening::Crashed { node, jobs_lost } => format!("{node} crashes, {jobs_lost} disk jobs undone"),
-        Happening::Ticked { node } => format!("{node} timer"),
-        Happening::Sent { link, envelope, message: m } => {
+    match event {
+        ClusterEvent::Started { node } => format!("{node} starts"),
+        ClusterEvent::Crashed { node, jobs_lost: 0 } => format!("{node} crashes"),
+        ClusterEvent::Crashed { node, jobs_lost } => format!("{node} crashes, {jobs_lost} disk jobs undone"),
+        ClusterEvent::Ticked { node } => format!("{node} timer"),
+        ClusterEvent::Sent { link, envelope, message: m } => {
             let fate = if envelope.is_none() { " ✗ cut" } else { "" };
             format!("{} → {} {}{fate}", link.0, link.1, message(m))
         }
-        Happening::Received { link, message: m } => format!("{} ← {} {}", link.1, link.0, message_name(m)),
-        Happening::Submitted { node, job: j } => format!("{node} disk: {}", job(j)),
-        Happening::Durable { node, job } => format!("{node} durable: {}", job_done(job)),
-        Happening::Requested { node, request, command: c } => {
+        ClusterEvent::Received { link, message: m } => format!("{} ← {} {}", link.1, link.0, message_name(m)),
+        ClusterEvent::Submitted { node, job: j } => format!("{node} disk: {}", job(j)),
+        ClusterEvent::Durable { node, job } => format!("{node} durable: {}", job_done(job)),
+        ClusterEvent::Requested { node, request, command: c } => {
             format!("{} at {node}: {}", label(*request), command(c))
         }
-        Happening::Replied { request, reply: r, .. } => format!("{} ⇒ {}", label(*request), reply(r)),
-        Happening::Lost { request, .. } => format!("{} ⇒ connection lost", label(*request)),
-        Happening::Told { node, event: e } => format!("{node} {}", event(e)),
-        Happening::Broken { node, what } => format!("{node} BREAKS THE CONTRACT: {what}"),
+        ClusterEvent::Replied { request, reply: r, .. } => format!("{} ⇒ {}", label(*request), reply(r)),
+        ClusterEvent::Lost { request, .. } => format!("{} ⇒ connection lost", label(*request)),
+        ClusterEvent::StateChanged { node, event: change } => format!("{node} {}", state_change(change)),
+        ClusterEvent::ContractBroken { node, what } => format!("{node} BREAKS THE CONTRACT: {what}"),
     }
 }
 

@@ -15,14 +15,16 @@ use crate::storage;
 use crate::types::{Command, Event, NodeId, Reply, Status, Time};
 
 use super::agenda::Agenda;
-use super::cluster::{Cluster, Happening, StartDraw};
+use super::cluster::{Cluster, ClusterEvent};
 use super::dice::Dice;
 use super::disk::{SimDisk, StoredDisk};
-use super::network::{EnvelopeId, Link, Weather};
-use super::options::Counts;
-use super::oracle::{Broken, Oracle};
+use super::environment::Environment;
+use super::member_event::{MemberEvent, MemberEventKind};
+use super::network::{EnvelopeId, Link};
+use super::node::StartDraw;
+use super::oracle::{BrokenPromise, Oracle};
+use super::outcome::Counts;
 use super::text;
-use super::told::{Telling, Told};
 
 /// Something to come. What is large is boxed: most of what comes is a message.
 #[derive(Debug)]
@@ -32,7 +34,7 @@ pub(super) enum Due<T> {
     /// A member's disk finishes what it is at.
     Disk { node: NodeId, start: u64 },
     /// A client's request arrives.
-    Ask(Box<Ask>),
+    Request(Box<ClientRequest>),
     /// An answer arrives at its client, over a link if that is not at home with who answers.
     Answer { client: u64, link: Option<Link>, reply: Box<Reply> },
     /// A client's connection breaks.
@@ -43,7 +45,7 @@ pub(super) enum Due<T> {
 
 /// A request of a client.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct ClientRequest {
     /// Who asks: names the answer.
     pub client: u64,
     /// Whose zone the client is in: another member is reached over the links between the two. `None`: no fault of
@@ -57,7 +59,7 @@ pub struct Ask {
 
 /// What a step means for whoever drives the world.
 #[derive(Debug)]
-pub enum Happened<T> {
+pub enum StepOutcome<T> {
     /// Nothing that concerns the driver.
     Nothing,
     /// What the driver has planned is due.
@@ -81,68 +83,47 @@ pub enum Happened<T> {
     },
 }
 
-/// What a world is like.
-#[derive(Clone, Copy, Debug)]
-pub struct Climate {
-    /// How messages fare.
-    pub weather: Weather,
-    /// The slowest sync. One in some hundred takes up to twenty times as long.
-    pub disk_max: Duration,
-    /// Messages of one link keep their order and come once, as on one connection.
-    pub ordered: bool,
-    /// The longest way of a client's request or answer.
-    pub client_delay_max: Duration,
-}
-
-impl Climate {
-    /// A quiet local network and good disks.
-    pub const CALM: Self = Self {
-        weather: Weather::CALM,
-        disk_max: Duration::from_millis(2),
-        ordered: true,
-        client_delay_max: Duration::from_millis(1),
-    };
-}
-
-/// See the module. `T` is what its driver plans.
+/// A cluster that moves by itself. `T` is what its driver plans.
 #[derive(Debug)]
 pub struct World<T> {
     pub(super) cluster: Cluster,
     pub(super) oracle: Oracle,
     pub(super) dice: Dice,
-    pub(super) climate: Climate,
+    pub(super) environment: Environment,
     pub(super) counts: Counts,
-    agenda: Agenda<Due<T>>,
+    pub(super) agenda: Agenda<Due<T>>,
     /// What arrives at a stopped process waits in its sockets.
     held: BTreeMap<NodeId, Vec<Due<T>>>,
     /// Who has asked what is not answered yet, and from where.
     asked: BTreeMap<RequestId, (u64, Option<NodeId>)>,
     /// Added to the way of what is sent on these links: always, and at random up to.
     pub(super) slow: BTreeMap<Link, (Duration, Duration)>,
-    disk_busy: BTreeMap<NodeId, u64>,
-    last_arrival: BTreeMap<Link, Time>,
-    happenings: Vec<Happening>,
+    /// The disks that are at a batch, and which start of their process gave it to them.
+    pub(super) disk_busy: BTreeMap<NodeId, u64>,
+    /// When the last message of each link arrives.
+    pub(super) last_arrival: BTreeMap<Link, Time>,
+    events: Vec<ClusterEvent>,
     trace: Option<Vec<String>>,
-    pub(super) told: Option<Vec<Told>>,
-    /// What is seen from inside is kept, and breaks nothing: mistakes are made on purpose.
-    pub(super) oracle_rests: bool,
+    member_events: Option<Vec<MemberEvent>>,
+    /// The oracle goes on looking, but what it finds breaks nothing: mistakes are made on purpose.
+    pub(super) oracle_off: bool,
 }
 
 impl<T> World<T> {
     /// Members that have not started yet, on empty disks. Where any makes a mistake on purpose, it is not held against it
     /// from inside: what the clients see decides.
-    pub fn new(configs: Vec<Config>, disks: storage::Options, climate: Climate, seed: u64) -> Self {
-        let oracle_rests = configs.iter().any(|config| !config.quirks.is_empty());
-        let world = Self::on_disks(configs, climate, Dice::new(seed), |id, dice| {
+    pub fn new(configs: Vec<Config>, disks: storage::Options, environment: Environment, seed: u64) -> Self {
+        let oracle_off = configs.iter().any(|config| !config.quirks.is_empty());
+        let world = Self::on_disks(configs, environment, Dice::new(seed), |id, dice| {
             Box::new(StoredDisk::new(storage::Options { node: id, ..disks }, dice.number()))
         });
-        Self { oracle_rests, ..world }
+        Self { oracle_off, ..world }
     }
 
     /// Members on disks of any kind.
     pub(super) fn on_disks(
         configs: Vec<Config>,
-        climate: Climate,
+        environment: Environment,
         mut dice: Dice,
         mut disk: impl FnMut(NodeId, &mut Dice) -> Box<dyn SimDisk>,
     ) -> Self {
@@ -151,7 +132,7 @@ impl<T> World<T> {
             cluster: Cluster::new(configs, |id| disk(id, &mut dice)),
             oracle: Oracle::new(quorum),
             dice,
-            climate,
+            environment,
             counts: Counts::default(),
             agenda: Agenda::new(),
             held: BTreeMap::new(),
@@ -159,10 +140,10 @@ impl<T> World<T> {
             slow: BTreeMap::new(),
             disk_busy: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
-            happenings: Vec::new(),
+            events: Vec::new(),
             trace: None,
-            told: None,
-            oracle_rests: false,
+            member_events: None,
+            oracle_off: false,
         }
     }
 
@@ -174,6 +155,16 @@ impl<T> World<T> {
     /// What was written down since this was last asked.
     pub fn take_trace(&mut self) -> Vec<String> {
         self.trace.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Keeps what happens to members from now on, until it is taken ([`World::take_member_events`]).
+    pub fn record_member_events(&mut self) {
+        self.member_events.get_or_insert_default();
+    }
+
+    /// What has happened to members since this was last asked.
+    pub fn take_member_events(&mut self) -> Vec<MemberEvent> {
+        self.member_events.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// The members, ascending.
@@ -195,7 +186,7 @@ impl<T> World<T> {
     ///
     /// # Errors
     /// If a promise was broken, in words. The world is of no use then.
-    pub fn step(&mut self, end: Time) -> Result<Option<Happened<T>>, String> {
+    pub fn step(&mut self, end: Time) -> Result<Option<StepOutcome<T>>, String> {
         let due = self.agenda.next_due().unwrap_or(Time::MAX);
         let timer = self.cluster.next_deadline().filter(|&(at, _)| at <= due);
         let at = timer.map_or(due, |(at, _)| at);
@@ -205,18 +196,18 @@ impl<T> World<T> {
         }
         self.cluster.set_now(at.max(self.now()));
         self.counts.steps += 1;
-        let happened = match timer {
+        let outcome = match timer {
             Some((_, id)) => {
                 self.cluster.tick(id);
-                Happened::Nothing
+                StepOutcome::Nothing
             }
             None => {
-                let (_, due) = self.agenda.take().expect("something is due");
+                let due = self.agenda.take().expect("something is due");
                 self.carry_out(due)?
             }
         };
         self.look()?;
-        Ok(Some(happened))
+        Ok(Some(outcome))
     }
 
     /// What must hold when all is healed and at rest.
@@ -224,7 +215,7 @@ impl<T> World<T> {
     /// # Errors
     /// If members differ, or an acknowledged write is gone without a trace; in words.
     pub fn settled(&self) -> Result<(), String> {
-        self.oracle.settled(&self.cluster).or_else(|what| self.unless_it_rests(what))
+        self.oracle.settled(&self.cluster).or_else(|what| self.unless_oracle_off(what))
     }
 
     /// Plans something of the driver's own.
@@ -233,12 +224,53 @@ impl<T> World<T> {
     }
 
     /// A client's request sets out.
-    pub fn ask(&mut self, ask: Ask) {
+    pub fn ask(&mut self, ask: ClientRequest) {
         let mut way = self.client_way();
         if let Some(link) = over(ask.home, ask.node) {
             way += self.slowness(link);
         }
-        self.plan(way, Due::Ask(Box::new(ask)));
+        self.plan(way, Due::Request(Box::new(ask)));
+    }
+
+    /// Starts a member's process on what its disk holds.
+    ///
+    /// # Errors
+    /// If it breaks a promise at once.
+    ///
+    /// # Panics
+    /// If it is running, or its disk holds what storage cannot read.
+    pub fn start(&mut self, id: NodeId) -> Result<(), String> {
+        let draw = StartDraw {
+            incarnation: self.dice.number(),
+            seed: self.dice.number(),
+            clock_offset: Duration::from_millis(self.dice.between(0, 1_000_000)),
+        };
+        // A member that has forgotten everything must not meet its own past: its connections are new ones.
+        if self.cluster.node(id).wiped {
+            for other in self.cluster.ids() {
+                self.cluster.network.clear((id, other));
+                self.cluster.network.clear((other, id));
+            }
+        }
+        self.cluster.start(id, draw);
+        self.look()
+    }
+
+    /// A paused process goes on: what waited in its sockets arrives now.
+    pub fn resume(&mut self, id: NodeId) {
+        self.note(|| format!("resume {id}"));
+        self.cluster.node_mut(id).paused = false;
+        for (i, due) in (0..).zip(self.held.remove(&id).unwrap_or_default()) {
+            let delay = if self.environment.ordered { i } else { self.dice.between(0, 2000) };
+            self.plan(Duration::from_micros(delay), due);
+        }
+    }
+
+    pub(super) fn record(&mut self, node: NodeId, kind: MemberEventKind) {
+        let at = self.now();
+        if let Some(events) = &mut self.member_events {
+            events.push(MemberEvent { at, node, kind });
+        }
     }
 
     /// Writes a line into the trace.
@@ -249,128 +281,101 @@ impl<T> World<T> {
     }
 
     /// Takes in what has happened: lets the oracle see it, and plans what follows from it.
-    pub(super) fn look(&mut self) -> Result<(), Broken> {
-        let mut happenings = std::mem::take(&mut self.happenings);
-        self.cluster.swap_happenings(&mut happenings);
-        let seen = self.oracle.observe(&self.cluster, &happenings).or_else(|what| self.unless_it_rests(what));
-        for happening in happenings.drain(..) {
-            self.note_happening(&happening);
-            self.follow_up(happening);
+    pub(super) fn look(&mut self) -> Result<(), BrokenPromise> {
+        let mut events = std::mem::take(&mut self.events);
+        self.cluster.swap_events(&mut events);
+        let seen = self.oracle.observe(&self.cluster, &events).or_else(|what| self.unless_oracle_off(what));
+        for event in events.drain(..) {
+            self.note_event(&event);
+            self.follow_up(event);
         }
-        self.happenings = happenings;
+        self.events = events;
         seen
     }
 
-    /// What the oracle says, unless it rests.
-    pub(super) fn unless_it_rests(&self, what: Broken) -> Result<(), Broken> {
-        if self.oracle_rests { Ok(()) } else { Err(what) }
+    /// What the oracle has found, unless it is off.
+    pub(super) fn unless_oracle_off(&self, what: BrokenPromise) -> Result<(), BrokenPromise> {
+        if self.oracle_off { Ok(()) } else { Err(what) }
     }
 
     /// A request reaches a member at once. The answer sets out when it is ready.
-    pub(super) fn request(&mut self, ask: Ask) {
-        let Ask { client, home, node, command } = ask;
+    pub(super) fn request(&mut self, ask: ClientRequest) {
+        let ClientRequest { client, home, node, command } = ask;
         let request = self.cluster.request(node, command);
         self.asked.insert(request, (client, home));
     }
 
-    /// Starts a member's process on what its disk holds.
-    pub(super) fn start_process(&mut self, id: NodeId) -> Result<(), Broken> {
-        let draw = StartDraw {
-            incarnation: self.dice.number(),
-            seed: self.dice.number(),
-            clock_offset: Duration::from_millis(self.dice.between(0, 1_000_000)),
-        };
-        // A member that has forgotten everything must not meet its own past: its connections are new ones.
-        if self.cluster.node(id).is_wiped() {
-            for other in self.cluster.ids() {
-                self.cluster.network_mut().clear((id, other));
-                self.cluster.network_mut().clear((other, id));
-            }
-        }
-        self.cluster.start(id, draw);
-        self.look()
-    }
-
-    /// A stopped process goes on: what waited in its sockets arrives now.
-    pub(super) fn resume_process(&mut self, id: NodeId) {
-        self.cluster.node_mut(id).set_paused(false);
-        for (i, due) in (0..).zip(self.held.remove(&id).unwrap_or_default()) {
-            let delay = if self.climate.ordered { i } else { self.dice.between(0, 2000) };
-            self.plan(Duration::from_micros(delay), due);
-        }
-    }
-
-    fn plan(&mut self, after: Duration, due: Due<T>) {
+    pub(super) fn plan(&mut self, after: Duration, due: Due<T>) {
         self.agenda.note(self.cluster.now() + after, due);
     }
 
-    fn carry_out(&mut self, due: Due<T>) -> Result<Happened<T>, Broken> {
+    fn carry_out(&mut self, due: Due<T>) -> Result<StepOutcome<T>, BrokenPromise> {
         if let Some(node) = self.target(&due)
-            && self.cluster.node(node).is_paused()
+            && self.cluster.node(node).paused
         {
             self.held.entry(node).or_default().push(due);
-            return Ok(Happened::Nothing);
+            return Ok(StepOutcome::Nothing);
         }
         match due {
-            Due::Deliver { link, envelope } if self.cluster.network().is_cut(link) => {
-                self.cluster.network_mut().take(link, envelope);
+            Due::Deliver { link, envelope } if self.cluster.network.is_cut(link) => {
+                self.cluster.network.take(link, envelope);
             }
             Due::Deliver { link, envelope } => self.cluster.deliver(link, envelope),
             Due::Disk { node, start } => self.disk_done(node, start)?,
-            Due::Ask(ask) if self.is_cut_off(over(ask.home, ask.node)) => {}
-            Due::Ask(ask) if !self.cluster.node(ask.node).is_running() => {
-                return Ok(Happened::Refused { client: ask.client });
+            Due::Request(ask) if self.is_cut_off(over(ask.home, ask.node)) => {}
+            Due::Request(ask) if !self.cluster.node(ask.node).is_running() => {
+                return Ok(StepOutcome::Refused { client: ask.client });
             }
-            Due::Ask(ask) => self.request(*ask),
+            Due::Request(ask) => self.request(*ask),
             Due::Answer { link, .. } if self.is_cut_off(link) => {}
-            Due::Answer { client, reply, .. } => return Ok(Happened::Answered { client, reply: *reply }),
-            Due::Break { client } => return Ok(Happened::Lost { client }),
-            Due::Own(what) => return Ok(Happened::Own(what)),
+            Due::Answer { client, reply, .. } => return Ok(StepOutcome::Answered { client, reply: *reply }),
+            Due::Break { client } => return Ok(StepOutcome::Lost { client }),
+            Due::Own(what) => return Ok(StepOutcome::Own(what)),
         }
-        Ok(Happened::Nothing)
+        Ok(StepOutcome::Nothing)
     }
 
     /// The member whose process must be running for this to happen.
     fn target(&self, due: &Due<T>) -> Option<NodeId> {
         match due {
             Due::Deliver { link, .. } => Some(link.1),
-            Due::Disk { node, start } if *start == self.cluster.node(*node).starts() => Some(*node),
-            Due::Ask(ask) => Some(ask.node),
+            Due::Disk { node, start } if *start == self.cluster.node(*node).starts => Some(*node),
+            Due::Request(ask) => Some(ask.node),
             _ => None,
         }
     }
 
     fn is_cut_off(&self, link: Option<Link>) -> bool {
-        link.is_some_and(|link| self.cluster.network().is_cut(link))
+        link.is_some_and(|link| self.cluster.network.is_cut(link))
     }
 
-    fn follow_up(&mut self, happening: Happening) {
-        match happening {
-            Happening::Sent { link, envelope, .. } => {
+    fn follow_up(&mut self, event: ClusterEvent) {
+        match event {
+            ClusterEvent::Sent { link, envelope, .. } => {
                 self.counts.messages += 1;
                 if let Some(envelope) = envelope {
                     self.dispatch(link, envelope);
                 }
             }
-            Happening::Submitted { node, .. } => self.start_disk(node),
-            Happening::Crashed { node, .. } => {
+            ClusterEvent::Submitted { node, .. } => self.start_disk(node),
+            ClusterEvent::Crashed { node, .. } => {
                 self.disk_busy.remove(&node);
                 self.held.remove(&node);
-                self.tell(node, Telling::Stopped);
+                self.record(node, MemberEventKind::Stopped);
             }
-            Happening::Replied { node, request, reply } => {
+            ClusterEvent::Replied { node, request, reply } => {
                 if let Some((client, home)) = self.asked.remove(&request) {
                     let link = over(home, node).map(|(home, node)| (node, home));
                     let way = self.client_way() + link.map_or(Duration::ZERO, |link| self.slowness(link));
                     self.plan(way, Due::Answer { client, link, reply: Box::new(reply) });
                 }
             }
-            Happening::Lost { request } => {
+            ClusterEvent::Lost { request } => {
                 if let Some((client, _)) = self.asked.remove(&request) {
                     self.plan(Duration::from_millis(1), Due::Break { client });
                 }
             }
-            Happening::Told { node, event } => {
+            ClusterEvent::StateChanged { node, event } => {
                 match event {
                     Event::FullResyncInstalled { discarded, .. } => {
                         self.counts.installs += 1;
@@ -379,91 +384,19 @@ impl<T> World<T> {
                     Event::LearnerGraduated => self.counts.graduations += 1,
                     _ => {}
                 }
-                self.tell(node, Telling::Event(event));
+                self.record(node, MemberEventKind::Event(event));
             }
             _ => {}
         }
     }
 
-    /// Decides the fate of a message that has just been sent.
-    fn dispatch(&mut self, link: Link, envelope: EnvelopeId) {
-        let Climate { weather, ordered, .. } = self.climate;
-        let copy = if !ordered && self.dice.chance(weather.duplicate) {
-            self.cluster.network_mut().duplicate(link, envelope)
-        } else {
-            None
-        };
-        self.send_on_its_way(link, envelope);
-        if let Some(copy) = copy {
-            self.send_on_its_way(link, copy);
-        }
-    }
-
-    fn send_on_its_way(&mut self, link: Link, envelope: EnvelopeId) {
-        let Some(arrival) = self.climate.weather.arrival(self.cluster.now(), &mut self.dice) else {
-            self.cluster.network_mut().take(link, envelope);
-            return;
-        };
-        let mut at = arrival + self.slowness(link);
-        if self.climate.ordered {
-            let last = self.last_arrival.entry(link).or_default();
-            at = at.max(*last);
-            *last = at;
-        }
-        self.agenda.note(at, Due::Deliver { link, envelope });
-    }
-
-    /// What is added to the way over a link now.
-    fn slowness(&mut self, link: Link) -> Duration {
-        let Some(&(delay, jitter)) = self.slow.get(&link) else { return Duration::ZERO };
-        delay + Duration::from_micros(self.dice.between(0, jitter.as_micros() as u64))
-    }
-
-    fn client_way(&mut self) -> Duration {
-        Duration::from_micros(self.dice.between(50, self.climate.client_delay_max.as_micros() as u64))
-    }
-
-    /// The disk takes up what waits for it, unless it is at it already.
-    pub(super) fn start_disk(&mut self, node: NodeId) {
-        let start = self.cluster.node(node).starts();
-        if self.disk_busy.insert(node, start) != Some(start) {
-            let slowest = self.climate.disk_max.as_micros() as u64;
-            let stall = if self.dice.chance(3) { 20 } else { 1 };
-            let takes = Duration::from_micros(self.dice.between(20, slowest) * stall);
-            self.plan(takes, Due::Disk { node, start });
-        }
-    }
-
-    /// The disk finishes a batch: some of what it was given, at least one job.
-    fn disk_done(&mut self, node: NodeId, start: u64) -> Result<(), Broken> {
-        let member = self.cluster.node(node);
-        if !member.is_running() || member.starts() != start {
-            return Ok(());
-        }
-        if !member.can_persist() {
-            self.disk_busy.remove(&node); // begun again when there is room
-            return Ok(());
-        }
-        let batch = self.dice.between(1, member.jobs().len() as u64);
-        self.cluster.node_mut(node).write(batch as usize);
-        for _ in 0..batch {
-            self.cluster.persist(node);
-            self.look()?;
-        }
-        self.disk_busy.remove(&node);
-        if !self.cluster.node(node).jobs().is_empty() {
-            self.start_disk(node);
-        }
-        Ok(())
-    }
-
-    fn note_happening(&mut self, happening: &Happening) {
-        if self.trace.is_some() && !matches!(happening, Happening::Ticked { .. }) {
+    fn note_event(&mut self, event: &ClusterEvent) {
+        if self.trace.is_some() && !matches!(event, ClusterEvent::Ticked { .. }) {
             let label = |request: RequestId| match self.asked.get(&request) {
                 Some((client, _)) => format!("#{} (c{client})", request.0),
                 None => format!("#{}", request.0),
             };
-            let line = text::happening(happening, label);
+            let line = text::cluster_event(event, label);
             self.note(|| line);
         }
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::run::event::RunOutcome;
+
 /// What the exit code of a command says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -37,6 +39,16 @@ impl Exit {
     /// An end with this code and this message.
     pub fn because(self, message: impl fmt::Display) -> CommandError {
         CommandError { exit: self, message: message.to_string() }
+    }
+}
+
+impl From<RunOutcome> for Exit {
+    fn from(outcome: RunOutcome) -> Self {
+        match outcome {
+            RunOutcome::AsExpected => Self::Done,
+            RunOutcome::Violated => Self::Refused,
+            RunOutcome::Undecided => Self::Unknown,
+        }
     }
 }
 

@@ -10,4 +10,5 @@ pub(crate) mod output;
 pub(crate) mod reach;
 pub(crate) mod seeds;
 pub(crate) mod signals;
+pub(crate) mod simulated;
 pub(crate) mod table;

@@ -2,14 +2,15 @@
 
 use toml::Spanned;
 
+use super::expectations::measured;
 use super::model::{Act, Condition, StateWord, WITHIN_DEFAULT};
-use super::problem::Problem;
+use super::problem::{Checked, Problem};
 use super::schema::{Entries, Form, NodeIsTable, WaitTable};
-use super::steps::{Check, one_of};
-use super::validate::{Checked, measured, time};
+use super::steps::FileContext;
+use super::values::{time, word};
 use super::words::{COMPARISON_EXPECTED, Comparison, Target};
 
-impl Check {
+impl FileContext {
     pub(crate) fn wait(&self, table: &Spanned<WaitTable>) -> Checked<Act> {
         let within = table.get_ref().within.as_ref().map_or(Ok(WITHIN_DEFAULT), time)?;
         Ok(Act::Wait { conditions: self.conditions(table)?, within })
@@ -83,20 +84,12 @@ impl Check {
     }
 
     fn state(&self, table: &NodeIsTable) -> Checked<Condition> {
-        let words = StateWord::WORDS.map(|(word, _)| word);
-        let expected = format!("expected one of: {}", words.join(", "));
-        let Form::Text(word) = table.is.get_ref() else {
-            return Err(Problem::new(
-                table.is.span(),
-                format!("{} is not a state", table.is.get_ref().describe()),
-            )
-            .help(expected));
+        let Form::Text(text) = table.is.get_ref() else {
+            let words = StateWord::WORDS.map(|(word, _)| word).join(", ");
+            let what = format!("{} is not a state", table.is.get_ref().describe());
+            return Err(Problem::new(table.is.span(), what).help(format!("expected one of: {words}")));
         };
-        let state = one_of(&StateWord::WORDS, word).ok_or_else(|| {
-            Problem::new(table.is.span(), format!("there is no state `{}`", word.escape_debug()))
-                .did_you_mean(word, words)
-                .help(expected)
-        })?;
+        let state = word(&StateWord::WORDS, text, table.is.span(), "state", None)?;
         Ok(Condition::State(self.targets(&table.node)?, state))
     }
 

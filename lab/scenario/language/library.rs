@@ -63,8 +63,8 @@ mod tests {
     use kvlab::types::Quirk;
 
     use super::*;
+    use crate::scenario::language::measure::Expected;
     use crate::scenario::language::model::Scenario;
-    use crate::scenario::play::measure::Expected;
 
     #[expect(clippy::disallowed_methods, reason = "lists a folder")]
     fn stems(folder: &str, prefix: &str) -> Vec<String> {

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use kvlab::types::{ReadLevel, WriteLevel};
 
+use super::measure::Expect;
 use super::words::{Comparison, Target};
 use crate::engine::NodeSettings;
-use crate::scenario::play::measure::Expect;
+use crate::workload::WorkloadOptions;
 
 /// At most this many steps.
 pub const STEPS_MAX: usize = 200;
@@ -30,8 +31,8 @@ pub struct Scenario {
     pub source: String,
     /// What is started.
     pub cluster: ClusterPlan,
-    /// What loads it, if anything does.
-    pub workload: Option<WorkloadPlan>,
+    /// `[workload]`: what loads it, if anything does. Its seed is chosen when it is run.
+    pub workload: Option<WorkloadOptions>,
     /// What happens, in order; at least one.
     pub steps: Vec<Step>,
     /// The limit of settling; `None`: the run ends without it.
@@ -47,23 +48,6 @@ pub struct ClusterPlan {
     pub nodes: u8,
     /// Of every node.
     pub settings: NodeSettings,
-}
-
-/// `[workload]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WorkloadPlan {
-    /// Whether it runs from the start.
-    pub on: bool,
-    /// Client tasks, spread over the members' zones.
-    pub clients: u32,
-    /// Operations a second, all clients together.
-    pub rate: u32,
-    /// The families of writes.
-    pub levels: Vec<WriteLevel>,
-    /// Contended keys per family.
-    pub registers: u32,
-    /// Whether fresh keys are written and read back at the end.
-    pub ledger: bool,
 }
 
 /// `[[step]]`.
@@ -117,7 +101,7 @@ pub enum Act {
     /// Heal every link.
     HealAll,
     /// Do something to processes.
-    Process(Deed, Vec<Target>),
+    Process(ProcessAction, Vec<Target>),
     /// Ask a member to become primary.
     Promote {
         /// Whom.
@@ -198,7 +182,7 @@ pub enum WhichLinks {
 
 /// What can be done to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum ProcessAction {
     /// SIGKILL.
     Kill,
     /// SIGTERM.
@@ -320,6 +304,11 @@ pub enum StateWord {
 }
 
 impl Scenario {
+    /// The load of a run with this seed.
+    pub fn load(&self, seed: u64) -> WorkloadOptions {
+        WorkloadOptions { seed, ..self.workload.clone().unwrap_or_else(WorkloadOptions::none) }
+    }
+
     /// CRC-32 of the file.
     pub fn crc32(&self) -> u32 {
         crc32fast::hash(self.source.as_bytes())
@@ -363,13 +352,6 @@ impl Start {
     /// Whether there is a time to wait for.
     pub fn is_later(self) -> bool {
         self != Self::Now
-    }
-}
-
-impl WorkloadPlan {
-    /// No load at all.
-    pub fn none() -> Self {
-        Self { on: false, clients: 1, rate: 1, levels: Vec::new(), registers: 0, ledger: false }
     }
 }
 

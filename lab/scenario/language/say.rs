@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::{Act, Condition, Deed, Op, Pairs, Shape, StateWord, WhichLinks};
+use super::model::{Act, Condition, Op, Pairs, ProcessAction, Shape, StateWord, WhichLinks};
 use super::words::{Target, say_duration};
 
 /// The word for `meaning` in a table of words.
@@ -36,7 +36,7 @@ impl fmt::Display for Act {
             Self::HealLinks(pairs) => write!(f, "heal {pairs}"),
             Self::Heal(targets) => write!(f, "heal {}", say_targets(targets)),
             Self::HealAll => f.write_str("heal all"),
-            Self::Process(deed, targets) => write!(f, "{deed} {}", say_targets(targets)),
+            Self::Process(action, targets) => write!(f, "{action} {}", say_targets(targets)),
             Self::Promote { node, force: true, .. } => write!(f, "promote {node} by force"),
             Self::Promote { node, force: false, .. } => write!(f, "promote {node}"),
             Self::Follow { node, primary, .. } => write!(f, "{node} is to follow {primary}"),
@@ -85,7 +85,7 @@ impl fmt::Display for Pairs {
     }
 }
 
-impl fmt::Display for Deed {
+impl fmt::Display for ProcessAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Kill => "kill",

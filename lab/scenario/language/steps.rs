@@ -2,43 +2,49 @@
 
 use std::ops::Range;
 
-use kvlab::types::{KEY_BYTES_MAX, NodeId, ReadLevel, VALUE_BYTES_MAX, WriteLevel};
+use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 use toml::Spanned;
 
-use super::model::{Act, Deed, Finds, Op, Pairs, Shape, Wanted, WhichLinks};
-use super::problem::Problem;
+use super::model::{Act, Finds, Op, Pairs, ProcessAction, Shape, Wanted, WhichLinks};
+use super::problem::{Checked, Problem};
 use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
-use super::validate::{Checked, Surroundings, per_second, time};
+use super::values::{key, per_second, time, value, word};
 use super::words::{TARGETS_EXPECTED, Target};
 
-/// Every action that a step can have, in the order of the reference.
-pub(crate) const ACTIONS: [&str; 22] = [
-    "partition",
-    "cut",
-    "slow",
-    "reset",
-    "heal",
-    "kill",
-    "term",
-    "power_loss",
-    "tear_tail",
-    "wipe",
-    "restart",
-    "pause",
-    "resume",
-    "promote",
-    "follow",
-    "cleanup",
-    "put",
-    "get",
-    "del",
-    "load",
-    "wait",
-    "expect",
-];
+/// Names the actions once, for [`ACTIONS`] and for [`given`].
+macro_rules! actions {
+    ($($action:ident),* $(,)?) => {
+        /// Every action that a step can have, in the order of the reference.
+        pub(crate) const ACTIONS: [&str; [$(stringify!($action)),*].len()] = [$(stringify!($action)),*];
+
+        /// The actions given in a step, with their places.
+        fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
+            let spans = [$(step.$action.as_ref().map(Spanned::span)),*];
+            ACTIONS.into_iter().zip(spans).filter_map(|(name, span)| Some((name, span?))).collect()
+        }
+    };
+}
+
+actions! {
+    partition, cut, slow, reset, heal, kill, term, power_loss, tear_tail, wipe, restart, pause, resume, promote, follow,
+    cleanup, put, get, del, load, wait, expect,
+}
+
+/// What the checks of a step must know of the rest of the file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FileContext {
+    /// 1 to 9.
+    pub(crate) nodes: u8,
+    /// There is a `[workload]`.
+    pub(crate) workload: bool,
+    /// It has a ledger.
+    pub(crate) ledger: bool,
+    /// The run ends by settling.
+    pub(crate) settles: bool,
+}
 
 /// The one action of a step, if it has any.
-pub(crate) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>> {
+pub(crate) fn act(step: &StepTable, check: FileContext) -> Checked<Option<Act>> {
     let mut given = given(step);
     given.sort_by_key(|(_, span)| span.start);
     if let [(first, _), (second, span), ..] = &given[..] {
@@ -48,9 +54,8 @@ pub(crate) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         )
         .help("give each a [[step]] of its own"));
     }
-    let check = Check { around };
-    let process = |deed, form: &Option<Spanned<Form>>| {
-        form.as_ref().map(|targets| check.targets(targets).map(|targets| Act::Process(deed, targets)))
+    let process = |action, form: &Option<Spanned<Form>>| {
+        form.as_ref().map(|targets| check.targets(targets).map(|targets| Act::Process(action, targets)))
     };
     let found = None
         .or_else(|| step.partition.as_ref().map(|form| check.partition(form)))
@@ -58,17 +63,17 @@ pub(crate) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
         .or_else(|| step.slow.as_ref().map(|table| check.slow(table)))
         .or_else(|| step.reset.as_ref().map(|form| check.reset(form)))
         .or_else(|| step.heal.as_ref().map(|form| check.heal(form)))
-        .or_else(|| process(Deed::Kill, &step.kill))
-        .or_else(|| process(Deed::Term, &step.term))
-        .or_else(|| process(Deed::PowerLoss, &step.power_loss))
-        .or_else(|| process(Deed::TearTail, &step.tear_tail))
-        .or_else(|| process(Deed::Wipe, &step.wipe))
-        .or_else(|| process(Deed::Restart, &step.restart))
-        .or_else(|| process(Deed::Pause, &step.pause))
-        .or_else(|| process(Deed::Resume, &step.resume))
+        .or_else(|| process(ProcessAction::Kill, &step.kill))
+        .or_else(|| process(ProcessAction::Term, &step.term))
+        .or_else(|| process(ProcessAction::PowerLoss, &step.power_loss))
+        .or_else(|| process(ProcessAction::TearTail, &step.tear_tail))
+        .or_else(|| process(ProcessAction::Wipe, &step.wipe))
+        .or_else(|| process(ProcessAction::Restart, &step.restart))
+        .or_else(|| process(ProcessAction::Pause, &step.pause))
+        .or_else(|| process(ProcessAction::Resume, &step.resume))
         .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
         .or_else(|| step.follow.as_ref().map(|table| check.follow(table.get_ref())))
-        .or_else(|| process(Deed::Cleanup, &step.cleanup))
+        .or_else(|| process(ProcessAction::Cleanup, &step.cleanup))
         .or_else(|| check.operation(step))
         .or_else(|| step.load.as_ref().map(|form| check.load(form)))
         .or_else(|| step.wait.as_ref().map(|table| check.wait(table)))
@@ -76,46 +81,9 @@ pub(crate) fn act(step: &StepTable, around: Surroundings) -> Checked<Option<Act>
     found.transpose()
 }
 
-/// The actions given in a step, with their places.
-fn given(step: &StepTable) -> Vec<(&'static str, Range<usize>)> {
-    fn span<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
-        value.as_ref().map(Spanned::span)
-    }
-    let spans = [
-        span(&step.partition),
-        span(&step.cut),
-        span(&step.slow),
-        span(&step.reset),
-        span(&step.heal),
-        span(&step.kill),
-        span(&step.term),
-        span(&step.power_loss),
-        span(&step.tear_tail),
-        span(&step.wipe),
-        span(&step.restart),
-        span(&step.pause),
-        span(&step.resume),
-        span(&step.promote),
-        span(&step.follow),
-        span(&step.cleanup),
-        span(&step.put),
-        span(&step.get),
-        span(&step.del),
-        span(&step.load),
-        span(&step.wait),
-        span(&step.expect),
-    ];
-    ACTIONS.into_iter().zip(spans).filter_map(|(name, span)| Some((name, span?))).collect()
-}
-
-/// Checks of values against the rest of the file.
-pub(crate) struct Check {
-    around: Surroundings,
-}
-
-impl Check {
+impl FileContext {
     fn target(&self, text: &str, span: Range<usize>) -> Checked<Target> {
-        let nodes = self.around.nodes;
+        let nodes = self.nodes;
         let target: Target =
             text.parse().map_err(|why: String| Problem::new(span.clone(), why).help(TARGETS_EXPECTED))?;
         match target {
@@ -214,18 +182,14 @@ impl Check {
     }
 
     fn shape(&self, text: &str, span: Range<usize>, expected: &str) -> Checked<Act> {
-        let shape = one_of(&Shape::WORDS, text).ok_or_else(|| {
-            Problem::new(span.clone(), format!("there is no partition `{}`", text.escape_debug()))
-                .did_you_mean(text, Shape::WORDS.map(|(word, _)| word))
-                .help(expected)
-        })?;
+        let shape = word(&Shape::WORDS, text, span.clone(), "partition", Some(expected))?;
         let least = match shape {
             Shape::IsolatePrimary | Shape::Halves => 2,
             Shape::Bridge => 3,
             Shape::MajoritiesRing => 4,
         };
-        if self.around.nodes < least {
-            let nodes = self.around.nodes;
+        if self.nodes < least {
+            let nodes = self.nodes;
             return Err(Problem::new(
                 span,
                 format!("`{text}` needs {least} members or more; there are {nodes}"),
@@ -346,7 +310,7 @@ impl Check {
     }
 
     fn load(&self, form: &Spanned<Form>) -> Checked<Act> {
-        if !self.around.workload {
+        if !self.workload {
             return Err(Problem::new(form.span(), "there is no load to change").help("add a [workload]"));
         }
         match form.get_ref() {
@@ -362,19 +326,8 @@ fn not_a_target<T>(form: &Form<T>, span: Range<usize>) -> Problem {
     Problem::new(span, format!("{} is not a target", form.describe())).help(TARGETS_EXPECTED)
 }
 
-/// The meaning of a word.
-pub(crate) fn one_of<T: Copy>(words: &[(&'static str, T)], word: &str) -> Option<T> {
-    words.iter().find(|(known, _)| *known == word).map(|(_, meaning)| *meaning)
-}
-
-fn outcome(word: Option<&Spanned<String>>) -> Checked<Wanted> {
-    let Some(word) = word else { return Ok(Wanted::Ok) };
-    let words = Wanted::WORDS.map(|(word, _)| word);
-    one_of(&Wanted::WORDS, word.get_ref()).ok_or_else(|| {
-        Problem::new(word.span(), format!("there is no outcome `{}`", word.get_ref().escape_debug()))
-            .did_you_mean(word.get_ref(), words)
-            .help(format!("expected one of: {}", words.join(", ")))
-    })
+fn outcome(given: Option<&Spanned<String>>) -> Checked<Wanted> {
+    given.map_or(Ok(Wanted::Ok), |text| word(&Wanted::WORDS, text.get_ref(), text.span(), "outcome", None))
 }
 
 fn write_level(quorum: bool) -> WriteLevel {
@@ -394,25 +347,4 @@ fn finds(get: &GetTable) -> Checked<Finds> {
         (None, Some(absent)) => Err(Problem::new(absent.span(), "`absent` can only be true")),
         (None, None) => Ok(Finds::Anything),
     }
-}
-
-fn key(text: &Spanned<String>) -> Checked<String> {
-    if text.get_ref().is_empty() {
-        return Err(Problem::new(text.span(), "a key cannot be empty"));
-    }
-    bounded(text, KEY_BYTES_MAX, "key")
-}
-
-fn value(text: &Spanned<String>) -> Checked<String> {
-    bounded(text, VALUE_BYTES_MAX, "value")
-}
-
-fn bounded(text: &Spanned<String>, bytes_max: usize, what: &str) -> Checked<String> {
-    if text.get_ref().len() > bytes_max {
-        return Err(Problem::new(text.span(), format!("this {what} is longer than {bytes_max} bytes")));
-    }
-    if text.get_ref().chars().any(char::is_control) {
-        return Err(Problem::new(text.span(), format!("this {what} holds control characters")));
-    }
-    Ok(text.get_ref().clone())
 }

@@ -1,47 +1,35 @@
 //! From tables to a [`Scenario`]: everything that can be known to be wrong before anything is started is
 //! found here, with its place.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use kvlab::storage::Durability;
 use kvlab::types::{Quirk, Quirks, UnknownQuirk, WriteLevel};
 use toml::Spanned;
 
-use super::model::{Act, ClusterPlan, SETTLE_DEFAULT, STEPS_MAX, Scenario, Start, Step, WorkloadPlan};
+use super::expectations::expectations;
+use super::model::{Act, ClusterPlan, SETTLE_DEFAULT, STEPS_MAX, Scenario, Start, Step};
 use super::parse;
-use super::problem::{BadScenario, Problem};
-use super::schema::{ClusterTable, Entries, FileTable, Form, StepTable, WorkloadTable};
-use super::steps;
-use super::words::{
-    DURABILITY_EXPECTED, DURATION_EXPECTED, DURATION_MAX, RATE_EXPECTED, durability, duration, rate,
-};
+use super::problem::{BadScenario, Checked, Problem};
+use super::schema::{ClusterTable, FileTable, Form, StepTable, WorkloadTable};
+use super::steps::{self, FileContext};
+use super::values::{per_second, prose, ranged, time, word};
+use super::words::{DURABILITY_EXPECTED, DURATION_MAX, durability, say_duration};
 use crate::engine::NodeSettings;
-use crate::scenario::play::measure::{Expect, Measure};
+use crate::workload::WorkloadOptions;
 
 /// A title is one line.
 const TITLE_CHARS_MAX: usize = 100;
 /// A story, or what a step says.
 const TEXT_CHARS_MAX: usize = 1000;
+/// Every consistency with its meaning.
+const LEVELS: [(&str, WriteLevel); 2] = [("async", WriteLevel::Async), ("quorum", WriteLevel::Quorum)];
+/// What every message about a consistency ends with.
+const LEVELS_EXPECTED: &str = "expected \"async\" or \"quorum\"";
 /// Most client tasks of a workload.
 const CLIENTS_MAX: i64 = 256;
 /// Most contended keys of one family.
 const REGISTERS_MAX: i64 = 1024;
-
-pub(crate) type Checked<T> = Result<T, Problem>;
-
-/// What the checks of a step must know of the rest of the file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Surroundings {
-    /// 1 to 9.
-    pub(crate) nodes: u8,
-    /// There is a `[workload]`.
-    pub(crate) workload: bool,
-    /// It has a ledger.
-    pub(crate) ledger: bool,
-    /// The run ends by settling.
-    pub(crate) settles: bool,
-}
 
 impl Scenario {
     /// Reads and validates the whole text. `name` is the file's stem, `file` what messages call it.
@@ -59,7 +47,7 @@ fn scenario(name: &str, text: &str, file: &FileTable) -> Checked<Scenario> {
     let cluster = cluster(&file.cluster)?;
     let workload = file.workload.as_ref().map(workload).transpose()?;
     let settle = file.settle.as_ref().map_or(Ok(Some(SETTLE_DEFAULT)), settle)?;
-    let around = Surroundings {
+    let context = FileContext {
         nodes: cluster.nodes,
         workload: workload.is_some(),
         ledger: workload.as_ref().is_some_and(|w| w.ledger),
@@ -73,31 +61,19 @@ fn scenario(name: &str, text: &str, file: &FileTable) -> Checked<Scenario> {
         source: text.to_owned(),
         cluster,
         workload,
-        steps: all_steps(&file.step, around)?,
+        steps: all_steps(&file.step, context)?,
         settle,
-        expect: expectations(&file.expect, around)?,
+        expect: expectations(&file.expect, context)?,
     })
 }
 
 fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
-    if let Some(failover) = &table.failover {
-        match failover.get_ref().as_str() {
-            "manual" => {}
-            "auto" => {
-                return Err(Problem::new(
-                    failover.span(),
-                    "failover = \"auto\" is not supported yet by this version of kvlab",
-                )
-                .help("expected \"manual\""));
-            }
-            other => {
-                return Err(Problem::new(
-                    failover.span(),
-                    format!("there is no failover `{}`", other.escape_debug()),
-                )
-                .help("expected \"manual\""));
-            }
-        }
+    if let Some(failover) = table.failover.as_ref().filter(|failover| failover.get_ref() != "manual") {
+        let what = match failover.get_ref().as_str() {
+            "auto" => "failover = \"auto\" is not supported yet by this version of kvlab".to_owned(),
+            other => format!("there is no failover `{}`", other.escape_debug()),
+        };
+        return Err(Problem::new(failover.span(), what).help("expected \"manual\""));
     }
     let nodes = table.nodes.as_ref().map_or(Ok(3), |n| ranged(n, 1, 9, "nodes"))?;
     let backlog =
@@ -142,44 +118,33 @@ fn durable(text: &Spanned<String>) -> Checked<Durability> {
     durability(text.get_ref()).map_err(|why| Problem::new(text.span(), why).help(DURABILITY_EXPECTED))
 }
 
-fn workload(table: &WorkloadTable) -> Checked<WorkloadPlan> {
+fn workload(table: &WorkloadTable) -> Checked<WorkloadOptions> {
     let number = |n: &Option<Spanned<i64>>, default: u64, min: i64, max: i64, what: &str| {
         let n = n.as_ref().map_or(Ok(default), |n| ranged(n, min, max, what));
         n.map(|n| u32::try_from(n).unwrap_or(u32::MAX))
     };
-    Ok(WorkloadPlan {
+    Ok(WorkloadOptions {
         on: table.on.unwrap_or(true),
         clients: number(&table.clients, 6, 1, CLIENTS_MAX, "clients")?,
         rate: table.rate.as_ref().map_or(Ok(200), per_second)?,
         levels: table.consistency.as_ref().map_or(Ok(vec![WriteLevel::Async, WriteLevel::Quorum]), levels)?,
         registers: number(&table.registers, 8, 0, REGISTERS_MAX, "registers")?,
         ledger: table.ledger.unwrap_or(true),
+        seed: 0,
     })
 }
 
 fn levels(list: &Spanned<Vec<Spanned<String>>>) -> Checked<Vec<WriteLevel>> {
     let mut levels = Vec::new();
-    for word in list.get_ref() {
-        let level = match word.get_ref().as_str() {
-            "async" => WriteLevel::Async,
-            "quorum" => WriteLevel::Quorum,
-            other => {
-                return Err(Problem::new(
-                    word.span(),
-                    format!("there is no consistency `{}`", other.escape_debug()),
-                )
-                .did_you_mean(other, ["async", "quorum"])
-                .help("expected \"async\" or \"quorum\""));
-            }
-        };
+    for text in list.get_ref() {
+        let level = word(&LEVELS, text.get_ref(), text.span(), "consistency", Some(LEVELS_EXPECTED))?;
         if levels.contains(&level) {
-            return Err(Problem::new(word.span(), "this consistency is listed twice"));
+            return Err(Problem::new(text.span(), "this consistency is listed twice"));
         }
         levels.push(level);
     }
     if levels.is_empty() {
-        return Err(Problem::new(list.span(), "a workload needs a consistency")
-            .help("expected \"async\" or \"quorum\""));
+        return Err(Problem::new(list.span(), "a workload needs a consistency").help(LEVELS_EXPECTED));
     }
     Ok(levels)
 }
@@ -193,7 +158,7 @@ fn settle(form: &Spanned<Form>) -> Checked<Option<Duration>> {
     }
 }
 
-fn all_steps(tables: &[Spanned<StepTable>], around: Surroundings) -> Checked<Vec<Step>> {
+fn all_steps(tables: &[Spanned<StepTable>], context: FileContext) -> Checked<Vec<Step>> {
     if tables.is_empty() {
         return Err(Problem::new(0..0, "a scenario needs at least one [[step]]"));
     }
@@ -201,11 +166,11 @@ fn all_steps(tables: &[Spanned<StepTable>], around: Surroundings) -> Checked<Vec
         return Err(Problem::new(tables[STEPS_MAX].span(), format!("more than {STEPS_MAX} steps")));
     }
     let mut clock = Duration::ZERO;
-    tables.iter().map(|table| step(table, around, &mut clock)).collect()
+    tables.iter().map(|table| step(table, context, &mut clock)).collect()
 }
 
 /// `clock`: when this step can begin at the earliest.
-fn step(table: &Spanned<StepTable>, around: Surroundings, clock: &mut Duration) -> Checked<Step> {
+fn step(table: &Spanned<StepTable>, context: FileContext, clock: &mut Duration) -> Checked<Step> {
     let inner = table.get_ref();
     let start = match (&inner.at, &inner.after) {
         (Some(at), Some(after)) => {
@@ -215,7 +180,7 @@ fn step(table: &Spanned<StepTable>, around: Surroundings, clock: &mut Duration) 
         (Some(at), None) => {
             let time = time(at)?;
             if time < *clock {
-                let before = super::words::say_duration(*clock);
+                let before = say_duration(*clock);
                 let what = format!("`at` goes backwards: the steps before take until {before} at least");
                 return Err(Problem::new(at.span(), what)
                     .help("`at` counts from the start of the run, `after` from the end of the step before"));
@@ -234,121 +199,10 @@ fn step(table: &Spanned<StepTable>, around: Surroundings, clock: &mut Duration) 
         return Err(Problem::new(table.span(), "the steps take longer than an hour"));
     }
     let say = inner.say.as_ref().map(|text| prose(text, TEXT_CHARS_MAX)).transpose()?;
-    let act: Option<Act> = steps::act(inner, around)?;
+    let act: Option<Act> = steps::act(inner, context)?;
     if say.is_none() && act.is_none() {
         return Err(Problem::new(table.span(), "this step neither says nor does anything")
             .help(format!("expected `say`, or one of: {}", steps::ACTIONS.join(", "))));
     }
     Ok(Step { start, say, act })
-}
-
-/// `[expect]`, flattened: `promise.linearizable = true` is an entry `linearizable` in an entry `promise`.
-fn expectations(table: &Entries, around: Surroundings) -> Checked<Vec<Expect>> {
-    let mut found: Vec<(Range<usize>, Expect)> = Vec::new();
-    for (key, value) in &table.0 {
-        let group = match value.get_ref() {
-            Form::Table(entries) => measured(key.get_ref(), entries)?,
-            _ => vec![(key.span(), one_measured(key, key.get_ref(), value)?)],
-        };
-        for (at, expect) in group {
-            let name = expect.measure.name();
-            let place = || at.clone();
-            if found.iter().any(|(_, other)| other.measure == expect.measure) {
-                return Err(Problem::new(place(), format!("`{name}` is expected twice")));
-            }
-            if expect.measure.needs_settling() && !around.settles {
-                return Err(Problem::new(place(), format!("`{name}` is known only after settling"))
-                    .help("this scenario has settle = false"));
-            }
-            if expect.measure.needs_ledger() && !around.ledger {
-                return Err(Problem::new(place(), format!("`{name}` is read from the ledger"))
-                    .help("write ledger = true under [workload]"));
-            }
-            found.push((at, expect));
-        }
-    }
-    found.sort_by_key(|(at, _)| at.start);
-    Ok(found.into_iter().map(|(_, expect)| expect).collect())
-}
-
-/// The entries of one group of measures (`promise`, `harm`, `recovery`), each with its place.
-pub(crate) fn measured(group: &str, entries: &Entries) -> Checked<Vec<(Range<usize>, Expect)>> {
-    let one = |(key, value): &(Spanned<String>, Spanned<Form<Entries>>)| {
-        let name = format!("{group}.{}", key.get_ref());
-        Ok((key.span(), one_measured(key, &name, value)?))
-    };
-    entries.0.iter().map(one).collect()
-}
-
-fn one_measured(key: &Spanned<String>, name: &str, value: &Spanned<Form<Entries>>) -> Checked<Expect> {
-    let names = || Measure::ALL.into_iter().map(Measure::name);
-    let measure = Measure::named(name).ok_or_else(|| {
-        // A forgotten group is a likely slip: `linearizable` for `promise.linearizable`.
-        let ending = format!(".{name}");
-        let grouped = names().find(|known| known.ends_with(&ending));
-        let problem = Problem::new(key.span(), format!("there is no measure `{}`", name.escape_debug()));
-        let problem = match grouped {
-            Some(known) => problem.help(format!("did you mean `{known}`?")),
-            None => problem.did_you_mean(name, names()),
-        };
-        problem.help(format!("expected one of: {}", names().collect::<Vec<_>>().join(", ")))
-    })?;
-    let expected = match value.get_ref() {
-        Form::Bool(flag) => measure.expect_flag(*flag),
-        Form::Int(n) => u64::try_from(*n).ok().and_then(|n| measure.expect_number(n)),
-        Form::Text(text) => {
-            let bad = |why| Problem::new(value.span(), why).help(measure.expects());
-            Some(measure.expect_text(text).map_err(bad)?)
-        }
-        _ => None,
-    };
-    let found = value.get_ref().describe();
-    let expected = expected.ok_or_else(|| {
-        Problem::new(value.span(), format!("`{name}` cannot be compared with {found}"))
-            .help(measure.expects())
-    })?;
-    Ok(Expect { measure, expected })
-}
-
-/// A whole number within bounds.
-fn ranged(n: &Spanned<i64>, min: i64, max: i64, what: &str) -> Checked<u64> {
-    let value = *n.get_ref();
-    if value < min || value > max {
-        return Err(Problem::new(n.span(), format!("{what} = {value} is out of range"))
-            .help(format!("expected {min} to {max}")));
-    }
-    Ok(value.unsigned_abs())
-}
-
-/// A duration.
-pub(crate) fn time<T>(form: &Spanned<Form<T>>) -> Checked<Duration> {
-    let read = match form.get_ref() {
-        Form::Text(text) => duration(text),
-        other => Err(format!("{} is not a duration", other.describe())),
-    };
-    read.map_err(|why| Problem::new(form.span(), why).help(DURATION_EXPECTED))
-}
-
-/// A rate.
-pub(crate) fn per_second(form: &Spanned<Form>) -> Checked<u32> {
-    let read = match form.get_ref() {
-        Form::Text(text) => rate(text),
-        other => Err(format!("{} is not a rate", other.describe())),
-    };
-    read.map_err(|why| Problem::new(form.span(), why).help(RATE_EXPECTED))
-}
-
-/// Text for people: line breaks become spaces, and nothing in it can upset a terminal.
-fn prose(text: &Spanned<String>, chars_max: usize) -> Checked<String> {
-    let joined = text.get_ref().split_whitespace().collect::<Vec<_>>().join(" ");
-    if joined.is_empty() {
-        return Err(Problem::new(text.span(), "this text is empty"));
-    }
-    if joined.chars().any(char::is_control) {
-        return Err(Problem::new(text.span(), "this text holds control characters"));
-    }
-    if joined.chars().count() > chars_max {
-        return Err(Problem::new(text.span(), format!("this text is longer than {chars_max} characters")));
-    }
-    Ok(joined)
 }

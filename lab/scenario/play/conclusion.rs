@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvlab::types::WriteLevel;
 
-use super::measure::{Expect, Expected, Measure};
 use crate::run::event::{Expectation, RunOutcome, Verdict};
+use crate::scenario::language::measure::{Expect, Expected, Measure};
 use crate::scenario::language::model::Scenario;
 use crate::scenario::language::words::{Comparison, say_duration};
 

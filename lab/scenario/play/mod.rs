@@ -6,7 +6,6 @@
 
 mod conclusion;
 pub(crate) mod live;
-pub(crate) mod measure;
 mod observation;
 mod plan;
 mod roles;

@@ -7,7 +7,7 @@ use kvlab::types::NodeId;
 use super::roles::Roles;
 use crate::action::{Action, Link, all_links};
 use crate::cluster::View;
-use crate::scenario::language::model::{Act, Deed, Op, Pairs, WhichLinks};
+use crate::scenario::language::model::{Act, Op, Pairs, ProcessAction, WhichLinks};
 use crate::scenario::language::words::Target;
 
 /// Whether it must be known who is who before this can be done.
@@ -36,7 +36,7 @@ pub(crate) fn repairs(act: &Act) -> bool {
         Act::HealLinks(_)
             | Act::Heal(_)
             | Act::HealAll
-            | Act::Process(Deed::Restart | Deed::Resume, _)
+            | Act::Process(ProcessAction::Restart | ProcessAction::Resume, _)
             | Act::Promote { .. }
             | Act::Follow { .. }
     )
@@ -64,7 +64,9 @@ pub(crate) fn actions(roles: &Roles, view: &View, act: &Act) -> Result<Vec<Actio
         }
         Act::Heal(targets) => who(targets)?.into_iter().map(|node| Action::Heal { node }).collect(),
         Act::HealAll => vec![Action::HealAll],
-        Act::Process(deed, targets) => who(targets)?.into_iter().map(|node| process(*deed, node)).collect(),
+        Act::Process(action, targets) => {
+            who(targets)?.into_iter().map(|node| process(*action, node)).collect()
+        }
         Act::Promote { node, force, .. } => {
             vec![Action::Promote { node: roles.resolve_one(view, *node)?, force: *force }]
         }
@@ -118,17 +120,17 @@ fn slow(pairs: &[Link], delay: Duration, jitter: Duration) -> Vec<Action> {
     pairs.iter().map(|&(from, to)| Action::Slow { from, to, delay, jitter }).collect()
 }
 
-fn process(deed: Deed, node: NodeId) -> Action {
-    match deed {
-        Deed::Kill => Action::Kill { node },
-        Deed::Term => Action::Terminate { node },
-        Deed::PowerLoss => Action::PowerLoss { node },
-        Deed::TearTail => Action::TearTail { node },
-        Deed::Wipe => Action::Wipe { node },
-        Deed::Restart => Action::Restart { node },
-        Deed::Pause => Action::Pause { node },
-        Deed::Resume => Action::Resume { node },
-        Deed::Cleanup => Action::Cleanup { node },
+fn process(action: ProcessAction, node: NodeId) -> Action {
+    match action {
+        ProcessAction::Kill => Action::Kill { node },
+        ProcessAction::Term => Action::Terminate { node },
+        ProcessAction::PowerLoss => Action::PowerLoss { node },
+        ProcessAction::TearTail => Action::TearTail { node },
+        ProcessAction::Wipe => Action::Wipe { node },
+        ProcessAction::Restart => Action::Restart { node },
+        ProcessAction::Pause => Action::Pause { node },
+        ProcessAction::Resume => Action::Resume { node },
+        ProcessAction::Cleanup => Action::Cleanup { node },
     }
 }
 

@@ -3,11 +3,11 @@
 use super::fake::good;
 use crate::explain::Evidence;
 use crate::run::event::{Expectation, RunOutcome};
+use crate::scenario::language::measure::Measure;
 use crate::scenario::language::model::{Scenario, Shape, StateWord, Wanted};
 use crate::scenario::language::steps::ACTIONS;
 use crate::scenario::language::words::TARGET_WORDS;
 use crate::scenario::play::Conclusion;
-use crate::scenario::play::measure::Measure;
 use crate::scenario::play::summary::{Played, json, text};
 
 const REFERENCE: &str = include_str!("../../../docs/scenarios.md");

@@ -1,6 +1,6 @@
 //! The golden scripts in `testscripts/`: the core's promises as stories, one claim a file.
 //!
-//! [`sim::script`](crate::sim::script) says how to read, write and record them. `docs/guarantees.md` leads to each.
+//! [`sim::tests::script`](crate::sim::tests::script) says how to read, write and record them. `docs/guarantees.md` leads to each.
 #![expect(clippy::disallowed_methods, reason = "golden scripts are files")]
 
 use std::collections::BTreeSet;
@@ -14,12 +14,12 @@ fn home(path: &str) -> PathBuf {
 
 #[test]
 fn every_golden_script_holds() {
-    crate::sim::script::run_directory(&home("src/replication/testscripts"));
+    crate::sim::tests::script::run_directory(&home("src/replication/testscripts"));
 }
 
 #[test]
 fn every_quirk_does_its_harm() {
-    crate::sim::script::run_directory(&home("src/replication/testscripts/quirks"));
+    crate::sim::tests::script::run_directory(&home("src/replication/testscripts/quirks"));
 }
 
 #[test]

@@ -10,10 +10,6 @@
 //!   many jobs, and how many entries of the next, survive a crash.
 //! * `MirrorDisk` is both, and panics where they differ. Tests run on it.
 
-#[cfg(test)]
-mod mirror;
-#[cfg(test)]
-mod model;
 mod stored;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,10 +21,6 @@ use crate::replication::{DiskJob as Job, Input, Promise, Recovered};
 use crate::storage::Loss;
 use crate::types::{Entry, Found, Lineage, Position, SnapshotId};
 
-#[cfg(test)]
-pub(crate) use self::mirror::MirrorDisk;
-#[cfg(test)]
-pub(crate) use self::model::ModelDisk;
 pub(crate) use self::stored::StoredDisk;
 
 /// One member's disk.

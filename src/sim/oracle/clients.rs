@@ -9,7 +9,7 @@ use crate::sim::cluster::Cluster;
 use crate::sim::text;
 use crate::types::{Command, Entry, Failure, NodeId, Op, Position, ReadLevel, Reply, Role, Vote, WriteLevel};
 
-use super::{Acknowledged, Asked, Broken, Oracle, ensure, holds};
+use super::{Acknowledged, Asked, BrokenPromise, Oracle, ensure, holds};
 
 impl Oracle {
     pub(super) fn ask(&mut self, request: RequestId, command: &Command) {
@@ -28,7 +28,7 @@ impl Oracle {
         id: NodeId,
         request: RequestId,
         reply: &Reply,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), BrokenPromise> {
         let Some(Asked { command, floor }) = self.asked.remove(&request) else { return Ok(()) };
         match (&command, reply) {
             (Command::Write { op, level, .. }, Reply::Written { at, votes }) => {
@@ -83,7 +83,7 @@ impl Oracle {
         at: Position,
         floor: Position,
         what: &str,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), BrokenPromise> {
         let Some(key) = key.filter(|_| !self.forced) else { return Ok(()) };
         let word = text::word(key);
         ensure(at >= floor, || format!("{what} of {word} returned {at} after {floor} had been returned"))?;
@@ -93,7 +93,7 @@ impl Oracle {
     }
 
     /// A replica serves an eventual read only while its primary was heard lately, and was not far ahead then.
-    fn is_fresh(&self, cluster: &Cluster, id: NodeId) -> Result<(), Broken> {
+    fn is_fresh(&self, cluster: &Cluster, id: NodeId) -> Result<(), BrokenPromise> {
         let status = cluster.status(id).filter(|status| status.role != Role::Primary);
         if status.is_none() {
             return Ok(());
@@ -101,29 +101,29 @@ impl Oracle {
         let node = cluster.node(id);
         let heard = self.heard.get(&id);
         let age = heard.map(|heard| cluster.now() - heard.at);
-        ensure(age.is_some_and(|age| age <= node.config().stale_after), || {
+        ensure(age.is_some_and(|age| age <= node.config.stale_after), || {
             format!("{id} serves an eventual read at age {age:?}")
         })?;
-        let lag = heard.map_or(0, |heard| heard.last.saturating_sub(node.disk().last().seq));
-        ensure(lag <= node.config().stale_lag, || {
+        let lag = heard.map_or(0, |heard| heard.last.saturating_sub(node.disk.last().seq));
+        ensure(lag <= node.config.stale_lag, || {
             format!("{id} serves an eventual read, {lag} operations behind")
         })
     }
 
     /// What must hold when all is healed and quiet: all members are equal, and every acknowledged
     /// write is accounted for.
-    pub(crate) fn settled(&self, cluster: &Cluster) -> Result<(), Broken> {
+    pub(crate) fn settled(&self, cluster: &Cluster) -> Result<(), BrokenPromise> {
         let mut nodes = cluster.nodes();
-        let first = nodes.next().expect("a member").disk();
+        let first = &nodes.next().expect("a member").disk;
         for node in nodes {
-            let (id, disk) = (node.id(), node.disk());
+            let (id, disk) = (node.id(), &node.disk);
             ensure(disk.last() == first.last() && disk.lineage() == first.lineage(), || {
                 format!("{id} ends at {}, the first member at {}", disk.last(), first.last())
             })?;
             ensure(disk.contents() == first.contents(), || format!("{id} holds other contents"))?;
         }
-        let kept: Vec<Entry> = cluster.nodes().flat_map(|node| node.disk().rollbacks()).collect();
-        let cleaned: Vec<Position> = cluster.nodes().flat_map(|node| node.disk().cleaned()).collect();
+        let kept: Vec<Entry> = cluster.nodes().flat_map(|node| node.disk.rollbacks()).collect();
+        let cleaned: Vec<Position> = cluster.nodes().flat_map(|node| node.disk.cleaned()).collect();
         for Acknowledged { at, level, key } in &self.acknowledged {
             let there = first.lineage().contains(*at, first.last().seq);
             // A log that came by a full resync may hold only the newest version of each key.
@@ -138,7 +138,7 @@ impl Oracle {
     }
 
     /// What was refused was not written, provided that nobody has asked for it twice.
-    pub(crate) fn refused_is_nowhere(&self) -> Result<(), Broken> {
+    pub(crate) fn refused_is_nowhere(&self) -> Result<(), BrokenPromise> {
         let written = self.entries.iter().filter_map(|(at, (op, _))| match op {
             Op::Put { value, .. } => Some((value, at)),
             Op::Noop | Op::Del { .. } => None,

@@ -7,10 +7,15 @@ use crate::sim::node::SimNode;
 use crate::sim::text;
 use crate::types::{Event, NodeId, Position, Role, Status};
 
-use super::{Broken, Heard, Oracle, ensure, holds};
+use super::{BrokenPromise, Heard, Oracle, ensure, holds};
 
 impl Oracle {
-    pub(super) fn told(&mut self, cluster: &Cluster, id: NodeId, event: &Event) -> Result<(), Broken> {
+    pub(super) fn state_changed(
+        &mut self,
+        cluster: &Cluster,
+        id: NodeId,
+        event: &Event,
+    ) -> Result<(), BrokenPromise> {
         match event {
             // What a primary served until now was current, as far as anyone could know.
             Event::SteppedDown { epoch, .. } => {
@@ -32,7 +37,7 @@ impl Oracle {
                     format!("{id} opens {epoch} by {}", text::names(voters))
                 })?;
                 for &voter in voters {
-                    let disk = cluster.node(voter).disk().promise();
+                    let disk = cluster.node(voter).disk.promise();
                     ensure(disk.epoch >= *epoch || self.wiped, || {
                         format!("{id} opens {epoch} by the vote of {voter}, whose disk has {}", disk.epoch)
                     })?;
@@ -48,7 +53,7 @@ impl Oracle {
         }
     }
 
-    pub(super) fn state(&mut self, cluster: &Cluster, id: NodeId) -> Result<(), Broken> {
+    pub(super) fn state(&mut self, cluster: &Cluster, id: NodeId) -> Result<(), BrokenPromise> {
         let Some(status) = cluster.status(id) else { return Ok(()) };
         let node = cluster.node(id);
         let Status { last, durable, commit, promised, role, epoch, .. } = status;
@@ -61,7 +66,7 @@ impl Oracle {
         ensure(last == node.last(), || {
             format!("{id} says that its log ends at {last}, not at {}", node.last())
         })?;
-        ensure(durable <= node.disk().last().seq, || format!("{id} says that {durable} is durable"))?;
+        ensure(durable <= node.disk.last().seq, || format!("{id} says that {durable} is durable"))?;
         let shown = self.shown.get(&id).copied().unwrap_or_default();
         ensure(promised >= shown, || format!("{id} has promised {promised} after having shown {shown}"))?;
         let known = self.commits.insert(id, commit).unwrap_or(0);
@@ -89,9 +94,14 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn is_on_quorum(&self, cluster: &Cluster, at: Position, what: &str) -> Result<(), Broken> {
+    pub(super) fn is_on_quorum(
+        &self,
+        cluster: &Cluster,
+        at: Position,
+        what: &str,
+    ) -> Result<(), BrokenPromise> {
         let ghosts = self.ghosts.iter().filter(|(_, lineage, last)| lineage.contains(at, *last)).map(|g| g.0);
-        let has = |node: &&SimNode| holds(node, at) && !node.disk().promise().learner;
+        let has = |node: &&SimNode| holds(node, at) && !node.disk.promise().learner;
         let have: BTreeSet<NodeId> = cluster.nodes().filter(has).map(SimNode::id).chain(ghosts).collect();
         ensure(self.forced || have.len() >= self.quorum, || {
             format!("{at} is {what}, but only on the disks of {have:?}")

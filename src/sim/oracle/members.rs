@@ -6,7 +6,7 @@ use crate::sim::node::SimNode;
 use crate::sim::text;
 use crate::types::{Ballot, Entry, Epoch, Message, Position};
 
-use super::{Broken, Heard, Oracle, ensure, holds};
+use super::{BrokenPromise, Heard, Oracle, ensure, holds};
 
 impl Oracle {
     pub(super) fn sent(
@@ -14,13 +14,13 @@ impl Oracle {
         cluster: &Cluster,
         (from, _): Link,
         message: &Message,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), BrokenPromise> {
         let node = cluster.node(from);
         match message {
             Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted } => self.voted(node, *epoch),
             Message::Ack { epoch, durable, .. } => self.acked(cluster, node, *epoch, *durable),
             Message::ReadAnswer { promised, last, found, .. } => {
-                let disk = node.disk();
+                let disk = &node.disk;
                 ensure(disk.last() == *last, || {
                     format!("{from} answers a read as of {last}, its disk ends {}", disk.last())
                 })?;
@@ -34,8 +34,8 @@ impl Oracle {
         }
     }
 
-    fn voted(&mut self, node: &SimNode, epoch: Epoch) -> Result<(), Broken> {
-        let (id, saved) = (node.id(), node.disk().promise());
+    fn voted(&mut self, node: &SimNode, epoch: Epoch) -> Result<(), BrokenPromise> {
+        let (id, saved) = (node.id(), node.disk.promise());
         ensure(saved.epoch >= epoch, || format!("{id} votes for {epoch} with {} on disk", saved.epoch))?;
         ensure(!saved.learner, || format!("{id} is a learner and votes for {epoch}"))?;
         let before = *self.granted.entry((id, epoch.number)).or_insert(epoch);
@@ -48,9 +48,15 @@ impl Oracle {
     }
 
     /// A member tells others what it has promised: it must be on disk, be all it knows of, and never go back.
-    fn show(&mut self, cluster: &Cluster, node: &SimNode, epoch: Epoch, how: &str) -> Result<(), Broken> {
+    fn show(
+        &mut self,
+        cluster: &Cluster,
+        node: &SimNode,
+        epoch: Epoch,
+        how: &str,
+    ) -> Result<(), BrokenPromise> {
         let id = node.id();
-        let disk = node.disk().promise().epoch.max(node.disk().last().epoch);
+        let disk = node.disk.promise().epoch.max(node.disk.last().epoch);
         ensure(disk >= epoch, || format!("{id} {how} {epoch}, but has {disk} on disk"))?;
         let knows = cluster.status(id).map_or(Epoch::ZERO, |status| status.promised);
         ensure(knows == epoch, || format!("{id} {how} {epoch}, but has promised {knows}"))?;
@@ -60,7 +66,13 @@ impl Oracle {
         Ok(())
     }
 
-    fn acked(&mut self, cluster: &Cluster, node: &SimNode, epoch: Epoch, durable: u64) -> Result<(), Broken> {
+    fn acked(
+        &mut self,
+        cluster: &Cluster,
+        node: &SimNode,
+        epoch: Epoch,
+        durable: u64,
+    ) -> Result<(), BrokenPromise> {
         let id = node.id();
         if durable == 0 {
             return Ok(());
@@ -71,7 +83,7 @@ impl Oracle {
         };
         let at = Position::new(lineage.epoch_of(durable), durable);
         ensure(holds(node, at), || {
-            format!("{id} acknowledges {at} in {epoch}, but its disk ends at {}", node.disk().last())
+            format!("{id} acknowledges {at} in {epoch}, but its disk ends at {}", node.disk.last())
         })
     }
 
@@ -89,7 +101,7 @@ impl Oracle {
         }
     }
 
-    pub(super) fn appended(&mut self, node: &SimNode, entries: &[Entry]) -> Result<(), Broken> {
+    pub(super) fn appended(&mut self, node: &SimNode, entries: &[Entry]) -> Result<(), BrokenPromise> {
         if entries.is_empty() {
             return Ok(());
         }
@@ -118,8 +130,8 @@ impl Oracle {
         Ok(())
     }
 
-    pub(super) fn installed(&mut self, node: &SimNode) -> Result<(), Broken> {
-        for record in node.disk().records() {
+    pub(super) fn installed(&mut self, node: &SimNode) -> Result<(), BrokenPromise> {
+        for record in node.disk.records() {
             let known = self.entries.get(&record.at);
             ensure(known.is_some_and(|(op, _)| *op == record.op), || {
                 format!("{} installs {}, but there is {known:?}", node.id(), text::entry(&record))

@@ -29,6 +29,7 @@ mod clients;
 mod epochs;
 mod members;
 #[cfg(test)]
+#[path = "../tests/oracle.rs"]
 mod tests;
 
 use std::collections::BTreeMap;
@@ -38,11 +39,11 @@ use bytes::Bytes;
 use crate::replication::{DiskJob as Job, RequestId};
 use crate::types::{Command, Epoch, Lineage, NodeId, Op, Position, Time, WriteLevel};
 
-use super::cluster::{Cluster, Happening};
+use super::cluster::{Cluster, ClusterEvent};
 use super::node::SimNode;
 
 /// A promise broken, in words.
-pub(crate) type Broken = String;
+pub(crate) type BrokenPromise = String;
 
 /// An acknowledged write.
 #[derive(Clone, Debug)]
@@ -70,7 +71,7 @@ struct Heard {
 }
 
 /// What was true once and must stay so.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Oracle {
     quorum: usize,
     /// A forced promotion voids what is promised of committed writes.
@@ -109,81 +110,65 @@ pub(crate) struct Oracle {
 impl Oracle {
     /// Nothing has happened.
     pub(crate) fn new(quorum: usize) -> Self {
-        Self {
-            quorum,
-            forced: false,
-            epochs: BTreeMap::new(),
-            opened: BTreeMap::new(),
-            entries: BTreeMap::new(),
-            committed: (Position::ZERO, Lineage::default()),
-            committed_in: BTreeMap::new(),
-            granted: BTreeMap::new(),
-            shown: BTreeMap::new(),
-            commits: BTreeMap::new(),
-            heard: BTreeMap::new(),
-            leads: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            returned: BTreeMap::new(),
-            acknowledged: Vec::new(),
-            refused: Vec::new(),
-            wiped: false,
-            ghosts: Vec::new(),
-        }
+        Self { quorum, ..Self::default() }
     }
 
     /// A member's disk is about to be wiped: what it has shown to others no longer binds it.
     pub(crate) fn wiped(&mut self, node: &SimNode) {
         let id = node.id();
         self.wiped = true;
-        self.ghosts.push((id, node.disk().lineage().clone(), node.disk().last().seq));
+        self.ghosts.push((id, node.disk.lineage().clone(), node.disk.last().seq));
         self.shown.remove(&id);
         self.granted.retain(|(voter, _), _| *voter != id);
     }
 
     /// Takes in what one step made happen.
-    pub(crate) fn observe(&mut self, cluster: &Cluster, happenings: &[Happening]) -> Result<(), Broken> {
+    pub(crate) fn observe(
+        &mut self,
+        cluster: &Cluster,
+        events: &[ClusterEvent],
+    ) -> Result<(), BrokenPromise> {
         // What was appended first: an epoch is told of before its no-op is written.
-        let appends = |happening: &&Happening| matches!(happening, Happening::Submitted { .. });
-        happenings.iter().filter(appends).try_for_each(|happening| self.one(cluster, happening))?;
-        let rest = happenings.iter().filter(|happening| !appends(happening));
-        rest.into_iter().try_for_each(|happening| self.one(cluster, happening))?;
-        let touched = happenings.iter().filter_map(stepped).fold(0_u16, |all, id| all | 1 << id.0);
+        let appends = |event: &&ClusterEvent| matches!(event, ClusterEvent::Submitted { .. });
+        events.iter().filter(appends).try_for_each(|event| self.one(cluster, event))?;
+        events.iter().filter(|event| !appends(event)).try_for_each(|event| self.one(cluster, event))?;
+        let touched = events.iter().filter_map(stepped).fold(0_u16, |all, id| all | 1 << id.0);
         (1..=9).map(NodeId).filter(|id| touched >> id.0 & 1 == 1).try_for_each(|id| self.state(cluster, id))
     }
 
-    fn one(&mut self, cluster: &Cluster, happening: &Happening) -> Result<(), Broken> {
-        match happening {
-            Happening::Broken { node, what } => Err(format!("{node} {what}")),
-            Happening::Started { node } => {
+    fn one(&mut self, cluster: &Cluster, event: &ClusterEvent) -> Result<(), BrokenPromise> {
+        match event {
+            ClusterEvent::ContractBroken { node, what } => Err(format!("{node} {what}")),
+            ClusterEvent::Started { node } => {
                 self.commits.remove(node);
                 self.heard.remove(node);
                 self.leads.remove(node);
                 Ok(())
             }
-            Happening::Crashed { .. } | Happening::Ticked { .. } => Ok(()),
-            Happening::Sent { link, message, .. } => self.sent(cluster, *link, message),
-            Happening::Received { link, message } => {
+            ClusterEvent::Crashed { .. } | ClusterEvent::Ticked { .. } => Ok(()),
+            ClusterEvent::Sent { link, message, .. } => self.sent(cluster, *link, message),
+            ClusterEvent::Received { link, message } => {
                 self.received(cluster, *link, message);
                 Ok(())
             }
-            Happening::Submitted { node, job } => match &**job {
+            ClusterEvent::Submitted { node, job } => match &**job {
                 Job::Append { entries, .. } => self.appended(cluster.node(*node), entries),
                 _ => Ok(()),
             },
-            Happening::Durable { node, job } => match &**job {
+            ClusterEvent::Durable { node, job } => match &**job {
                 Job::InstallCommit { .. } => self.installed(cluster.node(*node)),
                 _ => Ok(()),
             },
-            Happening::Requested { request, command, .. } => {
+            ClusterEvent::Requested { request, command, .. } => {
                 self.ask(*request, command);
                 Ok(())
             }
-            Happening::Lost { request, .. } => {
+            ClusterEvent::Lost { request, .. } => {
                 self.asked.remove(request);
                 Ok(())
             }
-            Happening::Replied { node, request, reply } => self.replied(cluster, *node, *request, reply),
-            Happening::Told { node, event } => self.told(cluster, *node, event),
+            ClusterEvent::Replied { node, request, reply } => self.replied(cluster, *node, *request, reply),
+            ClusterEvent::StateChanged { node, event } => self.state_changed(cluster, *node, event),
         }
     }
 
@@ -205,25 +190,27 @@ impl Oracle {
 
 /// Whether the log on a member's disk has a position.
 fn holds(node: &SimNode, at: Position) -> bool {
-    node.disk().lineage().contains(at, node.disk().last().seq)
+    node.disk.lineage().contains(at, node.disk.last().seq)
 }
 
-/// The member whose core a happening moved.
-fn stepped(happening: &Happening) -> Option<NodeId> {
-    match happening {
-        Happening::Started { node }
-        | Happening::Submitted { node, .. }
-        | Happening::Durable { node, .. }
-        | Happening::Requested { node, .. }
-        | Happening::Replied { node, .. }
-        | Happening::Ticked { node }
-        | Happening::Told { node, .. } => Some(*node),
-        Happening::Sent { link, .. } => Some(link.0),
-        Happening::Received { link, .. } => Some(link.1),
-        Happening::Crashed { .. } | Happening::Lost { .. } | Happening::Broken { .. } => None,
+/// The member whose core an event moved.
+fn stepped(event: &ClusterEvent) -> Option<NodeId> {
+    match event {
+        ClusterEvent::Started { node }
+        | ClusterEvent::Submitted { node, .. }
+        | ClusterEvent::Durable { node, .. }
+        | ClusterEvent::Requested { node, .. }
+        | ClusterEvent::Replied { node, .. }
+        | ClusterEvent::Ticked { node }
+        | ClusterEvent::StateChanged { node, .. } => Some(*node),
+        ClusterEvent::Sent { link, .. } => Some(link.0),
+        ClusterEvent::Received { link, .. } => Some(link.1),
+        ClusterEvent::Crashed { .. } | ClusterEvent::Lost { .. } | ClusterEvent::ContractBroken { .. } => {
+            None
+        }
     }
 }
 
-fn ensure(holds: bool, otherwise: impl FnOnce() -> Broken) -> Result<(), Broken> {
+fn ensure(holds: bool, otherwise: impl FnOnce() -> BrokenPromise) -> Result<(), BrokenPromise> {
     if holds { Ok(()) } else { Err(otherwise()) }
 }

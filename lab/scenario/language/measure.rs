@@ -4,39 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::words::{COMPARISON_EXPECTED, Comparison, DURATION_EXPECTED, duration, say_duration};
 use crate::run::event::Verdict;
-use crate::scenario::language::words::{
-    COMPARISON_EXPECTED, Comparison, DURATION_EXPECTED, duration, say_duration,
-};
-
-/// Something measured of a run. [`Measure::name`] is how a scenario says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    /// Whether quorum operations are linearizable.
-    Linearizable,
-    /// Quorum writes acknowledged.
-    QuorumWritesAcked,
-    /// Of those in the ledger, lost.
-    QuorumWritesLost,
-    /// Whether all members hold the same state in the end.
-    MembersEqual,
-    /// Async writes acknowledged.
-    AsyncWritesAcked,
-    /// Of those in the ledger, lost.
-    AsyncWritesLost,
-    /// Eventual reads that returned something already overwritten.
-    StaleReads,
-    /// The oldest of them, in milliseconds.
-    StaleMaxMs,
-    /// Eventual reads refused as too stale.
-    RefusedStale,
-    /// Operations of unknown outcome.
-    Unknown,
-    /// The longest time without a successful write though some were tried, in milliseconds.
-    UnavailableMs,
-    /// The longest time from the last repair to convergence.
-    Recovery,
-}
 
 /// What a measure's value looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +14,62 @@ enum Kind {
     Count,
     Millis,
     Limit,
+}
+
+/// Defines [`Measure`], with the name and the kind of each.
+macro_rules! measures {
+    ($($(#[$doc:meta])* $measure:ident: $name:literal, $kind:ident;)*) => {
+        /// Something measured of a run. [`Measure::name`] is how a scenario says it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Measure {
+            $($(#[$doc])* $measure,)*
+        }
+
+        impl Measure {
+            /// All, in the order in which they are reported.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$measure),*];
+
+            /// As in a scenario file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$measure => $name,)*
+                }
+            }
+
+            fn kind(self) -> Kind {
+                match self {
+                    $(Self::$measure => Kind::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+measures! {
+    /// Whether quorum operations are linearizable.
+    Linearizable: "promise.linearizable", Flag;
+    /// Quorum writes acknowledged.
+    QuorumWritesAcked: "promise.quorum_writes_acked", Count;
+    /// Of those in the ledger, lost.
+    QuorumWritesLost: "promise.quorum_writes_lost", Count;
+    /// Whether all members hold the same state in the end.
+    MembersEqual: "promise.members_equal", Flag;
+    /// Async writes acknowledged.
+    AsyncWritesAcked: "harm.async_writes_acked", Count;
+    /// Of those in the ledger, lost.
+    AsyncWritesLost: "harm.async_writes_lost", Count;
+    /// Eventual reads that returned something already overwritten.
+    StaleReads: "harm.stale_reads", Count;
+    /// The oldest of them, in milliseconds.
+    StaleMaxMs: "harm.stale_max_ms", Millis;
+    /// Eventual reads refused as too stale.
+    RefusedStale: "harm.refused_stale", Count;
+    /// Operations of unknown outcome.
+    Unknown: "harm.unknown", Count;
+    /// The longest time without a successful write though some were tried, in milliseconds.
+    UnavailableMs: "harm.unavailable_ms", Millis;
+    /// The longest time from the last repair to convergence.
+    Recovery: "recovery.within", Limit;
 }
 
 /// A measured value.
@@ -79,40 +104,6 @@ pub struct Expect {
 }
 
 impl Measure {
-    /// All, in the order in which they are reported.
-    pub const ALL: [Self; 12] = [
-        Self::Linearizable,
-        Self::QuorumWritesAcked,
-        Self::QuorumWritesLost,
-        Self::MembersEqual,
-        Self::AsyncWritesAcked,
-        Self::AsyncWritesLost,
-        Self::StaleReads,
-        Self::StaleMaxMs,
-        Self::RefusedStale,
-        Self::Unknown,
-        Self::UnavailableMs,
-        Self::Recovery,
-    ];
-
-    /// As in a scenario file.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Linearizable => "promise.linearizable",
-            Self::QuorumWritesAcked => "promise.quorum_writes_acked",
-            Self::QuorumWritesLost => "promise.quorum_writes_lost",
-            Self::MembersEqual => "promise.members_equal",
-            Self::AsyncWritesAcked => "harm.async_writes_acked",
-            Self::AsyncWritesLost => "harm.async_writes_lost",
-            Self::StaleReads => "harm.stale_reads",
-            Self::StaleMaxMs => "harm.stale_max_ms",
-            Self::RefusedStale => "harm.refused_stale",
-            Self::Unknown => "harm.unknown",
-            Self::UnavailableMs => "harm.unavailable_ms",
-            Self::Recovery => "recovery.within",
-        }
-    }
-
     /// The measure of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|measure| measure.name() == name)
@@ -140,15 +131,6 @@ impl Measure {
     /// Whether it is read from the ledger.
     pub fn needs_ledger(self) -> bool {
         matches!(self, Self::QuorumWritesLost | Self::AsyncWritesLost)
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            Self::Linearizable | Self::MembersEqual => Kind::Flag,
-            Self::StaleMaxMs | Self::UnavailableMs => Kind::Millis,
-            Self::Recovery => Kind::Limit,
-            _ => Kind::Count,
-        }
     }
 
     /// What may be written after this name, for an error.

@@ -75,7 +75,7 @@ impl Runner {
 
     fn expect_disk(&self, what: &str, words: &[&str]) -> Result<(), String> {
         let (node, rest) = words.split_first().ok_or("of which node?")?;
-        let disk = self.cluster()?.node(parse::node(node)?).disk();
+        let disk = &self.cluster()?.node(parse::node(node)?).disk;
         let wanted = rest.join(" ");
         let has = |position: &str| {
             let (epoch, seq) = position.split_once('/').ok_or("a position is like 1@n1/2")?;
@@ -110,7 +110,7 @@ impl Runner {
         let mut running = self.cluster()?.nodes().filter(|node| node.is_running());
         let Some(first) = running.next() else { return Ok(()) };
         for other in running {
-            let (a, b) = (first.disk(), other.disk());
+            let (a, b) = (&first.disk, &other.disk);
             let ids = format!("{} and {}", first.id(), other.id());
             check(a.last(), b.last(), &format!("where {ids} end"))?;
             check(a.lineage(), b.lineage(), &format!("the lineages of {ids}"))?;
@@ -121,9 +121,9 @@ impl Runner {
 
     fn expect_under_way(&self, wanted: bool, words: &[&str]) -> Result<(), String> {
         let (link, kind) = words.split_first().ok_or("on which link?")?;
-        let queue = self.cluster()?.network().queue(parse::link(link)?);
+        let queue = self.cluster()?.network.queue(parse::link(link)?);
         let of_kind = |name: &str| kind.is_empty() || kind[0] == name;
-        let is = queue.iter().any(|envelope| of_kind(text::message_kind(&envelope.message)));
+        let is = queue.iter().any(|envelope| of_kind(&text::message_kind(&envelope.message)));
         check(is, wanted, "whether it is under way")
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::replication::{DiskJob as Job, Input, LogId, Promise, Recovered, Rollback};
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
-use super::{Crash, SimDisk};
+use crate::sim::disk::{Crash, SimDisk};
 
 /// A disk of plain collections: each job is carried out whole, and only when asked for.
 #[derive(Clone, Debug, Default)]

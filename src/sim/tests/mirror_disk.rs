@@ -11,7 +11,8 @@ use crate::replication::{DiskJob as Job, Input, Promise, Recovered, Rollback};
 use crate::storage::Options;
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
-use super::{Crash, ModelDisk, SimDisk, StoredDisk};
+use super::model_disk::ModelDisk;
+use crate::sim::disk::{Crash, SimDisk, StoredDisk};
 
 /// See the module.
 #[derive(Debug)]

@@ -116,12 +116,12 @@ fn fill(runner: &mut Runner, id: NodeId, words: &[&str]) -> Result<(), String> {
 
 fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> {
     if verb == "network" {
-        let under_way = runner.cluster()?.network().under_way();
+        let under_way = runner.cluster()?.network.under_way();
         if under_way.is_empty() {
             runner.print("nothing is under way");
         }
         for (link, id) in under_way {
-            let envelope = runner.cluster()?.network().queue(link).iter().find(|e| e.id == id).cloned();
+            let envelope = runner.cluster()?.network.queue(link).iter().find(|e| e.id == id).cloned();
             let message = envelope.expect("a message under way").message;
             runner.print(&format!("{} → {} {}", link.0, link.1, text::message(&message)));
         }
@@ -135,7 +135,7 @@ fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
         let message = name_of(runner, link, id)?;
         match verb {
             "deliver" => {
-                if runner.cluster()?.node(link.1).is_paused() {
+                if runner.cluster()?.node(link.1).paused {
                     return Err(format!("{} is paused", link.1));
                 }
                 if !runner.cluster()?.node(link.1).is_running() {
@@ -144,11 +144,11 @@ fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
                 runner.deliver(link, id)?;
             }
             "drop" => {
-                runner.cluster_mut()?.network_mut().take(link, id);
+                runner.cluster_mut()?.network.take(link, id);
                 runner.print(&format!("{} ✗ {} {message}", link.0, link.1));
             }
             _ => {
-                runner.cluster_mut()?.network_mut().duplicate(link, id);
+                runner.cluster_mut()?.network.duplicate(link, id);
                 runner.print(&format!("{} ⇉ {} {message}", link.0, link.1));
             }
         }
@@ -157,14 +157,14 @@ fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
 }
 
 fn name_of(runner: &Runner, link: Link, id: EnvelopeId) -> Result<String, String> {
-    let queue = runner.cluster()?.network().queue(link);
+    let queue = runner.cluster()?.network.queue(link);
     let envelope = queue.iter().find(|envelope| envelope.id == id).ok_or("it is no longer under way")?;
     Ok(text::message_name(&envelope.message))
 }
 
 /// The messages that `[A->B [COUNT|all|last|KIND]]` stands for.
 fn choose(runner: &Runner, words: &[&str]) -> Result<Vec<(Link, EnvelopeId)>, String> {
-    let network = runner.cluster()?.network();
+    let network = &runner.cluster()?.network;
     let Some(word) = words.first() else { return Ok(network.under_way()) };
     let link = parse::link(word)?;
     let queue = network.queue(link);
@@ -185,12 +185,12 @@ fn links(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> 
     let cluster = runner.cluster_mut()?;
     let cut: Vec<Link> = match verb {
         "heal" if words.is_empty() => {
-            cluster.network_mut().heal_all();
+            cluster.network.heal_all();
             Vec::new()
         }
         "heal" => {
             for link in both(words[0])? {
-                cluster.network_mut().heal(link);
+                cluster.network.heal(link);
             }
             Vec::new()
         }
@@ -207,8 +207,8 @@ fn links(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> 
         }
     };
     for link in cut {
-        cluster.network_mut().cut(link);
-        cluster.network_mut().clear(link);
+        cluster.network.cut(link);
+        cluster.network.clear(link);
     }
     Ok(())
 }
@@ -250,14 +250,14 @@ fn process(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
             return runner.flush();
         }
         "cleanup" => {
-            let cleaned = runner.cluster_mut()?.node_mut(id).disk_mut().cleanup(u64::MAX);
+            let cleaned = runner.cluster_mut()?.node_mut(id).disk.cleanup(u64::MAX);
             assert!(cleaned, "the model cleans up");
         }
         "pause" => {
             runner.running(id)?;
-            runner.cluster_mut()?.node_mut(id).set_paused(true);
+            runner.cluster_mut()?.node_mut(id).paused = true;
         }
-        _ => runner.cluster_mut()?.node_mut(id).set_paused(false),
+        _ => runner.cluster_mut()?.node_mut(id).paused = false,
     }
     Ok(())
 }
@@ -295,10 +295,10 @@ fn persist(runner: &mut Runner, id: NodeId, how_many: Option<&str>) -> Result<()
 
 fn log(runner: &mut Runner, id: NodeId) -> Result<(), String> {
     let node = runner.cluster()?.node(id);
-    let mut lines: Vec<String> = node.disk().records().iter().map(text::entry).collect();
-    let gaps = node.disk().last().seq as usize != lines.len();
+    let mut lines: Vec<String> = node.disk.records().iter().map(text::entry).collect();
+    let gaps = node.disk.last().seq as usize != lines.len();
     if gaps {
-        lines.push(format!("(the state as of a full resync; the log ends at {})", node.disk().last()));
+        lines.push(format!("(the state as of a full resync; the log ends at {})", node.disk.last()));
     }
     let under_way = node.jobs().iter().flat_map(|job| match &**job {
         Job::Append { entries, .. } | Job::InstallChunk { entries, .. } => entries.as_slice(),

@@ -1,7 +1,7 @@
 //! The bug museum in the simulator: each quirk must be found, within a stated number of seeds, by what the clients saw
 //! alone; and from inside as well. Without the quirk the same seeds are clean. `docs/museum.md` states the numbers.
 
-use super::{Options, Outcome, simulate};
+use crate::sim::{SeedOutcome, SimOptions, simulate};
 use crate::types::{Quirk, Quirks};
 
 /// The judge must find a quirk within so many seeds.
@@ -15,19 +15,19 @@ const fn seeds(quirk: Quirk) -> u64 {
 }
 
 /// The first of these seeds in which something is broken.
-fn first_broken(options: &Options, seeds: u64) -> Option<Outcome> {
+fn first_broken(options: &SimOptions, seeds: u64) -> Option<SeedOutcome> {
     (0..seeds).map(|seed| simulate(seed, options)).find(|outcome| outcome.violation.is_some())
 }
 
 fn find(quirk: Quirk) {
-    let judged = Options::for_quirks(quirk.into());
-    let with = Options { judge_only: false, ..judged.clone() };
-    let without = Options { quirks: Quirks::NONE, ..with.clone() };
+    let judged = SimOptions::for_quirks(quirk.into());
+    let with = SimOptions { judge_only: false, ..judged.clone() };
+    let without = SimOptions { quirks: Quirks::NONE, ..with.clone() };
     let outcome = first_broken(&judged, seeds(quirk));
     let outcome = outcome.unwrap_or_else(|| panic!("{quirk}: nothing was broken in {} seeds", seeds(quirk)));
     let violation = outcome.violation.expect("a broken seed");
     println!("{quirk}: seed {}, {violation}", outcome.seed);
-    assert!(violation.proof.is_some(), "{quirk}: not by what the clients saw, but: {violation}");
+    assert!(violation.finding.is_some(), "{quirk}: not by what the clients saw, but: {violation}");
 
     let inside = first_broken(&with, outcome.seed + 1).expect("from inside it is seen at least as early");
     println!("{quirk}: from inside seed {}, {}", inside.seed, inside.violation.expect("a broken seed"));

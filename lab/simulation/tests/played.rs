@@ -1,16 +1,12 @@
 //! The simulated stage: every step that it knows, in one story, and the same story again.
 
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
-
+use super::play::at_once;
 use super::stage::*;
 use crate::action::Action;
 use crate::run::event::RunOutcome;
 use crate::run::event::{Actor, LabEvent, Stamped};
 use crate::scenario::Scenario;
-use crate::scenario::{Conclusion, EMBEDDED, WorkloadPlan, play};
-use crate::session::WorkloadOptions;
+use crate::scenario::{Conclusion, EMBEDDED, play};
 
 /// Everything that can be done, once.
 const EVERYTHING: &str = r#"
@@ -91,28 +87,15 @@ del = { node = "n1", key = "k", quorum = true }
 get = { node = "n3", key = "k", quorum = true, absent = true }
 "#;
 
-fn at_once<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("simulated time does not wait"),
-    }
-}
-
-fn load(scenario: &Scenario) -> WorkloadOptions {
-    let plan = scenario.workload.clone().expect("there is a load");
-    let WorkloadPlan { on, clients, rate, levels, registers, ledger } = plan;
-    WorkloadOptions { clients, rate, levels, registers, ledger, seed: 0, on }
-}
-
 fn scenario(source: &str) -> Scenario {
     Scenario::parse("t", "t.toml", source).unwrap_or_else(|e| panic!("{e}"))
 }
 
 fn played(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
-    let mut stage = Simulated::new(scenario, load(scenario), seed).expect("it can be simulated");
+    let mut stage = Simulated::new(scenario, scenario.load(seed), seed);
     let outcome = at_once(play(&mut stage, scenario));
     assert_eq!(stage.broken(), None, "seed {seed}");
-    (outcome, stage.take_told())
+    (outcome, stage.take_events())
 }
 
 #[test]
@@ -163,4 +146,15 @@ fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
         };
         assert!(told.iter().any(|told| by_the_lab(&told)), "seed {seed}: nobody was promoted by the lab");
     }
+}
+
+#[test]
+fn a_scenario_without_a_load_is_played() {
+    let quiet = "title = \"t\"\n[[step]]\nafter = \"500ms\"\n\
+                 put = { node = \"primary\", key = \"k\", value = \"v\", quorum = true }\n\
+                 [[step]]\nget = { node = \"n2\", key = \"k\", quorum = true, value = \"v\" }\n";
+    let scenario = scenario(quiet);
+    scenario.load(1).check().expect("no load at all is fine");
+    let (outcome, _) = played(&scenario, 1);
+    assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None));
 }

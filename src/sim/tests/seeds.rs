@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{Counts, Options, Outcome, simulate};
+use crate::sim::{Counts, SeedOutcome, SimOptions, simulate};
 use crate::storage::Durability;
 
 /// Seeds of an ordinary test run: some seconds, unoptimised.
@@ -16,12 +16,12 @@ fn seeds() -> Range<u64> {
 }
 
 /// Plays all seeds and fails with those that broke a promise. Returns what went on in all of them.
-fn hold(options: &Options) -> Vec<Outcome> {
+fn hold(options: &SimOptions) -> Vec<SeedOutcome> {
     let trace = std::env::var_os("KVLAB_TRACE").is_some();
-    let options = Options { trace, ..options.clone() };
+    let options = SimOptions { trace, ..options.clone() };
     let outcomes: Vec<_> = seeds().map(|seed| simulate(seed, &options)).collect();
     let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
-    let report = |outcome: &&Outcome| {
+    let report = |outcome: &&SeedOutcome| {
         let violation = outcome.violation.as_ref().expect("a broken seed");
         let trace = &outcome.trace;
         let trace = trace[trace.len().saturating_sub(trace_lines())..].join("\n");
@@ -38,13 +38,13 @@ fn hold(options: &Options) -> Vec<Outcome> {
     outcomes
 }
 
-fn total(outcomes: &[Outcome], of: impl Fn(&Counts) -> u64) -> u64 {
+fn total(outcomes: &[SeedOutcome], of: impl Fn(&Counts) -> u64) -> u64 {
     outcomes.iter().map(|outcome| of(&outcome.counts)).sum()
 }
 
 #[test]
 fn promises_hold_whatever_happens() {
-    let outcomes = hold(&Options::default());
+    let outcomes = hold(&SimOptions::default());
     let sum = |of: fn(&Counts) -> u64| total(&outcomes, of);
     println!(
         "{} seeds: {} steps, {} faults, {} epochs, {} writes, {} reads, {} unknown, {} committed, {} installs, {} \
@@ -82,7 +82,7 @@ fn promises_hold_whatever_happens() {
 
 #[test]
 fn storage_amounts_to_what_it_should() {
-    let outcomes = hold(&Options { mirror: true, ..Options::default() });
+    let outcomes = hold(&SimOptions { mirror: true, ..SimOptions::default() });
     let installs = total(&outcomes, |counts| counts.installs);
     assert!(installs > 0 || outcomes.len() < 80, "nothing was installed: these seeds prove little");
 }
@@ -90,13 +90,13 @@ fn storage_amounts_to_what_it_should() {
 #[test]
 fn processes_may_be_killed_whenever_they_do_not_sync() {
     for durability in [Durability::Os, Durability::Interval(Duration::from_millis(10))] {
-        hold(&Options { durability, ..Options::default() });
+        hold(&SimOptions { durability, ..SimOptions::default() });
     }
 }
 
 #[test]
 fn what_force_may_not_break() {
-    let outcomes = hold(&Options { force: true, wipes: false, ..Options::default() });
+    let outcomes = hold(&SimOptions { force: true, wipes: false, ..SimOptions::default() });
     let harm = total(&outcomes, |counts| counts.harm);
     println!("{} seeds: {harm} reads that no order explains", outcomes.len());
     if outcomes.len() >= 80 {
@@ -106,7 +106,7 @@ fn what_force_may_not_break() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let options = Options { trace: true, ..Options::default() };
+    let options = SimOptions { trace: true, ..SimOptions::default() };
     for seed in [1, 2, 3] {
         let (once, again) = (simulate(seed, &options), simulate(seed, &options));
         assert!(once.trace.len() > 300, "something happens");

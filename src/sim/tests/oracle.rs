@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::replication::{Config, DiskJob as Job, LogId, Promise};
-use crate::sim::disk::ModelDisk;
-use crate::sim::{Ask, Climate, World, dice::Dice};
+use crate::sim::tests::model_disk::ModelDisk;
+use crate::sim::{ClientRequest, Environment, World, dice::Dice};
 use crate::types::{Ballot, Entry, Event, Found, MemberVote, Message, ReadLevel, Reply, RoundId, Vote};
 
 const N1: NodeId = NodeId(1);
@@ -20,7 +20,8 @@ const REQUEST: RequestId = RequestId(1_000_000);
 fn healthy() -> World<()> {
     let members = vec![N1, N2, N3];
     let configs = members.iter().map(|&id| Config::new(id, members.clone())).collect();
-    let mut world = World::on_disks(configs, Climate::CALM, Dice::new(1), |_, _| Box::new(ModelDisk::new()));
+    let mut world =
+        World::on_disks(configs, Environment::CALM, Dice::new(1), |_, _| Box::new(ModelDisk::new()));
     for id in members {
         world.start(id).expect("a start breaks nothing");
     }
@@ -31,14 +32,14 @@ fn healthy() -> World<()> {
     world
 }
 
-fn run(world: &mut World<()>, by: Duration) -> Result<(), Broken> {
+fn run(world: &mut World<()>, by: Duration) -> Result<(), BrokenPromise> {
     let end = world.now() + by;
     while world.step(end)?.is_some() {}
     Ok(())
 }
 
-fn ask(world: &mut World<()>, command: Command) -> Result<(), Broken> {
-    world.ask_on_the_spot(Ask { client: 1, home: None, node: N1, command })
+fn ask(world: &mut World<()>, command: Command) -> Result<(), BrokenPromise> {
+    world.ask_on_the_spot(ClientRequest { client: 1, home: None, node: N1, command })
 }
 
 fn at(seq: u64) -> Position {
@@ -58,24 +59,24 @@ fn put(key: &'static str, value: &'static str) -> Op {
 }
 
 /// What the oracle says of things that did not really happen.
-fn told(world: &mut World<()>, happenings: &[Happening]) -> String {
-    world.oracle.observe(&world.cluster, happenings).expect_err("the oracle sees that")
+fn told(world: &mut World<()>, events: &[ClusterEvent]) -> String {
+    world.oracle.observe(&world.cluster, events).expect_err("the oracle sees that")
 }
 
-fn sent(from: NodeId, message: Message) -> Happening {
+fn sent(from: NodeId, message: Message) -> ClusterEvent {
     let to = if from == N1 { N2 } else { N1 };
-    Happening::Sent { link: (from, to), envelope: None, message: Rc::new(message) }
+    ClusterEvent::Sent { link: (from, to), envelope: None, message: Rc::new(message) }
 }
 
-fn appended(node: NodeId, entry: Entry) -> Happening {
-    Happening::Submitted { node, job: Rc::new(Job::Append { log: LogId(0), entries: vec![entry] }) }
+fn appended(node: NodeId, entry: Entry) -> ClusterEvent {
+    ClusterEvent::Submitted { node, job: Rc::new(Job::Append { log: LogId(0), entries: vec![entry] }) }
 }
 
 /// A request that a member has answered so.
-fn answered(node: NodeId, command: Command, reply: Reply) -> [Happening; 2] {
+fn answered(node: NodeId, command: Command, reply: Reply) -> [ClusterEvent; 2] {
     [
-        Happening::Requested { node, request: REQUEST, command },
-        Happening::Replied { node, request: REQUEST, reply },
+        ClusterEvent::Requested { node, request: REQUEST, command },
+        ClusterEvent::Replied { node, request: REQUEST, reply },
     ]
 }
 
@@ -88,8 +89,11 @@ fn value(value: Option<&'static str>, version: Position) -> Reply {
     Reply::Value { found, epoch: FIRST, votes: Vec::new() }
 }
 
-fn opened(node: NodeId, epoch: Epoch, voters: &[NodeId]) -> Happening {
-    Happening::Told { node, event: Event::EpochOpened { epoch, forced: false, voters: voters.to_vec() } }
+fn opened(node: NodeId, epoch: Epoch, voters: &[NodeId]) -> ClusterEvent {
+    ClusterEvent::StateChanged {
+        node,
+        event: Event::EpochOpened { epoch, forced: false, voters: voters.to_vec() },
+    }
 }
 
 #[track_caller]
@@ -113,7 +117,7 @@ fn an_epoch_has_one_primary() {
     says(&told(&mut world, &[opened(N2, FIRST, &[N2, N3])]), "n2 opens 1@n1 again");
     let mut world = healthy();
     world.oracle.leads.clear();
-    says(&told(&mut world, &[Happening::Ticked { node: N1 }]), "n1 is primary of 1@n1, but its process");
+    says(&told(&mut world, &[ClusterEvent::Ticked { node: N1 }]), "n1 is primary of 1@n1, but its process");
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn a_committed_entry_does_not_leave_the_lineage_of_a_higher_epoch() {
     let mut world = healthy();
     world.oracle.committed_in.insert(FIRST, at(1000));
     let promote = Command::Promote { force: false };
-    let asked = world.ask_on_the_spot(Ask { client: 1, home: None, node: N2, command: promote });
+    let asked = world.ask_on_the_spot(ClientRequest { client: 1, home: None, node: N2, command: promote });
     let broken = asked.and_then(|()| run(&mut world, Duration::from_secs(2))).expect_err("it is not there");
     says(&broken, "lacks 1@n1/1000, which is committed");
 }
@@ -147,20 +151,20 @@ fn what_is_committed_is_on_a_quorum_and_on_one_lineage() {
     world.oracle.commits.clear();
     world.oracle.committed = (Position::ZERO, Lineage::default());
     says(
-        &told(&mut world, &[Happening::Ticked { node: N1 }]),
+        &told(&mut world, &[ClusterEvent::Ticked { node: N1 }]),
         "1@n1/2 is committed, but only on the disks of",
     );
     let mut world = healthy();
     world.oracle.commits.clear();
     world.oracle.committed.1 = Lineage::from_spans(vec![(LATER, 1)]).expect("a lineage");
-    says(&told(&mut world, &[Happening::Ticked { node: N1 }]), "n1 holds 1@n1/2 for committed");
+    says(&told(&mut world, &[ClusterEvent::Ticked { node: N1 }]), "n1 holds 1@n1/2 for committed");
 }
 
 #[test]
 fn a_commit_index_does_not_go_back() {
     let mut world = healthy();
     world.oracle.commits.insert(N1, 1000);
-    says(&told(&mut world, &[Happening::Ticked { node: N1 }]), "n1: commit goes back from 1000 to 2");
+    says(&told(&mut world, &[ClusterEvent::Ticked { node: N1 }]), "n1: commit goes back from 1000 to 2");
 }
 
 // === Members
@@ -183,11 +187,11 @@ fn what_is_installed_was_written() {
     let entries = vec![Entry { at: at(2), op: put("k", "else") }];
     let commit =
         || Job::InstallCommit { id, log: LogId(7), at: at(2), lineage: lineage.clone(), fork: at(2) };
-    let disk = world.cluster.node_mut(N2).disk_mut();
+    let disk = &mut world.cluster.node_mut(N2).disk;
     disk.write(vec![Job::InstallBegin { id }, Job::InstallChunk { id, entries }, commit()]);
     (0..3).for_each(|_| drop(disk.apply()));
     says(
-        &told(&mut world, &[Happening::Durable { node: N2, job: Rc::new(commit()) }]),
+        &told(&mut world, &[ClusterEvent::Durable { node: N2, job: Rc::new(commit()) }]),
         "n2 installs 1@n1/2 put k=else",
     );
 }
@@ -206,7 +210,7 @@ fn a_vote_is_on_disk_and_given_once() {
 #[test]
 fn a_learner_neither_votes_nor_answers() {
     let mut world = healthy();
-    let disk = world.cluster.node_mut(N2).disk_mut();
+    let disk = &mut world.cluster.node_mut(N2).disk;
     disk.write(vec![Job::Save { promise: Promise { epoch: FIRST, learner: true } }]);
     disk.apply();
     let vote = sent(N2, Message::VoteReply { epoch: FIRST, pre: false, ballot: Ballot::Granted });
@@ -214,7 +218,7 @@ fn a_learner_neither_votes_nor_answers() {
     says(&told(&mut world, &[answer(FIRST, at(2))]), "n2 is a learner and answers");
 }
 
-fn answer(promised: Epoch, last: Position) -> Happening {
+fn answer(promised: Epoch, last: Position) -> ClusterEvent {
     let round = RoundId { incarnation: 1, number: 1 };
     let found = Found { value: Some("v".into()), version: at(2) };
     sent(N2, Message::ReadAnswer { round, promised, last, found })
@@ -235,7 +239,7 @@ fn a_promise_that_was_shown_does_not_go_back() {
     world.oracle.shown.insert(N2, LATER);
     says(&told(&mut world, &[answer(FIRST, at(2))]), "n2 answers a read as having promised 1@n1 after");
     says(
-        &told(&mut world, &[Happening::Ticked { node: N2 }]),
+        &told(&mut world, &[ClusterEvent::Ticked { node: N2 }]),
         "n2 has promised 1@n1 after having shown 9@n2",
     );
 }
@@ -319,7 +323,7 @@ fn in_the_end_everything_is_accounted_for() {
 #[test]
 fn in_the_end_all_members_are_equal() {
     let mut world = healthy();
-    let disk = world.cluster.node_mut(N2).disk_mut();
+    let disk = &mut world.cluster.node_mut(N2).disk;
     disk.write(vec![Job::Append { log: LogId(0), entries: vec![Entry { at: at(3), op: Op::Noop }] }]);
     disk.apply();
     let broken = world.oracle.settled(&world.cluster).expect_err("n2 has more");
@@ -330,5 +334,5 @@ fn in_the_end_all_members_are_equal() {
 fn what_the_drivers_contract_forbids_is_broken() {
     let mut world = healthy();
     let what = "sends to n1".to_owned();
-    says(&told(&mut world, &[Happening::Broken { node: N1, what }]), "n1 sends to n1");
+    says(&told(&mut world, &[ClusterEvent::ContractBroken { node: N1, what }]), "n1 sends to n1");
 }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::replication::{Config, RequestId};
-use crate::sim::cluster::{Cluster, Happening, StartDraw};
-use crate::sim::disk::ModelDisk;
+use crate::sim::cluster::{Cluster, ClusterEvent};
 use crate::sim::network::{EnvelopeId, Link};
+use crate::sim::node::StartDraw;
+use crate::sim::tests::model_disk::ModelDisk;
 use crate::sim::text;
 use crate::types::{Command, NodeId, Reply, Role, Time};
 
@@ -86,7 +87,7 @@ impl Runner {
     /// Starts a member. Draws are small numbers, so that scripts can be read.
     pub(super) fn start(&mut self, id: NodeId) -> Result<(), String> {
         let cluster = self.cluster_mut()?;
-        let incarnation = u64::from(id.0) * 16 + cluster.node(id).starts();
+        let incarnation = u64::from(id.0) * 16 + cluster.node(id).starts;
         cluster.start(id, StartDraw { incarnation, seed: incarnation, clock_offset: Time::ZERO });
         self.flush()
     }
@@ -145,13 +146,13 @@ impl Runner {
     pub(super) fn stabilize(&mut self) -> Result<(), String> {
         for _ in 0..STEPS_MAX {
             let cluster = self.cluster()?;
-            let busy = cluster.nodes().find(|n| n.is_running() && !n.is_paused() && n.can_persist());
+            let busy = cluster.nodes().find(|n| n.is_running() && !n.paused && n.can_persist());
             if let Some(id) = busy.map(crate::sim::node::SimNode::id) {
                 self.persist(id)?;
                 continue;
             }
-            let ready = |&(link, _): &(Link, EnvelopeId)| !cluster.node(link.1).is_paused();
-            let Some((link, envelope)) = cluster.network().under_way().into_iter().find(ready) else {
+            let ready = |&(link, _): &(Link, EnvelopeId)| !cluster.node(link.1).paused;
+            let Some((link, envelope)) = cluster.network.under_way().into_iter().find(ready) else {
                 return Ok(());
             };
             self.deliver(link, envelope)?;
@@ -202,7 +203,7 @@ impl Runner {
             .nodes()
             .map(|node| match cluster.status(node.id()) {
                 None => format!("{} is down", node.id()),
-                Some(status) if node.is_paused() => format!("{} (paused)", text::status(&status)),
+                Some(status) if node.paused => format!("{} (paused)", text::status(&status)),
                 Some(status) => text::status(&status),
             })
             .collect();
@@ -225,7 +226,7 @@ impl Runner {
         match cluster.ids().contains(&id) {
             false => Err(format!("{id} is not a member")),
             true if !cluster.node(id).is_running() => Err(format!("{id} is down")),
-            true if cluster.node(id).is_paused() => Err(format!("{id} is paused")),
+            true if cluster.node(id).paused => Err(format!("{id} is paused")),
             true => Ok(()),
         }
     }
@@ -256,51 +257,51 @@ impl Runner {
 
     /// Puts what has happened into words: what came first at the margin, what followed from it indented.
     pub(super) fn flush(&mut self) -> Result<(), String> {
-        for happening in self.cluster_mut()?.take_happenings() {
-            self.tell(&happening)?;
+        for event in self.cluster_mut()?.take_events() {
+            self.tell(&event)?;
         }
         Ok(())
     }
 
-    fn tell(&mut self, happening: &Happening) -> Result<(), String> {
-        match happening {
-            Happening::Requested { request, .. }
-            | Happening::Replied { request, .. }
-            | Happening::Lost { request, .. }
+    fn tell(&mut self, event: &ClusterEvent) -> Result<(), String> {
+        match event {
+            ClusterEvent::Requested { request, .. }
+            | ClusterEvent::Replied { request, .. }
+            | ClusterEvent::Lost { request, .. }
                 if self.extras.contains(request) =>
             {
                 return Ok(());
             }
-            Happening::Requested { request, command, .. } => self.name(*request, command),
+            ClusterEvent::Requested { request, command, .. } => self.name(*request, command),
             _ => {}
         }
         let label = |request: RequestId| self.labels[&request].clone();
-        let line = text::happening(happening, label);
-        if let Happening::Broken { .. } = happening {
+        let line = text::cluster_event(event, label);
+        if let ClusterEvent::ContractBroken { .. } = event {
             return Err(line);
         }
-        if let Happening::Replied { request, reply, .. } = happening {
+        if let ClusterEvent::Replied { request, reply, .. } = event {
             self.replies.insert(self.labels[request].clone(), reply.clone());
         }
         // A timer is worth a line when something comes of it.
-        if let Happening::Ticked { .. } = happening {
+        if let ClusterEvent::Ticked { .. } = event {
             self.timer = Some(line);
             return Ok(());
         }
         let cause = matches!(
-            happening,
-            Happening::Started { .. }
-                | Happening::Crashed { .. }
-                | Happening::Received { .. }
-                | Happening::Durable { .. }
-                | Happening::Requested { .. }
+            event,
+            ClusterEvent::Started { .. }
+                | ClusterEvent::Crashed { .. }
+                | ClusterEvent::Received { .. }
+                | ClusterEvent::Durable { .. }
+                | ClusterEvent::Requested { .. }
         );
         let machinery = matches!(
-            happening,
-            Happening::Sent { .. }
-                | Happening::Received { .. }
-                | Happening::Submitted { .. }
-                | Happening::Durable { .. }
+            event,
+            ClusterEvent::Sent { .. }
+                | ClusterEvent::Received { .. }
+                | ClusterEvent::Submitted { .. }
+                | ClusterEvent::Durable { .. }
         );
         let timer = self.timer.take().filter(|_| !cause);
         if !(self.quiet && machinery) {

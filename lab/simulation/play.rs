@@ -1,0 +1,77 @@
+//! A scenario played on a simulated cluster: one seed, and what many seeds come to.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::seeds;
+use super::stage::Simulated;
+use crate::run::event::{RunOutcome, Stamped, Verdict};
+use crate::scenario::{self, Conclusion, Scenario};
+
+/// Seeds not as expected that are kept one by one; of more, the first ones.
+const UNEXPECTED_MAX: usize = 20;
+
+/// Plays a scenario on the cluster of one seed. Returns what is concluded and the events of the run. A panic is a broken
+/// promise like any other.
+pub(crate) fn play_seed(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
+    let played = catch_unwind(AssertUnwindSafe(|| {
+        let mut stage = Simulated::new(scenario, scenario.load(seed), seed);
+        let mut conclusion = at_once(scenario::play(&mut stage, scenario));
+        if let Some(broken) = stage.broken() {
+            conclusion.outcome = RunOutcome::Violated;
+            conclusion.reasons.insert(0, format!("seen from inside: {broken}"));
+        }
+        (conclusion, stage.take_events())
+    }));
+    played.unwrap_or_else(|_| {
+        let place = seeds::panicked_at().map(|place| format!(" at {place}")).unwrap_or_default();
+        let undecided =
+            Conclusion::undecided(Verdict::default(), Duration::ZERO, format!("it panicked{place}"));
+        (Conclusion { outcome: RunOutcome::Violated, ..undecided }, Vec::new())
+    })
+}
+
+/// The output of a future that never waits: nothing on a simulated stage does.
+pub(super) fn at_once<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("simulated time does not wait"),
+    }
+}
+
+/// What all seeds so far amount to.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct SeedTally {
+    pub(crate) as_expected: u64,
+    pub(crate) violated: u64,
+    pub(crate) undecided: u64,
+    /// The first ones.
+    pub(crate) not_as_expected: Vec<UnexpectedSeed>,
+}
+
+/// A seed that did not go as the scenario expects.
+#[derive(Debug, Serialize)]
+pub(crate) struct UnexpectedSeed {
+    pub(crate) seed: u64,
+    pub(crate) outcome: RunOutcome,
+    pub(crate) reasons: Vec<String>,
+}
+
+impl SeedTally {
+    /// Counts one more seed.
+    pub(crate) fn add(&mut self, seed: u64, Conclusion { outcome, reasons, .. }: Conclusion) {
+        match outcome {
+            RunOutcome::AsExpected => self.as_expected += 1,
+            RunOutcome::Violated => self.violated += 1,
+            RunOutcome::Undecided => self.undecided += 1,
+        }
+        if outcome != RunOutcome::AsExpected && self.not_as_expected.len() < UNEXPECTED_MAX {
+            self.not_as_expected.push(UnexpectedSeed { seed, outcome, reasons });
+        }
+    }
+}

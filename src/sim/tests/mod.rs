@@ -1,0 +1,12 @@
+//! Test code of the simulator.
+//!
+//! * [`seeds`] plays many seeds, and [`museum`] those that must show each quirk.
+//! * [`script`] plays golden scripts: claims about the core, moved by hand.
+//! * [`model_disk`] says what storage should amount to; [`mirror_disk`] compares storage with it.
+//! * `oracle.rs` belongs to [`oracle`](super::oracle), whose state it changes on purpose.
+
+pub(super) mod mirror_disk;
+pub(super) mod model_disk;
+mod museum;
+pub(crate) mod script;
+mod seeds;
