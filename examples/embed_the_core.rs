@@ -111,7 +111,7 @@ impl Cluster {
                     self.inputs.push_back((node, Input::Persisted { log, through }));
                 }
                 Effect::Disk(DiskJob::Save { promise }) => {
-                    self.inputs.push_back((node, Input::Saved { promise }))
+                    self.inputs.push_back((node, Input::Saved { promise }));
                 }
                 // A read is answered before any other input.
                 Effect::Read { token, key } => {
