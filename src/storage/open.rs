@@ -47,7 +47,7 @@ pub struct Opened {
 /// ```
 /// use std::{path::Path, sync::Arc};
 ///
-/// use kvlab::replication::LogId;
+/// use kvlab::replication::{DiskJob, LogId};
 /// use kvlab::storage::{Job, Loss, MemoryDisk, Options, open};
 /// use kvlab::types::{Entry, Epoch, NodeId, Op, Position};
 ///
@@ -57,7 +57,7 @@ pub struct Opened {
 ///
 /// let at = Position::new(Epoch::new(1, NodeId(1)), 1);
 /// let op = Op::Put { key: "greeting".into(), value: "hello".into() };
-/// let job = Job::Append { log: LogId(0), entries: vec![Entry { at, op }] };
+/// let job = Job::Core(DiskJob::Append { log: LogId(0), entries: vec![Entry { at, op }] });
 /// for done in writer.execute(vec![job])? {
 ///     store.apply(done)?;
 /// }
