@@ -16,7 +16,7 @@ use super::link::Link;
 use super::ports::Reserved;
 use super::supervisor::{Context, Ruin, Supervisor};
 use super::view::View;
-use crate::engine::{Harm, Launch};
+use crate::engine::{DiskFault, Launch};
 use crate::run::directory::{CLUSTER_FILE_VERSION, ClusterFile, NodeAddresses};
 use crate::run::event::LinkState;
 
@@ -27,7 +27,7 @@ pub(crate) struct Cluster(pub(super) Arc<Inner>);
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) members: Vec<NodeId>,
-    pub(super) nodes: BTreeMap<NodeId, Node>,
+    pub(super) nodes: BTreeMap<NodeId, MemberNode>,
     pub(super) links: BTreeMap<(NodeId, NodeId), Link>,
     /// Where clients of the first's zone reach the second.
     pub(super) zones: NearEnds,
@@ -38,7 +38,7 @@ pub(super) struct Inner {
 }
 
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct MemberNode {
     pub(super) supervisor: Arc<Supervisor>,
     pub(super) _client: Reserved,
     pub(super) _peer: Reserved,
@@ -122,7 +122,7 @@ impl Cluster {
     /// # Errors
     /// If the process survives, or the data cannot be cut.
     pub(crate) async fn power_loss(&self, node: NodeId) -> anyhow::Result<()> {
-        self.damage(node, Ruin::Harm(Harm::PowerLoss)).await
+        self.damage(node, Ruin::DiskFault(DiskFault::PowerLoss)).await
     }
 
     /// SIGKILL if it runs; then its log is cut within the last record, at a byte that follows from the run's seed.
@@ -131,7 +131,7 @@ impl Cluster {
     /// As [`Cluster::power_loss`].
     pub(crate) async fn tear_tail(&self, node: NodeId) -> anyhow::Result<()> {
         let seed = self.0.tears.lock().unwrap_or_else(PoisonError::into_inner).random();
-        self.damage(node, Ruin::Harm(Harm::TornTail { seed })).await
+        self.damage(node, Ruin::DiskFault(DiskFault::TornTail { seed })).await
     }
 
     /// SIGKILL if it runs; then an empty directory takes the place of its data.
@@ -222,7 +222,7 @@ impl Inner {
 
     /// How it can be reached, for the commands of other terminals.
     pub(super) fn file(&self) -> ClusterFile {
-        let addresses = |node: &Node| {
+        let addresses = |node: &MemberNode| {
             let Launch { node, client, peer, .. } = node.supervisor.launch();
             let zones = self.zones.iter().filter(|((_, to), _)| to == node);
             NodeAddresses {

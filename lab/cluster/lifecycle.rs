@@ -63,7 +63,7 @@ struct Alive {
     process: Process,
     phase: Phase,
     /// What the lab has told it to do: makes its end a stop and not a death.
-    ending: Option<Ending>,
+    ending: Option<ProcessEnding>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ enum Phase {
 
 /// How the lab ends a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum ProcessEnding {
     Kill,
     Terminate,
     /// It was not ready in time.
@@ -188,14 +188,14 @@ impl Lifecycle {
     }
 
     /// Signals the process and notes why it will end. Returns which start of it that was.
-    pub(super) fn end_by(&self, ending: Ending) -> anyhow::Result<u64> {
+    pub(super) fn end_by(&self, ending: ProcessEnding) -> anyhow::Result<u64> {
         let mut cell = self.lock();
         let (signal, word) = match ending {
-            Ending::Kill | Ending::GiveUp => (Signal::KILL, "killed"),
-            Ending::Terminate => (Signal::TERM, "terminated"),
+            ProcessEnding::Kill | ProcessEnding::GiveUp => (Signal::KILL, "killed"),
+            ProcessEnding::Terminate => (Signal::TERM, "terminated"),
         };
         let State::Alive(alive) = &mut cell.state else { bail!(self.unfit(word, &cell.state)) };
-        if ending == Ending::Terminate && alive.phase == Phase::Paused {
+        if ending == ProcessEnding::Terminate && alive.phase == Phase::Paused {
             // A stopped process would not hear it.
             self.wake(alive)?;
         }
@@ -213,9 +213,9 @@ impl Lifecycle {
         };
         let killed = status.code().is_none();
         let stopped = match alive.ending {
-            Some(Ending::Kill) if killed => Some("SIGKILL"),
-            Some(Ending::GiveUp) if killed => Some("SIGKILL, not ready"),
-            Some(Ending::Terminate) if status.success() => Some("SIGTERM, drained"),
+            Some(ProcessEnding::Kill) if killed => Some("SIGKILL"),
+            Some(ProcessEnding::GiveUp) if killed => Some("SIGKILL, not ready"),
+            Some(ProcessEnding::Terminate) if status.success() => Some("SIGTERM, drained"),
             _ => None,
         };
         self.up.send_replace(None);

@@ -43,7 +43,7 @@ const WRITE_PIECES_MAX: usize = 32;
 
 /// How one direction ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum PipeEnd {
     /// The source has ended, and the sink has been told. The other direction may go on.
     Delivered,
     /// Close both ends: a cut was healed in which something had been held back, or nobody is left.
@@ -106,13 +106,13 @@ impl<'a> Pipe<'a> {
     }
 
     /// Carries bytes until the direction ends. May be dropped at any await.
-    pub(super) async fn run(mut self) -> End {
+    pub(super) async fn run(mut self) -> PipeEnd {
         loop {
             let silent = self.seen.state == LinkState::Cut;
             if self.ended && !silent && self.queue.is_empty() {
                 // An error means that there is nobody to tell.
                 let _ = self.sink.shutdown().await;
-                return End::Delivered;
+                return PipeEnd::Delivered;
             }
             let due = self.queue.due();
             let now = due.map(|_| Instant::now());
@@ -123,7 +123,7 @@ impl<'a> Pipe<'a> {
             tokio::select! {
                 biased;
                 changed = self.watch.changed() => {
-                    let Ok(()) = changed else { return End::Over };
+                    let Ok(()) = changed else { return PipeEnd::Over };
                     if let Some(end) = self.obey() {
                         return end;
                     }
@@ -142,17 +142,17 @@ impl<'a> Pipe<'a> {
                 // Both sources have ended, so there is nobody left to be silent to (but for one that closed its
                 // own half and still listens: it hears the end of the stream too early); or this source has
                 // been told that nobody takes what it sends.
-                () = self.alone.notified(), if self.broken || (self.ended && silent) => return End::Over,
+                () = self.alone.notified(), if self.broken || (self.ended && silent) => return PipeEnd::Over,
             }
         }
     }
 
     /// Looks at the link and does what has changed.
-    fn obey(&mut self) -> Option<End> {
+    fn obey(&mut self) -> Option<PipeEnd> {
         let (before, now) = (self.seen, *self.watch.borrow_and_update());
         self.seen = now;
         if now.resets != before.resets {
-            return Some(End::Reset);
+            return Some(PipeEnd::Reset);
         }
         let was_cut = before.state == LinkState::Cut || now.cuts != before.cuts;
         if was_cut {
@@ -160,7 +160,7 @@ impl<'a> Pipe<'a> {
         }
         match now.state {
             LinkState::Cut => None,
-            _ if self.held => Some(End::Over),
+            _ if self.held => Some(PipeEnd::Over),
             state => {
                 self.queue.reschedule(|| self.link.draw(state));
                 None

@@ -22,7 +22,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::link::{Link, Setting};
-use super::pipe::{End, HELD_BYTES_MAX, Pipe};
+use super::pipe::{HELD_BYTES_MAX, Pipe, PipeEnd};
 use super::tasks::Tasks;
 use crate::engine::Framing;
 use crate::run::event::LinkState;
@@ -36,7 +36,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a proxy connects, and by which links.
 #[derive(Clone, Debug)]
-pub(super) struct Route {
+pub(super) struct ProxyRoute {
     /// The port on the far side. Nobody there: new connections are closed.
     pub(super) target: SocketAddr,
     /// Obeyed by what the connecting side sends.
@@ -51,14 +51,14 @@ pub(super) struct Route {
 ///
 /// # Errors
 /// If no port can be had.
-pub(super) async fn open(route: Route, tasks: &Tasks) -> io::Result<SocketAddr> {
+pub(super) async fn open(route: ProxyRoute, tasks: &Tasks) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
     tasks.spawn(accept(listener, route, tasks.clone()));
     Ok(address)
 }
 
-async fn accept(listener: TcpListener, route: Route, tasks: Tasks) {
+async fn accept(listener: TcpListener, route: ProxyRoute, tasks: Tasks) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         match listener.accept().await {
@@ -73,7 +73,7 @@ async fn accept(listener: TcpListener, route: Route, tasks: Tasks) {
 }
 
 /// Carries one connection until it ends.
-async fn serve(mut client: TcpStream, route: Route, _place: OwnedSemaphorePermit) {
+async fn serve(mut client: TcpStream, route: ProxyRoute, _place: OwnedSemaphorePermit) {
     let (mut forward, mut backward) = (route.forward.watch(), route.backward.watch());
     let born = (*forward.borrow_and_update(), *backward.borrow_and_update());
     if born.0.state == LinkState::Cut {
@@ -99,7 +99,7 @@ async fn serve(mut client: TcpStream, route: Route, _place: OwnedSemaphorePermit
         let backward = Pipe::new((server_read, client_write), route.backward, born.1, framing, &alone);
         both(forward.run(), backward.run(), &alone).await
     };
-    if end == End::Reset {
+    if end == PipeEnd::Reset {
         for side in [&client, &server] {
             // The kernel then answers with an error instead of an orderly end.
             let _ = side.set_zero_linger();
@@ -109,16 +109,16 @@ async fn serve(mut client: TcpStream, route: Route, _place: OwnedSemaphorePermit
 
 /// A connection is over when both directions are, or when either demands it.
 async fn both(
-    forward: impl Future<Output = End>,
-    backward: impl Future<Output = End>,
+    forward: impl Future<Output = PipeEnd>,
+    backward: impl Future<Output = PipeEnd>,
     alone: &Notify,
-) -> End {
+) -> PipeEnd {
     tokio::pin!(forward, backward);
     let (end, forward_is_over) = tokio::select! {
         end = &mut forward => (end, true),
         end = &mut backward => (end, false),
     };
-    if matches!(end, End::Over | End::Reset) {
+    if matches!(end, PipeEnd::Over | PipeEnd::Reset) {
         return end;
     }
     alone.notify_one();

@@ -10,12 +10,12 @@ use kvlab::types::NodeId;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
 
-use super::handle::{Cluster, Inner, NearEnds, Node};
+use super::handle::{Cluster, Inner, MemberNode, NearEnds};
 use super::limits::raise_open_files;
 use super::link::Link;
 use super::ports::{Ports, Reserved, reserve};
 use super::process::Spawner;
-use super::proxy::{self, Route};
+use super::proxy::{self, ProxyRoute};
 use super::supervisor::{Context, Deadlines, Supervisor};
 use super::tasks::Tasks;
 use super::view::Shared;
@@ -108,7 +108,7 @@ impl Cluster {
             let log = options.dir.join(format!("{id}.log"));
             let supervisor = Arc::new(Supervisor::new(launch, log, Deadlines::default(), context.clone()));
             context.tasks.spawn(watch(Arc::clone(&supervisor), context.clone()));
-            (id, Node { supervisor, _client: client, _peer: peer })
+            (id, MemberNode { supervisor, _client: client, _peer: peer })
         };
         let nodes = ports.into_iter().map(node).collect();
         let tears = Mutex::new(SmallRng::seed_from_u64(options.seed));
@@ -131,7 +131,7 @@ async fn open_proxies(
     for (&(from, to), link) in links {
         let (client, peer) = &ports[&to];
         for (target, near_ends) in [(client, &mut zones), (peer, &mut peers)] {
-            let route = Route {
+            let route = ProxyRoute {
                 target: target.address(),
                 forward: link.clone(),
                 backward: links[&(to, from)].clone(),

@@ -16,11 +16,11 @@ use tokio::process::ChildStdout;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use super::lifecycle::{Ending, Lifecycle};
+use super::lifecycle::{Lifecycle, ProcessEnding};
 use super::process::{Spawned, Spawner, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
-use crate::engine::{Engine, Harm, Launch};
+use crate::engine::{DiskFault, Engine, Launch};
 use crate::run::event::{Damage, ProcessState};
 
 /// How long a process that has closed its output, or said nonsense, may take to end by itself.
@@ -76,7 +76,7 @@ pub(super) struct Supervisor {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ruin {
     /// A fault of its disk, as the engine knows it.
-    Harm(Harm),
+    DiskFault(DiskFault),
     /// Nothing of it is left.
     Wipe,
 }
@@ -121,7 +121,7 @@ impl Supervisor {
     /// # Errors
     /// If there is no process.
     pub(super) async fn kill(&self) -> anyhow::Result<()> {
-        let start = self.life.end_by(Ending::Kill)?;
+        let start = self.life.end_by(ProcessEnding::Kill)?;
         let ended = self.end_of(start, self.deadlines.kill).await;
         ended.with_context(|| format!("{} survives SIGKILL", self.node()))
     }
@@ -131,7 +131,7 @@ impl Supervisor {
     /// # Errors
     /// If there is no process, or it does not end in time; it is then left alone.
     pub(super) async fn terminate(&self) -> anyhow::Result<()> {
-        let start = self.life.end_by(Ending::Terminate)?;
+        let start = self.life.end_by(ProcessEnding::Terminate)?;
         let within = self.deadlines.terminate;
         let ended = self.end_of(start, within).await;
         ended.with_context(|| format!("{} has not ended {within:?} after SIGTERM; kill it", self.node()))
@@ -152,9 +152,9 @@ impl Supervisor {
         }
         let (node, data, engine) = (self.node(), self.launch.data.clone(), Arc::clone(&self.context.engine));
         let work = tokio::task::spawn_blocking(move || match ruin {
-            Ruin::Harm(harm) => engine.harm(&data, harm).map(|cut| match harm {
-                Harm::PowerLoss => Damage::PowerLost { cut },
-                Harm::TornTail { .. } => Damage::TailTorn { cut },
+            Ruin::DiskFault(fault) => engine.damage(&data, fault).map(|cut| match fault {
+                DiskFault::PowerLoss => Damage::PowerLost { cut },
+                DiskFault::TornTail { .. } => Damage::TailTorn { cut },
             }),
             Ruin::Wipe => wipe(&data).map(|()| Damage::Wiped),
         });
@@ -251,7 +251,7 @@ impl Supervisor {
     /// Ends a process that does not start as it should, unless it ends by itself just now.
     async fn give_up(&self, start: u64) {
         if self.end_of(start, GRACE).await.is_err() {
-            let _ = self.life.end_by(Ending::GiveUp);
+            let _ = self.life.end_by(ProcessEnding::GiveUp);
             let _ = self.end_of(start, self.deadlines.kill).await;
         }
     }

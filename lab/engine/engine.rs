@@ -46,7 +46,7 @@ pub enum Framing {
 
 /// A fault of a disk, done to the data that a dead node has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Harm {
+pub enum DiskFault {
     /// The power goes: exactly what was not synced is lost.
     PowerLoss,
     /// The last write is torn, at a place that follows from the seed.
@@ -78,7 +78,7 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// If it cannot be done, or this engine does not say how.
-    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>>;
+    fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>>;
 
     /// Asks the node at `address`: a write, a read or a promotion.
     fn perform(&self, address: String, command: Command) -> BoxFuture<'static, anyhow::Result<Reply>>;

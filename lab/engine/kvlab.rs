@@ -12,7 +12,7 @@ use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::types::{Command, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
 
-use super::engine::{Engine, Framing, Harm, Launch};
+use super::engine::{DiskFault, Engine, Framing, Launch};
 use crate::run::event::Cut;
 
 /// How long a node may take to accept a connection and greet, and to answer a command given on a direct connection,
@@ -86,10 +86,10 @@ impl Engine for KvlabNode {
         })
     }
 
-    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>> {
-        let cut = match harm {
-            Harm::PowerLoss => cut_to_synced(real_disk(), data)?,
-            Harm::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
+    fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>> {
+        let cut = match fault {
+            DiskFault::PowerLoss => cut_to_synced(real_disk(), data)?,
+            DiskFault::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
         };
         Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
     }
@@ -186,10 +186,10 @@ mod tests {
             writer.execute(vec![Job::Core(DiskJob::Append { log: LogId(0), entries })]).expect("written");
         };
         write(1);
-        let cut = engine.harm(dir.path(), Harm::PowerLoss).expect("done");
+        let cut = engine.damage(dir.path(), DiskFault::PowerLoss).expect("done");
         assert_eq!(cut, Some(Cut { file: file.clone(), from: 62, to: 28 }));
         write(1);
-        let cut = engine.harm(dir.path(), Harm::TornTail { seed: 5 }).expect("done").expect("torn");
+        let cut = engine.damage(dir.path(), DiskFault::TornTail { seed: 5 }).expect("done").expect("torn");
         assert!(cut.file == file && cut.from == 62 && (29..62).contains(&cut.to), "{cut:?}");
         write(1);
     }

@@ -12,7 +12,7 @@ mod kvlab;
 mod settings;
 mod state;
 
-pub use self::engine::{Engine, Framing, Harm, Launch};
+pub use self::engine::{DiskFault, Engine, Framing, Launch};
 pub use self::kvlab::KvlabNode;
 pub use self::settings::{NodeSettings, say_durability};
 #[cfg(test)]

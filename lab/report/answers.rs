@@ -4,18 +4,20 @@ use kvlab::judge::{Ledger, Linearizable};
 use kvlab::types::Quirk;
 
 use super::records::Records;
-use crate::run::event::{Expectation, Harm, LabEvent, Promise, RunOutcome, ScenarioEvent, Verdict};
+use crate::run::event::{
+    Expectation, HarmVerdict, LabEvent, PromiseVerdict, RunOutcome, ScenarioEvent, Verdict,
+};
 use crate::text::words::visible;
 
 /// A glyph, a word and a colour for the same thing: none of them alone says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct AnswerMark {
     /// The class that colours it.
     pub(super) class: &'static str,
     pub(super) glyph: &'static str,
 }
 
-impl Mark {
+impl AnswerMark {
     pub(super) const GOOD: Self = Self { class: "good", glyph: "✓" };
     pub(super) const WARN: Self = Self { class: "warn", glyph: "!" };
     pub(super) const BAD: Self = Self { class: "bad", glyph: "✗" };
@@ -44,8 +46,8 @@ impl Mark {
 
 /// One question and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) mark: Mark,
+pub(super) struct ReportAnswer {
+    pub(super) mark: AnswerMark,
     pub(super) question: &'static str,
     /// In a word or a number.
     pub(super) answer: String,
@@ -56,7 +58,7 @@ pub(super) struct Answer {
 /// An expectation of the scenario, compared.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Compared {
-    pub(super) mark: Mark,
+    pub(super) mark: AnswerMark,
     pub(super) word: &'static str,
     pub(super) expectation: Expectation,
 }
@@ -64,7 +66,7 @@ pub(super) struct Compared {
 /// How the run ended, in large letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Banner {
-    pub(super) mark: Mark,
+    pub(super) mark: AnswerMark,
     pub(super) words: &'static str,
     /// Why, or what else must not be overlooked.
     pub(super) remarks: Vec<Remark>,
@@ -73,7 +75,7 @@ pub(super) struct Banner {
 /// A sentence below the large letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Remark {
-    pub(super) mark: Mark,
+    pub(super) mark: AnswerMark,
     pub(super) text: String,
 }
 
@@ -81,8 +83,8 @@ pub(super) struct Remark {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Verdicts {
     pub(super) banner: Banner,
-    pub(super) promise: Vec<Answer>,
-    pub(super) harm: Vec<Answer>,
+    pub(super) promise: Vec<ReportAnswer>,
+    pub(super) harm: Vec<ReportAnswer>,
     pub(super) expectations: Vec<Compared>,
     /// Keys that could not be decided, and why; what else limits the answers.
     pub(super) limits: Vec<String>,
@@ -108,14 +110,14 @@ fn from_history(records: &Records) -> Verdict {
     let report = &records.history.report;
     let lost = |ledger: &Ledger| ledger.known_lost().filter(|lost| *lost > 0 || ledger.waiting() == 0);
     Verdict {
-        promise: Promise {
+        promise: PromiseVerdict {
             linearizable: report.linearizable.known(),
             quorum_writes_acked: report.quorum_writes.acked,
             quorum_writes_lost: lost(&report.quorum_ledger),
             quorum_writes_unread: report.quorum_ledger.waiting(),
-            ..Promise::default()
+            ..PromiseVerdict::default()
         },
-        harm: Harm {
+        harm: HarmVerdict {
             async_writes_acked: report.async_writes.acked,
             async_writes_lost: lost(&report.async_ledger),
             async_writes_unread: report.async_ledger.waiting(),
@@ -123,7 +125,7 @@ fn from_history(records: &Records) -> Verdict {
             stale_max_ms: report.staleness.age_ms.max as u64,
             unknown: report.unknown,
             unavailable_ms: report.unavailable.any_ms,
-            ..Harm::default()
+            ..HarmVerdict::default()
         },
     }
 }
@@ -140,7 +142,7 @@ pub(super) fn linearizable(records: &Records) -> Option<bool> {
     }
 }
 
-fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
+fn promise(records: &Records, promise: &PromiseVerdict) -> Vec<ReportAnswer> {
     let report = &records.history.report;
     let linearizable = linearizable(records);
     let keys = report.keys;
@@ -154,20 +156,20 @@ fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
     }
     let lost = promise.quorum_writes_lost;
     let mut answers = vec![
-        Answer {
-            mark: Mark::of(linearizable),
+        ReportAnswer {
+            mark: AnswerMark::of(linearizable),
             question: "Quorum operations are linearizable",
             answer: three(linearizable, "undecided"),
             detail,
         },
-        Answer {
-            mark: Mark::of(lost.map(|lost| lost == 0)),
+        ReportAnswer {
+            mark: AnswerMark::of(lost.map(|lost| lost == 0)),
             question: "Quorum writes lost",
             answer: number(lost),
             detail: read_back(promise.quorum_writes_acked, lost, promise.quorum_writes_unread),
         },
-        Answer {
-            mark: Mark::of(promise.members_equal),
+        ReportAnswer {
+            mark: AnswerMark::of(promise.members_equal),
             question: "All members hold the same state in the end",
             answer: three(promise.members_equal, "not known"),
             detail: match promise.members_equal {
@@ -178,8 +180,8 @@ fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
     ];
     let never_written = records.violations().iter().filter(|violation| !violation.linearizability).count();
     if never_written > 0 {
-        answers.push(Answer {
-            mark: Mark::BAD,
+        answers.push(ReportAnswer {
+            mark: AnswerMark::BAD,
             question: "Every value that was read had been written",
             answer: "NO".to_owned(),
             detail: counted(never_written as u64, "read"),
@@ -188,11 +190,11 @@ fn promise(records: &Records, promise: &Promise) -> Vec<Answer> {
     answers
 }
 
-fn harm(records: &Records, harm: &Harm) -> Vec<Answer> {
+fn harm(records: &Records, harm: &HarmVerdict) -> Vec<ReportAnswer> {
     let report = &records.history.report;
     let stale = report.staleness;
-    let answer = |question, amount: Option<u64>, answer, detail| Answer {
-        mark: Mark::of_harm(amount),
+    let answer = |question, amount: Option<u64>, answer, detail| ReportAnswer {
+        mark: AnswerMark::of_harm(amount),
         question,
         answer,
         detail,
@@ -226,8 +228,8 @@ fn harm(records: &Records, harm: &Harm) -> Vec<Answer> {
             report.unknown.to_string(),
             "they may have happened; never counted as failed, never as done".to_owned(),
         ),
-        Answer {
-            mark: Mark::PLAIN,
+        ReportAnswer {
+            mark: AnswerMark::PLAIN,
             question: "Longest time without a successful write",
             answer: format!("{} ms", report.unavailable.any_ms),
             detail: format!(
@@ -240,7 +242,7 @@ fn harm(records: &Records, harm: &Harm) -> Vec<Answer> {
 
 fn expectations(records: &Records) -> Vec<Compared> {
     let compared = |expectation: &Expectation| Compared {
-        mark: Mark::of(expectation.held),
+        mark: AnswerMark::of(expectation.held),
         word: match expectation.held {
             Some(true) => "held",
             Some(false) => "NOT HELD",
@@ -255,19 +257,19 @@ fn expectations(records: &Records) -> Vec<Compared> {
     records.events.iter().filter_map(|stamped| expectation(&stamped.event)).collect()
 }
 
-fn banner(records: &Records, promise: &[Answer]) -> Banner {
-    let broken: Vec<_> = promise.iter().filter(|answer| answer.mark == Mark::BAD).collect();
-    let undecided = promise.iter().any(|answer| answer.mark == Mark::UNKNOWN);
+fn banner(records: &Records, promise: &[ReportAnswer]) -> Banner {
+    let broken: Vec<_> = promise.iter().filter(|answer| answer.mark == AnswerMark::BAD).collect();
+    let undecided = promise.iter().any(|answer| answer.mark == AnswerMark::UNKNOWN);
     let scenario = records.header().is_some_and(|header| header.scenario.is_some());
     let (mark, words) = match records.outcome().map(|(outcome, _)| outcome) {
-        _ if records.so_far => (Mark::UNKNOWN, "SO FAR: the run goes on"),
-        Some(RunOutcome::AsExpected) => (Mark::GOOD, "AS EXPECTED"),
-        Some(RunOutcome::Violated) => (Mark::BAD, "VIOLATED"),
-        Some(RunOutcome::Undecided) => (Mark::UNKNOWN, "UNDECIDED"),
-        None if scenario => (Mark::UNKNOWN, "INTERRUPTED: the scenario did not come to its end"),
-        None if !broken.is_empty() => (Mark::BAD, "A PROMISE WAS BROKEN"),
-        None if undecided => (Mark::UNKNOWN, "NO PROMISE SEEN BROKEN, not all could be checked"),
-        None => (Mark::GOOD, "EVERY PROMISE KEPT"),
+        _ if records.so_far => (AnswerMark::UNKNOWN, "SO FAR: the run goes on"),
+        Some(RunOutcome::AsExpected) => (AnswerMark::GOOD, "AS EXPECTED"),
+        Some(RunOutcome::Violated) => (AnswerMark::BAD, "VIOLATED"),
+        Some(RunOutcome::Undecided) => (AnswerMark::UNKNOWN, "UNDECIDED"),
+        None if scenario => (AnswerMark::UNKNOWN, "INTERRUPTED: the scenario did not come to its end"),
+        None if !broken.is_empty() => (AnswerMark::BAD, "A PROMISE WAS BROKEN"),
+        None if undecided => (AnswerMark::UNKNOWN, "NO PROMISE SEEN BROKEN, not all could be checked"),
+        None => (AnswerMark::GOOD, "EVERY PROMISE KEPT"),
     };
     let remark = |mark, text| Remark { mark, text };
     let why = records.outcome().and_then(|(_, why)| why);
@@ -275,16 +277,16 @@ fn banner(records: &Records, promise: &[Answer]) -> Banner {
     let expected = matches!(records.outcome(), Some((RunOutcome::AsExpected, _)));
     remarks.extend(broken.iter().map(|answer| {
         let (how, question) = (if expected { "BROKEN, as expected" } else { "BROKEN" }, answer.question);
-        remark(Mark::BAD, format!("{how}: {}: {}", lowered(question), answer.answer))
+        remark(AnswerMark::BAD, format!("{how}: {}: {}", lowered(question), answer.answer))
     }));
     let quirks = records.header().map(|header| header.quirks).unwrap_or_default();
     let on_purpose = |quirk: Quirk| format!("A mistake on purpose, {quirk}: {}", quirk.mistake());
-    remarks.extend(quirks.iter().map(|quirk| remark(Mark::WARN, on_purpose(quirk))));
+    remarks.extend(quirks.iter().map(|quirk| remark(AnswerMark::WARN, on_purpose(quirk))));
     Banner { mark, words, remarks }
 }
 
 /// What limits the answers, and why.
-fn limits(records: &Records, then: &Promise) -> Vec<String> {
+fn limits(records: &Records, then: &PromiseVerdict) -> Vec<String> {
     let history = &records.history;
     let mut limits: Vec<String> = history.refused.iter().map(|why| visible(why)).collect();
     if history.bounded {
@@ -352,7 +354,7 @@ mod tests {
     use crate::report::tests::fixture;
     use crate::run::event::Stamped;
 
-    fn answer<'v>(answers: &'v [Answer], question: &str) -> &'v Answer {
+    fn answer<'v>(answers: &'v [ReportAnswer], question: &str) -> &'v ReportAnswer {
         answers.iter().find(|answer| answer.question.contains(question)).expect("it is asked")
     }
 
@@ -367,15 +369,15 @@ mod tests {
         let records = without_a_word_of_the_lab(fixture::split_brain());
         let verdicts = verdicts(&records);
         let equal = answer(&verdicts.promise, "same state");
-        assert_eq!((equal.mark, equal.answer.as_str()), (Mark::UNKNOWN, "not known"));
+        assert_eq!((equal.mark, equal.answer.as_str()), (AnswerMark::UNKNOWN, "not known"));
         let lost = answer(&verdicts.promise, "Quorum writes lost");
-        assert_eq!((lost.mark, lost.answer.as_str()), (Mark::UNKNOWN, "not known"));
-        assert_eq!(answer(&verdicts.promise, "linearizable").mark, Mark::GOOD);
-        assert_eq!(verdicts.banner.mark, Mark::UNKNOWN);
+        assert_eq!((lost.mark, lost.answer.as_str()), (AnswerMark::UNKNOWN, "not known"));
+        assert_eq!(answer(&verdicts.promise, "linearizable").mark, AnswerMark::GOOD);
+        assert_eq!(verdicts.banner.mark, AnswerMark::UNKNOWN);
         let unknown = answer(&verdicts.harm, "Unknown outcomes");
-        assert_eq!((unknown.mark, unknown.answer.as_str()), (Mark::WARN, "4"));
+        assert_eq!((unknown.mark, unknown.answer.as_str()), (AnswerMark::WARN, "4"));
         assert!(
-            verdicts.harm.iter().all(|answer| ![Mark::GOOD, Mark::BAD].contains(&answer.mark)),
+            verdicts.harm.iter().all(|answer| ![AnswerMark::GOOD, AnswerMark::BAD].contains(&answer.mark)),
             "harm is no promise"
         );
     }
@@ -394,7 +396,7 @@ mod tests {
     #[test]
     fn a_history_that_says_otherwise_than_the_judge_said_then_is_told() {
         let mut records = fixture::split_brain();
-        let then = Promise { linearizable: Some(false), ..Promise::default() };
+        let then = PromiseVerdict { linearizable: Some(false), ..PromiseVerdict::default() };
         let verdict = Verdict { promise: then, ..Verdict::default() };
         records.observe(Stamped { t_us: 14_000_000, event: LabEvent::Verdict(verdict) });
         let limits = verdicts(&records).limits;
@@ -404,8 +406,8 @@ mod tests {
     #[test]
     fn what_was_broken_as_expected_is_broken_all_the_same() {
         let banner = verdicts(&fixture::violated()).banner;
-        assert_eq!((banner.mark, banner.words), (Mark::GOOD, "AS EXPECTED"));
-        let broken = banner.remarks.iter().find(|remark| remark.mark == Mark::BAD).expect("it is said");
+        assert_eq!((banner.mark, banner.words), (AnswerMark::GOOD, "AS EXPECTED"));
+        let broken = banner.remarks.iter().find(|remark| remark.mark == AnswerMark::BAD).expect("it is said");
         assert_eq!(broken.text, "BROKEN, as expected: quorum operations are linearizable: NO");
         let by_hand =
             verdicts(&without_a_word_of_the_lab(Records { so_far: true, ..fixture::violated() })).banner;
@@ -423,8 +425,8 @@ mod tests {
         let mut records = fixture::split_brain();
         records.history = judge.finish();
         let verdicts = verdicts(&records);
-        assert_eq!(answer(&verdicts.promise, "had been written").mark, Mark::BAD);
-        assert_eq!(answer(&verdicts.promise, "linearizable").mark, Mark::GOOD);
+        assert_eq!(answer(&verdicts.promise, "had been written").mark, AnswerMark::BAD);
+        assert_eq!(answer(&verdicts.promise, "linearizable").mark, AnswerMark::GOOD);
     }
 
     #[test]

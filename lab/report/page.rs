@@ -6,7 +6,7 @@ use askama::Template;
 use kvlab::judge::{Percentiles, Staleness};
 use serde::Serialize;
 
-use super::answers::{Mark, Verdicts, verdicts};
+use super::answers::{AnswerMark, Verdicts, verdicts};
 use super::cards::{CARDS_MAX, CARDS_OPEN, Card, cards};
 use super::chapters::{Chapter, chapters, line};
 use super::chart::{Figure, Rivalry, letter, moment, rivalries};
@@ -281,12 +281,12 @@ impl Page<'_> {
     }
 
     /// How loud an event is: its mark, and the word for it.
-    fn level(&self, line: &EventLine) -> (Mark, &'static str) {
+    fn level(&self, line: &EventLine) -> (AnswerMark, &'static str) {
         match line.level {
-            Level::Debug => (Mark::PLAIN, "debug"),
-            Level::Info => (Mark::PLAIN, "info"),
-            Level::Warn => (Mark::WARN, "warning"),
-            Level::Error => (Mark::BAD, "error"),
+            Level::Debug => (AnswerMark::PLAIN, "debug"),
+            Level::Info => (AnswerMark::PLAIN, "info"),
+            Level::Warn => (AnswerMark::WARN, "warning"),
+            Level::Error => (AnswerMark::BAD, "error"),
         }
     }
 

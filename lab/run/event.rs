@@ -8,7 +8,7 @@ use kvlab::sim::{MemberEvent, MemberEventKind};
 use kvlab::types::{Epoch, MemberVote, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
-pub use super::verdict::{Harm, Promise, Verdict};
+pub use super::verdict::{HarmVerdict, PromiseVerdict, Verdict};
 use crate::action::Action;
 
 /// The version of the format of `events.jsonl`. 2: violations are events. Files of version 1 are read as well.

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Did the store keep its promises?
-    pub promise: Promise,
+    pub promise: PromiseVerdict,
     /// What would a user have suffered?
-    pub harm: Harm,
+    pub harm: HarmVerdict,
 }
 
 /// Did the store keep its promises? `None`: cannot be said yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Promise {
+pub struct PromiseVerdict {
     /// Quorum operations so far are linearizable.
     pub linearizable: Option<bool>,
     /// Up to which history event that has been checked.
@@ -36,7 +36,7 @@ pub struct Promise {
 
 /// What would a user have suffered?
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Harm {
+pub struct HarmVerdict {
     /// Async writes acknowledged.
     pub async_writes_acked: u64,
     /// Of those in the ledger, lost: some as soon as they are proved, none only when all has been read back.

@@ -65,7 +65,7 @@ pub enum PanicIn {
 
 /// Why the loop ended. The terminal is as before in every case.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub enum ScreenExit {
     Quit,
     TerminalGone(String),
     /// A task panicked; what it said.
@@ -76,7 +76,7 @@ pub enum Exit {
 ///
 /// # Errors
 /// If the terminal cannot be taken over.
-pub async fn run(dashboard: Dashboard) -> anyhow::Result<Exit> {
+pub async fn run(dashboard: Dashboard) -> anyhow::Result<ScreenExit> {
     let guard = Guard::enter().context("cannot draw on this terminal")?;
     let mut screen = Screen {
         guard,
@@ -95,8 +95,8 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<Exit> {
         let exit = tokio::select! {
             event = keys.next() => match event {
                 Some(Ok(event)) => screen.input(&event).await,
-                Some(Err(error)) => Some(Exit::TerminalGone(error.to_string())),
-                None => Some(Exit::TerminalGone("no more keys".to_owned())),
+                Some(Err(error)) => Some(ScreenExit::TerminalGone(error.to_string())),
+                None => Some(ScreenExit::TerminalGone("no more keys".to_owned())),
             },
             _ = ticks.tick() => {
                 frames += 1;
@@ -126,9 +126,9 @@ struct Screen {
 }
 
 impl Screen {
-    fn tick(&mut self) -> Option<Exit> {
+    fn tick(&mut self) -> Option<ScreenExit> {
         if let Some(message) = terminal::task_panic() {
-            return Some(Exit::TaskDied(message));
+            return Some(ScreenExit::TaskDied(message));
         }
         self.take_events();
         // A frozen picture stays as it is; keys draw it anew.
@@ -151,15 +151,15 @@ impl Screen {
         }
     }
 
-    fn draw(&mut self) -> Option<Exit> {
+    fn draw(&mut self) -> Option<ScreenExit> {
         let view = self.frozen.as_deref().unwrap_or(&self.view);
         let (ui, theme) = (&self.ui, self.dashboard.theme);
         let drawn = self.guard.draw(|area, buf| super::render(area, buf, view, ui, theme));
         self.drawn = Some(Instant::now());
-        drawn.err().map(|error| Exit::TerminalGone(error.to_string()))
+        drawn.err().map(|error| ScreenExit::TerminalGone(error.to_string()))
     }
 
-    async fn input(&mut self, event: &Event) -> Option<Exit> {
+    async fn input(&mut self, event: &Event) -> Option<ScreenExit> {
         let command = match event {
             Event::Key(key) => {
                 let key = Key::of(*key)?;
@@ -175,17 +175,17 @@ impl Screen {
             _ => {}
         }
         match command {
-            Some(UiCommand::Quit) => return Some(Exit::Quit),
+            Some(UiCommand::Quit) => return Some(ScreenExit::Quit),
             Some(UiCommand::Perform(actions)) => self.perform(actions),
             Some(UiCommand::Screenshot) => self.screenshot(),
             Some(UiCommand::Repaint) => {
                 if let Err(error) = self.guard.repaint() {
-                    return Some(Exit::TerminalGone(error.to_string()));
+                    return Some(ScreenExit::TerminalGone(error.to_string()));
                 }
             }
             Some(UiCommand::Suspend) => {
                 if let Err(error) = self.suspend().await {
-                    return Some(Exit::TerminalGone(error.to_string()));
+                    return Some(ScreenExit::TerminalGone(error.to_string()));
                 }
             }
             None => {}

@@ -101,7 +101,7 @@ pub(crate) fn converged(view: &View, since: Duration) -> Result<(), Reason> {
 
 /// Where a member stands when everything is at rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct End {
+pub(crate) struct LogEnd {
     /// Where its durable log ends.
     pub(crate) at: Place,
     /// How many keys it holds.
@@ -109,10 +109,10 @@ pub(crate) struct End {
 }
 
 /// Where each member stands.
-pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, End> {
+pub(crate) fn ends(view: &View) -> BTreeMap<NodeId, LogEnd> {
     let end = |(node, (_, state)): (&NodeId, &(Duration, NodeState))| {
         let at = Place { term: state.last.term.clone(), index: state.durable };
-        (*node, End { at, keys: state.keys })
+        (*node, LogEnd { at, keys: state.keys })
     };
     view.statuses.iter().map(end).collect()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use kvlab::types::NodeId;
 
 use super::compare::compare;
-use super::recovery::{End, LeaderlessWatch, converged, differ_wrongly, ends};
+use super::recovery::{LeaderlessWatch, LogEnd, converged, differ_wrongly, ends};
 use super::run::{Session, Settled};
 use crate::action::Action;
 use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, ScenarioEvent, micros};
@@ -146,7 +146,7 @@ impl Session {
     }
 
     /// Keys that the lab does not know of are at least counted.
-    fn same_number_of_keys(&self, ends: &BTreeMap<NodeId, End>) -> bool {
+    fn same_number_of_keys(&self, ends: &BTreeMap<NodeId, LogEnd>) -> bool {
         let first = ends.values().next();
         let equal = ends.values().all(|end| Some(end.keys) == first.map(|first| first.keys));
         if !equal {

@@ -20,13 +20,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Lets at most 20 lines a second through: whoever connects over and over fills neither the disk nor the log.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct ConnectionGate {
     window_ends: Cell<Time>,
     lines: Cell<u32>,
     suppressed: Cell<u64>,
 }
 
-impl Gate {
+impl ConnectionGate {
     /// `Some(how many were kept back before)` if a line may be written at `now`.
     pub(super) fn pass(&self, now: Time) -> Option<u64> {
         if now >= self.window_ends.get() {
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_counted_not_written() {
-        let gate = Gate::default();
+        let gate = ConnectionGate::default();
         let now = Duration::from_millis(1500);
         let passed = (0..1000).filter(|_| gate.pass(now).is_some()).count();
         assert_eq!(passed, 20);

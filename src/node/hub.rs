@@ -7,7 +7,7 @@ use tracing::{debug, info};
 
 use super::driver::Outlet;
 use super::local::Local;
-use super::peer::Link;
+use super::peer::OutgoingLink;
 use super::routes::Routes;
 use super::watch::{Watchers, json};
 use crate::replication::RequestId;
@@ -19,7 +19,7 @@ use crate::wire::Response;
 pub(super) struct Hub {
     pub(super) local: Rc<Local>,
     /// To each other member.
-    pub(super) links: BTreeMap<NodeId, Rc<Link>>,
+    pub(super) links: BTreeMap<NodeId, Rc<OutgoingLink>>,
     /// Requests that wait for the core's answer.
     pub(super) routes: Routes,
     pub(super) watchers: Watchers,

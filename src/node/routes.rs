@@ -1,6 +1,5 @@
 //! Which connection waits for which answer of the core.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,31 +19,47 @@ pub(super) struct Route {
     pub(super) held: Option<OwnedSemaphorePermit>,
 }
 
-/// Requests that the core has not answered, under the names that the core knows them by. Names do not repeat.
+/// Requests that the core has not answered, under the names that the core knows them by. A name is a slot and how
+/// often it has been used, so names do not repeat, and looking one up is an index.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
-    waiting: BTreeMap<RequestId, Route>,
-    /// Names given so far.
-    named: u64,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    uses: u32,
+    route: Option<Route>,
 }
 
 impl Routes {
     /// Names a request.
     pub(super) fn insert(&mut self, route: Route) -> RequestId {
-        self.named += 1;
-        let request = RequestId(self.named);
-        self.waiting.insert(request, route);
-        request
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            u32::try_from(self.slots.len() - 1).expect("requests are bounded far below 2^32")
+        });
+        let slot = &mut self.slots[index as usize];
+        debug_assert!(slot.route.is_none());
+        slot.uses = slot.uses.wrapping_add(1);
+        slot.route = Some(route);
+        RequestId(u64::from(slot.uses) << 32 | u64::from(index))
     }
 
     /// Forgets a request that is answered now; `None` if it was before.
     pub(super) fn take(&mut self, request: RequestId) -> Option<Route> {
-        self.waiting.remove(&request)
+        let index = u32::try_from(request.0 & u64::from(u32::MAX)).expect("masked");
+        let slot =
+            self.slots.get_mut(index as usize).filter(|slot| u64::from(slot.uses) == request.0 >> 32)?;
+        let route = slot.route.take()?;
+        self.free.push(index);
+        Some(route)
     }
 
     /// How many wait.
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.slots.len() - self.free.len()
     }
 }
 

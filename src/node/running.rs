@@ -59,7 +59,7 @@ pub(super) struct Inbox {
 }
 
 /// A running node.
-pub(super) struct Node {
+pub(super) struct RunningNode {
     pub(super) driver: Driver,
     pub(super) hub: Hub,
     pub(super) disk: DiskThread,
@@ -77,7 +77,7 @@ pub(super) struct Node {
     pub(super) asked_at: Time,
 }
 
-impl Node {
+impl RunningNode {
     /// The loop.
     pub(super) async fn run(&mut self, inbox: &mut Inbox) -> Result<(), NodeError> {
         let mut timer_at = Time::ZERO;

@@ -27,9 +27,9 @@ use super::housekeeping::Housekeeping;
 use super::hub::Hub;
 use super::local::{AddressBook, Local};
 use super::options::{NodeOptions, Token};
-use super::peer::{Dial, Link, PeerServer, SETTLED_AFTER};
+use super::peer::{Dial, OutgoingLink, PeerServer, SETTLED_AFTER};
 use super::routes::Routes;
-use super::running::{Inbox, Node, Stop};
+use super::running::{Inbox, RunningNode, Stop};
 use super::server::Server;
 use super::watch::Watchers;
 use crate::replication::Promise;
@@ -67,7 +67,10 @@ pub async fn serve(
         .await
 }
 
-async fn start(options: NodeOptions, stop: watch::Receiver<Stop>) -> Result<(Node, Inbox, Ready), NodeError> {
+async fn start(
+    options: NodeOptions,
+    stop: watch::Receiver<Stop>,
+) -> Result<(RunningNode, Inbox, Ready), NodeError> {
     let clock = Clock::start();
     let clients = bind("clients", options.client_addr, "--client").await?;
     let peers = bind("members", options.peer_addr, "--peer").await?;
@@ -100,7 +103,7 @@ async fn start(options: NodeOptions, stop: watch::Receiver<Stop>) -> Result<(Nod
         limits: options.limits.clone(),
         clock,
     });
-    let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(Link::new(id)))).collect();
+    let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(OutgoingLink::new(id)))).collect();
     let server = Rc::new(Server::new(local.clone(), to_clients));
     let peer_server = Rc::new(PeerServer::new(local.clone(), links.clone(), to_peers.clone()));
     let mut hub = Hub { local, links, routes: Routes::default(), watchers: Watchers::default() };
@@ -131,7 +134,7 @@ async fn start(options: NodeOptions, stop: watch::Receiver<Stop>) -> Result<(Nod
     let mut peer_addrs = options.links.clone();
     peer_addrs.insert(options.id, line.peer.clone());
     let (drain_until, asked_at) = (None, Time::ZERO);
-    let node = Node {
+    let node = RunningNode {
         driver,
         hub,
         disk,

@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 
 use super::conn::Conn;
 use super::frames::{FrameReader, ReadError};
-use super::gate::Gate;
+use super::gate::ConnectionGate;
 use super::local::Local;
 use super::options::Token;
 use crate::types::{Command, Failure, Reply, check_limits};
@@ -74,7 +74,7 @@ pub(super) struct Server {
     /// Bytes of answers that wait on all connections.
     answers: Rc<Cell<usize>>,
     large: Arc<Semaphore>,
-    gate: Gate,
+    gate: ConnectionGate,
 }
 
 /// Why a connection was ended by this side.
@@ -118,7 +118,7 @@ impl Server {
             stopping: Notify::new(),
             answers: Rc::default(),
             large: Arc::new(Semaphore::new(LARGE_REQUESTS_BYTES_MAX)),
-            gate: Gate::default(),
+            gate: ConnectionGate::default(),
         }
     }
 

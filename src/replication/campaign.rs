@@ -16,14 +16,14 @@ pub(super) type Ballots = BTreeMap<NodeId, Option<Ballot>>;
 
 /// One attempt to become primary.
 ///
-/// It asks whether the others *would* vote (`Stage::Pre`: nothing changes anywhere), and only with a majority
-/// of yeses for their votes (`Stage::Binding`). By force it asks nobody.
+/// It asks whether the others *would* vote (`CampaignStage::Pre`: nothing changes anywhere), and only with a majority
+/// of yeses for their votes (`CampaignStage::Binding`). By force it asks nobody.
 #[derive(Debug)]
 pub(super) struct Campaign {
     /// The epoch that it claims.
     pub(super) epoch: Epoch,
     /// How far it is.
-    pub(super) stage: Stage,
+    pub(super) stage: CampaignStage,
     /// Whether an operator asked for it; then a primary that is alive is no reason to refuse.
     pub(super) operator: bool,
     /// The operator's request, to be answered when it ends.
@@ -37,7 +37,7 @@ pub(super) struct Campaign {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum CampaignStage {
     /// Asks who would vote for it.
     Pre,
     /// Asks for votes, and has voted for itself.
@@ -62,7 +62,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 impl Campaign {
     pub(super) fn deadline(&self) -> Time {
         // By force it waits for its own disk only, however long that takes.
-        if self.stage == Stage::Forced { self.ask_again } else { self.ends.min(self.ask_again) }
+        if self.stage == CampaignStage::Forced { self.ask_again } else { self.ends.min(self.ask_again) }
     }
 
     fn granted(&self) -> usize {
@@ -75,7 +75,7 @@ impl Campaign {
 
     /// Only the number was too low, and nothing has been promised yet: no need to wait for those that are silent.
     fn is_outnumbered_by(&self, ballot: Ballot) -> bool {
-        self.stage == Stage::Pre && matches!(ballot, Ballot::Promised { .. } | Ballot::Voted { .. })
+        self.stage == CampaignStage::Pre && matches!(ballot, Ballot::Promised { .. } | Ballot::Voted { .. })
     }
 
     /// Everyone has answered, and it does not win.
@@ -110,7 +110,7 @@ impl Core {
         self.campaign_lost();
         if force {
             let epoch = self.next_epoch();
-            self.begin_campaign(epoch, Stage::Forced, true, Some(request));
+            self.begin_campaign(epoch, CampaignStage::Forced, true, Some(request));
             self.claim(epoch);
         } else {
             self.ask_whether(true, Some(request));
@@ -120,7 +120,7 @@ impl Core {
     /// Asks everyone whether they would vote for this node in the next epoch.
     pub(super) fn ask_whether(&mut self, operator: bool, request: Option<RequestId>) {
         let epoch = self.next_epoch();
-        self.begin_campaign(epoch, Stage::Pre, operator, request);
+        self.begin_campaign(epoch, CampaignStage::Pre, operator, request);
         let id = self.config.id;
         self.campaign_count(id, Ballot::Granted);
     }
@@ -130,12 +130,18 @@ impl Core {
         Epoch::new(number, self.config.id)
     }
 
-    fn begin_campaign(&mut self, epoch: Epoch, stage: Stage, operator: bool, request: Option<RequestId>) {
+    fn begin_campaign(
+        &mut self,
+        epoch: Epoch,
+        stage: CampaignStage,
+        operator: bool,
+        request: Option<RequestId>,
+    ) {
         let ballots = self.config.members.iter().map(|&member| (member, None)).collect();
         let (ends, ask_again) = (self.now + CAMPAIGN_TIMEOUT, self.now + HEARTBEAT_EVERY);
         self.campaign = Some(Campaign { epoch, stage, operator, request, ballots, ends, ask_again });
-        if stage != Stage::Forced {
-            self.tell(Event::Campaign { epoch, pre: stage == Stage::Pre, operator });
+        if stage != CampaignStage::Forced {
+            self.tell(Event::Campaign { epoch, pre: stage == CampaignStage::Pre, operator });
             self.others().into_iter().for_each(|other| self.campaign_ask(other));
         }
     }
@@ -152,10 +158,10 @@ impl Core {
     /// Asks one member, unless it has answered.
     pub(super) fn campaign_ask(&mut self, other: NodeId) {
         let Some(campaign) = &self.campaign else { return };
-        if campaign.stage == Stage::Forced || campaign.ballots.get(&other) != Some(&None) {
+        if campaign.stage == CampaignStage::Forced || campaign.ballots.get(&other) != Some(&None) {
             return;
         }
-        let (epoch, pre) = (campaign.epoch, campaign.stage == Stage::Pre);
+        let (epoch, pre) = (campaign.epoch, campaign.stage == CampaignStage::Pre);
         if !pre && !self.promise_is_saved() {
             return;
         }
@@ -171,7 +177,7 @@ impl Core {
         if let Ballot::Ahead { voter_last, .. } = ballot {
             self.learns_of(voter_last.epoch);
         }
-        let stage = if pre { Stage::Pre } else { Stage::Binding };
+        let stage = if pre { CampaignStage::Pre } else { CampaignStage::Binding };
         let now = self.now;
         let current =
             self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage && now < c.ends);
@@ -198,11 +204,11 @@ impl Core {
         let epoch = campaign.epoch;
         match campaign.stage {
             // The log is being replaced: this node cannot say what it would lead with.
-            Stage::Pre if moving_over => {
+            CampaignStage::Pre if moving_over => {
                 self.campaign_lost();
             }
-            Stage::Pre => {
-                campaign.stage = Stage::Binding;
+            CampaignStage::Pre => {
+                campaign.stage = CampaignStage::Binding;
                 campaign.ballots.values_mut().for_each(|ballot| *ballot = None);
                 let operator = campaign.operator;
                 self.tell(Event::Campaign { epoch, pre: false, operator });
@@ -210,7 +216,7 @@ impl Core {
                 // Only then are the others asked: a claim that a crash could make it forget must not be voted for.
                 self.claim(epoch);
             }
-            Stage::Binding | Stage::Forced => {
+            CampaignStage::Binding | CampaignStage::Forced => {
                 let Some(campaign) = self.campaign.take() else { return };
                 self.open_epoch(campaign);
             }
@@ -226,7 +232,7 @@ impl Core {
             |ballot: &Option<Ballot>| matches!(ballot, Some(Ballot::Promised { .. } | Ballot::Voted { .. }));
         let outnumbered = campaign.ballots.values().any(too_low) && self.number_seen >= campaign.epoch.number;
         let outnumbered = outnumbered && !self.is_moving_over();
-        if outnumbered && campaign.stage == Stage::Pre && self.now < ends {
+        if outnumbered && campaign.stage == CampaignStage::Pre && self.now < ends {
             let request = self.campaign.take().and_then(|campaign| campaign.request);
             self.ask_whether(operator, request);
             if let Some(campaign) = &mut self.campaign {
@@ -244,7 +250,7 @@ impl Core {
             self.role = RoleState::Replica(std::mem::take(replica));
         }
         let ballots: Vec<_> = campaign.ballots.into_iter().collect();
-        if campaign.stage != Stage::Forced {
+        if campaign.stage != CampaignStage::Forced {
             self.tell(Event::CampaignLost { epoch: campaign.epoch, ballots: ballots.clone() });
         }
         if let Some(request) = campaign.request {
@@ -263,7 +269,7 @@ impl Core {
     /// The claim is durable: this node's own vote counts.
     pub(super) fn campaign_on_saved(&mut self) {
         let claims = self.campaign.as_ref().is_some_and(|c| c.epoch == self.promise.epoch);
-        let forced = self.campaign.as_ref().is_some_and(|c| c.stage == Stage::Forced);
+        let forced = self.campaign.as_ref().is_some_and(|c| c.stage == CampaignStage::Forced);
         if claims && forced {
             self.campaign_won();
         } else if claims {
@@ -276,7 +282,7 @@ impl Core {
     pub(super) fn campaign_on_time(&mut self) {
         let now = self.now;
         if let Some(campaign) = &mut self.campaign {
-            if campaign.ends <= now && campaign.stage != Stage::Forced {
+            if campaign.ends <= now && campaign.stage != CampaignStage::Forced {
                 self.campaign_lost();
             } else if campaign.ask_again <= now {
                 campaign.ask_again = now + HEARTBEAT_EVERY;
@@ -293,7 +299,7 @@ impl Core {
         assert_eq!(campaign.epoch, self.promise.epoch, "an epoch is promised before it is opened");
         assert!(self.promise_is_saved(), "and the promise is durable");
         let Campaign { epoch, stage, request, ballots, .. } = campaign;
-        let forced = stage == Stage::Forced;
+        let forced = stage == CampaignStage::Forced;
         let granted = |&(_, ballot): &(&NodeId, &Option<Ballot>)| *ballot == Some(Ballot::Granted);
         let voters = ballots.iter().filter(granted).map(|(&node, _)| node).collect();
         self.auto_campaign = None;

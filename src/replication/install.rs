@@ -164,7 +164,7 @@ impl Core {
         if let Some(following) = self.following_mut() {
             // Of a primary that was superseded meanwhile, this is a state like any other: to be verified.
             following.verified = following.epoch == install.epoch;
-            following.voice_from = None;
+            following.graduates_at = None;
             following.asked = None;
         }
         self.ask_for_entries();

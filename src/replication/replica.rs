@@ -37,7 +37,7 @@ pub(super) struct Following {
     pub(super) asked: Option<Time>,
     /// A learner's: a seq that the primary had not written when it already knew of this learner. That it is committed
     /// proves that a quorum without this member holds to the epoch *now*, whatever this member has forgotten.
-    pub(super) voice_from: Option<u64>,
+    pub(super) graduates_at: Option<u64>,
 }
 
 /// A gap makes a replica ask for what it lacks at most this often.
@@ -87,7 +87,7 @@ impl Core {
         self.auto_campaign = None;
         let heard = self.now;
         if let Some(replica) = self.replica_mut() {
-            let following = Following { epoch, heard, verified: false, asked: None, voice_from: None };
+            let following = Following { epoch, heard, verified: false, asked: None, graduates_at: None };
             replica.following = Some(following);
         }
         self.tell(Event::Following { epoch });
@@ -111,7 +111,7 @@ impl Core {
         self.learn_commit(commit);
         let installing = self.install.is_some();
         if let Some(following) = self.following_mut().filter(|f| f.verified && !installing) {
-            following.voice_from.get_or_insert(last + 1);
+            following.graduates_at.get_or_insert(last + 1);
         }
         if !self.promise_is_saved() {
             return; // on_saved goes on
@@ -178,7 +178,7 @@ impl Core {
     /// this member; and no sooner than any campaign has ended that it may have voted in before it forgot.
     fn graduate(&mut self, commit: u64) {
         let Some(following) = self.following().filter(|_| self.promise.learner) else { return };
-        let committed_since = following.voice_from.is_some_and(|from| commit >= from);
+        let committed_since = following.graduates_at.is_some_and(|from| commit >= from);
         let campaigns_over = self.now.saturating_sub(self.started) >= CAMPAIGN_TIMEOUT;
         if following.verified && committed_since && campaigns_over && self.log.durable >= commit {
             self.promise.learner = false;

@@ -42,7 +42,7 @@ const OPERATOR: u64 = 0;
 
 /// Something that the simulation has planned.
 #[derive(Debug)]
-pub(super) enum Task {
+pub(super) enum ChaosTask {
     /// A client's patience ends.
     GiveUp { client: u64 },
     /// A client does something new.
@@ -55,7 +55,7 @@ pub(super) enum Task {
 #[derive(Debug)]
 pub(super) struct Simulation {
     pub(super) options: SimOptions,
-    pub(super) world: World<Task>,
+    pub(super) world: World<ChaosTask>,
     pub(super) profile: Profile,
     pub(super) healed: bool,
     clients: Clients,
@@ -156,8 +156,8 @@ impl Simulation {
         for id in self.world.members() {
             self.world.start(id)?;
         }
-        (0..CLIENTS).for_each(|_| self.world.later(Duration::from_millis(300), Task::Think));
-        self.world.later(Duration::from_millis(500), Task::Fault);
+        (0..CLIENTS).for_each(|_| self.world.later(Duration::from_millis(300), ChaosTask::Think));
+        self.world.later(Duration::from_millis(500), ChaosTask::Fault);
         self.until(self.options.chaos, |_| false)?;
         self.heal_everything()?;
         self.rest()?;
@@ -185,9 +185,9 @@ impl Simulation {
                 StepOutcome::Answered { client, reply } => self.clients.answered(now, client, &reply, counts),
                 StepOutcome::Lost { client } => self.clients.gave_up(now, client, counts),
                 StepOutcome::Refused { client } => self.clients.refused(now, client),
-                StepOutcome::Own(Task::GiveUp { client }) => self.clients.gave_up(now, client, counts),
-                StepOutcome::Own(Task::Think) => self.think(),
-                StepOutcome::Own(Task::Fault) => self.fault()?,
+                StepOutcome::Own(ChaosTask::GiveUp { client }) => self.clients.gave_up(now, client, counts),
+                StepOutcome::Own(ChaosTask::Think) => self.think(),
+                StepOutcome::Own(ChaosTask::Fault) => self.fault()?,
             }
             self.judged()?;
             if self.world.counts.steps > STEPS_MAX {
@@ -221,10 +221,10 @@ impl Simulation {
         let Invocation { client, node, command, patience } =
             self.clients.begin(self.world.now(), &nodes, &self.profile, &mut self.world.dice);
         self.world.ask(ClientRequest { client, home: None, node, command });
-        self.world.later(patience, Task::GiveUp { client });
+        self.world.later(patience, ChaosTask::GiveUp { client });
         let think = self.profile.think.as_micros() as u64;
         let pause = Duration::from_micros(self.world.dice.between(think / 2, think * 3 / 2));
-        self.world.later(pause, Task::Think);
+        self.world.later(pause, ChaosTask::Think);
     }
 
     /// An operator's order to a member.

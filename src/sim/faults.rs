@@ -6,7 +6,7 @@ use crate::storage::Durability;
 use crate::types::{Command, NodeId, Role};
 
 use super::actions::CrashKind;
-use super::chaos::{Simulation, Task};
+use super::chaos::{ChaosTask, Simulation};
 use super::environment::NetworkQuality;
 use super::network::Link;
 use super::options::FaultMix;
@@ -90,7 +90,7 @@ impl Simulation {
         }
         let every = self.profile.fault_every.as_micros() as u64;
         let pause = Duration::from_micros(self.world.dice.between(every / 10, every * 2));
-        self.world.later(pause, Task::Fault);
+        self.world.later(pause, ChaosTask::Fault);
         let weights: &[(Fault, u32)] = match self.options.mix {
             FaultMix::Everything => &WEIGHTS,
             FaultMix::Contest => &CONTEST,

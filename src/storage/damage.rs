@@ -13,7 +13,7 @@ use super::disk::Disk;
 use super::error::StorageError;
 use super::file::File;
 use super::home::Home;
-use super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::log::segment::{HEADER_BYTES, Piece, Scan, ScanStep, Segment};
 use super::log::synced::{Marked, SYNCED};
 use super::meta::Meta;
 use super::segment_name::SegmentName;
@@ -108,9 +108,9 @@ impl Last {
         let mut scan = Scan::new(self.piece.clone());
         loop {
             match scan.next()? {
-                Step::Record(offset, _) => start = offset.into(),
-                Step::Bad(offset, _) => return Ok(offset),
-                Step::End => return Ok(start),
+                ScanStep::Record(offset, _) => start = offset.into(),
+                ScanStep::Bad(offset, _) => return Ok(offset),
+                ScanStep::End => return Ok(start),
             }
         }
     }

@@ -9,7 +9,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use super::hints::hint::{Hint, bytes_max, title};
-use super::log::record::{self, Place};
+use super::log::record::{self, RecordPlace};
 use super::log::segment::HEADER_BYTES;
 use super::meta;
 use super::segment_name::{FORMAT, SegmentName};
@@ -19,7 +19,7 @@ use super::segment_name::{FORMAT, SegmentName};
 /// # Panics
 /// If what was decoded is not encoded as it was.
 pub fn record(bytes: &[u8]) {
-    let place = Place { segment: 7, offset: 28 };
+    let place = RecordPlace { segment: 7, offset: 28 };
     let _ = record::decode(bytes, place);
     if let Some(fixed) = bytes.first_chunk() {
         let _ = record::outline(fixed);

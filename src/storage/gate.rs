@@ -12,7 +12,7 @@ use super::home::Home;
 /// Guards the directory of the log that counts. Held for the creation, renaming or removal of a file, never for the
 /// writing of one.
 #[derive(Clone, Debug)]
-pub(super) struct Gate {
+pub(super) struct LogGate {
     generation: Arc<Mutex<u64>>,
 }
 
@@ -20,7 +20,7 @@ pub(super) struct Gate {
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
     pub(super) home: Home,
-    pub(super) gate: Gate,
+    pub(super) gate: LogGate,
     /// The log that it is done for.
     pub(super) generation: u64,
     /// Nobody else may open the store before it is over.
@@ -38,7 +38,7 @@ pub(super) enum Halt {
     Failed(StorageError),
 }
 
-impl Gate {
+impl LogGate {
     /// To the log of `generation`.
     pub(super) fn new(generation: u64) -> Self {
         Self { generation: Arc::new(Mutex::new(generation)) }

@@ -61,7 +61,7 @@ mod writing;
 
 pub use self::cleanup::keeper::{Keeper, KeeperNews};
 pub use self::cleanup::plan::{CleanupPolicy, NothingToDo};
-pub use self::cleanup::questions::{CleanupAnswer, CleanupRequest, Progress};
+pub use self::cleanup::questions::{CleanupAnswer, CleanupProgress, CleanupRequest};
 pub use self::cleanup::run::{Cleaned, Cleanup};
 pub use self::damage::{Cut, cut_to_synced, tear_tail};
 pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};

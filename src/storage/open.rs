@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, Patience, PatientDisk};
+use super::disk::{Disk, PatientDisk, RoomPatience};
 use super::error::StorageError;
 use super::file::File;
-use super::gate::{Gate, Ground};
+use super::gate::{Ground, LogGate};
 use super::home::{Home, META, ROLLBACK};
 use super::log::log::Log;
 use super::log::segment::HEADER_BYTES;
@@ -76,7 +76,7 @@ pub fn open(
     options: Options,
 ) -> Result<(Store, Writer, Opened), StorageError> {
     let options = Options { segment_bytes: options.segment_bytes.min(SEGMENT_BYTES_MAX), ..options };
-    let patience = Arc::new(Patience::default());
+    let patience = Arc::new(RoomPatience::default());
     let disk = Arc::new(PatientDisk::new(disk, patience.clone()));
     let (home, lock) = Home::enter(disk, dir)?;
     let (meta, fresh) = match Meta::load(&home)? {
@@ -92,7 +92,7 @@ pub fn open(
     let recovery::Read { contents, torn, hints_missing, hints_bad } =
         recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
 
-    let (generation, gate) = (meta.generation, Gate::new(meta.generation));
+    let (generation, gate) = (meta.generation, LogGate::new(meta.generation));
     let ground = Ground { home, gate, generation, _lock: Arc::new(lock) };
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);

@@ -12,8 +12,8 @@ use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
 use super::log::record::{Flaw, Kind};
-use super::log::segment::{self, HEADER_BYTES, Piece, Scan, Segment, Step};
-use super::log::tail::{self, Verdict};
+use super::log::segment::{self, HEADER_BYTES, Piece, Scan, ScanStep, Segment};
+use super::log::tail::{self, TailEnd};
 use super::meta::Meta;
 use super::segment_name::SegmentName;
 use super::tally::{Held, Segments};
@@ -148,11 +148,11 @@ impl Reader<'_> {
             let verdict = if cut_allowed {
                 tail::judge(&piece, offset, flaw, synced, last)?
             } else {
-                Verdict::Corrupt(flaw.to_string())
+                TailEnd::Corrupt(flaw.to_string())
             };
             match verdict {
-                Verdict::Corrupt(what) => return Err(piece.segment.file.corrupt(offset, what)),
-                Verdict::Torn => {
+                TailEnd::Corrupt(what) => return Err(piece.segment.file.corrupt(offset, what)),
+                TailEnd::Torn => {
                     self.read.torn = Some(cut(&piece, offset)?);
                     piece.bytes = offset;
                     self.read.contents.segments.grow(piece);
@@ -223,9 +223,9 @@ impl Reader<'_> {
         let mut scan = Scan::new(piece.clone());
         loop {
             match scan.next()? {
-                Step::End => return Ok(None),
-                Step::Bad(offset, flaw) => return Ok(Some((offset, flaw))),
-                Step::Record(offset, record) => {
+                ScanStep::End => return Ok(None),
+                ScanStep::Bad(offset, flaw) => return Ok(Some((offset, flaw))),
+                ScanStep::Record(offset, record) => {
                     let last = self.read.contents.last;
                     self.check_order(record.at, last)
                         .map_err(|what| piece.segment.file.corrupt(offset.into(), what))?;

@@ -2,17 +2,17 @@
 
 use bytes::Bytes;
 
-use super::cleanup::questions::{Answer, CleanupAnswer, Progress};
+use super::cleanup::questions::{AnswerKind, CleanupAnswer, CleanupProgress};
 use super::error::StorageError;
 use super::gate::Ground;
 use super::hints::task::HintTask;
 use super::index::Slot;
 use super::install::snapshot::SnapshotReader;
-use super::log::record::{self, Place};
+use super::log::record::{self, RecordPlace};
 use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
 use super::tally::Held;
-use super::writing::job::{Appended, Done, Outcome, Swap};
+use super::writing::job::{Appended, Done, JobOutcome, Swap};
 use crate::replication::{Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 
@@ -44,7 +44,7 @@ pub(super) struct Cleaning {
     pub(super) generation: u64,
     /// What is above this seq stays.
     pub(super) through: u64,
-    pub(super) progress: Progress,
+    pub(super) progress: CleanupProgress,
 }
 
 /// How the disk is used.
@@ -93,25 +93,25 @@ impl Store {
     /// If `done` does not follow what was applied before: outcomes are applied in their order, each once.
     pub fn apply(&mut self, done: Done) -> Result<Option<Input>, StorageError> {
         Ok(match done.0 {
-            Outcome::Quiet => None,
-            Outcome::Told(input) => Some(input),
-            Outcome::Appended(appended) => self.apply_appended(appended)?,
-            Outcome::Installed { id, log, rollback, generation, contents } => {
+            JobOutcome::Quiet => None,
+            JobOutcome::Told(input) => Some(input),
+            JobOutcome::Appended(appended) => self.apply_appended(appended)?,
+            JobOutcome::Installed { id, log, rollback, generation, contents } => {
                 self.contents = *contents;
                 self.log = Some(log);
                 self.ground.generation = generation;
                 Some(Input::Installed { id, log, rollback })
             }
-            Outcome::Closed { generation, grown } => {
+            JobOutcome::Closed { generation, grown } => {
                 if generation == self.ground.generation {
                     self.contents.segments.grow(grown);
                 }
                 self.closed = true;
                 None
             }
-            Outcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
-            Outcome::NotSwapped(error) => {
-                self.answer = Some(CleanupAnswer(error.map_or(Answer::Stop, Answer::Full)));
+            JobOutcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
+            JobOutcome::NotSwapped(error) => {
+                self.answer = Some(CleanupAnswer(error.map_or(AnswerKind::Stop, AnswerKind::Full)));
                 None
             }
         })
@@ -184,7 +184,7 @@ impl Store {
             )));
         }
         self.contents.floor = floor;
-        self.answer = Some(CleanupAnswer(Answer::Go));
+        self.answer = Some(CleanupAnswer(AnswerKind::Go));
         Ok(None)
     }
 
@@ -217,7 +217,7 @@ impl Store {
         let piece = self.contents.segments.piece(slot.segment).expect("the index points into the log");
         let mut bytes = vec![0; slot.bytes as usize];
         let read = piece.segment.file.read_at(&mut bytes, slot.offset.into())?;
-        let place = Place { segment: piece.segment.name.number, offset: slot.offset };
+        let place = RecordPlace { segment: piece.segment.name.number, offset: slot.offset };
         let record = record::decode(&bytes[..read], place)
             .map_err(|flaw| piece.segment.file.corrupt(slot.offset.into(), flaw.to_string()))?;
         if record.at != version || record.key != key {

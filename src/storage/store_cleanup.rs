@@ -3,7 +3,9 @@
 use bytes::Bytes;
 
 use super::cleanup::plan::{CleanupPolicy, Group, NothingToDo, plan, policy_wants};
-use super::cleanup::questions::{Answer, CleanupAnswer, CleanupRequest, Progress, Request, Verdict};
+use super::cleanup::questions::{
+    AnswerKind, CleanupAnswer, CleanupProgress, CleanupRequest, RecordFate, RequestKind,
+};
 use super::cleanup::run::{Cleaned, Cleanup};
 use super::error::StorageError;
 use super::gate::Halt;
@@ -41,13 +43,13 @@ impl Store {
         let closed = self.contents.segments.closed();
         let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
         let total = groups.iter().map(Group::bytes).sum();
-        let progress = Progress { done: 0, total };
+        let progress = CleanupProgress { done: 0, total };
         self.cleaning = Some(Cleaning { generation: self.ground.generation, through, progress });
         Ok(Cleanup { ground: self.ground.clone(), groups, progress })
     }
 
     /// How far the cleanup under way is, if there is one.
-    pub fn cleanup_progress(&self) -> Option<Progress> {
+    pub fn cleanup_progress(&self) -> Option<CleanupProgress> {
         self.cleaning.as_ref().map(|cleaning| cleaning.progress)
     }
 
@@ -63,17 +65,17 @@ impl Store {
     /// If the index does not know a record of the log: a bug, and final.
     pub fn serve(&mut self, request: CleanupRequest) -> Result<Served, StorageError> {
         let Some(cleaning) = self.cleaning.as_mut().filter(|c| c.generation == self.ground.generation) else {
-            return Ok(Served::Answer(CleanupAnswer(Answer::Stop)));
+            return Ok(Served::Answer(CleanupAnswer(AnswerKind::Stop)));
         };
         let answer = match request.0 {
-            Request::Judge { records, progress } => {
+            RequestKind::Judge { records, progress } => {
                 cleaning.progress = progress;
                 let through = cleaning.through;
                 let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
-                Answer::Verdicts(judged.collect::<Result<_, _>>()?)
+                AnswerKind::Verdicts(judged.collect::<Result<_, _>>()?)
             }
-            Request::Swap(swap) => return Ok(Served::Job(Job::Swap(swap))),
-            Request::Move { moved, forgotten } => {
+            RequestKind::Swap(swap) => return Ok(Served::Job(Job::Swap(swap))),
+            RequestKind::Move { moved, forgotten } => {
                 for (key, slot) in moved {
                     if let Some(before) = self.contents.index.repoint(&key, slot) {
                         self.contents.segments.moved(slot, Some(before));
@@ -82,11 +84,11 @@ impl Store {
                 for (key, seq) in forgotten {
                     self.contents.index.forget(&key, seq);
                 }
-                Answer::Go
+                AnswerKind::Go
             }
-            Request::Moved => {
+            RequestKind::Moved => {
                 self.contents.segments.forget_replaced();
-                Answer::Go
+                AnswerKind::Go
             }
         };
         Ok(Served::Answer(CleanupAnswer(answer)))
@@ -104,15 +106,15 @@ impl Store {
     }
 
     /// What is to become of a record of a closed segment.
-    fn judge(&self, at: Position, key: Option<&Bytes>, through: u64) -> Result<Verdict, StorageError> {
+    fn judge(&self, at: Position, key: Option<&Bytes>, through: u64) -> Result<RecordFate, StorageError> {
         if at.seq > through {
-            return Ok(Verdict::Keep);
+            return Ok(RecordFate::Keep);
         }
-        let Some(key) = key else { return Ok(Verdict::Drop) };
+        let Some(key) = key else { return Ok(RecordFate::Drop) };
         match self.contents.index.get(key) {
-            Some(slot) if slot.seq > at.seq => Ok(Verdict::Drop),
-            Some(slot) if slot.seq == at.seq && slot.live => Ok(Verdict::Keep),
-            Some(slot) if slot.seq == at.seq => Ok(Verdict::DropTombstone),
+            Some(slot) if slot.seq > at.seq => Ok(RecordFate::Drop),
+            Some(slot) if slot.seq == at.seq && slot.live => Ok(RecordFate::Keep),
+            Some(slot) if slot.seq == at.seq => Ok(RecordFate::DropTombstone),
             _ => Err(StorageError::misuse(format!("the index does not know record {at} of the log"))),
         }
     }

@@ -221,9 +221,11 @@ async fn faults_of_a_disk_are_done_to_the_dead_and_told_with_what_they_cut() {
     let error = cluster.wipe(NodeId(7)).await.expect_err("nobody").to_string();
     assert_eq!(error, "n7 is not a member: the members are n1, n2");
     cluster.stop().await;
-    let harms = engine.harms.lock().expect("no panic").clone();
-    let [Harm::PowerLoss, Harm::TornTail { seed: first }, Harm::TornTail { seed: second }] = harms[..] else {
-        panic!("{harms:?}")
+    let faults = engine.faults.lock().expect("no panic").clone();
+    let [DiskFault::PowerLoss, DiskFault::TornTail { seed: first }, DiskFault::TornTail { seed: second }] =
+        faults[..]
+    else {
+        panic!("{faults:?}")
     };
     assert_ne!(first, second, "each tear has a place of its own");
     let mut drawn = SmallRng::seed_from_u64(1);

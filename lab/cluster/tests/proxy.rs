@@ -35,7 +35,7 @@ impl Rig {
         let (there, back) = (Link::new(1, n1, n2), Link::new(1, n2, n1));
         let tasks = Tasks::default();
         let (forward, backward) = (there.clone(), back.clone());
-        let route = Route { target, forward, backward, framing: Framing::Frames };
+        let route = ProxyRoute { target, forward, backward, framing: Framing::Frames };
         let proxy = open(route, &tasks).await.expect("a proxy");
         let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self { there, back, target, proxy, tasks }

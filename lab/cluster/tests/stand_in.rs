@@ -10,7 +10,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::types;
 use kvlab::types::{Ready, Reply, Report};
 
-use crate::engine::{Engine, Framing, Harm, Launch};
+use crate::engine::{DiskFault, Engine, Framing, Launch};
 use crate::run::event::{Cut, LabEvent, Stamped};
 use crate::run::journal::Journal;
 
@@ -28,12 +28,12 @@ pub(crate) struct StandIn {
     /// Every launch so far.
     pub(crate) launches: Mutex<Vec<Launch>>,
     /// What was done to its data so far.
-    pub(crate) harms: Mutex<Vec<Harm>>,
+    pub(crate) faults: Mutex<Vec<DiskFault>>,
 }
 
 impl StandIn {
     pub(crate) fn new(script: &str) -> Self {
-        Self { script: Mutex::new(script.to_owned()), launches: Mutex::default(), harms: Mutex::default() }
+        Self { script: Mutex::new(script.to_owned()), launches: Mutex::default(), faults: Mutex::default() }
     }
 
     /// What the next start runs.
@@ -68,11 +68,11 @@ impl Engine for StandIn {
         Box::pin(async { Ok(stream::iter([hello]).chain(stream::pending()).boxed()) })
     }
 
-    fn harm(&self, data: &Path, harm: Harm) -> anyhow::Result<Option<Cut>> {
+    fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>> {
         #[expect(clippy::disallowed_methods, reason = "looks at the file system")]
         let there = data.is_dir();
         anyhow::ensure!(there, "{} has no data", data.display());
-        self.harms.lock().expect("no panic").push(harm);
+        self.faults.lock().expect("no panic").push(fault);
         Ok(Some(Cut { file: "log".to_owned(), from: 9, to: 5 }))
     }
 

@@ -48,11 +48,11 @@ pub async fn show(
         never = carry_out(session, asked) => match never {},
     };
     match ended.map_err(|e| Exit::Usage.because(format!("{e:#}")))? {
-        dashboard::Exit::Quit => Ok(()),
-        dashboard::Exit::TerminalGone(why) => {
+        dashboard::ScreenExit::Quit => Ok(()),
+        dashboard::ScreenExit::TerminalGone(why) => {
             Err(Exit::Usage.because(format!("the terminal is gone: {why}")))
         }
-        dashboard::Exit::TaskDied(why) => Err(Exit::Refused
+        dashboard::ScreenExit::TaskDied(why) => Err(Exit::Refused
             .because(format!("a part of the lab failed, so nothing it shows can be trusted: {why}"))),
     }
 }

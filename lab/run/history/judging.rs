@@ -2,7 +2,7 @@
 
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Violation};
 
-use crate::run::event::{Harm, Promise, Verdict};
+use crate::run::event::{HarmVerdict, PromiseVerdict, Verdict};
 
 /// Violations named in a verdict at most: the first ones. The history has them all.
 const VIOLATIONS_NAMED_MAX: usize = 8;
@@ -74,7 +74,7 @@ impl Judging {
         let violations =
             self.refused.iter().cloned().chain(report.violations.iter().map(ToString::to_string));
         Verdict {
-            promise: Promise {
+            promise: PromiseVerdict {
                 linearizable: report.linearizable.known().filter(|_| self.refused.is_none()),
                 checked_i: report.checked_i,
                 quorum_writes_acked: quorum_acked,
@@ -84,7 +84,7 @@ impl Judging {
                 violations: violations.take(VIOLATIONS_NAMED_MAX).collect(),
                 violations_total: report.violations_total,
             },
-            harm: Harm {
+            harm: HarmVerdict {
                 async_writes_acked: async_acked,
                 async_writes_lost: async_loss.known(async_acked, read_back),
                 async_writes_unread: async_loss.waiting,

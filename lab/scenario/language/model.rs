@@ -125,7 +125,7 @@ pub enum Act {
         /// Where.
         node: Target,
         /// What.
-        op: Op,
+        op: StepOp,
         /// How it should end.
         outcome: Wanted,
     },
@@ -205,7 +205,7 @@ pub enum ProcessAction {
 
 /// A single client operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Op {
+pub enum StepOp {
     /// Write.
     Put {
         /// The key.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::model::{Act, Condition, Op, Pairs, ProcessAction, Shape, StateWord, WhichLinks};
+use super::model::{Act, Condition, Pairs, ProcessAction, Shape, StateWord, StepOp, WhichLinks};
 use super::words::{Target, say_duration};
 
 /// The word for `meaning` in a table of words.
@@ -41,9 +41,9 @@ impl fmt::Display for Act {
             Self::Promote { node, force: false, .. } => write!(f, "promote {node}"),
             Self::Follow { node, primary, .. } => write!(f, "{node} is to follow {primary}"),
             Self::Operation { node, op, .. } => match op {
-                Op::Put { key, .. } => write!(f, "put {key} at {node}"),
-                Op::Get { key, .. } => write!(f, "get {key} at {node}"),
-                Op::Del { key, .. } => write!(f, "del {key} at {node}"),
+                StepOp::Put { key, .. } => write!(f, "put {key} at {node}"),
+                StepOp::Get { key, .. } => write!(f, "get {key} at {node}"),
+                StepOp::Del { key, .. } => write!(f, "del {key} at {node}"),
             },
             Self::Load { on: true, rate: Some(rate) } => write!(f, "load {rate}/s"),
             Self::Load { on, .. } => write!(f, "load {}", if *on { "on" } else { "off" }),

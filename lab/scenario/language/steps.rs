@@ -5,7 +5,7 @@ use std::ops::Range;
 use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 use toml::Spanned;
 
-use super::model::{Act, Finds, Op, Pairs, ProcessAction, Shape, Wanted, WhichLinks};
+use super::model::{Act, Finds, Pairs, ProcessAction, Shape, StepOp, Wanted, WhichLinks};
 use super::problem::{Checked, Problem};
 use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
 use super::values::{key, per_second, time, value, word};
@@ -285,26 +285,26 @@ impl FileContext {
     }
 
     fn operation(&self, step: &StepTable) -> Option<Checked<Act>> {
-        let act = |node: &Spanned<Form>, wanted: &Option<Spanned<String>>, op: Checked<Op>| {
+        let act = |node: &Spanned<Form>, wanted: &Option<Spanned<String>>, op: Checked<StepOp>| {
             Ok(Act::Operation { node: self.single(node)?, op: op?, outcome: outcome(wanted.as_ref())? })
         };
         if let Some(put) = &step.put {
             let put = put.get_ref();
             let op = key(&put.key).and_then(|key| {
                 let value = put.value.as_ref().map(value).transpose()?;
-                Ok(Op::Put { key, value, level: write_level(put.quorum) })
+                Ok(StepOp::Put { key, value, level: write_level(put.quorum) })
             });
             return Some(act(&put.node, &put.outcome, op));
         }
         if let Some(get) = &step.get {
             let get = get.get_ref();
             let level = if get.quorum { ReadLevel::Quorum } else { ReadLevel::Eventual };
-            let op = finds(get).and_then(|finds| Ok(Op::Get { key: key(&get.key)?, level, finds }));
+            let op = finds(get).and_then(|finds| Ok(StepOp::Get { key: key(&get.key)?, level, finds }));
             return Some(act(&get.node, &get.outcome, op));
         }
         step.del.as_ref().map(|del| {
             let del = del.get_ref();
-            let op = key(&del.key).map(|key| Op::Del { key, level: write_level(del.quorum) });
+            let op = key(&del.key).map(|key| StepOp::Del { key, level: write_level(del.quorum) });
             act(&del.node, &del.outcome, op)
         })
     }

@@ -7,7 +7,7 @@ use kvlab::types::NodeId;
 use super::roles::Roles;
 use crate::action::{Action, Link, all_links};
 use crate::cluster::View;
-use crate::scenario::language::model::{Act, Op, Pairs, ProcessAction, WhichLinks};
+use crate::scenario::language::model::{Act, Pairs, ProcessAction, StepOp, WhichLinks};
 use crate::scenario::language::words::Target;
 
 /// Whether it must be known who is who before this can be done.
@@ -134,10 +134,10 @@ fn process(action: ProcessAction, node: NodeId) -> Action {
     }
 }
 
-fn operation(node: NodeId, op: &Op) -> Action {
+fn operation(node: NodeId, op: &StepOp) -> Action {
     match op.clone() {
-        Op::Put { key, value, level } => Action::Put { node, key, value, level },
-        Op::Get { key, level, .. } => Action::Get { node, key, level },
-        Op::Del { key, level } => Action::Del { node, key, level },
+        StepOp::Put { key, value, level } => Action::Put { node, key, value, level },
+        StepOp::Get { key, level, .. } => Action::Get { node, key, level },
+        StepOp::Del { key, level } => Action::Del { node, key, level },
     }
 }

@@ -11,7 +11,7 @@ use super::roles::Roles;
 use super::stage::Stage;
 use crate::cluster::View;
 use crate::run::event::{Operation, Outcome, ScenarioEvent, Verdict, micros};
-use crate::scenario::language::model::{Act, Condition, Finds, Op, Scenario, Start, Step, Wanted};
+use crate::scenario::language::model::{Act, Condition, Finds, Scenario, Start, Step, StepOp, Wanted};
 use crate::scenario::language::words::say_duration;
 use crate::session::Performed;
 
@@ -258,7 +258,7 @@ fn check(act: &Act, performed: Performed) -> Result<(), StepFailure> {
         return Err(StepFailure::Unmet(format!("{act}: expected {}, was {}{why}", say(wanted), say(word))));
     }
     match (act, performed) {
-        (Act::Operation { op: Op::Get { finds, .. }, .. }, Performed::Operation(operation)) => {
+        (Act::Operation { op: StepOp::Get { finds, .. }, .. }, Performed::Operation(operation)) => {
             found(act, finds, &operation)
         }
         _ => Ok(()),

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::conclusion::Conclusion;
 use crate::explain::Evidence;
-use crate::run::event::{Expectation, Promise, RunOutcome, Verdict};
+use crate::run::event::{Expectation, PromiseVerdict, RunOutcome, Verdict};
 use crate::scenario::language::model::Scenario;
 
 /// What was played, for its summary.
@@ -136,7 +136,7 @@ pub fn facts(verdict: &Verdict, evidence: &Evidence, columns: usize) -> String {
 }
 
 /// The first violation with its proof; the others are counted. What has no proof has a line.
-fn proof(promise: &Promise, evidence: &Evidence, columns: usize) -> String {
+fn proof(promise: &PromiseVerdict, evidence: &Evidence, columns: usize) -> String {
     let mut out = String::new();
     let proved = evidence.violations().first();
     let first = proved.map(ToString::to_string);

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::scene::Scene;
-use crate::run::event::{Harm, Promise};
+use crate::run::event::{HarmVerdict, PromiseVerdict};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
@@ -69,7 +69,7 @@ fn put_answers(row: &mut Row<'_>, answers: &[Answer]) {
     }
 }
 
-fn promise(promise: &Promise, scene: &Scene<'_>) -> Vec<Answer> {
+fn promise(promise: &PromiseVerdict, scene: &Scene<'_>) -> Vec<Answer> {
     let checked = promise.checked_i;
     let proved = !scene.view.evidence.violations().is_empty();
     let holds = scene.view.linearizable();
@@ -97,7 +97,7 @@ fn promise(promise: &Promise, scene: &Scene<'_>) -> Vec<Answer> {
     ]
 }
 
-fn harm(harm: &Harm) -> Vec<Answer> {
+fn harm(harm: &HarmVerdict) -> Vec<Answer> {
     let lost = harm.async_writes_lost;
     let stale = harm.stale_reads;
     let oldest = words::age(Duration::from_millis(harm.stale_max_ms));

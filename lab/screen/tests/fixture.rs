@@ -381,7 +381,7 @@ fn header() -> ScenarioHeader {
 /// The verdict of the tale so far.
 pub fn verdict(settled: bool) -> Verdict {
     Verdict {
-        promise: Promise {
+        promise: PromiseVerdict {
             linearizable: Some(true),
             checked_i: 10_480,
             quorum_writes_acked: 812,
@@ -391,7 +391,7 @@ pub fn verdict(settled: bool) -> Verdict {
             violations: vec![],
             violations_total: 0,
         },
-        harm: Harm {
+        harm: HarmVerdict {
             async_writes_acked: 1_630,
             async_writes_lost: settled.then_some(212),
             async_writes_unread: if settled { 0 } else { 810 },
@@ -444,7 +444,7 @@ fn step(tale: &mut Tale, scenario: bool, index: usize, say: Option<&str>, since_
 
 fn before_the_cut(tale: &mut Tale) {
     tale.emit(LabEvent::Verdict(Verdict {
-        promise: Promise { linearizable: Some(true), checked_i: 210, ..Promise::default() },
+        promise: PromiseVerdict { linearizable: Some(true), checked_i: 210, ..PromiseVerdict::default() },
         ..Verdict::default()
     }));
     tale.until(2_000_000).operate(Made { by: Some(Actor::Person), ..put(N1, Consistency::Quorum, "demo") });

@@ -222,7 +222,7 @@ fn a_killed_primary_is_no_primary_and_a_paused_one_is() {
 #[test]
 fn a_broken_promise_beats_everything() {
     let mut view = at(Player::Person, moment::SPLIT);
-    let mut tell = |change: fn(&mut Promise)| {
+    let mut tell = |change: fn(&mut PromiseVerdict)| {
         let mut verdict = super::fixture::verdict(true);
         change(&mut verdict.promise);
         view.apply(&Stamped { t_us: moment::SPLIT, event: LabEvent::Verdict(verdict) });

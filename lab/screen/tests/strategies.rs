@@ -317,7 +317,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 quorum_writes_lost,
                 members_equal,
                 violations,
-            )| Promise {
+            )| PromiseVerdict {
                 quorum_writes_unread: checked_i / 2,
                 violations_total: checked_i / 3,
                 linearizable,
@@ -339,7 +339,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 unknown,
                 unavailable_ms,
             )| {
-                Harm {
+                HarmVerdict {
                     async_writes_acked,
                     async_writes_lost,
                     async_writes_unread: unknown,

@@ -40,7 +40,7 @@ fn members_that_agree_are_converged() {
     assert_eq!(converged(&whole(ms(5), 9), ms(5)), Ok(()));
     assert_eq!(
         ends(&whole(ms(5), 9)).values().collect::<Vec<_>>(),
-        [&End { at: Position::new(E1, 9).into(), keys: 7 }; 2]
+        [&LogEnd { at: Position::new(E1, 9).into(), keys: 7 }; 2]
     );
 }
 

@@ -8,7 +8,7 @@ use super::ids::{Ids, NO_ID, Span};
 use super::key::{Key, Mode, Ruling, Seen, Unmeasured};
 use super::ledger::Ledgers;
 use super::options::JudgeOptions;
-use super::orders::{Advance, Content};
+use super::orders::{Advance, KeyContent};
 use super::staleness::{Measured, Stale};
 use super::totals::Totals;
 use crate::judge::error::{HistoryError, HistoryFault};
@@ -250,7 +250,7 @@ impl Judge {
             state.began(&span);
             if let Mode::BySearch(orders) = &mut state.mode {
                 let value = event.value.as_deref();
-                orders.begin(span, (op != OpKind::Get).then(|| Content::from_value(value)));
+                orders.begin(span, (op != OpKind::Get).then(|| KeyContent::from_value(value)));
             }
         }
         self.running.insert(event.client, running);
@@ -284,10 +284,10 @@ impl Judge {
         {
             let held = match running.op {
                 OpKind::Get => None,
-                OpKind::Del => Some(Content::Absent),
+                OpKind::Del => Some(KeyContent::Absent),
                 // One that was read already is among the ids that are known.
                 OpKind::Put if self.ids[running.id].zone.is_known() => continue,
-                OpKind::Put => Some(Content::from_value(Some(&self.ids[running.id].value))),
+                OpKind::Put => Some(KeyContent::from_value(Some(&self.ids[running.id].value))),
             };
             outstanding.push((running.span, held));
         }
@@ -360,7 +360,7 @@ impl Judge {
             && quorum
         {
             let phase = if phantom.is_some() { Phase::Fail } else { Phase::Ok };
-            orders.end(span, phase, Some(Content::from_value(value)));
+            orders.end(span, phase, Some(KeyContent::from_value(value)));
         }
         if let Some(kind) = phantom {
             return Ruling::Violated(kind);
@@ -392,7 +392,7 @@ impl Judge {
             Advance::Undecided(why) => Ruling::Undecided(why),
             Advance::Violated(misfit) => {
                 self.turn(key, Mode::Violated);
-                let value = misfit.value.as_ref().and_then(Content::name);
+                let value = misfit.value.as_ref().and_then(KeyContent::name);
                 let operation = Box::new(misfit.span.operation(&self.keys[key as usize].name, value));
                 let possible = misfit.possible.iter().map(|held| held.name().map(str::to_owned)).collect();
                 Ruling::Violated(ViolationKind::NoOrder { operation, possible })

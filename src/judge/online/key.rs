@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::ids::{Ids, NO_ID, Span};
 use super::ledger::Standing;
 use super::options::JudgeOptions;
-use super::orders::{Content, Orders};
+use super::orders::{KeyContent, Orders};
 use super::proof::{ValueOps, prove};
-use super::queue::Queue;
+use super::queue::EventQueue;
 use super::staleness::{Acks, Stale};
-use super::zones::{NEVER, ReadCheck, Zone, Zones};
+use super::zones::{NEVER, ReadCheck, ValueZones, Zone};
 use crate::judge::history::Phase;
 use crate::judge::judgement::Undecided;
 use crate::judge::violation::ViolationKind;
@@ -61,7 +61,7 @@ pub(super) struct Key {
     pub(super) mode: Mode,
     /// Starts of the quorum operations that are outstanding, ascending.
     outstanding: Vec<u64>,
-    zones: Zones,
+    zones: ValueZones,
     /// The initial absence, and the quorum read of it that started last.
     absent: Zone,
     absent_last: Option<Box<Span>>,
@@ -69,7 +69,7 @@ pub(super) struct Key {
     pub(super) ledger: Standing,
     pub(super) deletes: bool,
     /// Every id of the key that is not parked, in the order in which they may be forgotten.
-    queue: Queue,
+    queue: EventQueue,
     /// Those of unknown outcome that may still turn up: how many, and which (with the begin of their write, for
     /// slots are used again; some may have turned up since), the oldest first.
     open: usize,
@@ -103,13 +103,13 @@ impl Key {
             index,
             mode: Mode::ByIds,
             outstanding: Vec::new(),
-            zones: Zones::new(NO_ID),
+            zones: ValueZones::new(NO_ID),
             absent: Zone::of_absence(),
             absent_last: None,
             acks: Acks::default(),
             ledger: Standing::default(),
             deletes: false,
-            queue: Queue::new(),
+            queue: EventQueue::new(),
             open: 0,
             opened: VecDeque::new(),
             forgotten: Forgotten::default(),
@@ -347,23 +347,23 @@ impl Key {
     pub(super) fn search(
         &mut self,
         ids: &mut Ids,
-        outstanding: &[(Span, Option<Content>)],
+        outstanding: &[(Span, Option<KeyContent>)],
         options: &JudgeOptions,
     ) {
         self.unpark_all(ids);
         let m = self.m();
         let superseded = self.zones.is_superseded(NO_ID, &self.absent, m);
-        let initially = if superseded { Content::Lost } else { Content::Absent };
+        let initially = if superseded { KeyContent::Lost } else { KeyContent::Absent };
         let mut events = Vec::new();
         if let Some(read) = self.absent_last.as_deref().filter(|_| !superseded) {
-            events.push((*read, false, Content::Absent, read.ended.i));
+            events.push((*read, false, KeyContent::Absent, read.ended.i));
         }
         for at in self.queue.iter(ids) {
             let id = &ids[at];
             if id.write.phase == Phase::Fail || self.zones.is_superseded(at, &id.zone, m) {
                 continue;
             }
-            let value = Content::Value((&*id.value).into());
+            let value = KeyContent::Value((&*id.value).into());
             if !id.zone.is_known() {
                 if id.is_open(true) {
                     events.push((id.write, true, value, id.write.ended.i));
@@ -385,7 +385,7 @@ impl Key {
     pub(super) fn turn(&mut self, ids: &mut Ids, mode: Mode) {
         self.unpark_all(ids);
         self.mode = mode;
-        self.zones = Zones::new(NO_ID);
+        self.zones = ValueZones::new(NO_ID);
         self.absent_last = None;
         self.open = self.queue.iter(ids).filter(|&at| ids[at].is_open(false)).count();
     }

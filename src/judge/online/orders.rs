@@ -27,7 +27,7 @@ use crate::judge::judgement::Undecided;
 
 /// What a key may hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Content {
+pub(super) enum KeyContent {
     /// Something that no further read may return.
     Lost,
     /// Nothing.
@@ -40,7 +40,7 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 struct Tracked {
     /// What it writes, or what it saw; `None`: a read that has not ended.
-    value: Option<Content>,
+    value: Option<KeyContent>,
     writes: bool,
     /// How it ended; `Invoke` while it runs.
     phase: Phase,
@@ -50,9 +50,9 @@ struct Tracked {
 /// The operation that fits no order, and what the key could have held.
 #[derive(Clone, Debug)]
 pub(super) struct Misfit {
-    pub(super) value: Option<Content>,
+    pub(super) value: Option<KeyContent>,
     pub(super) span: Span,
-    pub(super) possible: Vec<Content>,
+    pub(super) possible: Vec<KeyContent>,
 }
 
 /// How far it came.
@@ -96,7 +96,7 @@ enum Event {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Order {
-    holds: Content,
+    holds: KeyContent,
     /// Slots placed.
     placed: u64,
     /// Slots of writes that could have been placed before the last write placed, if they are not yet.
@@ -105,7 +105,7 @@ struct Order {
 
 impl Orders {
     /// A key that holds `initially` before anything.
-    fn new(initially: Content, waiting_max: usize, orders_max: usize) -> Self {
+    fn new(initially: KeyContent, waiting_max: usize, orders_max: usize) -> Self {
         let first = Order { holds: initially, placed: 0, covered: 0 };
         Self {
             operations: BTreeMap::new(),
@@ -120,14 +120,14 @@ impl Orders {
 
     /// Orders after operations that have ended (with what they wrote or saw, and by when) and those outstanding.
     pub(super) fn after(
-        ended: Vec<(Span, bool, Content, u64)>,
-        outstanding: &[(Span, Option<Content>)],
-        initially: Content,
+        ended: Vec<(Span, bool, KeyContent, u64)>,
+        outstanding: &[(Span, Option<KeyContent>)],
+        initially: KeyContent,
         options: &JudgeOptions,
     ) -> Self {
         enum Replayed {
-            Begin(Span, Option<Content>),
-            End(Span, Phase, Option<Content>),
+            Begin(Span, Option<KeyContent>),
+            End(Span, Phase, Option<KeyContent>),
         }
         let mut events = Vec::new();
         for (span, writes, value, by) in ended {
@@ -151,7 +151,7 @@ impl Orders {
     }
 
     /// An operation begins: `value` is what it writes.
-    pub(super) fn begin(&mut self, span: Span, writes: Option<Content>) {
+    pub(super) fn begin(&mut self, span: Span, writes: Option<KeyContent>) {
         let at = span.began.i;
         let operation = Tracked { writes: writes.is_some(), value: writes, phase: Phase::Invoke, span };
         self.operations.insert(at, operation);
@@ -159,7 +159,7 @@ impl Orders {
     }
 
     /// An operation ends so; a read with what it `saw`.
-    pub(super) fn end(&mut self, span: &Span, phase: Phase, saw: Option<Content>) {
+    pub(super) fn end(&mut self, span: &Span, phase: Phase, saw: Option<KeyContent>) {
         let Some(operation) = self.operations.get_mut(&span.began.i) else { return };
         if operation.phase != Phase::Invoke {
             return; // A write that a read has shown to have happened.
@@ -240,8 +240,11 @@ impl Orders {
         }
         let operation = self.operations.remove(&at);
         if after.is_empty() {
-            let mut possible: Vec<_> =
-                before.into_iter().map(|order| order.holds).filter(|held| *held != Content::Lost).collect();
+            let mut possible: Vec<_> = before
+                .into_iter()
+                .map(|order| order.holds)
+                .filter(|held| *held != KeyContent::Lost)
+                .collect();
             possible.sort_by(|a, b| a.name().cmp(&b.name()));
             possible.dedup();
             possible.truncate(POSSIBLE_MAX);
@@ -358,7 +361,7 @@ impl Tracked {
     }
 }
 
-impl Content {
+impl KeyContent {
     /// From a value of the history.
     pub(super) fn from_value(value: Option<&str>) -> Self {
         value.map_or(Self::Absent, |value| Self::Value(value.into()))

@@ -4,13 +4,13 @@ use super::ids::{Ids, NO_ID};
 
 /// A list through the ids themselves: each names the next.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Queue {
+pub(super) struct EventQueue {
     head: u32,
     tail: u32,
     len: usize,
 }
 
-impl Queue {
+impl EventQueue {
     /// Of no id.
     pub(super) fn new() -> Self {
         Self { head: NO_ID, tail: NO_ID, len: 0 }

@@ -47,7 +47,7 @@ pub(super) enum ReadCheck {
 
 /// All ids of one key that have an f.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Zones {
+pub(super) struct ValueZones {
     past: TopTwo,
     /// The greatest f of the past.
     past_f: u64,
@@ -93,7 +93,7 @@ impl Zone {
     }
 }
 
-impl Zones {
+impl ValueZones {
     /// For a key whose id `absent` is its initial absence.
     pub(super) fn new(absent: u32) -> Self {
         let nobody = (0, absent);

@@ -13,9 +13,9 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tracing::{debug, info};
 
-use super::{FromPeer, Link};
+use super::{FromPeer, OutgoingLink};
 use crate::node::frames::{FrameReader, ReadError};
-use crate::node::gate::Gate;
+use crate::node::gate::ConnectionGate;
 use crate::node::local::Local;
 use crate::node::options::{Token, listed};
 use crate::types::NodeId;
@@ -30,13 +30,13 @@ pub(in crate::node) struct PeerServer {
     local: Rc<Local>,
     /// This node's own connections to the others: hurried when their member connects, for whoever connects can be
     /// connected to.
-    links: BTreeMap<NodeId, Rc<Link>>,
+    links: BTreeMap<NodeId, Rc<OutgoingLink>>,
     /// To the node's loop.
     inputs: mpsc::Sender<FromPeer>,
     /// The connection of each member: a newer one ends the one before.
     current: RefCell<BTreeMap<NodeId, Rc<Notify>>>,
     connections: Cell<u32>,
-    gate: Gate,
+    gate: ConnectionGate,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +63,7 @@ impl PeerServer {
     /// For one node, whose loop takes `inputs`.
     pub(in crate::node) fn new(
         local: Rc<Local>,
-        links: BTreeMap<NodeId, Rc<Link>>,
+        links: BTreeMap<NodeId, Rc<OutgoingLink>>,
         inputs: mpsc::Sender<FromPeer>,
     ) -> Self {
         let (current, connections, gate) = Default::default();

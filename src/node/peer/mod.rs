@@ -1,6 +1,6 @@
 //! Members to members: one connection for each direction.
 //!
-//! This node sends to a member on the connection that it opened ([`Link`]), and hears from it on the one that the
+//! This node sends to a member on the connection that it opened ([`OutgoingLink`]), and hears from it on the one that the
 //! member opened ([`PeerServer`]). So a one-way cut is a cut of one connection.
 
 mod incoming;
@@ -12,7 +12,7 @@ mod tests;
 use crate::types::{Message, NodeId};
 
 pub(super) use self::incoming::PeerServer;
-pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, Link, SETTLED_AFTER};
+pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, OutgoingLink, SETTLED_AFTER};
 
 /// What the node's loop hears of other members.
 #[derive(Debug)]

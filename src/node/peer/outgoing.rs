@@ -40,7 +40,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(1);
 
 /// What waits to be sent to one member. Frames keep their order.
 #[derive(Debug)]
-pub(in crate::node) struct Link {
+pub(in crate::node) struct OutgoingLink {
     to: NodeId,
     out: Outbox,
     connected: Cell<bool>,
@@ -50,7 +50,7 @@ pub(in crate::node) struct Link {
     hurried: Notify,
 }
 
-impl Link {
+impl OutgoingLink {
     /// A link to `to`, not connected.
     pub(in crate::node) fn new(to: NodeId) -> Self {
         let (out, connected, dropped, hurried) = Default::default();
@@ -90,11 +90,11 @@ fn is_bulk(message: &Message) -> bool {
     matches!(message, Message::Append { .. } | Message::SnapshotChunk { .. })
 }
 
-/// Keeps one [`Link`] connected.
+/// Keeps one [`OutgoingLink`] connected.
 #[derive(Debug)]
 pub(in crate::node) struct Dial {
     /// The link.
-    pub(in crate::node) link: Rc<Link>,
+    pub(in crate::node) link: Rc<OutgoingLink>,
     /// Where the member is reached.
     pub(in crate::node) addr: String,
     /// Opens each connection.
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn heartbeats_find_a_place_behind_a_full_window_and_all_is_bounded() {
-        let link = Link::new(NodeId(2));
+        let link = OutgoingLink::new(NodeId(2));
         link.send(append(10));
         assert_eq!(link.out.bytes(), 0, "there is no connection");
         link.connected.set(true);

@@ -31,7 +31,7 @@ struct Listening {
     local: Rc<Local>,
     heard: mpsc::Receiver<FromPeer>,
     /// Its own way to n1.
-    link: Rc<Link>,
+    link: Rc<OutgoingLink>,
     task: JoinHandle<()>,
 }
 
@@ -49,7 +49,7 @@ impl Listening {
             clock: Clock::start(),
         });
         let (to_loop, heard) = mpsc::channel(64);
-        let link = Rc::new(Link::new(N1));
+        let link = Rc::new(OutgoingLink::new(N1));
         let links = [(N1, link.clone())].into();
         let server = PeerServer::new(local.clone(), links, to_loop);
         Self { addr, local, heard, link, task: spawn_local(Rc::new(server).listen(listener)) }
@@ -64,9 +64,9 @@ impl Listening {
 }
 
 /// n1's link to n2, and what its loop hears.
-fn dial(addr: SocketAddr, settled_after: Duration) -> (Rc<Link>, mpsc::Receiver<FromPeer>) {
+fn dial(addr: SocketAddr, settled_after: Duration) -> (Rc<OutgoingLink>, mpsc::Receiver<FromPeer>) {
     let (inputs, heard) = mpsc::channel(64);
-    let link = Rc::new(Link::new(N2));
+    let link = Rc::new(OutgoingLink::new(N2));
     let dial = Dial {
         link: link.clone(),
         addr: addr.to_string(),

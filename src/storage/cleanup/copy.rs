@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::questions::Verdict;
+use super::questions::RecordFate;
 use crate::storage::error::StorageError;
 use crate::storage::file::File;
 use crate::storage::gate::{Ground, Halt};
 use crate::storage::hints::hint::{self, Hint, HintWriter};
 use crate::storage::home::{Home, ignore_missing};
-use crate::storage::log::record::{self, Kind, Place};
+use crate::storage::log::record::{self, Kind, RecordPlace};
 use crate::storage::log::segment::{self, Piece, Segment};
 use crate::storage::segment_name::SegmentName;
 use crate::storage::tally::Held;
@@ -80,7 +80,7 @@ impl Copy {
         let offset = self.written + self.buffer.len() as u64;
         let offset = u32::try_from(offset)
             .map_err(|_| StorageError::misuse("a group of segments is too long to become one"))?;
-        let place = Place { segment: self.name.number, offset };
+        let place = RecordPlace { segment: self.name.number, offset };
         // It is never the last segment, whose records alone need to know what was synced before them.
         let bytes = record::encode(&mut self.buffer, entry, place, 0)?;
         let key = entry.op.key().map_or(&[][..], |key| key);
@@ -176,13 +176,13 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Whether a record is left out; notes it if so.
-    pub(super) fn drops(&mut self, entry: &Entry, verdict: Verdict) -> bool {
+    pub(super) fn drops(&mut self, entry: &Entry, verdict: RecordFate) -> bool {
         let drops = match (verdict, entry.op.key()) {
-            (Verdict::Keep, _) => false,
-            (Verdict::Drop, _) => true,
-            (Verdict::DropTombstone, None) => false,
-            (Verdict::DropTombstone, Some(_)) if self.dropped_bytes >= DROPPED_BYTES_MAX => false,
-            (Verdict::DropTombstone, Some(key)) => {
+            (RecordFate::Keep, _) => false,
+            (RecordFate::Drop, _) => true,
+            (RecordFate::DropTombstone, None) => false,
+            (RecordFate::DropTombstone, Some(_)) if self.dropped_bytes >= DROPPED_BYTES_MAX => false,
+            (RecordFate::DropTombstone, Some(key)) => {
                 self.dropped_bytes += entry.weight();
                 self.dropped.push((key.clone(), entry.at.seq));
                 true

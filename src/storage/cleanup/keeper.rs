@@ -132,12 +132,12 @@ struct Worker<D> {
 
 impl<D: Fn(KeeperNews)> Worker<D> {
     fn carry_out(&self, task: Task) {
-        let go_on = || !self.stop.load(Ordering::Relaxed);
-        if !go_on() {
+        let may_continue = || !self.stop.load(Ordering::Relaxed);
+        if !may_continue() {
             return;
         }
         let (cleanup, outcome) = match task {
-            Task::Hint(task) => (false, task.run(&go_on).map(|()| None)),
+            Task::Hint(task) => (false, task.run(&may_continue).map(|()| None)),
             Task::Clean(cleanup) => (true, cleanup.run(&mut |request| self.ask(request)).map(Some)),
         };
         let news = match outcome {

@@ -9,7 +9,7 @@ use crate::types::Position;
 
 /// How far a cleanup is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
+pub struct CleanupProgress {
     /// Bytes of segments gone through.
     pub done: u64,
     /// Bytes to go through in all.
@@ -18,16 +18,16 @@ pub struct Progress {
 
 /// What a cleanup asks of the store, which has the index: see [`Store::serve`](crate::storage::Store::serve).
 #[derive(Debug)]
-pub struct CleanupRequest(pub(in crate::storage) Request);
+pub struct CleanupRequest(pub(in crate::storage) RequestKind);
 
 /// The store's answer.
 #[derive(Debug)]
-pub struct CleanupAnswer(pub(in crate::storage) Answer);
+pub struct CleanupAnswer(pub(in crate::storage) AnswerKind);
 
 #[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum RequestKind {
     /// Which of these records are to be kept?
-    Judge { records: Vec<(Position, Option<Bytes>)>, progress: Progress },
+    Judge { records: Vec<(Position, Option<Bytes>)>, progress: CleanupProgress },
     /// Put the new segment in the place of the old ones.
     Swap(Box<Swap>),
     /// Records have moved; keys of dropped tombstones need not be remembered.
@@ -37,8 +37,8 @@ pub(crate) enum Request {
 }
 
 #[derive(Debug)]
-pub(crate) enum Answer {
-    Verdicts(Vec<Verdict>),
+pub(crate) enum AnswerKind {
+    Verdicts(Vec<RecordFate>),
     Go,
     /// The log has been replaced.
     Stop,
@@ -48,7 +48,7 @@ pub(crate) enum Answer {
 
 /// What is to become of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum RecordFate {
     Keep,
     Drop,
     /// It is its key's newest record, and a tombstone.

@@ -2,7 +2,7 @@
 
 use super::copy::{Copied, Copy, Kept};
 use super::plan::Group;
-use super::questions::{Answer, CleanupAnswer, CleanupRequest, Progress, Request};
+use super::questions::{AnswerKind, CleanupAnswer, CleanupProgress, CleanupRequest, RequestKind};
 use crate::storage::error::StorageError;
 use crate::storage::gate::{Ground, Halt};
 use crate::storage::hints::hint::Hint;
@@ -23,7 +23,7 @@ const SLICE_RECORDS: usize = 4096;
 pub struct Cleanup {
     pub(in crate::storage) ground: Ground,
     pub(in crate::storage) groups: Vec<Group>,
-    pub(in crate::storage) progress: Progress,
+    pub(in crate::storage) progress: CleanupProgress,
 }
 
 /// What a cleanup has done.
@@ -69,8 +69,8 @@ impl Cleanup {
             base: group.base,
             floor: copied.dropped.iter().map(|(_, seq)| *seq).max().unwrap_or(0),
         };
-        match ask(CleanupRequest(Request::Swap(Box::new(swap))))?.0 {
-            Answer::Full(error) => return Err(copy.discard(Halt::Full(error))),
+        match ask(CleanupRequest(RequestKind::Swap(Box::new(swap))))?.0 {
+            AnswerKind::Full(error) => return Err(copy.discard(Halt::Full(error))),
             other => expect_go(other)?,
         }
         cleaned.before += group.bytes();
@@ -89,9 +89,9 @@ impl Cleanup {
             let (entries, last) = reader.next_chunk(SLICE_BYTES)?;
             self.progress.done += entries.iter().map(|entry| u64::from(record::bytes_of(entry))).sum::<u64>();
             let records = entries.iter().map(|entry| (entry.at, entry.op.key().cloned())).collect();
-            let judge = Request::Judge { records, progress: self.progress };
+            let judge = RequestKind::Judge { records, progress: self.progress };
             let verdicts = match ask(CleanupRequest(judge))?.0 {
-                Answer::Verdicts(verdicts) if verdicts.len() == entries.len() => verdicts,
+                AnswerKind::Verdicts(verdicts) if verdicts.len() == entries.len() => verdicts,
                 other => return Err(expect_go(other).expect_err("verdicts were asked for")),
             };
             for (entry, verdict) in entries.iter().zip(verdicts) {
@@ -130,18 +130,18 @@ fn tell_places(copied: Copied, ask: Ask<'_>) -> Result<(), Halt> {
             entries.by_ref().take(SLICE_RECORDS).map(|hinted| (hinted.key, hinted.slot)).collect();
         let forgotten: Vec<_> = dropped.by_ref().take(SLICE_RECORDS).collect();
         if moved.is_empty() && forgotten.is_empty() {
-            return expect_go(ask(CleanupRequest(Request::Moved))?.0);
+            return expect_go(ask(CleanupRequest(RequestKind::Moved))?.0);
         }
-        expect_go(ask(CleanupRequest(Request::Move { moved, forgotten }))?.0)?;
+        expect_go(ask(CleanupRequest(RequestKind::Move { moved, forgotten }))?.0)?;
     }
 }
 
-fn expect_go(answer: Answer) -> Result<(), Halt> {
+fn expect_go(answer: AnswerKind) -> Result<(), Halt> {
     match answer {
-        Answer::Go => Ok(()),
-        Answer::Stop => Err(Halt::Stopped),
-        Answer::Full(error) => Err(Halt::Full(error)),
-        Answer::Verdicts(_) => {
+        AnswerKind::Go => Ok(()),
+        AnswerKind::Stop => Err(Halt::Stopped),
+        AnswerKind::Full(error) => Err(Halt::Full(error)),
+        AnswerKind::Verdicts(_) => {
             Err(Halt::Failed(StorageError::misuse("a cleanup was answered what it had not asked")))
         }
     }

@@ -13,6 +13,6 @@ mod real;
 
 pub use self::contract::{Disk, DiskFile, Lock, LockOutcome};
 pub use self::memory::{Loss, MemoryDisk};
-pub(super) use self::patient::{Patience, PatientDisk, Room, is_full};
+pub(super) use self::patient::{PatientDisk, Room, RoomPatience, is_full};
 pub use self::quota::with_quota;
 pub use self::real::real_disk;

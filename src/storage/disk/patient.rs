@@ -21,7 +21,7 @@ pub(crate) const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// Who waits for room, if anybody does. Until [`wait_here`](Self::wait_here) nobody does, and a full disk is an error
 /// like any other; it remains one for every other thread.
 #[derive(Default)]
-pub(crate) struct Patience {
+pub(crate) struct RoomPatience {
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -52,17 +52,17 @@ pub(crate) enum Room<'a> {
 #[derive(Debug)]
 pub(crate) struct PatientDisk {
     inner: Arc<dyn Disk>,
-    patience: Arc<Patience>,
+    patience: Arc<RoomPatience>,
 }
 
 #[derive(Debug)]
 struct PatientFile {
     inner: Arc<dyn DiskFile>,
     path: PathBuf,
-    patience: Arc<Patience>,
+    patience: Arc<RoomPatience>,
 }
 
-impl Patience {
+impl RoomPatience {
     /// From now on the calling thread waits where there is no room, and tells when that begins and ends.
     pub(crate) fn wait_here(&self, tell: impl Fn(Room<'_>) + Send + Sync + 'static) {
         self.lock().waiter = Some(Waiter { thread: thread::current().id(), tell: Arc::new(tell) });
@@ -131,9 +131,9 @@ impl Patience {
     }
 }
 
-impl std::fmt::Debug for Patience {
+impl std::fmt::Debug for RoomPatience {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Patience")
+        f.write_str("RoomPatience")
     }
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 
 impl PatientDisk {
     /// `inner`, for users with `patience`.
-    pub(crate) fn new(inner: Arc<dyn Disk>, patience: Arc<Patience>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Disk>, patience: Arc<RoomPatience>) -> Self {
         Self { inner, patience }
     }
 
@@ -243,9 +243,9 @@ mod tests {
     use super::super::MemoryDisk;
     use super::*;
 
-    fn disk() -> (MemoryDisk, PatientDisk, Arc<Patience>) {
+    fn disk() -> (MemoryDisk, PatientDisk, Arc<RoomPatience>) {
         let memory = MemoryDisk::new(0);
-        let patience = Arc::new(Patience::default());
+        let patience = Arc::new(RoomPatience::default());
         (memory.clone(), PatientDisk::new(Arc::new(memory), patience.clone()), patience)
     }
 

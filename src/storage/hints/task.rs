@@ -4,7 +4,7 @@ use super::hint::HintWriter;
 use crate::storage::file::File;
 use crate::storage::gate::{Ground, Halt};
 use crate::storage::home::{Home, ignore_missing};
-use crate::storage::log::segment::{Piece, Scan, Step};
+use crate::storage::log::segment::{Piece, Scan, ScanStep};
 
 /// The hint that a closed segment lacks: to be [written](Self::run) on a thread that may wait for the disk.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl HintTask {
     }
 
     /// Reads the segment and writes its hint, durably; in place of the one that is there, if any. Looks between
-    /// records whether to `go_on`.
-    pub(in crate::storage) fn run(&self, go_on: &dyn Fn() -> bool) -> Result<(), Halt> {
+    /// records whether to `may_continue`.
+    pub(in crate::storage) fn run(&self, may_continue: &dyn Fn() -> bool) -> Result<(), Halt> {
         let Ground { home, gate, generation, .. } = &self.ground;
         let dir = home.log_dir(*generation);
         let name = self.piece.segment.name.hint();
@@ -30,7 +30,7 @@ impl HintTask {
             File::create(&*home.disk, &part)?
         };
         let mut writer = HintWriter::new(file, *generation, self.piece.segment.name);
-        match self.fill(&mut writer, go_on) {
+        match self.fill(&mut writer, may_continue) {
             Ok(()) => {}
             Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
             Err(halt) => {
@@ -43,18 +43,18 @@ impl HintTask {
         Ok(home.finish_part(&dir, &name)?)
     }
 
-    fn fill(&self, writer: &mut HintWriter, go_on: &dyn Fn() -> bool) -> Result<(), Halt> {
+    fn fill(&self, writer: &mut HintWriter, may_continue: &dyn Fn() -> bool) -> Result<(), Halt> {
         let mut scan = Scan::new(self.piece.clone());
         loop {
-            if !go_on() {
+            if !may_continue() {
                 return Err(Halt::Stopped);
             }
             match scan.next()? {
-                Step::Record(_, record) => {
+                ScanStep::Record(_, record) => {
                     writer.add(record.at, record.kind, record.key, record.bytes())?;
                 }
-                Step::End => return Ok(writer.finish(self.piece.bytes)?),
-                Step::Bad(offset, flaw) => {
+                ScanStep::End => return Ok(writer.finish(self.piece.bytes)?),
+                ScanStep::Bad(offset, flaw) => {
                     return Err(Halt::Failed(self.piece.segment.file.corrupt(offset, flaw.to_string())));
                 }
             }

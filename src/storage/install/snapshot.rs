@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::storage::error::StorageError;
-use crate::storage::log::segment::{Piece, Scan, Step};
+use crate::storage::log::segment::{Piece, Scan, ScanStep};
 use crate::types::Entry;
 
 /// The records of the log up to its durable end as of [`Store::snapshot`](crate::storage::Store::snapshot). Records never
@@ -56,9 +56,9 @@ impl SnapshotReader {
             }
             let Some(scan) = &mut self.scan else { return Ok(None) };
             match scan.next()? {
-                Step::Record(_, record) => return Ok(Some(record.to_entry())),
-                Step::End => self.scan = None,
-                Step::Bad(offset, flaw) => {
+                ScanStep::Record(_, record) => return Ok(Some(record.to_entry())),
+                ScanStep::End => self.scan = None,
+                ScanStep::Bad(offset, flaw) => {
                     return Err(scan.piece().segment.file.corrupt(offset, flaw.to_string()));
                 }
             }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::record::{self, Place};
+use super::record::{self, RecordPlace};
 use super::segment::{self, HEADER_BYTES, Piece};
 use crate::storage::error::StorageError;
 use crate::storage::home::Home;
@@ -64,7 +64,7 @@ impl Log {
         let synced = small(self.synced);
         let piece = self.pieces.last_mut().expect("a log has a segment");
         let (name, offset) = (piece.segment.name, small(piece.bytes));
-        let place = Place { segment: name.number, offset };
+        let place = RecordPlace { segment: name.number, offset };
         let bytes = record::encode(&mut self.buffer, entry, place, synced)?;
         piece.bytes += u64::from(bytes);
         if self.buffer.len() >= WRITE_BYTES {

@@ -31,7 +31,7 @@ pub(crate) enum Kind {
 
 /// Where a record begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct RecordPlace {
     /// The segment's number.
     pub(crate) segment: u32,
     /// The byte in the segment.
@@ -75,7 +75,7 @@ pub(crate) enum Flaw {
 pub(crate) fn encode(
     buffer: &mut Vec<u8>,
     entry: &Entry,
-    place: Place,
+    place: RecordPlace,
     synced: u32,
 ) -> Result<u32, StorageError> {
     let (key, value) = (entry.op.key().map_or(&[][..], |key| key), entry.op.value());
@@ -118,7 +118,7 @@ pub(crate) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
 }
 
 /// Reads the record at the beginning of `bytes`; what follows it does not matter.
-pub(crate) fn decode(bytes: &[u8], place: Place) -> Result<Record<'_>, Flaw> {
+pub(crate) fn decode(bytes: &[u8], place: RecordPlace) -> Result<Record<'_>, Flaw> {
     let prefix = bytes.first_chunk::<PREFIX_BYTES>().ok_or(Flaw::Short)?;
     let bytes = bytes.get(..length(*prefix)?).ok_or(Flaw::Short)?;
     if u32_at(bytes, 0) != checksum(&bytes[4..], place) {
@@ -202,7 +202,7 @@ fn position(bytes: &[u8]) -> Position {
 }
 
 /// Of all after the checksum, and of the place.
-pub(in crate::storage) fn checksum(body: &[u8], place: Place) -> u32 {
+pub(in crate::storage) fn checksum(body: &[u8], place: RecordPlace) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(body);
     hasher.update(&place.segment.to_le_bytes());
@@ -226,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    const PLACE: Place = Place { segment: 7, offset: 28 };
+    const PLACE: RecordPlace = RecordPlace { segment: 7, offset: 28 };
 
     fn entry(number: u64, node: u8, seq: u64, op: Op) -> Entry {
         Entry { at: Position::new(Epoch::new(number, NodeId(node)), seq), op }
@@ -309,8 +309,8 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&mut bytes, &entry(1, 1, 1, Op::Noop), PLACE, 0).unwrap();
         assert!(decode(&bytes, PLACE).is_ok());
-        assert_eq!(decode(&bytes, Place { offset: 29, ..PLACE }), Err(Flaw::Checksum));
-        assert_eq!(decode(&bytes, Place { segment: 8, ..PLACE }), Err(Flaw::Checksum));
+        assert_eq!(decode(&bytes, RecordPlace { offset: 29, ..PLACE }), Err(Flaw::Checksum));
+        assert_eq!(decode(&bytes, RecordPlace { segment: 8, ..PLACE }), Err(Flaw::Checksum));
     }
 
     #[test]

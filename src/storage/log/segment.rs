@@ -9,7 +9,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::record::{self, Flaw, Place, Record};
+use super::record::{self, Flaw, Record, RecordPlace};
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::file::File;
@@ -51,7 +51,7 @@ pub(crate) struct Scan {
 
 /// What a scan finds next.
 #[derive(Debug)]
-pub(crate) enum Step<'a> {
+pub(crate) enum ScanStep<'a> {
     /// A good record and where it begins.
     Record(u32, Record<'a>),
     /// The piece ends after a whole record.
@@ -121,18 +121,18 @@ impl Scan {
     }
 
     /// The next record.
-    pub(crate) fn next(&mut self) -> Result<Step<'_>, StorageError> {
+    pub(crate) fn next(&mut self) -> Result<ScanStep<'_>, StorageError> {
         let at = self.offset;
         if at == self.piece.bytes {
-            return Ok(Step::End);
+            return Ok(ScanStep::End);
         }
         // Bounded by the piece's end before anything is allocated for a length that the file only claims.
         let bytes =
             match self.buffer(record::PREFIX_BYTES)?.first_chunk().map(|prefix| record::length(*prefix)) {
-                None => return Ok(Step::Bad(at, Flaw::Short)),
-                Some(Err(flaw)) => return Ok(Step::Bad(at, flaw)),
+                None => return Ok(ScanStep::Bad(at, Flaw::Short)),
+                Some(Err(flaw)) => return Ok(ScanStep::Bad(at, flaw)),
                 Some(Ok(bytes)) if bytes as u64 > self.piece.bytes - at => {
-                    return Ok(Step::Bad(at, Flaw::Short));
+                    return Ok(ScanStep::Bad(at, Flaw::Short));
                 }
                 Some(Ok(bytes)) => bytes,
             };
@@ -142,11 +142,11 @@ impl Scan {
         self.buffer(bytes)?;
         self.offset += bytes as u64;
         let start = usize::try_from(at - self.buffered_at).expect("within the buffer");
-        match record::decode(&self.buffer[start..], Place { segment, offset }) {
-            Ok(record) => Ok(Step::Record(offset, record)),
+        match record::decode(&self.buffer[start..], RecordPlace { segment, offset }) {
+            Ok(record) => Ok(ScanStep::Record(offset, record)),
             Err(flaw) => {
                 self.offset = at;
-                Ok(Step::Bad(at, flaw))
+                Ok(ScanStep::Bad(at, flaw))
             }
         }
     }

@@ -59,12 +59,12 @@ pub(crate) struct Marked {
 
 /// The writing side.
 #[derive(Debug)]
-pub(crate) struct Mark {
+pub(crate) struct SyncMark {
     file: File,
     said: Option<Marked>,
 }
 
-impl Mark {
+impl SyncMark {
     /// The mark of a store that is being opened. What an earlier process has left stands until the first
     /// [`say`](Self::say).
     pub(crate) fn open(home: &Home) -> Result<Self, StorageError> {

@@ -15,7 +15,7 @@
 //! What cannot be told apart by anyone is damage to the very last write after it was synced and acknowledged, with
 //! nothing whole after it: it looks like a tear, and is cut, and reported.
 
-use super::record::{self, FIXED_BYTES, Flaw, Outline, Place};
+use super::record::{self, FIXED_BYTES, Flaw, Outline, RecordPlace};
 use super::segment::Piece;
 use crate::storage::error::StorageError;
 use crate::types::Position;
@@ -30,7 +30,7 @@ const CHECKS_PER_BYTE: u64 = 8;
 
 /// The answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum TailEnd {
     Torn,
     Corrupt(String),
 }
@@ -43,9 +43,9 @@ pub(crate) fn judge(
     flaw: Flaw,
     synced: u64,
     last: Position,
-) -> Result<Verdict, StorageError> {
+) -> Result<TailEnd, StorageError> {
     if bad < synced {
-        return Ok(Verdict::Corrupt(format!("{flaw}, although the log was synced up to byte {synced}")));
+        return Ok(TailEnd::Corrupt(format!("{flaw}, although the log was synced up to byte {synced}")));
     }
     let mut search = Search { piece, bad, last, window: Vec::new(), window_at: 0, budget: 0 };
     search.budget = (piece.bytes - bad).saturating_mul(CHECKS_PER_BYTE);
@@ -53,7 +53,7 @@ pub(crate) fn judge(
     let mut first_good = None;
     while let Some((at, outline)) = search.next_good(from)? {
         if u64::from(outline.synced) > bad {
-            return Ok(Verdict::Corrupt(format!(
+            return Ok(TailEnd::Corrupt(format!(
                 "{flaw}, but record {} at byte {at} was written after this place was synced",
                 outline.at
             )));
@@ -64,13 +64,13 @@ pub(crate) fn judge(
     if search.budget == 0 {
         let what =
             format!("{flaw}; what follows is built so that a torn tail cannot be told from corruption");
-        return Ok(Verdict::Corrupt(what));
+        return Ok(TailEnd::Corrupt(what));
     }
-    let Some((good, at)) = first_good else { return Ok(Verdict::Torn) };
+    let Some((good, at)) = first_good else { return Ok(TailEnd::Torn) };
     if has_unwritten_sector(piece, bad, good)? {
-        Ok(Verdict::Torn)
+        Ok(TailEnd::Torn)
     } else {
-        Ok(Verdict::Corrupt(format!("{flaw}, but record {at} at byte {good} is whole")))
+        Ok(TailEnd::Corrupt(format!("{flaw}, but record {at} at byte {good} is whole")))
     }
 }
 
@@ -127,7 +127,7 @@ impl Search<'_> {
         let Ok(offset) = u32::try_from(at) else { return Ok(false) };
         let mut bytes = vec![0; outline.bytes];
         let read = self.piece.segment.file.read_at(&mut bytes, at)?;
-        let place = Place { segment: self.piece.segment.name.number, offset };
+        let place = RecordPlace { segment: self.piece.segment.name.number, offset };
         Ok(record::decode(&bytes[..read], place).is_ok())
     }
 

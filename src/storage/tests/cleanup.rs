@@ -171,7 +171,7 @@ fn one_at_a_time_and_reasons_why_not() {
     assert_eq!(rig.store.begin_cleanup(0).unwrap_err(), NothingToDo::NotCommitted);
     let cleanup = rig.store.begin_cleanup(9).unwrap();
     assert_eq!(rig.store.begin_cleanup(9).unwrap_err(), NothingToDo::UnderWay);
-    assert_eq!(rig.store.cleanup_progress(), Some(Progress { done: 0, total: cleanup.bytes_total() }));
+    assert_eq!(rig.store.cleanup_progress(), Some(CleanupProgress { done: 0, total: cleanup.bytes_total() }));
     drop(cleanup);
     rig.store.end_cleanup();
     assert!(rig.clean(9).is_some());

@@ -9,7 +9,7 @@ use super::super::error::StorageError;
 use super::super::file::File;
 use super::super::home::{Home, META};
 use super::super::log::record::{Kind, Record};
-use super::super::log::segment::{HEADER_BYTES, Piece, Scan, Segment, Step};
+use super::super::log::segment::{HEADER_BYTES, Piece, Scan, ScanStep, Segment};
 use super::super::meta::Meta;
 use super::super::recovery;
 
@@ -59,9 +59,9 @@ fn dump_records(piece: Piece, line: &mut impl FnMut(String)) -> Result<(), Stora
     let mut scan = Scan::new(piece);
     loop {
         match scan.next()? {
-            Step::End => return Ok(()),
-            Step::Record(offset, record) => line(describe(offset, &record)),
-            Step::Bad(offset, flaw) => {
+            ScanStep::End => return Ok(()),
+            ScanStep::Record(offset, record) => line(describe(offset, &record)),
+            ScanStep::Bad(offset, flaw) => {
                 line(format!("  {offset} +{}: bad: {flaw}", end - offset));
                 return Ok(());
             }

@@ -331,7 +331,7 @@ fn tricks_with_endless_would_be_records_end_in_a_refusal() {
     record::encode(
         &mut trick,
         &put(1, 4, "", &"x".repeat(1 << 20)),
-        record::Place { segment: 1, offset: 0 },
+        record::RecordPlace { segment: 1, offset: 0 },
         0,
     )
     .unwrap();

@@ -39,10 +39,10 @@ pub struct Swap {
 /// A job that is done, one for each job, in their order. For [`Store::apply`](crate::storage::Store::apply), which tells
 /// what the core is to hear of it.
 #[derive(Debug)]
-pub struct Done(pub(in crate::storage) Outcome);
+pub struct Done(pub(in crate::storage) JobOutcome);
 
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum JobOutcome {
     /// Nothing that anybody need hear of.
     Quiet,
     Appended(Appended),

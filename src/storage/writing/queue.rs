@@ -8,7 +8,7 @@ use super::job::Job;
 
 /// Jobs, first in, first out, taken in batches.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub(crate) struct JobQueue {
     state: Mutex<State>,
     changed: Condvar,
     jobs_max: usize,
@@ -36,7 +36,7 @@ pub(crate) enum Taken {
     Overrun,
 }
 
-impl Queue {
+impl JobQueue {
     /// Holds at most `jobs_max` jobs.
     pub(crate) fn new(jobs_max: usize) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), jobs_max }
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn takes_all_that_is_there_within_the_bound() {
-        let queue = Queue::new(10);
+        let queue = JobQueue::new(10);
         let weight = append(1).weight();
         for _ in 0..4 {
             queue.push(append(1));
@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_closed_queue_is_emptied_first() {
-        let queue = Queue::new(10);
+        let queue = JobQueue::new(10);
         queue.push(abort(1));
         queue.close();
         queue.push(abort(2));
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_overrun_ends_the_queue_after_what_it_held() {
-        let queue = Queue::new(2);
+        let queue = JobQueue::new(2);
         for n in 0..4 {
             queue.push(abort(n));
         }

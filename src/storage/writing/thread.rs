@@ -11,9 +11,9 @@ use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
 use super::job::{Done, Job};
-use super::queue::{Queue, Taken};
+use super::queue::{JobQueue, Taken};
 use super::writer::Writer;
-use crate::storage::disk::{Patience, Room};
+use crate::storage::disk::{Room, RoomPatience};
 use crate::storage::error::StorageError;
 use crate::storage::log::synced::SyncedEnd;
 
@@ -41,13 +41,13 @@ pub enum DiskNews {
 #[derive(Debug)]
 pub struct DiskThread {
     shared: Arc<Shared>,
-    patience: Arc<Patience>,
+    patience: Arc<RoomPatience>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    queue: Queue,
+    queue: JobQueue,
     synced: Mutex<SyncedEnd>,
 }
 
@@ -99,7 +99,7 @@ impl DiskThread {
     ) -> Self {
         let patience = writer.patience().clone();
         let synced = Mutex::new(writer.synced());
-        let shared = Arc::new(Shared { queue: Queue::new(jobs_max), synced });
+        let shared = Arc::new(Shared { queue: JobQueue::new(jobs_max), synced });
         let runner = Runner { shared: shared.clone(), writer, dirty_since: None };
         let run = move || {
             let mut runner = runner;
@@ -187,7 +187,7 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    type Outcome = Result<DiskNews, StorageError>;
+    type JobOutcome = Result<DiskNews, StorageError>;
 
     fn at(seq: u64) -> Position {
         Position::new(Epoch::new(1, NodeId(1)), seq)
@@ -211,12 +211,12 @@ mod tests {
         open(shared, Path::new("/d"), Options::new(NodeId(1))).unwrap().2.recovered.last
     }
 
-    fn forward(to: Sender<Outcome>) -> impl Fn(Outcome) + Send + Sync {
+    fn forward(to: Sender<JobOutcome>) -> impl Fn(JobOutcome) + Send + Sync {
         move |outcome| to.send(outcome).unwrap()
     }
 
     /// A `deliver` that lets the thread go on only when told to.
-    fn held_back(to: Sender<Outcome>) -> (impl Fn(Outcome) + Send + Sync, Sender<()>) {
+    fn held_back(to: Sender<JobOutcome>) -> (impl Fn(JobOutcome) + Send + Sync, Sender<()>) {
         let (go, gate) = channel::<()>();
         let gate = Mutex::new(gate);
         let deliver = move |outcome| {
@@ -226,11 +226,11 @@ mod tests {
         (deliver, go)
     }
 
-    fn news(outcomes: &Receiver<Outcome>) -> Outcome {
+    fn news(outcomes: &Receiver<JobOutcome>) -> JobOutcome {
         outcomes.recv_timeout(PATIENCE).expect("an outcome in time")
     }
 
-    fn next(outcomes: &Receiver<Outcome>) -> Result<Vec<Done>, StorageError> {
+    fn next(outcomes: &Receiver<JobOutcome>) -> Result<Vec<Done>, StorageError> {
         news(outcomes).map(done)
     }
 
@@ -424,7 +424,7 @@ mod tests {
     fn a_panic_is_an_error_too() {
         let (_disk, _store, writer) = start(Durability::Always);
         let (send, outcomes) = channel();
-        let thread = DiskThread::spawn(writer, move |outcome: Outcome| match outcome {
+        let thread = DiskThread::spawn(writer, move |outcome: JobOutcome| match outcome {
             Ok(_) => panic!("on purpose"),
             Err(_) => send.send(outcome).unwrap(),
         });

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::job::{Appended, Done, Job, Outcome, Swap};
+use super::job::{Appended, Done, Job, JobOutcome, Swap};
 use crate::replication::{DiskJob, Input, LogId};
-use crate::storage::disk::{Lock, Patience};
+use crate::storage::disk::{Lock, RoomPatience};
 use crate::storage::error::StorageError;
-use crate::storage::gate::{Gate, Ground};
+use crate::storage::gate::{Ground, LogGate};
 use crate::storage::home::{Home, META, ignore_missing};
 use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
 use crate::storage::log::log::Log;
-use crate::storage::log::synced::{Mark, SyncedEnd};
+use crate::storage::log::synced::{SyncMark, SyncedEnd};
 use crate::storage::meta::Meta;
 use crate::storage::options::{Durability, Options};
 use crate::storage::recovery::Contents;
@@ -40,24 +40,24 @@ pub struct Writer {
     /// The position that was last when everything was last synced.
     synced_last: Position,
     /// Says up to where the log is synced, for whoever finds the directory after a kill.
-    mark: Mark,
+    mark: SyncMark,
     /// Whether, and on which thread, it waits for room.
-    patience: Arc<Patience>,
+    patience: Arc<RoomPatience>,
     failed: Option<String>,
-    gate: Gate,
+    gate: LogGate,
     _lock: Arc<Lock>,
 }
 
 impl Writer {
     pub(in crate::storage) fn new(
         ground: Ground,
-        patience: Arc<Patience>,
+        patience: Arc<RoomPatience>,
         options: Options,
         meta: Meta,
         contents: &Contents,
     ) -> Result<Self, StorageError> {
         let Ground { home, gate, _lock, .. } = ground;
-        let mark = Mark::open(&home)?;
+        let mark = SyncMark::open(&home)?;
         let log = Log::resume(&home, meta.generation, options.segment_bytes, contents.segments.pieces());
         let mut writer = Self {
             next_generation: meta.generation + 1,
@@ -110,7 +110,7 @@ impl Writer {
     }
 
     /// For the thread that it runs on: whether to wait for room, and when to stop that.
-    pub(in crate::storage) fn patience(&self) -> &Arc<Patience> {
+    pub(in crate::storage) fn patience(&self) -> &Arc<RoomPatience> {
         &self.patience
     }
 
@@ -154,29 +154,29 @@ impl Writer {
         result
     }
 
-    fn carry_out(&mut self, job: Job) -> Result<Outcome, StorageError> {
+    fn carry_out(&mut self, job: Job) -> Result<JobOutcome, StorageError> {
         match job {
             Job::Core(job) => self.carry_out_for_core(job),
             Job::CloseSegment => {
                 self.log.close_segment(self.last.seq + 1)?;
                 let (generation, grown) = (self.log.generation(), self.log.active().clone());
-                Ok(Outcome::Closed { generation, grown })
+                Ok(JobOutcome::Closed { generation, grown })
             }
             Job::Swap(swap) => self.swap(swap),
         }
     }
 
-    fn carry_out_for_core(&mut self, job: DiskJob) -> Result<Outcome, StorageError> {
+    fn carry_out_for_core(&mut self, job: DiskJob) -> Result<JobOutcome, StorageError> {
         match job {
             DiskJob::Append { log, .. } if *self.log_id.get_or_insert(log) != log => {}
-            DiskJob::Append { log, entries } => return self.append(log, &entries).map(Outcome::Appended),
+            DiskJob::Append { log, entries } => return self.append(log, &entries).map(JobOutcome::Appended),
             DiskJob::Save { promise } => {
                 // What was appended before must not be missing where the promise is there.
                 self.sync_log()?;
                 self.meta.promise = promise;
                 self.meta.segments = self.log.synced();
                 self.meta.save(&self.home)?;
-                return Ok(Outcome::Told(Input::Saved { promise }));
+                return Ok(JobOutcome::Told(Input::Saved { promise }));
             }
             DiskJob::InstallBegin { id } => {
                 if let Some(previous) = self.incoming.take() {
@@ -189,7 +189,7 @@ impl Writer {
             DiskJob::InstallChunk { id, entries } => {
                 let incoming = self.incoming.as_mut().filter(|incoming| incoming.id == id);
                 incoming.ok_or_else(|| not_begun(id))?.take(&entries)?;
-                return Ok(Outcome::Told(Input::ChunkStored { id }));
+                return Ok(JobOutcome::Told(Input::ChunkStored { id }));
             }
             DiskJob::InstallCommit { id, log, at, lineage, fork } => {
                 return self.install(id, log, at, lineage, fork);
@@ -200,7 +200,7 @@ impl Writer {
                 }
             }
         }
-        Ok(Outcome::Quiet)
+        Ok(JobOutcome::Quiet)
     }
 
     fn append(&mut self, log: LogId, entries: &[Entry]) -> Result<Appended, StorageError> {
@@ -240,7 +240,7 @@ impl Writer {
         at: Position,
         lineage: Lineage,
         fork: Position,
-    ) -> Result<Outcome, StorageError> {
+    ) -> Result<JobOutcome, StorageError> {
         let incoming = self.incoming.take_if(|incoming| incoming.id == id).ok_or_else(|| not_begun(id))?;
         self.log.write()?;
         let (meta, contents) = incoming.finish(&self.home, &self.meta, at, lineage)?;
@@ -260,13 +260,13 @@ impl Writer {
         // From here on nobody puts anything into the old directory any more.
         self.gate.change(generation);
         self.home.remove_log(old)?;
-        Ok(Outcome::Installed { id, log, rollback, generation, contents: Box::new(contents) })
+        Ok(JobOutcome::Installed { id, log, rollback, generation, contents: Box::new(contents) })
     }
 
     /// A cleanup's new segment takes the place of the old ones, the base and the floor rise: one new meta file.
-    fn swap(&mut self, swap: Box<Swap>) -> Result<Outcome, StorageError> {
+    fn swap(&mut self, swap: Box<Swap>) -> Result<JobOutcome, StorageError> {
         if swap.generation != self.log.generation() {
-            return Ok(Outcome::NotSwapped(None));
+            return Ok(JobOutcome::NotSwapped(None));
         }
         // What supersedes the dropped records must not be lost where they are gone.
         self.sync_log()?;
@@ -292,7 +292,7 @@ impl Writer {
             Ok(()) => {}
             Err(full @ StorageError::Full { .. }) => {
                 ignore_missing(self.home.remove(&Home::part(&self.home.dir, META)))?;
-                return Ok(Outcome::NotSwapped(Some(full)));
+                return Ok(JobOutcome::NotSwapped(Some(full)));
             }
             Err(error) => return Err(error),
         }
@@ -300,7 +300,7 @@ impl Writer {
         self.log.replace(pieces);
         let floor = meta.floor;
         self.meta = meta;
-        Ok(Outcome::Swapped { swap, floor })
+        Ok(JobOutcome::Swapped { swap, floor })
     }
 
     /// What must have happened to appended entries before they count.

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use self::tree::{Change, DirRef, FileRef, Node, crash_dir, lock};
+use self::tree::{Change, DirRef, FileRef, TreeNode, crash_dir, lock};
 use crate::storage::disk::contract::{Disk, DiskFile, Lock, LockOutcome};
 
 /// What a crash does to that which was not synced.
@@ -133,7 +133,7 @@ impl MemoryDisk {
     #[cfg(test)]
     pub(in crate::storage) fn durable_len(&self, path: &Path) -> usize {
         match self.lock_inner().find(path) {
-            Ok(Node::File(content)) => lock(&content).durable_len(),
+            Ok(TreeNode::File(content)) => lock(&content).durable_len(),
             other => panic!("{} is no file: {other:?}", path.display()),
         }
     }
@@ -150,8 +150,8 @@ impl Disk for MemoryDisk {
         let (dir, name) = inner.parent(path)?;
         let mut dir = lock(&dir);
         let content = match dir.names.get(&name) {
-            Some(Node::Dir(_)) => return Err(io::ErrorKind::IsADirectory.into()),
-            Some(Node::File(content)) => {
+            Some(TreeNode::Dir(_)) => return Err(io::ErrorKind::IsADirectory.into()),
+            Some(TreeNode::File(content)) => {
                 let freed = lock(content).bytes.len();
                 lock(content).truncate(0);
                 inner.give_room(freed);
@@ -160,7 +160,7 @@ impl Disk for MemoryDisk {
             None => {
                 inner.has_room()?;
                 let content = FileRef::default();
-                dir.change(Change::Set(name, Node::File(content.clone())));
+                dir.change(Change::Set(name, TreeNode::File(content.clone())));
                 content
             }
         };
@@ -172,10 +172,10 @@ impl Disk for MemoryDisk {
         let inner = self.lock_inner();
         inner.alive()?;
         match inner.find(path)? {
-            Node::File(content) => {
+            TreeNode::File(content) => {
                 Ok(Arc::new(MemoryFile { disk: self.clone(), incarnation: inner.incarnation, content }))
             }
-            Node::Dir(_) => Err(io::ErrorKind::IsADirectory.into()),
+            TreeNode::Dir(_) => Err(io::ErrorKind::IsADirectory.into()),
         }
     }
 
@@ -188,7 +188,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         inner.has_room()?;
-        dir.change(Change::Set(name, Node::Dir(DirRef::default())));
+        dir.change(Change::Set(name, TreeNode::Dir(DirRef::default())));
         fate.heard()
     }
 
@@ -222,8 +222,8 @@ impl Disk for MemoryDisk {
         let (dir, name) = inner.parent(path)?;
         let mut dir = lock(&dir);
         match dir.names.get(&name) {
-            Some(Node::File(_)) => dir.change(Change::Unset(name)),
-            Some(Node::Dir(_)) => return Err(io::ErrorKind::IsADirectory.into()),
+            Some(TreeNode::File(_)) => dir.change(Change::Unset(name)),
+            Some(TreeNode::Dir(_)) => return Err(io::ErrorKind::IsADirectory.into()),
             None => return Err(io::ErrorKind::NotFound.into()),
         }
         fate.heard()
@@ -395,10 +395,10 @@ impl Inner {
         if self.room == Some(0) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
-    fn find(&self, path: &Path) -> io::Result<Node> {
-        let mut node = Node::Dir(self.root.clone());
+    fn find(&self, path: &Path) -> io::Result<TreeNode> {
+        let mut node = TreeNode::Dir(self.root.clone());
         for name in names_of(path)? {
-            let Node::Dir(dir) = node else { return Err(io::ErrorKind::NotADirectory.into()) };
+            let TreeNode::Dir(dir) = node else { return Err(io::ErrorKind::NotADirectory.into()) };
             let next = lock(&dir).names.get(&name).cloned();
             node = next.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         }
@@ -407,8 +407,8 @@ impl Inner {
 
     fn find_dir(&self, path: &Path) -> io::Result<DirRef> {
         match self.find(path)? {
-            Node::Dir(dir) => Ok(dir),
-            Node::File(_) => Err(io::ErrorKind::NotADirectory.into()),
+            TreeNode::Dir(dir) => Ok(dir),
+            TreeNode::File(_) => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
 

@@ -9,32 +9,32 @@ use rand::rngs::SmallRng;
 /// The unit in which a crash keeps or loses unsynced bytes.
 const SECTOR_BYTES: usize = 512;
 
-pub(super) type FileRef = Arc<Mutex<Content>>;
+pub(super) type FileRef = Arc<Mutex<FileContent>>;
 pub(super) type DirRef = Arc<Mutex<Dir>>;
 
 #[derive(Clone, Debug)]
-pub(super) enum Node {
+pub(super) enum TreeNode {
     File(FileRef),
     Dir(DirRef),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Dir {
-    pub(super) names: BTreeMap<String, Node>,
-    synced: BTreeMap<String, Node>,
+    pub(super) names: BTreeMap<String, TreeNode>,
+    synced: BTreeMap<String, TreeNode>,
     /// What turns `synced` into `names`, in order.
     unsynced: Vec<Change>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Change {
-    Set(String, Node),
+    Set(String, TreeNode),
     Unset(String),
     Rename(String, String),
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Content {
+pub(super) struct FileContent {
     pub(super) bytes: Vec<u8>,
     synced: Synced,
 }
@@ -68,7 +68,7 @@ impl Default for Synced {
 }
 
 impl Change {
-    fn apply(&self, names: &mut BTreeMap<String, Node>) {
+    fn apply(&self, names: &mut BTreeMap<String, TreeNode>) {
         match self {
             Self::Set(name, node) => {
                 names.insert(name.clone(), node.clone());
@@ -85,7 +85,7 @@ impl Change {
     }
 }
 
-impl Content {
+impl FileContent {
     /// Makes the bytes durable.
     pub(super) fn sync(&mut self) {
         self.synced = Synced::Prefix(self.bytes.len());
@@ -165,8 +165,8 @@ pub(super) fn crash_dir(dir: &DirRef, torn: bool, rng: &mut SmallRng) {
     dir.names = dir.synced.clone();
     for node in dir.names.values() {
         match node {
-            Node::File(content) => lock(content).crash(torn, rng),
-            Node::Dir(dir) => crash_dir(dir, torn, rng),
+            TreeNode::File(content) => lock(content).crash(torn, rng),
+            TreeNode::Dir(dir) => crash_dir(dir, torn, rng),
         }
     }
 }
