@@ -173,16 +173,7 @@ impl Simulated {
         let Some(replication) = status else { return Advanced::Something };
         let pid = pid(&self.world, node);
         // What else a real node tells is about its process, and there is none.
-        let status = NodeStatus {
-            replication,
-            applied_per_s: 0,
-            connections: 0,
-            keys: 0,
-            log_bytes: 0,
-            disk: Box::default(),
-            uptime_ms: 0,
-            pid,
-        };
+        let status = NodeStatus { pid, ..NodeStatus::new(replication) };
         self.view.statuses.insert(node, (now, NodeState::from(&status)));
         self.recovery.observe(now, &self.view);
         Advanced::Reported
