@@ -1,5 +1,4 @@
 //! Pictures and recordings, drawn from a run's events by the same code as the live screen.
-#![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
 
 mod frame;
 mod glyphs;

@@ -5,7 +5,6 @@
 //! other way: `keys` is the one table, [`input`] turns a key into a [`UiCommand`](input::UiCommand). All of that
 //! is pure: the live terminal, a replay and every recording share it. Only `terminal` and [`run`] touch the
 //! world. `docs/screen.md` is for readers of the screen.
-#![allow(unreachable_pub, reason = "a program has no outside: `pub` marks what a room offers to the others")]
 
 pub mod input;
 pub mod keys;
