@@ -182,6 +182,10 @@ impl Driver {
                 }
                 Effect::SnapshotOpen { id } => self.snapshot_open(id)?,
                 Effect::SnapshotRead { id } => self.snapshot_read(id)?,
+                Effect::EntriesRead { to, from, bytes } => {
+                    let found = self.store.entries_from(from, bytes)?;
+                    self.chunks.push_back(Input::EntriesRead { to, from, found });
+                }
                 Effect::SnapshotClose { id } => drop(self.snapshots.remove(&id)),
             }
         }

@@ -165,6 +165,7 @@ impl Core {
             Input::ReadDone { token, found } => self.on_read_done(token, found),
             Input::SnapshotOpened { id, at, bytes_total } => self.on_snapshot_opened(id, at, bytes_total),
             Input::SnapshotRead { id, entries, done } => self.on_snapshot_read(id, entries, done),
+            Input::EntriesRead { .. } | Input::LogCut { .. } => {} // nobody asks yet
             Input::ChunkStored { id } => self.on_chunk_stored(id),
             Input::Disk { full } => self.on_disk(full),
             Input::Installed { id, log, rollback } => self.on_installed(id, log, rollback),

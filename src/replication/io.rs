@@ -83,6 +83,22 @@ pub enum Input {
         /// No record follows.
         done: bool,
     },
+    /// Answers [`Effect::EntriesRead`].
+    EntriesRead {
+        /// From the effect.
+        to: NodeId,
+        /// From the effect.
+        from: u64,
+        /// What was found.
+        found: EntriesFound,
+    },
+    /// Answers [`DiskJob::Cut`].
+    LogCut {
+        /// From the job: the name of the log from now on, whatever became of it.
+        log: LogId,
+        /// What became of it.
+        outcome: CutOutcome,
+    },
     /// Answers [`DiskJob::InstallChunk`]: written (not yet synced), so the next may come.
     ChunkStored {
         /// From the effect.
@@ -150,8 +166,39 @@ pub enum Effect {
         /// Which.
         id: SnapshotId,
     },
+    /// Read durable entries of the log, for a member that is further behind than the backlog reaches. Answered by
+    /// [`Input::EntriesRead`], from the same state as a lookup.
+    EntriesRead {
+        /// Whom they are for; named in the answer.
+        to: NodeId,
+        /// The seq of the first.
+        from: u64,
+        /// At most so many bytes of [`Entry::weight`], but at least one entry.
+        bytes: usize,
+    },
     /// Tell whoever watches.
     Event(Event),
+}
+
+/// What a log holds from a seq on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EntriesFound {
+    /// Contiguous entries that begin there; at least one.
+    Entries(Vec<Entry>),
+    /// Not all of them: cleanup has dropped some, or the log came from elsewhere as a state.
+    Gone,
+    /// The first of them is damaged and waits to be repaired: ask again later.
+    Damaged,
+}
+
+/// What became of a [`DiskJob::Cut`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutOutcome {
+    /// The log ends at the fork, durably. What was cut off is in this file; `None`: there was nothing after the fork.
+    Done(Option<Rollback>),
+    /// Nothing has changed: the fork is below what cleanup has dropped, or below the state that the log began with. A
+    /// cut would uncover a key whose older value is gone.
+    BelowCleanup,
 }
 
 /// Something that the core asks of the disk. Each job is answered when it is durable; what answers it is named here.
@@ -168,6 +215,15 @@ pub enum DiskJob {
     Save {
         /// What to save.
         promise: Promise,
+    },
+    /// Cut the log back to `fork`, a position of it: the entries after it are written to `rollback/` and synced, the
+    /// cut is named durably, then made and synced. Whatever of it a crash leaves undone, the next start does. Answered
+    /// by [`Input::LogCut`]. Appends that name the log of before and come after this are dropped.
+    Cut {
+        /// The name of the log from now on.
+        log: LogId,
+        /// The last position that stays.
+        fork: Position,
     },
     /// Begin to receive a state beside the present one. Discards any installation that was begun before.
     InstallBegin {

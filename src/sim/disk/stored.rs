@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::replication::{DiskJob, Input, Promise, Recovered};
+use crate::replication::{DiskJob, EntriesFound, Input, Promise, Recovered};
 use crate::storage::{
     Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer,
     clean_at_once, open, tear_tail,
@@ -163,6 +163,10 @@ impl SimDisk for StoredDisk {
 
     fn close_view(&mut self, id: SnapshotId) {
         self.views.remove(&id);
+    }
+
+    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
+        must(self.options.node, "read its log", self.store.entries_from(from, bytes_max))
     }
 
     /// It was opened when its process died, or when it was made.

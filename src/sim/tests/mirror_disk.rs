@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{DiskJob as Job, Input, Promise, Recovered, Rollback};
+use crate::replication::{CutOutcome, DiskJob as Job, EntriesFound, Input, Promise, Recovered, Rollback};
 use crate::storage::Options;
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
@@ -70,6 +70,13 @@ impl SimDisk for MirrorDisk {
                 let count = |rollback: &Option<Rollback>| rollback.as_ref().map(|r| r.entries);
                 assert_eq!((id, log, count(&rollback)), (*its_id, *its_log, count(its)));
             }
+            (
+                Some(Input::LogCut { log, outcome: CutOutcome::Done(rollback) }),
+                Some(Input::LogCut { log: its_log, outcome: CutOutcome::Done(its) }),
+            ) => {
+                let count = |rollback: &Option<Rollback>| rollback.as_ref().map(|r| r.entries);
+                assert_eq!((log, count(&rollback)), (*its_log, count(its)));
+            }
             (model, heard) => assert_eq!(&model, heard),
         }
         self.compare();
@@ -110,6 +117,10 @@ impl SimDisk for MirrorDisk {
         // How far a member can vouch for an absent key is the one thing in which they differ.
         assert!(found.value.is_none() || found.version == model.version);
         found
+    }
+
+    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
+        self.stored.entries_from(from, bytes_max)
     }
 
     fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{DiskJob as Job, Input, LogId, Promise, Recovered, Rollback};
+use crate::replication::{CutOutcome, DiskJob as Job, EntriesFound, Input, LogId, Promise, Recovered, Rollback};
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use crate::sim::disk::{Crash, SimDisk};
@@ -101,6 +101,11 @@ impl ModelDisk {
                 self.promise = promise;
                 Some(Input::Saved { promise })
             }
+            Job::Cut { log, fork } => {
+                assert_ne!(self.log, Some(log), "a cut log with the name of the old one");
+                self.log = Some(log);
+                Some(Input::LogCut { log, outcome: self.cut(fork) })
+            }
             Job::InstallBegin { id } => {
                 self.installing = Some((id, Vec::new()));
                 None
@@ -124,6 +129,27 @@ impl ModelDisk {
                 None
             }
         }
+    }
+
+    /// Cuts the log back to `fork`, unless that is below what was dropped.
+    fn cut(&mut self, fork: Position) -> CutOutcome {
+        assert!(self.lineage.contains(fork, self.last.seq), "fork {fork} is not on the log");
+        if fork.seq < self.floor.seq {
+            return CutOutcome::BelowCleanup;
+        }
+        let all = std::mem::take(&mut self.records);
+        let (stay, go): (Vec<_>, Vec<_>) = all.into_iter().partition(|record| record.at.seq <= fork.seq);
+        let rollback = go.first().map(|first| Rollback {
+            entries: go.len() as u64,
+            file: format!("rollback/{}-{}.jsonl", first.at.epoch, first.at.seq),
+        });
+        self.rollbacks.extend(go);
+        self.index.clear();
+        stay.into_iter().for_each(|entry| self.take_in(entry));
+        self.last = fork;
+        let spans = self.lineage.spans().iter().copied().filter(|&(_, first)| first <= fork.seq).collect();
+        self.lineage = Lineage::from_spans(spans).expect("the beginning of a lineage is one");
+        CutOutcome::Done(rollback)
     }
 
     /// A start takes what the log says for promised.
@@ -181,6 +207,21 @@ impl SimDisk for ModelDisk {
 
     fn tear_tail(&mut self, _seed: u64) {
         unreachable!("it has no bytes");
+    }
+
+    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
+        if from <= self.floor.seq {
+            return EntriesFound::Gone;
+        }
+        let mut taken = 0;
+        let fits = |entry: &&Entry| {
+            let first = taken == 0;
+            taken += entry.weight();
+            first || taken <= bytes_max
+        };
+        let entries: Vec<_> =
+            self.records.iter().filter(|r| r.at.seq >= from).take_while(fits).cloned().collect();
+        if entries.is_empty() { EntriesFound::Gone } else { EntriesFound::Entries(entries) }
     }
 
     fn get(&self, key: &[u8]) -> Found {

@@ -50,6 +50,7 @@ impl History {
             | Job::Core(DiskJob::InstallAbort { .. })
             | Job::CloseSegment
             | Job::Swap(_) => {}
+            Job::Core(DiskJob::Cut { .. }) => unreachable!("the script has none yet"),
             Job::Core(DiskJob::Save { promise }) => self.states.push(State { promise: *promise, ..state }),
             Job::Core(DiskJob::InstallBegin { .. }) => self.incoming.clear(),
             Job::Core(DiskJob::InstallChunk { entries, .. }) => self.incoming.extend_from_slice(entries),

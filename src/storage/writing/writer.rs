@@ -178,6 +178,7 @@ impl Writer {
                 self.meta.save(&self.home)?;
                 return Ok(JobOutcome::Told(Input::Saved { promise }));
             }
+            DiskJob::Cut { .. } => return Err(StorageError::misuse("nobody cuts yet".to_owned())),
             DiskJob::InstallBegin { id } => {
                 if let Some(previous) = self.incoming.take() {
                     previous.discard(&self.home)?;
