@@ -1,6 +1,6 @@
 //! `kvlab promote`: makes a node the primary, by vote or by force.
 
-use kvlab::replication::CAMPAIGN_TIMEOUT;
+use kvlab::replication::CAMPAIGN_MAX;
 use kvlab::types::{Command, Reply};
 
 use super::support::exit::{CommandError, Exit};
@@ -9,7 +9,7 @@ use crate::cli::PromoteArgs;
 
 pub async fn run(args: PromoteArgs) -> Result<Exit, CommandError> {
     let order = Command::Promote { force: args.force };
-    let (node, answer) = reach::perform(&args.cluster, Some(args.node), CAMPAIGN_TIMEOUT, order).await?;
+    let (node, answer) = reach::perform(&args.cluster, Some(args.node), CAMPAIGN_MAX, order).await?;
     match answer.reply {
         Reply::Promoted { epoch, ballots } => {
             let voters: Vec<_> = ballots

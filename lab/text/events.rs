@@ -122,8 +122,14 @@ fn resync(node: NodeId, event: &Event) -> (Level, String) {
         }
         Event::FullResyncStarted { node: to, from, reason } => {
             let why = match reason {
-                ResyncReason::Diverged => format!("its log, ending in {from}, has diverged"),
-                ResyncReason::BeyondBacklog => format!("its log ends in {from}, before the backlog begins"),
+                ResyncReason::Diverged => {
+                    format!(
+                        "its log, ending in {from}, has diverged, and its cleanup has dropped what a cut would uncover"
+                    )
+                }
+                ResyncReason::CleanedUp => {
+                    format!("its log ends in {from}, and cleanup has dropped some of what follows")
+                }
             };
             (Level::Warn, format!("{node} sends {to} its whole state: {why}"))
         }
@@ -139,6 +145,14 @@ fn resync(node: NodeId, event: &Event) -> (Level, String) {
             (
                 Level::Warn,
                 format!("{node} discarded {discarded} {what} of its own for the state at {at}{kept}"),
+            )
+        }
+        Event::LogCut { fork, discarded, file } => {
+            let kept = file.as_ref().map_or_else(String::new, |f| format!(", kept in {f}"));
+            let what = if *discarded == 1 { "entry" } else { "entries" };
+            (
+                Level::Warn,
+                format!("{node} discarded {discarded} {what} that the primary has not, back to {fork}{kept}"),
             )
         }
         Event::FullResyncRefused { node: from, record } => (

@@ -19,6 +19,8 @@ pub(super) trait Outlet {
     fn send(&mut self, to: NodeId, message: Message);
     /// A connection to this member is wanted now, if there is none.
     fn dial(&mut self, to: NodeId);
+    /// This member has broken the protocol: its connection is of no use any more.
+    fn reject(&mut self, from: NodeId, reason: &str);
     /// To the client that asked.
     fn reply(&mut self, request: RequestId, reply: Reply);
     /// To whoever watches.
@@ -172,6 +174,7 @@ impl Driver {
             match effect {
                 Effect::Send { to, message } => outlet.send(to, message),
                 Effect::Dial { to } => outlet.dial(to),
+                Effect::Reject { from, reason } => outlet.reject(from, &reason),
                 Effect::Reply { request, reply } => outlet.reply(request, reply),
                 Effect::Event(event) => outlet.event(event),
                 Effect::Disk(DiskJob::Append { log, entries }) => self.append(log, entries),

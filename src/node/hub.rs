@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::driver::Outlet;
 use super::local::Local;
@@ -36,6 +36,10 @@ impl Outlet for Hub {
         if let Some(link) = self.links.get(&to) {
             link.hurry();
         }
+    }
+
+    fn reject(&mut self, from: NodeId, reason: &str) {
+        warn!(peer = %from, reason, "a member said what cannot be");
     }
 
     fn reply(&mut self, request: RequestId, reply: Reply) {

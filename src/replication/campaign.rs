@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use rand::Rng;
 
-use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, PRIMARY_ALIVE_FOR};
+use super::config::{CAMPAIGN_PATIENCE_MAX, CAMPAIGN_PATIENCE_MIN, HEARTBEAT_EVERY, PRIMARY_ALIVE_FOR};
 use super::core::{Core, RoleState};
 use super::io::RequestId;
 use super::quorum::majority;
-use crate::types::{Ballot, Epoch, Event, Failure, Message, NodeId, Position, Reply, Time};
+use crate::types::{Ballot, EPOCH_NUMBER_MAX, Epoch, Event, Failure, Message, NodeId, Position, Reply, Time};
 
 /// What each member answered; `None`: nothing yet.
 pub(super) type Ballots = BTreeMap<NodeId, Option<Ballot>>;
@@ -30,7 +30,7 @@ pub(super) struct Campaign {
     pub(super) request: Option<RequestId>,
     /// What each member has answered in this stage.
     pub(super) ballots: Ballots,
-    /// When it is given up.
+    /// When the present question is given up.
     pub(super) ends: Time,
     /// When those that have not answered are asked again.
     pub(super) ask_again: Time,
@@ -55,6 +55,17 @@ pub(super) struct AutoCampaign {
     pub(super) pause: Duration,
 }
 
+/// A question that was asked, and when first: so that even an answer that comes too late tells how slow the links are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question {
+    epoch: Epoch,
+    stage: CampaignStage,
+    asked_at: Time,
+}
+
+/// A question waits for so many times the slowest answer.
+const PATIENCE_FACTOR: u32 = 3;
+
 /// The pause after the first and after every later lost campaign of its own, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
@@ -78,9 +89,10 @@ impl Campaign {
         self.stage == CampaignStage::Pre && matches!(ballot, Ballot::Promised { .. } | Ballot::Voted { .. })
     }
 
-    /// Everyone has answered, and it does not win.
+    /// Whoever has not answered yet cannot make it a majority any more.
     fn has_lost(&self) -> bool {
-        !self.wins() && self.ballots.values().all(Option::is_some)
+        let silent = self.ballots.values().filter(|ballot| ballot.is_none()).count();
+        self.granted() + silent < majority(self.ballots.len())
     }
 }
 
@@ -100,12 +112,17 @@ impl Core {
         if self.campaign.as_ref().is_some_and(|campaign| campaign.request.is_some()) {
             return self.fail(request, Failure::Busy("a promotion of this node is under way".into()));
         }
-        if self.promise.learner {
-            let why = "this node's disk was wiped; it must catch up before it can be promoted";
+        if self.promise.learner && !force {
+            let why = "this node is a learner: it has lost what it had acknowledged, and can be promoted when it has caught \
+                       up; by force at once, and what it lacks may be lost";
             return self.fail(request, Failure::Invalid(why.into()));
         }
         if self.is_moving_over() {
-            return self.fail(request, Failure::Busy("a full resync is just being put in place".into()));
+            return self.fail(request, Failure::Busy("its log is just being replaced or cut".into()));
+        }
+        if self.next_epoch().number > EPOCH_NUMBER_MAX {
+            let why = "there is no higher epoch number left to claim; only a new cluster has one";
+            return self.fail(request, Failure::Invalid(why.into()));
         }
         self.campaign_lost();
         if force {
@@ -126,7 +143,7 @@ impl Core {
     }
 
     fn next_epoch(&self) -> Epoch {
-        let number = self.number_seen.max(self.promise.epoch.number) + 1;
+        let number = self.number_seen.max(self.promise.epoch.number).saturating_add(1);
         Epoch::new(number, self.config.id)
     }
 
@@ -138,12 +155,28 @@ impl Core {
         request: Option<RequestId>,
     ) {
         let ballots = self.config.members.iter().map(|&member| (member, None)).collect();
-        let (ends, ask_again) = (self.now + CAMPAIGN_TIMEOUT, self.now + HEARTBEAT_EVERY);
+        let (ends, ask_again) = (self.now + self.patience, self.now + HEARTBEAT_EVERY);
         self.campaign = Some(Campaign { epoch, stage, operator, request, ballots, ends, ask_again });
+        self.note_question(epoch, stage);
         if stage != CampaignStage::Forced {
             self.tell(Event::Campaign { epoch, pre: stage == CampaignStage::Pre, operator });
             self.others().into_iter().for_each(|other| self.campaign_ask(other));
         }
+    }
+
+    fn note_question(&mut self, epoch: Epoch, stage: CampaignStage) {
+        if self.question.is_none_or(|asked| (asked.epoch, asked.stage) != (epoch, stage)) {
+            self.question = Some(Question { epoch, stage, asked_at: self.now });
+        }
+    }
+
+    /// An answer has come, in time or not: how long is worth waiting for the next?
+    fn note_answer(&mut self, epoch: Epoch, stage: CampaignStage) {
+        let Some(asked) = self.question.filter(|asked| (asked.epoch, asked.stage) == (epoch, stage)) else {
+            return;
+        };
+        let took = self.now.saturating_sub(asked.asked_at);
+        self.patience = self.patience.max(took.saturating_mul(PATIENCE_FACTOR)).min(CAMPAIGN_PATIENCE_MAX);
     }
 
     /// Promises the claimed epoch to itself: the end of whatever this node was before.
@@ -178,6 +211,7 @@ impl Core {
             self.learns_of(voter_last.epoch);
         }
         let stage = if pre { CampaignStage::Pre } else { CampaignStage::Binding };
+        self.note_answer(epoch, stage);
         let now = self.now;
         let current =
             self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage && now < c.ends);
@@ -210,7 +244,9 @@ impl Core {
             CampaignStage::Pre => {
                 campaign.stage = CampaignStage::Binding;
                 campaign.ballots.values_mut().for_each(|ballot| *ballot = None);
+                campaign.ends = self.now + self.patience;
                 let operator = campaign.operator;
+                self.note_question(epoch, CampaignStage::Binding);
                 self.tell(Event::Campaign { epoch, pre: false, operator });
                 // Its own vote counts when it is saved, like anyone's.
                 // Only then are the others asked: a claim that a crash could make it forget must not be voted for.
@@ -303,12 +339,17 @@ impl Core {
         let granted = |&(_, ballot): &(&NodeId, &Option<Ballot>)| *ballot == Some(Ballot::Granted);
         let voters = ballots.iter().filter(granted).map(|(&node, _)| node).collect();
         self.auto_campaign = None;
+        // What was slow then may be fast now.
+        self.patience = CAMPAIGN_PATIENCE_MIN;
         self.tell(Event::EpochOpened { epoch, forced, voters });
         if let Some(request) = request {
             let ballots = if forced { Vec::new() } else { ballots.into_iter().collect() };
             self.reply(request, Reply::Promoted { epoch, ballots });
         }
-        self.become_primary(epoch);
+        self.become_primary(epoch, forced);
+        if forced && self.promise.learner {
+            self.graduate(); // the operator has decided: what this log holds is the state
+        }
     }
 }
 

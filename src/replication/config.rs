@@ -12,8 +12,16 @@ pub const HEARTBEAT_EVERY: Duration = Duration::from_millis(100);
 pub const PRIMARY_ALIVE_FOR: Duration = Duration::from_millis(500);
 /// A member not heard for this long is shown as unreachable in vote reports.
 pub const UNREACHABLE_AFTER: Duration = Duration::from_millis(350);
-/// How long one campaign may last, both questions together.
-pub const CAMPAIGN_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one question of a campaign waits for answers, at least. It follows the slowest answer that this member has
+/// had, and is doubled when a campaign ends with somebody silent.
+pub const CAMPAIGN_PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// The longest that it waits: links with a round trip beyond this elect nobody.
+pub const CAMPAIGN_PATIENCE_MAX: Duration = Duration::from_secs(16);
+/// No promotion takes longer: two questions, each with the longest patience.
+pub const CAMPAIGN_MAX: Duration = CAMPAIGN_PATIENCE_MAX.saturating_mul(2);
+/// An epoch that is further than this above the highest seen is refused: whatever anybody says, there is always room for
+/// a higher one.
+pub const EPOCH_JUMP_MAX: u64 = 1 << 32;
 /// At most this many requests wait in the core; more are refused as busy.
 pub const REQUESTS_WAITING_MAX: usize = 16 * 1024;
 
@@ -51,7 +59,8 @@ pub struct Recovered {
     pub lineage: Lineage,
     /// The last promise saved.
     pub promise: Promise,
-    /// The disk was empty though this member had been part of the cluster before: it comes back as a learner.
+    /// The disk was empty though this member had been part of the cluster before: it comes back as a learner. (Of a log
+    /// that was torn below its mark, storage says so in the promise.)
     pub wiped: bool,
 }
 

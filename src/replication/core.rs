@@ -1,14 +1,19 @@
 //! The core: one member's whole replication state, and where its inputs go.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::campaign::{AutoCampaign, Campaign};
-use super::config::{Config, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered, UNREACHABLE_AFTER};
+use super::campaign::{AutoCampaign, Campaign, Question};
+use super::config::{
+    CAMPAIGN_PATIENCE_MIN, Config, EPOCH_JUMP_MAX, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered,
+    UNREACHABLE_AFTER,
+};
+use super::cut::Cut;
 use super::follow::FollowOrder;
-use super::install::Install;
+use super::install::{GIVE_UP_AFTER_MIN, Install};
 use super::io::{DiskJob, Effect, Input, LogId, Promise, ReadToken, RequestId};
 use super::log::Log;
 use super::primary::Primary;
@@ -16,7 +21,7 @@ use super::quorum::majority;
 use super::quorum_read::{LocalRead, QuorumReads};
 use super::replica::Replica;
 use crate::types::{
-    Command, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply, Resyncs, Time,
+    Command, EPOCH_NUMBER_MAX, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply, Resyncs, Time,
 };
 
 /// One member's replication state machine.
@@ -50,8 +55,6 @@ pub struct Core {
     pub(super) rng: SmallRng,
     /// The time of the input that is being taken. Never goes back.
     pub(super) now: Time,
-    /// When this process started.
-    pub(super) started: Time,
     /// Effects of the step that is being made, in order.
     pub(super) out: Vec<Effect>,
     /// What this member has promised, in memory.
@@ -68,8 +71,16 @@ pub struct Core {
     pub(super) role: RoleState,
     /// A full resync that is being received.
     pub(super) install: Option<Install>,
+    /// How long a full resync may bring nothing before it is given up.
+    pub(super) give_up_after: Duration,
+    /// A cut that the disk is at.
+    pub(super) cut: Option<Cut>,
     /// Its own attempt to become primary, while one is under way.
     pub(super) campaign: Option<Campaign>,
+    /// What it last asked the others, under way or not.
+    pub(super) question: Option<Question>,
+    /// How long a question waits for answers.
+    pub(super) patience: Duration,
     /// When it asks for votes by itself, if it does.
     pub(super) auto_campaign: Option<AutoCampaign>,
     /// A vote given, to be answered when the promise is saved.
@@ -119,7 +130,6 @@ impl Core {
         let mut core = Self {
             rng: SmallRng::seed_from_u64(config.seed ^ config.incarnation),
             now,
-            started: now,
             out: Vec::new(),
             promise,
             saved: recovered.promise,
@@ -127,7 +137,11 @@ impl Core {
             disk_full: false,
             role: RoleState::Replica(Replica { stale: true, ..Replica::default() }),
             install: None,
+            give_up_after: GIVE_UP_AFTER_MIN,
+            cut: None,
             campaign: None,
+            question: None,
+            patience: CAMPAIGN_PATIENCE_MIN,
             auto_campaign: None,
             vote_to_answer: None,
             number_seen: promise.epoch.number,
@@ -165,7 +179,8 @@ impl Core {
             Input::ReadDone { token, found } => self.on_read_done(token, found),
             Input::SnapshotOpened { id, at, bytes_total } => self.on_snapshot_opened(id, at, bytes_total),
             Input::SnapshotRead { id, entries, done } => self.on_snapshot_read(id, entries, done),
-            Input::EntriesRead { .. } | Input::LogCut { .. } => {} // nobody asks yet
+            Input::EntriesRead { to, from, found } => self.on_entries_read(to, from, found),
+            Input::LogCut { log, outcome } => self.on_log_cut(log, outcome),
             Input::ChunkStored { id } => self.on_chunk_stored(id),
             Input::Disk { full } => self.on_disk(full),
             Input::Installed { id, log, rollback } => self.on_installed(id, log, rollback),
@@ -235,13 +250,19 @@ impl Core {
         if from == self.config.id || !self.config.members.contains(&from) {
             return;
         }
+        if let Some(reason) = self.out_of_bounds(&message) {
+            return self.emit(Effect::Reject { from, reason });
+        }
         self.heard.insert(from, self.now);
         match message {
-            Message::Heartbeat { epoch, last, commit, sent } => {
-                self.on_heartbeat(from, epoch, last, commit, sent);
+            Message::Heartbeat { epoch, last, commit, sent, counts } => {
+                self.on_heartbeat(from, epoch, (last, commit, sent), counts);
             }
             Message::Ack { epoch, durable, learner } => self.on_ack(from, epoch, durable, learner),
-            Message::Sync { epoch, last } => self.on_sync(from, epoch, last),
+            Message::Sync { epoch, last, learner, whole } => {
+                self.on_sync(from, epoch, last, learner, whole);
+            }
+            Message::Diverged { epoch, last, lineage } => self.on_diverged(from, epoch, last, &lineage),
             Message::Append { epoch, prev, entries, commit } => {
                 self.on_append(from, epoch, prev, entries, commit);
             }
@@ -264,6 +285,26 @@ impl Core {
         }
     }
 
+    /// Numbers from outside are checked, so that nothing here can overflow and a higher epoch can always be opened.
+    ///
+    /// What jumps too far is refused, and raises what this member has seen as far as may be: so two members of which one
+    /// has (however that came) promised an epoch far above the other's find together after a few messages.
+    fn out_of_bounds(&mut self, message: &Message) -> Option<String> {
+        if let Err(error) = message.check_bounds() {
+            return Some(error.to_string());
+        }
+        let (said, seen) = (message.highest_epoch().number, self.number_seen);
+        if said > EPOCH_NUMBER_MAX {
+            return Some(format!("epoch number {said} is beyond 2^48"));
+        }
+        let farthest = seen.saturating_add(EPOCH_JUMP_MAX);
+        if said <= farthest {
+            return None;
+        }
+        self.number_seen = farthest;
+        Some(format!("epoch number {said} is too far above {seen}, the highest seen"))
+    }
+
     fn on_link(&mut self, to: NodeId, up: bool) {
         self.links.insert(to, up);
         if up {
@@ -278,7 +319,8 @@ impl Core {
             return;
         }
         assert!(through <= self.log.last.seq, "the disk has more than it was given");
-        let before = std::mem::replace(&mut self.log.durable, through);
+        let before = self.log.durable;
+        self.log.persisted(through);
         match self.role {
             RoleState::Primary(_) => self.primary_on_durable(before),
             RoleState::Replica(_) | RoleState::Candidate(_) => self.acknowledge(),

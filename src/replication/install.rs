@@ -55,8 +55,11 @@ impl Install {
     }
 }
 
-/// A full resync that has brought nothing for this long is given up: its primary may know of another, or of none.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(2);
+/// A full resync that has brought nothing for this long is given up: its primary may know of another, or of none. The
+/// time is doubled with each that is given up, for the link may be slow, and begins anew with one that is installed.
+pub(super) const GIVE_UP_AFTER_MIN: Duration = Duration::from_secs(2);
+/// The longest such time.
+const GIVE_UP_AFTER_MAX: Duration = Duration::from_secs(32);
 
 impl Core {
     pub(super) fn on_snapshot_begin(
@@ -76,6 +79,9 @@ impl Core {
         }
         if at <= self.log.last || at.epoch != epoch {
             return self.ask_for_entries(); // it has that much already, and may have acknowledged it
+        }
+        if self.cut.is_some() {
+            return;
         }
         match &self.install {
             Some(install) if install.committing => return,
@@ -164,8 +170,9 @@ impl Core {
         if let Some(following) = self.following_mut() {
             // Of a primary that was superseded meanwhile, this is a state like any other: to be verified.
             following.verified = following.epoch == install.epoch;
-            following.graduates_at = None;
+            following.whole = None;
             following.asked = None;
+            self.give_up_after = GIVE_UP_AFTER_MIN;
         }
         self.ask_for_entries();
         self.acknowledge();
@@ -200,14 +207,15 @@ impl Core {
     /// Gives up a state of which nothing more comes, though its primary is heard.
     pub(super) fn abandon_stuck_install(&mut self) {
         let now = self.now;
-        if self.install.as_ref().is_some_and(|i| now.saturating_sub(i.moved_at) >= GIVE_UP_AFTER) {
+        if self.install.as_ref().is_some_and(|i| now.saturating_sub(i.moved_at) >= self.give_up_after) {
+            self.give_up_after = (self.give_up_after * 2).min(GIVE_UP_AFTER_MAX);
             self.abandon_install();
         }
     }
 
-    /// Whether the disk has the order to replace the log and has not answered.
+    /// Whether the disk has the order to replace or to cut the log and has not answered.
     pub(super) fn is_moving_over(&self) -> bool {
-        self.install.as_ref().is_some_and(|install| install.committing)
+        self.cut.is_some() || self.install.as_ref().is_some_and(|install| install.committing)
     }
 
     /// Where this node's log ends, as far as anyone may hold it to that: a state on its way in counts from
@@ -240,7 +248,7 @@ mod tests {
             Time::ZERO,
         );
         let mut step = |message| core.step(Time::ZERO, Input::Peer { from: N1, message });
-        let _ = step(Message::Heartbeat { epoch: E2, last: 9, commit: 9, sent: 0 });
+        let _ = step(Message::Heartbeat { epoch: E2, last: 9, commit: 9, sent: 0, counts: None });
         let promise = Promise { epoch: E2, learner: false };
         let _ = core.step(Time::ZERO, Input::Saved { promise });
         let lineage = Lineage::from_spans(lineage).expect("ascends");

@@ -12,6 +12,9 @@
 //! 5. A disk that fails to write or to sync ends the process. There is no input for it: whatever was not yet
 //!    acknowledged stays so. A disk without room is not such a failure: what it was given waits, in order, and
 //!    [`Input::Disk`] says when that begins and ends.
+//! 6. Once a message of a member's newer process has been given to the core, no message of an older process of that
+//!    member follows: what a process acknowledged before its disk was wiped or torn must not be heard after it has said
+//!    so. (A node keeps this by its connections: the newer one wins, and nothing more of the older one counts.)
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -78,7 +81,7 @@ pub enum Input {
     SnapshotRead {
         /// From the effect.
         id: SnapshotId,
-        /// The next records, in log order.
+        /// The next records, in log order. None, and not `done`: the next is damaged; it is asked for again later.
         entries: Vec<Entry>,
         /// No record follows.
         done: bool,
@@ -134,6 +137,13 @@ pub enum Effect {
     Dial {
         /// The member.
         to: NodeId,
+    },
+    /// Close the connection of a member that has said what cannot be: a number out of bounds. Nothing of it was taken.
+    Reject {
+        /// The member.
+        from: NodeId,
+        /// What it said, in words.
+        reason: String,
     },
     /// Answer a client.
     Reply {
@@ -278,7 +288,8 @@ pub struct LogId(pub u64);
 pub struct Promise {
     /// The highest epoch promised, by a vote or by following.
     pub epoch: Epoch,
-    /// Whether the member's disk was wiped and it has not yet earned its voice back.
+    /// Whether the member has lost what it had acknowledged (its disk was wiped, or its log ended before the mark of what
+    /// was synced) and has not yet earned its voice back.
     pub learner: bool,
 }
 

@@ -3,7 +3,7 @@
 use super::backlog::Backlog;
 use super::config::Recovered;
 use super::io::LogId;
-use crate::types::{Entry, Epoch, Lineage, Op, Position};
+use crate::types::{Entry, Epoch, Lineage, Op, Position, Time};
 
 /// The log as the core sees it; the records themselves are the driver's.
 ///
@@ -31,18 +31,18 @@ impl Log {
     }
 
     /// Makes the next entry, in `epoch`.
-    pub(super) fn write(&mut self, epoch: Epoch, op: Op) -> Entry {
+    pub(super) fn write(&mut self, epoch: Epoch, op: Op, now: Time) -> Entry {
         let entry = Entry { at: Position::new(epoch, self.last.seq + 1), op };
-        self.append(entry.clone());
+        self.append(entry.clone(), now);
         entry
     }
 
     /// Takes the next entry.
-    pub(super) fn append(&mut self, entry: Entry) {
+    pub(super) fn append(&mut self, entry: Entry, now: Time) {
         assert_eq!(entry.at.seq, self.last.seq + 1, "a log has no gaps");
         self.lineage.extend(entry.at);
         self.last = entry.at;
-        self.backlog.push(entry);
+        self.backlog.push(entry, self.durable, now);
     }
 
     /// A full resync has put another log in this one's place.
@@ -53,6 +53,22 @@ impl Log {
         self.durable = last.seq;
         self.lineage = lineage;
         self.backlog.clear();
+    }
+
+    /// It was cut back to `fork`, and what is left of it is durable.
+    pub(super) fn cut(&mut self, id: LogId, fork: Position) {
+        assert!(self.contains(fork), "a log is cut at a position of its own");
+        self.id = id;
+        self.lineage = self.lineage_until(fork.seq);
+        self.last = fork;
+        self.durable = fork.seq;
+        self.backlog.cut(fork.seq);
+    }
+
+    /// Everything up to the seq `through` is durable.
+    pub(super) fn persisted(&mut self, through: u64) {
+        self.durable = through;
+        self.backlog.trim(through);
     }
 
     /// The position of the entry `seq`.

@@ -45,10 +45,19 @@
 //!
 //! # Catching up
 //!
-//! A replica that is not in step names its end (`Sync`). On the primary's lineage and within the backlog, the
-//! missing entries follow (a *partial resync*). Otherwise the whole state does (`resync.rs`, `install.rs`): one
-//! chunk at a time, each acknowledged when the replica has written it, between heartbeats; put in place
-//! atomically; entries that only the replica had go to a rollback file first.
+//! A replica that is not in step names its end (`Sync`). If that is on the primary's lineage, the missing entries follow,
+//! from the backlog or read back from the primary's own log (a *partial resync*). If not, the primary names its lineage
+//! (`Diverged`), and the replica cuts its log back to the fork (`cut.rs`) and asks again. Only where cleanup has dropped
+//! what either would need, the whole state is sent (`resync.rs`, `install.rs`): one chunk at a time, each acknowledged
+//! when the replica has written it, between heartbeats; put in place atomically. Entries that only the replica had go to
+//! a rollback file first, whichever way they go.
+//!
+//! # Learners
+//!
+//! A member that has lost what it had acknowledged (its disk was wiped, or its log ended before the mark of what was
+//! synced) is a *learner*: it follows, and neither votes nor counts nor stands. Its primary appends a *barrier*, and tells
+//! the learner that it counts again when a quorum of others holds that entry and the learner does too (`primary.rs` has
+//! the reason). Where learners leave no quorum, an operator decides: by force, a learner may lead.
 //!
 //! # Reads
 //!
@@ -66,8 +75,8 @@
 //! * Membership does not change. A member that is gone for good still counts.
 //! * There is no automatic failover: an isolated primary goes on taking async writes until it hears better.
 //! * Members are trusted not to lie. Messages may be lost, repeated, delayed and reordered, not forged.
-//! * A member whose disk is wiped must be known to have been wiped ([`Recovered::wiped`]); a disk that silently
-//!   returns to an older state breaks the promises, as in any such protocol.
+//! * A member whose disk is wiped must be known to have been wiped ([`Recovered::wiped`]), and one whose log was torn is
+//!   known by its mark; a disk that silently returns to an older state breaks the promises, as in any such protocol.
 //!
 //! [`Epoch`]: crate::types::Epoch
 //! [`Entry`]: crate::types::Entry
@@ -79,6 +88,7 @@ mod backlog;
 mod campaign;
 mod config;
 mod core;
+mod cut;
 mod follow;
 mod install;
 mod io;

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY, UNREACHABLE_AFTER};
+use super::config::{HEARTBEAT_EVERY, UNREACHABLE_AFTER};
 use super::core::{Core, RoleState};
 use super::io::{CHUNK_BYTES, RequestId};
-use super::progress::{Progress, Stream};
+use super::progress::{Learner, Progress, Stream};
 use super::quorum::reached_by;
 use super::replica::Replica;
 use crate::types::{
-    Entry, Epoch, Event, Failure, MemberVote, Message, NodeId, Op, Position, Quirk, Reply, Time, Vote,
-    WriteLevel,
+    Entry, Epoch, Event, Failure, LossId, MemberVote, Message, NodeId, Op, Position, Quirk, Reply, Time,
+    Vote, WriteLevel,
 };
 
 /// The primary of one epoch.
@@ -22,6 +22,8 @@ use crate::types::{
 pub(super) struct Primary {
     /// The epoch that it leads.
     pub(super) epoch: Epoch,
+    /// It was opened by force.
+    pub(super) forced: bool,
     /// The seq of the epoch's first entry, a no-op.
     pub(super) opening: u64,
     /// Whether that no-op is committed, and so everything before it. Told once.
@@ -36,8 +38,6 @@ pub(super) struct Primary {
     awaiting_commit: VecDeque<QuorumWrite>,
     /// No later than the first deadline among `awaiting_commit`.
     next_timeout: Time,
-    /// No sooner than this is another no-op written for a learner that has caught up.
-    next_learner_noop: Time,
     /// Since when a member refuses this epoch for a vote whose epoch has not opened.
     pub(super) refused_since: Option<Time>,
 }
@@ -62,8 +62,11 @@ struct QuorumWrite {
     acks: Vec<(NodeId, Duration)>,
 }
 
-/// A primary that is refused for a vote whose epoch does not open within this time asks for votes itself.
+/// A primary that is refused for a vote whose epoch does not open within this time, or within three round trips to the
+/// slowest of its members, asks for votes itself.
 const REFUSED_PATIENCE: Duration = Duration::from_millis(300);
+/// See [`REFUSED_PATIENCE`]. A campaign has two questions; the third is for the opening to arrive.
+const REFUSED_ROUND_TRIPS: u32 = 3;
 
 impl Primary {
     pub(super) fn deadline(&self) -> Time {
@@ -86,12 +89,14 @@ impl Primary {
 }
 
 impl Core {
-    pub(super) fn become_primary(&mut self, epoch: Epoch) {
+    pub(super) fn become_primary(&mut self, epoch: Epoch, forced: bool) {
         assert!(!matches!(self.role, RoleState::Primary(_)), "steps down before it opens another epoch");
         let peers = self.others().into_iter().map(|other| (other, Progress::default())).collect();
-        let opening = (!self.trusts_old_entries()).then(|| self.log.write(epoch, Op::Noop));
+        let now = self.now;
+        let opening = (!self.trusts_old_entries()).then(|| self.log.write(epoch, Op::Noop, now));
         self.role = RoleState::Primary(Primary {
             epoch,
+            forced,
             opening: opening.as_ref().map_or(0, |entry| entry.at.seq),
             established: false,
             peers,
@@ -99,7 +104,6 @@ impl Core {
             awaiting_disk: VecDeque::new(),
             awaiting_commit: VecDeque::new(),
             next_timeout: Time::MAX,
-            next_learner_noop: self.now,
             refused_since: None,
         });
         if let Some(entry) = opening {
@@ -157,7 +161,7 @@ impl Core {
             // What waits for the disk already is bounded by the requests that wait; more must not come to it.
             return self.fail(request, Failure::DiskFull);
         }
-        let entry = self.log.write(self.promise.epoch, op);
+        let entry = self.log.write(self.promise.epoch, op, now);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let seq = entry.at.seq;
         match level {
@@ -197,7 +201,7 @@ impl Core {
         self.advance_commit();
     }
 
-    pub(super) fn on_ack(&mut self, from: NodeId, epoch: Epoch, durable: u64, learner: bool) {
+    pub(super) fn on_ack(&mut self, from: NodeId, epoch: Epoch, durable: u64, learner: Option<LossId>) {
         let (now, last) = (self.now, self.log.last.seq);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&from) else { return };
@@ -207,36 +211,60 @@ impl Core {
         if peer.refuses {
             primary.refused_since = None;
         }
-        let graduated = peer.learner && !learner;
-        peer.learner = learner;
+        let graduated = peer.learner.is_some() && learner.is_none();
         let before = peer.acknowledge(durable, now);
         let before = if graduated { 0 } else { before };
         if let Stream::Snapshot(snapshot) = &peer.stream
             && snapshot.delivered
             && snapshot.opened.is_some_and(|(at, _)| at.seq <= durable)
         {
+            peer.begin_again = Duration::ZERO;
             peer.stream = Stream::Entries(super::progress::EntryStream::after(durable));
         }
-        if !learner {
+        if learner.is_none() {
             primary.note_ack(from, before, durable, now);
         }
+        self.hears_learner(from, learner);
         self.advance_commit();
         self.stream_to(from);
-        if learner && durable == last && self.commit == last && !self.disk_full {
-            self.write_noop_for_learner();
+        if learner.is_some() && self.counts_again(from).is_some() {
+            self.heartbeat_to(from);
         }
     }
 
-    /// What a learner waits for: an entry committed since it is known here. Now and then is enough.
-    fn write_noop_for_learner(&mut self) {
-        let now = self.now;
+    /// A member says whether it is a learner, and by which loss. The first time that a loss is heard of, an entry is
+    /// written: the *barrier*. Whoever holds a vote that the learner has forgotten has promised a higher epoch and
+    /// refuses that entry; whoever has it refuses a candidate without it. So once a quorum of others has it, nothing
+    /// that the learner has forgotten can decide anything, and no waiting time stands in for this.
+    pub(super) fn hears_learner(&mut self, from: NodeId, learner: Option<LossId>) {
+        let (now, epoch) = (self.now, self.promise.epoch);
         let RoleState::Primary(primary) = &mut self.role else { return };
-        if primary.next_learner_noop > now {
+        let forced = primary.forced.then_some(primary.opening);
+        let Some(peer) = primary.peers.get_mut(&from) else { return };
+        let Some(loss) = learner else {
+            peer.learner = None;
             return;
+        };
+        if peer.learner.is_none_or(|known| known.loss != loss) {
+            // An epoch opened by force begins anew from what its primary had: to hold its opening is enough.
+            peer.learner = Some(Learner { loss, barrier: forced });
         }
-        primary.next_learner_noop = now + CAMPAIGN_TIMEOUT;
-        let entry = self.log.write(self.promise.epoch, Op::Noop);
-        self.append_and_stream(entry);
+        if let Some(Learner { barrier: barrier @ None, .. }) = &mut peer.learner
+            && !self.disk_full
+        {
+            let entry = self.log.write(epoch, Op::Noop, now);
+            *barrier = Some(entry.at.seq);
+            self.append_and_stream(entry);
+        }
+    }
+
+    /// The loss of a learner that counts again: it holds its barrier, and a quorum of others does.
+    fn counts_again(&self, member: NodeId) -> Option<LossId> {
+        let RoleState::Primary(primary) = &self.role else { return None };
+        let peer = primary.peers.get(&member)?;
+        let Learner { loss, barrier } = peer.learner?;
+        let decided = |barrier: u64| primary.forced || self.commit >= barrier;
+        barrier.filter(|&barrier| peer.acked >= barrier && decided(barrier)).map(|_| loss)
     }
 
     /// Committed = durable on a quorum of the configured members, counted only for entries of this epoch;
@@ -244,7 +272,7 @@ impl Core {
     fn advance_commit(&mut self) {
         let (quorum, durable) = (self.quorum(), self.log.durable);
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let counted = primary.peers.values().filter(|peer| !peer.learner).map(|peer| peer.acked);
+        let counted = primary.peers.values().filter(|peer| peer.learner.is_none()).map(|peer| peer.acked);
         let reached = reached_by(quorum, counted.chain([durable]).collect());
         if reached < primary.opening || reached <= self.commit {
             return;
@@ -299,9 +327,12 @@ impl Core {
         if primary.next_heartbeat <= now {
             primary.next_heartbeat = now + HEARTBEAT_EVERY;
             self.others().into_iter().for_each(|other| self.heartbeat_to(other));
+            self.snapshots_on_heartbeat();
         }
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let refused = primary.refused_since.is_some_and(|at| now.saturating_sub(at) >= REFUSED_PATIENCE);
+        let slowest = primary.peers.values().map(|peer| peer.round_trip).max().unwrap_or_default();
+        let patience = slowest.saturating_mul(REFUSED_ROUND_TRIPS).max(REFUSED_PATIENCE);
+        let refused = primary.refused_since.is_some_and(|at| now.saturating_sub(at) >= patience);
         if refused && self.campaign.is_none() {
             primary.refused_since = None;
             self.ask_whether(false, None);
@@ -324,17 +355,18 @@ impl Core {
     }
 
     pub(super) fn heartbeat_to(&mut self, to: NodeId) {
-        let (last, commit) = (self.log.last.seq, self.commit);
+        let (last, commit, counts) = (self.log.last.seq, self.commit, self.counts_again(to));
         let RoleState::Primary(primary) = &self.role else { return };
         let Some(peer) = primary.peers.get(&to) else { return };
         let (epoch, sent) = (primary.epoch, peer.sent());
-        self.send(to, Message::Heartbeat { epoch, last, commit, sent });
+        self.send(to, Message::Heartbeat { epoch, last, commit, sent, counts });
     }
 
     /// Sends a replica what it lacks, as far as its window allows.
     pub(super) fn stream_to(&mut self, to: NodeId) {
         loop {
             let (last, commit, window) = (self.log.last, self.commit, self.config.window_bytes);
+            let now = self.now;
             let RoleState::Primary(primary) = &mut self.role else { return };
             let epoch = primary.epoch;
             let Some(Progress { stream: Stream::Entries(entries_to), .. }) = primary.peers.get_mut(&to)
@@ -347,12 +379,13 @@ impl Core {
                 return;
             }
             if !self.log.backlog.holds(next) {
-                return self.fell_off_backlog(to);
+                return self.read_entries_for(to, next, room.min(CHUNK_BYTES));
             }
             let entries = self.log.backlog.from(next, room.min(CHUNK_BYTES));
-            entries_to.sent(&entries);
+            entries_to.sent(&entries, now);
             let prev = self.log.position(next - 1);
             self.send(to, Message::Append { epoch, prev, entries, commit });
+            self.tell_partial_resync(to);
         }
     }
 }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::config::UNREACHABLE_AFTER;
-use crate::types::{Entry, Position, SnapshotId, Time};
+use crate::types::{Entry, LossId, Position, SnapshotId, Time};
 
 /// How long a member counts as just come back. Its question may be lost, and come again after an acknowledgement.
 const BACK_FOR: Duration = Duration::from_secs(1);
+
+/// A part of a full resync is not sent again sooner than this.
+pub(super) const SEND_AGAIN_MIN: Duration = Duration::from_millis(300);
 
 /// One member, as its primary sees it.
 #[derive(Debug, Default)]
@@ -19,12 +22,30 @@ pub(super) struct Progress {
     /// When it acknowledged something again after a silence. What it asks for right after that, it asks for because
     /// of the silence.
     pub(super) back_at: Option<Time>,
-    /// Its disk was wiped; its acknowledgements pace the stream and count for nothing.
-    pub(super) learner: bool,
+    /// It is a learner: its acknowledgements pace the stream and count for nothing.
+    pub(super) learner: Option<Learner>,
     /// It has refused this epoch, and has not acknowledged anything since.
     pub(super) refuses: bool,
+    /// Where its log ended when it was last told that it is brought up to date; until something comes of it, that is not
+    /// told again.
+    pub(super) told: Option<Position>,
+    /// How long the last acknowledgement of something sent took: the way there and back, and its disk.
+    pub(super) round_trip: Duration,
+    /// How long a full resync waits for a sign of life before it is begun anew; doubled each time, for the link may be
+    /// slow. Zero: the least.
+    pub(super) begin_again: Duration,
     /// How it is being brought up to date.
     pub(super) stream: Stream,
+}
+
+/// A member that has lost what it had acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Learner {
+    /// Which loss.
+    pub(super) loss: LossId,
+    /// The first entry that was appended here after the loss was known here. Once a quorum of other members has it and
+    /// the learner as well, no forgotten vote or acknowledgement can decide anything any more. `None`: not yet written.
+    pub(super) barrier: Option<u64>,
 }
 
 /// How a member is brought up to date.
@@ -44,8 +65,20 @@ pub(super) enum Stream {
 pub(super) struct EntryStream {
     /// The next seq to send.
     pub(super) next: u64,
-    /// Batches sent and not acknowledged: last seq and bytes of each.
-    in_flight: VecDeque<(u64, usize)>,
+    /// Batches sent and not acknowledged.
+    in_flight: VecDeque<Batch>,
+    /// Entries from `next` on are being read back from the log.
+    pub(super) reading: bool,
+    /// Where its log ended, if it is worth telling that it is brought up to date. Told with the first entries.
+    pub(super) untold: Option<Position>,
+}
+
+/// Entries sent together.
+#[derive(Debug)]
+struct Batch {
+    last: u64,
+    bytes: usize,
+    sent_at: Time,
 }
 
 /// A state on its way, one chunk at a time.
@@ -59,10 +92,15 @@ pub(super) struct SnapshotStream {
     pub(super) chunk: Option<(u64, Vec<Entry>, bool)>,
     /// A chunk has been asked of the driver.
     pub(super) reading: bool,
+    /// The next record is damaged: it is asked for again with the next heartbeat.
+    pub(super) waits_for_repair: bool,
     /// The last chunk is acknowledged: the replica is moving over.
     pub(super) delivered: bool,
     /// When a part was last sent.
     pub(super) sent_at: Time,
+    /// How long a part may be without an acknowledgement before it is sent again: follows the last round trip, and is
+    /// doubled each time.
+    pub(super) send_again: Duration,
     /// When the replica last acknowledged a part for the first time (or the transfer began).
     pub(super) acked_at: Time,
 }
@@ -76,10 +114,13 @@ impl Progress {
         }
         self.acked_at = Some(now);
         let before = self.acked;
-        self.acked = self.acked.max(durable);
+        if durable > before {
+            self.told = None;
+        }
+        self.acked = before.max(durable);
         if let Stream::Entries(stream) = &mut self.stream {
-            while stream.in_flight.front().is_some_and(|&(last, _)| last <= durable) {
-                stream.in_flight.pop_front();
+            while let Some(batch) = stream.in_flight.pop_front_if(|batch| batch.last <= durable) {
+                self.round_trip = now.saturating_sub(batch.sent_at);
             }
         }
         before
@@ -102,24 +143,34 @@ impl Progress {
 
 impl EntryStream {
     pub(super) fn after(seq: u64) -> Self {
-        Self { next: seq + 1, in_flight: VecDeque::new() }
+        Self { next: seq + 1, in_flight: VecDeque::new(), reading: false, untold: None }
     }
 
     pub(super) fn in_flight_bytes(&self) -> usize {
-        self.in_flight.iter().map(|&(_, bytes)| bytes).sum()
+        self.in_flight.iter().map(|batch| batch.bytes).sum()
     }
 
     /// Notes a batch as sent.
-    pub(super) fn sent(&mut self, entries: &[Entry]) {
-        let Some(last) = entries.last() else { return };
-        self.next = last.at.seq + 1;
-        self.in_flight.push_back((last.at.seq, entries.iter().map(Entry::weight).sum()));
+    pub(super) fn sent(&mut self, entries: &[Entry], now: Time) {
+        let Some(last) = entries.last().map(|entry| entry.at.seq) else { return };
+        self.next = last + 1;
+        let bytes = entries.iter().map(Entry::weight).sum();
+        self.in_flight.push_back(Batch { last, bytes, sent_at: now });
     }
 }
 
 impl SnapshotStream {
     pub(super) fn new(id: SnapshotId, now: Time) -> Self {
-        let (opened, chunk, reading, delivered) = (None, None, false, false);
-        Self { id, opened, chunk, reading, delivered, sent_at: now, acked_at: now }
+        Self {
+            id,
+            opened: None,
+            chunk: None,
+            reading: false,
+            waits_for_repair: false,
+            delivered: false,
+            sent_at: now,
+            send_again: SEND_AGAIN_MIN,
+            acked_at: now,
+        }
     }
 }

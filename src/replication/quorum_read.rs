@@ -6,8 +6,12 @@
 //! for a higher epoch to have opened before the first of them answered; their logs are prefixes of one primary's
 //! log and hold its opening no-op, so what a quorum of them holds is committed; and any quorum write that was
 //! acknowledged before the read began is in at least one of them.
+//!
+//! Several rounds of a read may be open at once. A slow link delays answers and makes none of them worthless: a round
+//! stays open until the read ends, and the next one is sent when there is a reason (answers that do not agree, or answers
+//! that may have been lost), with pauses that grow. Only the client's deadline ends a read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,7 +41,7 @@ pub(super) struct QuorumReads {
     rounds: u64,
     /// Those under way.
     reads: BTreeMap<RequestId, QuorumRead>,
-    /// The read that each current round belongs to.
+    /// The read that each open round belongs to.
     by_round: BTreeMap<RoundId, RequestId>,
 }
 
@@ -49,14 +53,21 @@ struct QuorumRead {
     began: Time,
     /// When it is given up.
     ends: Time,
-    /// The current round.
-    round: RoundId,
-    /// The current round's answers.
-    answers: BTreeMap<NodeId, Answer>,
-    /// When the next round begins if this one does not decide.
+    /// Open rounds, oldest first. Each is decided by its own answers, however late these come.
+    rounds: VecDeque<Round>,
+    /// When the next round begins if none decides until then.
     next_round: Time,
-    /// The pause before the next round, if the answers do not agree.
+    /// The pause before the next round, when answers do not agree.
     pause: Duration,
+    /// How long the next round waits for answers before another is sent beside it.
+    patience: Duration,
+}
+
+/// One question to every member, and what came back.
+#[derive(Debug)]
+struct Round {
+    id: RoundId,
+    answers: BTreeMap<NodeId, Answer>,
 }
 
 /// What one member has answered.
@@ -72,11 +83,18 @@ struct Answer {
     after: Duration,
 }
 
-/// A round that lacks answers is given up after this.
-const ROUND_TIMEOUT: Duration = HEARTBEAT_EVERY;
-/// The pause before the next round, when a quorum has answered and does not agree: doubled from round to round.
+/// When a round lacks answers for this long, another is sent beside it, for a message may be lost; the time is doubled
+/// with each. No round is given up because of it.
+const ROUND_PATIENCE: Duration = HEARTBEAT_EVERY;
+/// The pause before the next round when a quorum has answered and does not agree: doubled from round to round.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
+/// Up to this while there are few open rounds; beyond [`ROUNDS_PROMPT`] it goes on doubling.
 const PAUSE_MAX: Duration = Duration::from_millis(16);
+/// So many rounds of a read may be open before its pauses grow without bound.
+const ROUNDS_PROMPT: usize = 8;
+/// So many rounds of a read are open at most; then the oldest is given up. Since pauses double, that one is old enough to
+/// have been answered over any link that the read's deadline leaves room for.
+const ROUNDS_OPEN_MAX: usize = 24;
 
 impl QuorumReads {
     pub(super) fn new(incarnation: u64) -> Self {
@@ -94,6 +112,16 @@ impl QuorumReads {
     fn next_round(&mut self) -> RoundId {
         self.rounds += 1;
         RoundId { incarnation: self.incarnation, number: self.rounds }
+    }
+}
+
+impl QuorumRead {
+    /// The next pause between rounds whose answers do not agree.
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        let bound = if self.rounds.len() < ROUNDS_PROMPT { PAUSE_MAX } else { Duration::MAX };
+        self.pause = pause.saturating_mul(2).min(bound.max(pause));
+        pause
     }
 }
 
@@ -152,58 +180,72 @@ impl Core {
         let read = QuorumRead {
             key,
             began: now,
-            ends: now + timeout,
-            round: RoundId { incarnation: self.reads.incarnation, number: 0 },
-            answers: BTreeMap::new(),
+            ends: now.saturating_add(timeout),
+            rounds: VecDeque::new(),
             next_round: now,
             pause: PAUSE_MIN,
+            patience: ROUND_PATIENCE,
         };
         self.reads.reads.insert(request, read);
         self.begin_round(request);
     }
 
     fn begin_round(&mut self, request: RequestId) {
-        let (now, round) = (self.now, self.reads.next_round());
+        let (now, id) = (self.now, self.reads.next_round());
         let Some(read) = self.reads.reads.get_mut(&request) else { return };
-        let previous = std::mem::replace(&mut read.round, round);
-        read.answers.clear();
-        read.next_round = now + ROUND_TIMEOUT;
+        if read.rounds.len() >= ROUNDS_OPEN_MAX
+            && let Some(oldest) = read.rounds.pop_front()
+        {
+            self.reads.by_round.remove(&oldest.id);
+        }
+        read.rounds.push_back(Round { id, answers: BTreeMap::new() });
+        read.next_round = now.saturating_add(read.patience);
+        read.patience = read.patience.saturating_mul(2);
         let key = read.key.clone();
-        self.reads.by_round.remove(&previous);
-        self.reads.by_round.insert(round, request);
+        self.reads.by_round.insert(id, request);
         for other in self.others() {
-            self.send(other, Message::ReadRequest { round, key: key.clone() });
+            self.send(other, Message::ReadRequest { round: id, key: key.clone() });
         }
         if self.may_answer() {
-            self.read_local(LocalRead::Answer { to: self.config.id, round }, key);
+            self.read_local(LocalRead::Answer { to: self.config.id, round: id }, key);
         }
     }
 
     pub(super) fn on_read_answer(
         &mut self,
         from: NodeId,
-        round: RoundId,
+        id: RoundId,
         promised: Epoch,
         last: Position,
         found: Found,
     ) {
         let (now, members, quorum) = (self.now, self.config.members.len(), self.quorum());
         // A round never uses another round's answers: of rounds that are over, nothing is known here.
-        let Some(&request) = self.reads.by_round.get(&round) else { return };
+        let Some(&request) = self.reads.by_round.get(&id) else { return };
         let Some(read) = self.reads.reads.get_mut(&request) else { return };
         let after = now.saturating_sub(read.began);
-        read.answers.entry(from).or_insert(Answer { promised, last, found, after });
-        if let Some(decision) = decide(&read.answers, quorum, self.config.quirks) {
-            return self.finish_read(request, Some(decision));
+        let newest = read.rounds.back().is_some_and(|round| round.id == id);
+        let Some(place) = read.rounds.iter().position(|round| round.id == id) else { return };
+        let round = &mut read.rounds[place];
+        round.answers.entry(from).or_insert(Answer { promised, last, found, after });
+        if let Some(decision) = decide(&round.answers, quorum, self.config.quirks) {
+            let votes = self.read_votes(request, place, Some(&decision));
+            let Decision { epoch, found } = decision;
+            self.end_read(request);
+            return self.reply(request, Reply::Value { found, epoch, votes });
         }
-        let answered = read.answers.len();
-        if answered == members {
-            read.next_round = now + read.pause;
-            read.pause = (read.pause * 2).min(PAUSE_MAX);
-        } else if answered >= quorum {
-            // The others may decide it yet, but are not waited for long.
-            read.next_round = read.next_round.min(now + read.pause.max(PAUSE_MAX / 4));
-            read.pause = (read.pause * 2).min(PAUSE_MAX);
+        let answered = round.answers.len();
+        if answered == members && read.rounds.len() > 1 {
+            // It can decide nothing any more. (The last one stays, for the vote report.)
+            read.rounds.remove(place);
+            self.reads.by_round.remove(&id);
+        }
+        if newest && answered == members {
+            read.next_round = now.saturating_add(read.next_pause());
+        } else if newest && answered >= quorum {
+            // The others may decide it yet, but the next does not wait for them.
+            let pause = read.next_pause().max(PAUSE_MAX / 4);
+            read.next_round = read.next_round.min(now.saturating_add(pause));
         }
     }
 
@@ -214,7 +256,7 @@ impl Core {
         }
         let reads = self.reads.reads.iter();
         let late: Vec<_> = reads.filter(|(_, read)| read.ends <= now).map(|(&id, _)| id).collect();
-        late.into_iter().for_each(|request| self.finish_read(request, None));
+        late.into_iter().for_each(|request| self.give_up_read(request));
         let reads = self.reads.reads.iter();
         let due: Vec<_> = reads.filter(|(_, read)| read.next_round <= now).map(|(&id, _)| id).collect();
         due.into_iter().for_each(|request| self.begin_round(request));
@@ -223,28 +265,33 @@ impl Core {
     /// The process ends: whoever waits for a quorum learns that there was none.
     pub(super) fn leave_reads_unanswered(&mut self) {
         let all: Vec<_> = self.reads.reads.keys().copied().collect();
-        all.into_iter().for_each(|request| self.finish_read(request, None));
+        all.into_iter().for_each(|request| self.give_up_read(request));
     }
 
-    fn finish_read(&mut self, request: RequestId, decision: Option<Decision>) {
+    /// What the vote panel shows then: the answers of the round that had most of them, the last of such.
+    fn give_up_read(&mut self, request: RequestId) {
+        let Some(read) = self.reads.reads.get(&request) else { return };
+        let fullest = (0..read.rounds.len()).max_by_key(|&place| (read.rounds[place].answers.len(), place));
+        let votes = self.read_votes(request, fullest.unwrap_or_default(), None);
+        self.end_read(request);
+        self.fail(request, Failure::NoQuorum { votes });
+    }
+
+    fn end_read(&mut self, request: RequestId) {
         let Some(read) = self.reads.reads.remove(&request) else { return };
-        self.reads.by_round.remove(&read.round);
-        let votes = self.read_votes(&read, decision.as_ref());
-        match decision {
-            Some(Decision { epoch, found, .. }) => {
-                self.reply(request, Reply::Value { found, epoch, votes });
-            }
-            None => self.fail(request, Failure::NoQuorum { votes }),
+        for round in &read.rounds {
+            self.reads.by_round.remove(&round.id);
         }
     }
 
-    fn read_votes(&self, read: &QuorumRead, decision: Option<&Decision>) -> Vec<MemberVote> {
+    fn read_votes(&self, request: RequestId, place: usize, decision: Option<&Decision>) -> Vec<MemberVote> {
+        let round = self.reads.reads.get(&request).and_then(|read| read.rounds.get(place));
         let agrees = |answer: &Answer| {
             decision.is_some_and(|d| {
                 answer.in_epoch(d.epoch, self.config.quirks) && answer.last.seq >= d.found.version.seq
             })
         };
-        let vote_of = |&node: &NodeId| match read.answers.get(&node) {
+        let vote_of = |&node: &NodeId| match round.and_then(|round| round.answers.get(&node)) {
             Some(answer) => {
                 let vote = if agrees(answer) { Vote::Ack } else { Vote::Nack };
                 MemberVote { node, vote, after_us: Some(answer.after.as_micros() as u64) }

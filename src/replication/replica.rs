@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::config::{CAMPAIGN_TIMEOUT, HEARTBEAT_EVERY};
+use super::config::HEARTBEAT_EVERY;
 use super::core::{Core, RoleState};
 use super::io::{DiskJob, Effect, RequestId};
 use super::quorum_read::LocalRead;
-use crate::types::{Entry, Epoch, Event, Failure, Message, NodeId, Position, Quirk, Time, Unfollowed};
+use crate::types::{
+    Entry, Epoch, Event, Failure, LossId, Message, NodeId, Position, Quirk, ResyncReason, Time, Unfollowed,
+};
 
 /// A replica, with or without a primary.
 #[derive(Debug, Default)]
@@ -33,15 +35,17 @@ pub(super) struct Following {
     pub(super) heard: Time,
     /// Whether its log is known to be a prefix of the primary's.
     pub(super) verified: bool,
-    /// When it last asked to be synchronised.
-    pub(super) asked: Option<Time>,
-    /// A learner's: a seq that the primary had not written when it already knew of this learner. That it is committed
-    /// proves that a quorum without this member holds to the epoch *now*, whatever this member has forgotten.
-    pub(super) graduates_at: Option<u64>,
+    /// When it last asked to be synchronised, and how long it then waits before it asks again.
+    pub(super) asked: Option<(Time, Duration)>,
+    /// Entries do not do: it needs the whole state, for this reason.
+    pub(super) whole: Option<ResyncReason>,
 }
 
-/// A gap makes a replica ask for what it lacks at most this often.
+/// A replica asks for what it lacks at most this often; the pause is doubled each time that nothing has come of it, for
+/// an answer may be long on its way.
 const ASK_EVERY: Duration = Duration::from_millis(50);
+/// The longest pause between two questions.
+const ASK_EVERY_MAX: Duration = Duration::from_secs(2);
 
 impl Core {
     /// Hears from a primary. Follows it if its epoch is the highest; refuses it if not. Returns whether this
@@ -87,7 +91,7 @@ impl Core {
         self.auto_campaign = None;
         let heard = self.now;
         if let Some(replica) = self.replica_mut() {
-            let following = Following { epoch, heard, verified: false, asked: None, graduates_at: None };
+            let following = Following { epoch, heard, verified: false, asked: None, whole: None };
             replica.following = Some(following);
         }
         self.tell(Event::Following { epoch });
@@ -102,16 +106,21 @@ impl Core {
         }
     }
 
-    pub(super) fn on_heartbeat(&mut self, from: NodeId, epoch: Epoch, last: u64, commit: u64, sent: u64) {
+    pub(super) fn on_heartbeat(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        (last, commit, sent): (u64, u64, u64),
+        counts: Option<LossId>,
+    ) {
         if !self.hears_primary(from, epoch) {
             return;
         }
         self.excuse_install();
         self.note_heartbeat(last);
         self.learn_commit(commit);
-        let installing = self.install.is_some();
-        if let Some(following) = self.following_mut().filter(|f| f.verified && !installing) {
-            following.graduates_at.get_or_insert(last + 1);
+        if counts.is_some() && counts == self.loss() && self.is_in_step() {
+            self.graduate();
         }
         if !self.promise_is_saved() {
             return; // on_saved goes on
@@ -144,8 +153,8 @@ impl Core {
         let end = entries.last().map_or(prev.seq, |entry| entry.at.seq);
         self.note_heartbeat(end.max(self.heartbeat_seq()));
         let (last, joins) = (self.log.last, self.joins(prev, entries.first().map_or(epoch, |e| e.at.epoch)));
-        let installing = self.install.is_some();
-        let Some(following) = self.following_mut().filter(|_| !installing) else { return };
+        let in_transit = self.install.is_some() || self.cut.is_some();
+        let Some(following) = self.following_mut().filter(|_| !in_transit) else { return };
         // `prev` lies on the primary's lineage: to end there is to be a prefix of the primary's log.
         following.verified |= joins;
         if !following.verified || prev.seq > last.seq {
@@ -160,7 +169,11 @@ impl Core {
         } else if self.disk_full {
             return; // as if they had been lost: nothing may pile up before a disk without room
         } else {
-            new.iter().cloned().for_each(|entry| self.log.append(entry));
+            let now = self.now;
+            new.iter().cloned().for_each(|entry| self.log.append(entry, now));
+            if let Some(following) = self.following_mut() {
+                following.asked = None;
+            }
             self.append_to_disk(new);
         }
         self.learn_commit(commit);
@@ -170,22 +183,26 @@ impl Core {
     fn learn_commit(&mut self, commit: u64) {
         if self.following().is_some_and(|following| following.verified) {
             self.commit = self.commit.max(commit.min(self.log.last.seq));
-            self.graduate(commit);
         }
     }
 
-    /// A wiped member counts again once it holds what its primary has committed, in its own epoch, since it knew of
-    /// this member; and no sooner than any campaign has ended that it may have voted in before it forgot.
-    fn graduate(&mut self, commit: u64) {
-        let Some(following) = self.following().filter(|_| self.promise.learner) else { return };
-        let committed_since = following.graduates_at.is_some_and(|from| commit >= from);
-        let campaigns_over = self.now.saturating_sub(self.started) >= CAMPAIGN_TIMEOUT;
-        if following.verified && committed_since && campaigns_over && self.log.durable >= commit {
-            self.promise.learner = false;
-            let promise = self.promise;
-            self.emit(Effect::Disk(DiskJob::Save { promise }));
-            self.tell(Event::LearnerGraduated);
-        }
+    /// The loss for which this member is a learner, if it is one.
+    pub(super) fn loss(&self) -> Option<LossId> {
+        self.promise.learner.then_some(LossId(self.config.incarnation))
+    }
+
+    /// Follows a primary with a log that is known to be a prefix of the primary's.
+    fn is_in_step(&self) -> bool {
+        self.following().is_some_and(|following| following.verified) && self.install.is_none()
+    }
+
+    /// A learner counts again: its primary has said that this loss can decide nothing any more (see
+    /// [`Learner`](super::progress::Learner)), or an operator has.
+    pub(super) fn graduate(&mut self) {
+        self.promise.learner = false;
+        let promise = self.promise;
+        self.emit(Effect::Disk(DiskJob::Save { promise }));
+        self.tell(Event::LearnerGraduated);
     }
 
     /// Names the primary's epoch and the highest seq that is both verified against it and durable here.
@@ -193,7 +210,7 @@ impl Core {
         let Some(following) = self.following() else { return };
         if following.verified && self.install.is_none() && self.promise_is_saved() {
             let (to, epoch) = (following.epoch.node, following.epoch);
-            let (durable, learner) = (self.log.durable, self.promise.learner);
+            let (durable, learner) = (self.log.durable, self.loss());
             self.send(to, Message::Ack { epoch, durable, learner });
         }
     }
@@ -209,15 +226,18 @@ impl Core {
 
     /// Names the end of its log to the primary, which sends what follows.
     pub(super) fn ask_for_entries(&mut self) {
-        let (now, last) = (self.now, self.log.last);
-        let ready = self.promise_is_saved() && self.install.is_none() && !self.disk_full;
+        let (now, last, learner) = (self.now, self.log.last, self.loss());
+        let in_transit = self.install.is_some() || self.cut.is_some();
+        let ready = self.promise_is_saved() && !in_transit && !self.disk_full;
         let Some(following) = self.following_mut().filter(|_| ready) else { return };
-        if following.asked.is_some_and(|asked| now.saturating_sub(asked) < ASK_EVERY) {
-            return;
-        }
-        following.asked = Some(now);
-        let epoch = following.epoch;
-        self.send(epoch.node, Message::Sync { epoch, last });
+        let pause = match following.asked {
+            Some((asked, pause)) if now.saturating_sub(asked) < pause => return,
+            Some((_, pause)) => (pause * 2).min(ASK_EVERY_MAX),
+            None => ASK_EVERY,
+        };
+        following.asked = Some((now, pause));
+        let (epoch, whole) = (following.epoch, following.whole);
+        self.send(epoch.node, Message::Sync { epoch, last, learner, whole });
     }
 
     pub(super) fn following(&self) -> Option<&Following> {

@@ -1,46 +1,53 @@
-//! The primary's side of synchronisation: partial from the backlog, or the whole state in chunks.
+//! The primary's side of synchronisation: entries from the backlog or from the log, or the whole state in chunks.
 
 use std::time::Duration;
 
 use super::core::{Core, RoleState};
-use super::io::Effect;
-use super::progress::{EntryStream, SnapshotStream, Stream};
-use crate::types::{Entry, Epoch, Event, Message, NodeId, Position, Quirk, ResyncReason, SnapshotId};
+use super::io::{Effect, EntriesFound};
+use super::progress::{EntryStream, Progress, SEND_AGAIN_MIN, SnapshotStream, Stream};
+use crate::types::{Entry, Epoch, Event, LossId, Message, NodeId, Position, Quirk, ResyncReason, SnapshotId};
 
-/// A part of a full resync that has brought no acknowledgement for this long is sent again.
-const SEND_AGAIN: Duration = Duration::from_millis(300);
-/// A full resync that a replica no longer knows of (it asks for entries instead) is begun anew after this.
-const BEGIN_AGAIN: Duration = Duration::from_secs(1);
+/// A full resync that a replica no longer knows of (it asks for entries instead) is begun anew after this, at least.
+const BEGIN_AGAIN_MIN: Duration = Duration::from_secs(1);
+/// And at most: the time is doubled with each that is begun anew.
+const BEGIN_AGAIN_MAX: Duration = Duration::from_secs(32);
+/// A part of a full resync is sent again after so many times the last round trip.
+const ROUND_TRIPS: u32 = 3;
 
 impl Core {
-    /// A replica says where its log ends: what follows comes from the backlog if it can, else all of it.
-    pub(super) fn on_sync(&mut self, from: NodeId, epoch: Epoch, last: Position) {
-        let on_lineage = self.is_on_lineage(last);
-        let (end, now) = (self.log.last.seq, self.now);
+    /// A replica says where its log ends. What follows comes from the backlog, or is read back from the log; a log that
+    /// has diverged is told where this one went; and the whole state is sent only where entries do not do.
+    pub(super) fn on_sync(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        last: Position,
+        learner: Option<LossId>,
+        whole: Option<ResyncReason>,
+    ) {
+        let (on_lineage, now) = (self.is_on_lineage(last), self.now);
         let RoleState::Primary(primary) = &mut self.role else { return };
-        let primary_epoch = primary.epoch;
         let Some(peer) = primary.peers.get_mut(&from).filter(|_| epoch == primary.epoch) else { return };
-        // A member that has lost its disk has less than it once acknowledged.
+        // A member that has lost what it once acknowledged has less.
         peer.acked = peer.acked.min(last.seq);
         if let Stream::Snapshot(snapshot) = &peer.stream {
             let installed = on_lineage && snapshot.opened.is_some_and(|(at, _)| at.seq <= last.seq);
-            let alive = now.saturating_sub(snapshot.acked_at) < BEGIN_AGAIN;
-            if !installed && alive {
+            let patience = peer.begin_again.max(BEGIN_AGAIN_MIN);
+            if !installed && now.saturating_sub(snapshot.acked_at) < patience {
+                self.hears_learner(from, learner);
                 return self.snapshot_again(from);
             }
+            peer.begin_again = if installed { Duration::ZERO } else { (patience * 2).min(BEGIN_AGAIN_MAX) };
             self.close_snapshot(from);
         }
-        // The state that would be sent is the durable one: it must hold this epoch's opening, and more than the
-        // replica has. Until then the replica asks again with every heartbeat.
-        let (epoch, durable) = (primary_epoch, self.log.durable_end());
-        let worth_it = durable.epoch == epoch && (!on_lineage || durable.seq > last.seq);
-        let reason = match on_lineage {
-            false => ResyncReason::Diverged,
-            true if last.seq < end && !self.log.backlog.holds(last.seq + 1) => ResyncReason::BeyondBacklog,
-            true => return self.stream_from(from, last),
-        };
-        if worth_it {
-            self.begin_snapshot(from, last, reason);
+        self.hears_learner(from, learner);
+        match whole {
+            Some(reason) => self.begin_snapshot(from, last, reason),
+            None if on_lineage => self.stream_from(from, last),
+            None => {
+                let (last, lineage) = (self.log.last.seq, self.log.lineage.clone());
+                self.send(from, Message::Diverged { epoch, last, lineage });
+            }
         }
     }
 
@@ -65,16 +72,13 @@ impl Core {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let (epoch, opening) = (primary.epoch, primary.opening);
         let Some(peer) = primary.peers.get_mut(&to) else { return };
-        let is_back = peer.is_back(now);
-        peer.stream = Stream::Entries(EntryStream::after(last.seq));
+        let mut stream = EntryStream::after(last.seq);
         // An epoch's opening no-op is not worth telling.
         let opening_only = last.seq + 1 == end && end == opening;
-        if is_back && last.seq < end && !opening_only {
-            peer.back_at = None;
-            // The first entries of an empty log bring nobody back.
-            self.resyncs.partial += u64::from(last != Position::ZERO);
-            self.tell(Event::PartialResync { node: to, from: last, entries: end - last.seq });
+        if peer.is_back(now) && last.seq < end && !opening_only && peer.told != Some(last) {
+            stream.untold = Some(last);
         }
+        peer.stream = Stream::Entries(stream);
         if last.seq == end {
             // Nothing to send; but it learns that its log is a prefix of this one.
             self.send(to, Message::Append { epoch, prev: last, entries: Vec::new(), commit });
@@ -82,19 +86,66 @@ impl Core {
         self.stream_to(to);
     }
 
-    /// The replica was synchronised, and then too slow for the backlog.
-    pub(super) fn fell_off_backlog(&mut self, to: NodeId) {
-        let RoleState::Primary(primary) = &self.role else { return };
-        let acked = primary.peers.get(&to).map_or(0, |peer| peer.acked);
-        let at = self.log.position(acked);
-        self.begin_snapshot(to, at, ResyncReason::BeyondBacklog);
+    /// The first entries for a member that was away have been sent.
+    pub(super) fn tell_partial_resync(&mut self, to: NodeId) {
+        let end = self.log.last.seq;
+        let Some(from) = self.entries_to(to).and_then(|stream| stream.untold.take()) else { return };
+        let RoleState::Primary(primary) = &mut self.role else { return };
+        if let Some(peer) = primary.peers.get_mut(&to) {
+            (peer.back_at, peer.told) = (None, Some(from));
+        }
+        // The first entries of an empty log bring nobody back.
+        self.resyncs.partial += u64::from(from != Position::ZERO);
+        self.tell(Event::PartialResync { node: to, from, entries: end - from.seq });
     }
 
+    /// What a member needs next is not in the backlog any more: it is read back from the log.
+    pub(super) fn read_entries_for(&mut self, to: NodeId, from: u64, bytes: usize) {
+        if let Some(stream) = self.entries_to(to).filter(|stream| !stream.reading) {
+            stream.reading = true;
+            self.emit(Effect::EntriesRead { to, from, bytes });
+        }
+    }
+
+    pub(super) fn on_entries_read(&mut self, to: NodeId, from: u64, found: EntriesFound) {
+        let (now, prev, commit) = (self.now, self.log.position(from.saturating_sub(1)), self.commit);
+        let Some(stream) = self.entries_to(to).filter(|stream| stream.reading && stream.next == from) else {
+            return;
+        };
+        stream.reading = false;
+        match found {
+            EntriesFound::Entries(entries) => {
+                stream.sent(&entries, now);
+                let epoch = self.promise.epoch;
+                self.send(to, Message::Append { epoch, prev, entries, commit });
+                self.tell_partial_resync(to);
+                self.stream_to(to);
+            }
+            EntriesFound::Gone => self.begin_snapshot(to, prev, ResyncReason::CleanedUp),
+            EntriesFound::Damaged => {} // its next acknowledgement asks again
+        }
+    }
+
+    fn entries_to(&mut self, to: NodeId) -> Option<&mut EntryStream> {
+        let RoleState::Primary(primary) = &mut self.role else { return None };
+        match primary.peers.get_mut(&to) {
+            Some(Progress { stream: Stream::Entries(stream), .. }) => Some(stream),
+            _ => None,
+        }
+    }
+
+    /// Sends the whole state to a member whose log ends at `from`. The state that is sent is the durable one: it must
+    /// hold this epoch's opening. Until it does, the member asks again with every heartbeat.
     fn begin_snapshot(&mut self, to: NodeId, from: Position, reason: ResyncReason) {
-        self.snapshots = self.snapshots.wrapping_add(1);
-        let (id, now) = (SnapshotId(self.snapshots), self.now);
+        let (now, holds_opening) = (self.now, self.log.durable_end().epoch == self.promise.epoch);
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
+        if !holds_opening {
+            peer.stream = Stream::Unknown;
+            return;
+        }
+        self.snapshots = self.snapshots.wrapping_add(1);
+        let id = SnapshotId(self.snapshots);
         peer.stream = Stream::Snapshot(SnapshotStream::new(id, now));
         peer.back_at = None;
         self.resyncs.full += 1;
@@ -115,6 +166,10 @@ impl Core {
 
     pub(super) fn on_snapshot_read(&mut self, id: SnapshotId, entries: Vec<Entry>, done: bool) {
         let Some((to, snapshot)) = self.snapshot(id) else { return };
+        if entries.is_empty() && !done {
+            snapshot.waits_for_repair = true; // looked at again with the next heartbeat
+            return;
+        }
         let index = snapshot.chunk.take().map_or(1, |(index, ..)| index + 1);
         snapshot.chunk = Some((index, entries, done));
         snapshot.reading = false;
@@ -136,6 +191,7 @@ impl Core {
             return self.snapshot_again(from);
         }
         snapshot.acked_at = now;
+        snapshot.send_again = (now.saturating_sub(snapshot.sent_at) * ROUND_TRIPS).max(SEND_AGAIN_MIN);
         if !last {
             snapshot.reading = true;
             return self.emit(Effect::SnapshotRead { id });
@@ -145,6 +201,20 @@ impl Core {
         let at = snapshot.opened.map_or(Position::ZERO, |(at, _)| at);
         self.emit(Effect::SnapshotClose { id });
         self.tell(Event::FullResyncSent { node: to, at });
+    }
+
+    /// A state that waited for a damaged value to be repaired is looked at again.
+    pub(super) fn snapshots_on_heartbeat(&mut self) {
+        let RoleState::Primary(primary) = &mut self.role else { return };
+        let mut waiting = Vec::new();
+        for peer in primary.peers.values_mut() {
+            if let Stream::Snapshot(snapshot) = &mut peer.stream
+                && std::mem::take(&mut snapshot.waits_for_repair)
+            {
+                waiting.push(snapshot.id);
+            }
+        }
+        waiting.into_iter().for_each(|id| self.emit(Effect::SnapshotRead { id }));
     }
 
     /// A member that acknowledges parts of a full resync is not silent: what it asks for afterwards belongs to that.
@@ -159,10 +229,11 @@ impl Core {
     /// Sends the part under way again, if it has been under way for long.
     fn snapshot_again(&mut self, to: NodeId) {
         let now = self.now;
-        let RoleState::Primary(primary) = &self.role else { return };
-        if let Some(Stream::Snapshot(snapshot)) = primary.peers.get(&to).map(|peer| &peer.stream)
-            && now.saturating_sub(snapshot.sent_at) >= SEND_AGAIN
+        let RoleState::Primary(primary) = &mut self.role else { return };
+        if let Some(Stream::Snapshot(snapshot)) = primary.peers.get_mut(&to).map(|peer| &mut peer.stream)
+            && now.saturating_sub(snapshot.sent_at) >= snapshot.send_again
         {
+            snapshot.send_again = (snapshot.send_again * 2).min(BEGIN_AGAIN_MAX);
             self.send_snapshot_part(to);
         }
     }

@@ -10,7 +10,7 @@ impl Core {
     pub fn members(&self, now: Time) -> Vec<MemberStatus> {
         let (own, primary) = (self.status(now).role, self.primary());
         let learner = |id: NodeId| match &self.role {
-            RoleState::Primary(primary) => primary.peers.get(&id).is_some_and(|peer| peer.learner),
+            RoleState::Primary(primary) => primary.peers.get(&id).is_some_and(|peer| peer.learner.is_some()),
             RoleState::Replica(_) | RoleState::Candidate(_) => false,
         };
         let role = |id: NodeId| match primary {
@@ -54,6 +54,7 @@ impl Core {
             disk_full: self.disk_full,
             resync: self.install.as_ref().map(|install| (install.bytes, install.bytes_total)),
             resyncs: self.resyncs,
+            backlog: self.log.backlog.status(now),
             peers,
             quirks: self.config.quirks,
         }

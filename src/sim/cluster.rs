@@ -246,7 +246,7 @@ impl Cluster {
             match effect {
                 Effect::Send { to, message } => self.send(id, to, message),
                 // Connections are none of a simulation's concerns: its links stand unless they are cut.
-                Effect::Dial { .. } => {}
+                Effect::Dial { .. } | Effect::Reject { .. } => {}
                 Effect::Reply { request, reply } => self.reply(id, request, reply),
                 Effect::Event(event) => self.events.push(ClusterEvent::StateChanged { node: id, event }),
                 Effect::Read { token, key } => {

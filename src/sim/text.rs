@@ -4,8 +4,8 @@ use bytes::Bytes;
 
 use crate::replication::DiskJob as Job;
 use crate::types::{
-    Ballot, Command, Entry, Event, Failure, Found, MemberVote, Message, NodeId, Op, ReadLevel, Reply,
-    ResyncReason, RoundId, Status, Vote, WriteLevel,
+    Ballot, Command, Entry, Event, Failure, Found, Lineage, LossId, MemberVote, Message, NodeId, Op,
+    ReadLevel, Reply, ResyncReason, RoundId, Status, Vote, WriteLevel,
 };
 
 use super::cluster::ClusterEvent;
@@ -54,13 +54,20 @@ pub(crate) fn found(found: &Found) -> String {
 /// A message whole.
 pub(crate) fn message(message: &Message) -> String {
     match message {
-        Message::Heartbeat { epoch, last, commit, sent } => {
-            format!("Heartbeat {epoch} last={last} commit={commit} sent={sent}")
+        Message::Heartbeat { epoch, last, commit, sent, counts } => {
+            let counts = if counts.is_some() { " (counts again)" } else { "" };
+            format!("Heartbeat {epoch} last={last} commit={commit} sent={sent}{counts}")
         }
         Message::Ack { epoch, durable, learner } => {
-            format!("Ack {epoch} durable={durable}{}", if *learner { " (learner)" } else { "" })
+            format!("Ack {epoch} durable={durable}{}", as_learner(*learner))
         }
-        Message::Sync { epoch, last } => format!("Sync {epoch} last={last}"),
+        Message::Sync { epoch, last, learner, whole } => {
+            let whole = whole.map(|reason| format!(", wants the whole state: {}", resync_reason(reason)));
+            format!("Sync {epoch} last={last}{}{}", as_learner(*learner), whole.unwrap_or_default())
+        }
+        Message::Diverged { epoch, last, lineage } => {
+            format!("Diverged {epoch} last={last} lineage=[{}]", spans(lineage))
+        }
         Message::Append { epoch, prev, entries: list, commit } => {
             format!("Append {epoch} after {prev}: {} commit={commit}", entries(list))
         }
@@ -80,8 +87,7 @@ pub(crate) fn message(message: &Message) -> String {
             format!("ReadAnswer {} promised={promised} last={last}: {}", round(*r), found(f))
         }
         Message::SnapshotBegin { epoch, id, at, lineage, bytes_total } => {
-            let spans: Vec<_> = lineage.spans().iter().map(|(e, first)| format!("{e}/{first}")).collect();
-            let spans = spans.join(" ");
+            let spans = spans(lineage);
             format!("SnapshotBegin {epoch} #{} at={at} lineage=[{spans}] {bytes_total} bytes", id.0)
         }
         Message::SnapshotChunk { epoch, id, index, entries: list, done } => {
@@ -89,6 +95,23 @@ pub(crate) fn message(message: &Message) -> String {
             format!("SnapshotChunk {epoch} #{}.{index}{end}: {}", id.0, entries(list))
         }
         Message::SnapshotAck { epoch, id, index } => format!("SnapshotAck {epoch} #{}.{index}", id.0),
+    }
+}
+
+fn as_learner(loss: Option<LossId>) -> &'static str {
+    if loss.is_some() { " (learner)" } else { "" }
+}
+
+/// `1@n1/1 2@n2/11`.
+fn spans(lineage: &Lineage) -> String {
+    let spans: Vec<_> = lineage.spans().iter().map(|(epoch, first)| format!("{epoch}/{first}")).collect();
+    spans.join(" ")
+}
+
+fn resync_reason(reason: ResyncReason) -> &'static str {
+    match reason {
+        ResyncReason::Diverged => "it has diverged, and cannot be cut back that far",
+        ResyncReason::CleanedUp => "cleanup has dropped what it lacks",
     }
 }
 
@@ -108,6 +131,7 @@ pub(crate) fn message_name(message: &Message) -> String {
         Message::VoteReply { epoch, pre, .. } => format!("{}Reply {epoch}", vote_name(*pre)),
         Message::Heartbeat { epoch, .. } => format!("Heartbeat {epoch}"),
         Message::Refused { epoch, .. } => format!("Refused {epoch}"),
+        Message::Diverged { epoch, .. } => format!("Diverged {epoch}"),
     }
 }
 
@@ -264,20 +288,15 @@ pub(crate) fn state_change(event: &Event) -> String {
             format!("partial resync of {node} from {from}, {entries} entries")
         }
         Event::FullResyncStarted { node, from, reason } => {
-            let reason = match reason {
-                ResyncReason::Diverged => "it has diverged",
-                ResyncReason::BeyondBacklog => "the backlog begins later",
-            };
-            format!("full resync of {node} from {from}: {reason}")
+            format!("full resync of {node} from {from}: {}", resync_reason(*reason))
         }
         Event::FullResyncSent { node, at } => format!("full resync of {node} at {at} is sent"),
-        Event::FullResyncInstalled { at, discarded, file } => match file {
-            Some(file) => {
-                let entries = if *discarded == 1 { "entry" } else { "entries" };
-                format!("state at {at} installed, {discarded} {entries} kept in {file}")
-            }
-            None => format!("state at {at} installed"),
-        },
+        Event::FullResyncInstalled { at, discarded, file } => {
+            format!("state at {at} installed{}", kept(*discarded, file.as_deref()))
+        }
+        Event::LogCut { fork, discarded, file } => {
+            format!("log cut back to {fork}{}", kept(*discarded, file.as_deref()))
+        }
         Event::FullResyncRefused { node, record } => {
             format!("refuses the state that {node} sends: it cannot hold {record}")
         }
@@ -287,6 +306,11 @@ pub(crate) fn state_change(event: &Event) -> String {
         Event::DiskFull { full: false } => "has room on its disk again".to_owned(),
         Event::LearnerGraduated => "is a full member again".to_owned(),
     }
+}
+
+fn kept(discarded: u64, file: Option<&str>) -> String {
+    let entries = if discarded == 1 { "entry" } else { "entries" };
+    file.map_or_else(String::new, |file| format!(", {discarded} {entries} kept in {file}"))
 }
 
 fn who(operator: bool) -> &'static str {

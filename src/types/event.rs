@@ -92,6 +92,15 @@ pub enum Event {
         /// Path of the rollback file, relative to the data directory.
         file: Option<String>,
     },
+    /// Replica: entries that are not on the primary's lineage were cut off the end of the log.
+    LogCut {
+        /// Where the log ends now.
+        fork: Position,
+        /// How many were cut off and kept in `file`.
+        discarded: u64,
+        /// Path of the rollback file, relative to the data directory.
+        file: Option<String>,
+    },
     /// Replica: what the primary sent is no state of its own lineage. Given up, and asked for again.
     FullResyncRefused {
         /// The primary.
@@ -113,12 +122,14 @@ pub enum Event {
     LearnerGraduated,
 }
 
-/// Why the backlog does not do.
+/// Why entries do not do, and the whole state has to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ResyncReason {
-    /// The replica's log has entries that the primary's has not.
+    /// The replica's log has entries that the primary's has not, and cannot be cut back to where the two part: its own
+    /// cleanup has dropped what a cut would uncover.
     Diverged,
-    /// The replica's log ends before the backlog begins.
-    BeyondBacklog,
+    /// What the replica lacks is neither in the primary's backlog nor in its log: cleanup has dropped some of it, or the
+    /// primary itself began with a state.
+    CleanedUp,
 }

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Found};
+use super::event::ResyncReason;
 use super::lineage::Lineage;
-use super::position::{Epoch, Position};
+use super::position::{Epoch, Position, SEQ_MAX};
 use super::vote::Ballot;
 
 /// A message from one member to another.
@@ -22,6 +23,8 @@ pub enum Message {
         /// The highest seq that the sender has sent to this member; a member that ends below it says so
         /// with [`Message::Sync`]. 0 as long as the sender does not know where the member is.
         sent: u64,
+        /// To a learner that has earned its voice back: it counts again, as far as this loss goes.
+        counts: Option<LossId>,
     },
     /// Replica to primary: what it has of the primary's log. Answers every heartbeat and every durable append.
     Ack {
@@ -29,9 +32,9 @@ pub enum Message {
         epoch: Epoch,
         /// The highest seq that is both verified against this primary and durable here.
         durable: u64,
-        /// The replica's disk was wiped and it has not earned its voice back: this paces the stream, and
-        /// counts for nothing.
-        learner: bool,
+        /// The replica is a learner, because of this loss: the acknowledgement paces the stream, and counts for
+        /// nothing.
+        learner: Option<LossId>,
     },
     /// Replica to primary: this is where my log ends; send what follows.
     Sync {
@@ -39,6 +42,19 @@ pub enum Message {
         epoch: Epoch,
         /// The last position in the replica's log.
         last: Position,
+        /// The replica is a learner, because of this loss.
+        learner: Option<LossId>,
+        /// Entries do not do: the replica needs the whole state, for this reason.
+        whole: Option<ResyncReason>,
+    },
+    /// Primary to replica: your log has entries that mine has not. Cut them off, and ask again.
+    Diverged {
+        /// The primary's epoch.
+        epoch: Epoch,
+        /// The last seq of the primary's log.
+        last: u64,
+        /// The primary's lineage.
+        lineage: Lineage,
     },
     /// Primary to replica: entries that follow `prev`.
     Append {
@@ -144,6 +160,139 @@ pub struct RoundId {
     pub number: u64,
 }
 
+/// One loss of what a member had durable, told apart from every other: its process drew this at random when it
+/// started as a learner, and draws another when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LossId(pub u64);
+
 /// One full resync. Drawn from a counter of the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SnapshotId(pub u64);
+
+/// A number that no member sends: beyond any that a log can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} of {value} is beyond 2^48")]
+pub struct BoundsError {
+    /// Which field of which message.
+    pub field: &'static str,
+    /// What it holds.
+    pub value: u64,
+}
+
+impl Message {
+    /// Whether every number in it is one that a member can send, so that nothing that is reckoned with it can wrap: no
+    /// seq, count, index or length is beyond [`SEQ_MAX`]. (Epochs and positions are checked where they are decoded;
+    /// numbers that only name something, such as a [`RoundId`], may be any.)
+    ///
+    /// # Errors
+    /// The first that is beyond it.
+    pub fn check_bounds(&self) -> Result<(), BoundsError> {
+        match self {
+            Self::Heartbeat { epoch: _, last, commit, sent, counts: _ } => {
+                within("a heartbeat's last seq", *last)?;
+                within("a heartbeat's commit index", *commit)?;
+                within("a heartbeat's last seq sent", *sent)
+            }
+            Self::Ack { epoch: _, durable, learner: _ } => within("an acknowledgement's seq", *durable),
+            Self::Append { epoch: _, prev: _, entries: _, commit } => {
+                within("an append's commit index", *commit)
+            }
+            Self::SnapshotBegin { epoch: _, id: _, at: _, lineage: _, bytes_total } => {
+                within("a full resync's length", *bytes_total)
+            }
+            Self::SnapshotChunk { epoch: _, id: _, index, entries: _, done: _ } => {
+                within("a chunk's index", *index)
+            }
+            Self::SnapshotAck { epoch: _, id: _, index } => within("an acknowledged chunk's index", *index),
+            Self::Diverged { epoch: _, last, lineage: _ } => within("a diverged log's last seq", *last),
+            Self::Sync { epoch: _, last: _, learner: _, whole: _ }
+            | Self::Refused { epoch: _, promised: _, opened: _ }
+            | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _ }
+            | Self::VoteReply { epoch: _, pre: _, ballot: _ }
+            | Self::ReadRequest { round: _, key: _ }
+            | Self::ReadAnswer { round: _, promised: _, last: _, found: _ } => Ok(()),
+        }
+    }
+
+    /// The highest epoch that it names.
+    pub fn highest_epoch(&self) -> Epoch {
+        match self {
+            Self::Heartbeat { epoch, .. } | Self::Ack { epoch, .. } | Self::SnapshotAck { epoch, .. } => {
+                *epoch
+            }
+            Self::Sync { epoch, last, .. } | Self::VoteRequest { epoch, last, .. } => last.epoch.max(*epoch),
+            Self::Diverged { epoch, lineage, .. } => newest(lineage).max(*epoch),
+            Self::Append { epoch, prev, entries, .. } => newest_of(entries).max(prev.epoch).max(*epoch),
+            Self::Refused { epoch, promised, .. } => *promised.max(epoch),
+            Self::VoteReply { epoch, ballot, .. } => match ballot {
+                Ballot::Voted { promised } | Ballot::Promised { promised } => *promised.max(epoch),
+                Ballot::Ahead { voter_last, candidate_last, .. } => {
+                    voter_last.epoch.max(candidate_last.epoch).max(*epoch)
+                }
+                Ballot::Granted | Ballot::PrimaryAlive { .. } | Ballot::Learner => *epoch,
+            },
+            Self::ReadRequest { .. } => Epoch::ZERO,
+            Self::ReadAnswer { promised, last, found, .. } => {
+                found.version.epoch.max(last.epoch).max(*promised)
+            }
+            Self::SnapshotBegin { epoch, at, lineage, .. } => newest(lineage).max(at.epoch).max(*epoch),
+            Self::SnapshotChunk { epoch, entries, .. } => newest_of(entries).max(*epoch),
+        }
+    }
+}
+
+fn newest(lineage: &Lineage) -> Epoch {
+    lineage.spans().last().map_or(Epoch::ZERO, |&(epoch, _)| epoch)
+}
+
+fn newest_of(entries: &[Entry]) -> Epoch {
+    entries.iter().map(|entry| entry.at.epoch).max().unwrap_or(Epoch::ZERO)
+}
+
+fn within(field: &'static str, value: u64) -> Result<(), BoundsError> {
+    if value <= SEQ_MAX { Ok(()) } else { Err(BoundsError { field, value }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_any_log_is_named() {
+        const EPOCH: Epoch = Epoch::ZERO;
+        const ID: SnapshotId = SnapshotId(u64::MAX);
+        let heartbeat =
+            |last, commit, sent| Message::Heartbeat { epoch: EPOCH, last, commit, sent, counts: None };
+        let append =
+            |commit| Message::Append { epoch: EPOCH, prev: Position::ZERO, entries: Vec::new(), commit };
+        let begin = |bytes_total| {
+            let (at, lineage) = (Position::ZERO, Lineage::default());
+            Message::SnapshotBegin { epoch: EPOCH, id: ID, at, lineage, bytes_total }
+        };
+        let chunk =
+            |index| Message::SnapshotChunk { epoch: EPOCH, id: ID, index, entries: Vec::new(), done: true };
+        type Field = (&'static str, Box<dyn Fn(u64) -> Message>);
+        let fields: [Field; 8] = [
+            ("a heartbeat's last seq", Box::new(move |n| heartbeat(n, 0, 0))),
+            ("a heartbeat's commit index", Box::new(move |n| heartbeat(0, n, 0))),
+            ("a heartbeat's last seq sent", Box::new(move |n| heartbeat(0, 0, n))),
+            (
+                "an acknowledgement's seq",
+                Box::new(move |durable| Message::Ack { epoch: EPOCH, durable, learner: None }),
+            ),
+            ("an append's commit index", Box::new(append)),
+            ("a full resync's length", Box::new(begin)),
+            ("a chunk's index", Box::new(chunk)),
+            (
+                "an acknowledged chunk's index",
+                Box::new(move |index| Message::SnapshotAck { epoch: EPOCH, id: ID, index }),
+            ),
+        ];
+        for (field, message) in fields {
+            assert_eq!(message(SEQ_MAX).check_bounds(), Ok(()), "{field}");
+            for value in [SEQ_MAX + 1, u64::MAX] {
+                assert_eq!(message(value).check_bounds(), Err(BoundsError { field, value }));
+            }
+        }
+    }
+}

@@ -15,7 +15,7 @@ pub enum Role {
     Replica,
     /// Asks for votes.
     Candidate,
-    /// Its disk was wiped: follows, but neither votes nor counts.
+    /// It has lost what it had acknowledged (its disk was wiped, or its log torn): follows, but neither votes nor counts.
     Learner,
 }
 
@@ -52,6 +52,9 @@ pub struct Status {
     /// How often this node has brought others up to date, or was, since it started.
     #[serde(default)]
     pub resyncs: Resyncs,
+    /// The newest entries, kept in memory for members that were away.
+    #[serde(default)]
+    pub backlog: BacklogStatus,
     /// At a primary: each other member.
     pub peers: Vec<PeerStatus>,
     /// The mistakes that it makes on purpose.
@@ -77,6 +80,7 @@ impl Status {
             disk_full: false,
             resync: None,
             resyncs: Resyncs::default(),
+            backlog: BacklogStatus::default(),
             peers: Vec::new(),
             quirks: Quirks::NONE,
         }
@@ -93,6 +97,18 @@ pub struct Resyncs {
     pub full: u64,
     /// As a replica: full resyncs installed.
     pub installed: u64,
+}
+
+/// How far back a backlog reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BacklogStatus {
+    /// Bytes of memory that its entries take.
+    pub bytes: u64,
+    /// Its bound in bytes: a full backlog holds between this and twice as much.
+    pub bytes_max: u64,
+    /// The longest absence, in milliseconds, that it covers at the rate of the last ten seconds. `None`: nothing was
+    /// written in them.
+    pub covers_ms: Option<u64>,
 }
 
 /// What a primary knows of another member.

@@ -39,7 +39,7 @@ pub enum Ballot {
         /// That primary.
         primary: NodeId,
     },
-    /// The voter's disk was wiped; until it has caught up it neither votes nor counts.
+    /// The voter has lost what it had acknowledged; until it has earned its voice back it neither votes nor counts.
     #[error("is a learner")]
     Learner,
 }

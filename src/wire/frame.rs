@@ -36,7 +36,7 @@ pub enum WireError {
         bytes: usize,
     },
     /// The payload is whole, but is not a message of the kind expected.
-    #[error("the frame of {bytes} bytes is not a {kind}: {reason}")]
+    #[error("the frame of {bytes} bytes is not a {kind}: {}", said(reason))]
     Malformed {
         /// The kind of message expected.
         kind: &'static str,
@@ -174,6 +174,17 @@ pub fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, WireErro
         Ok(message)
     } else {
         Err(WireError::TrailingBytes { kind, bytes, trailing: rest.len() })
+    }
+}
+
+/// What the decoder says; where one of our own checks has refused a value, it does not pass on which.
+fn said(reason: &postcard::Error) -> String {
+    match reason {
+        postcard::Error::SerdeDeCustom => {
+            "a value is out of its bounds (an epoch or a seq beyond 2^48, a lineage that goes back)"
+                .to_owned()
+        }
+        reason => reason.to_string(),
     }
 }
 

@@ -83,7 +83,7 @@ fn core_event() -> impl Strategy<Value = Event> {
         (node(), position(), any::<bool>()).prop_map(|(node, from, diverged)| Event::FullResyncStarted {
             node,
             from,
-            reason: if diverged { ResyncReason::Diverged } else { ResyncReason::BeyondBacklog },
+            reason: if diverged { ResyncReason::Diverged } else { ResyncReason::CleanedUp },
         }),
         (node(), position()).prop_map(|(node, at)| Event::FullResyncSent { node, at }),
         (position(), number(), prop::option::of(text()))

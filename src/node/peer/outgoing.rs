@@ -201,7 +201,7 @@ mod tests {
     }
 
     fn heartbeat() -> Message {
-        Message::Heartbeat { epoch: Epoch::new(1, NodeId(1)), last: 1, commit: 1, sent: 1 }
+        Message::Heartbeat { epoch: Epoch::new(1, NodeId(1)), last: 1, commit: 1, sent: 1, counts: None }
     }
 
     #[test]

@@ -29,6 +29,8 @@ impl Outlet for Recorded {
 
     fn dial(&mut self, _: NodeId) {}
 
+    fn reject(&mut self, _: NodeId, _: &str) {}
+
     fn reply(&mut self, request: RequestId, reply: Reply) {
         let before = self.replies.insert(request, reply);
         assert!(before.is_none(), "{request:?} was answered twice");

@@ -92,7 +92,7 @@ fn hello() -> PeerFrame {
 }
 
 fn heartbeat(last: u64) -> Message {
-    Message::Heartbeat { epoch: Epoch::new(1, N1), last, commit: 0, sent: 0 }
+    Message::Heartbeat { epoch: Epoch::new(1, N1), last, commit: 0, sent: 0, counts: None }
 }
 
 async fn is_up(heard: &mut mpsc::Receiver<FromPeer>, expected: bool) {

@@ -5,6 +5,7 @@
 //! * [`model_disk`] says what storage should amount to; [`mirror_disk`] compares storage with it.
 //! * `oracle.rs` belongs to [`oracle`](super::oracle), whose state it changes on purpose.
 
+mod extremes;
 pub(super) mod mirror_disk;
 pub(super) mod model_disk;
 mod museum;

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{CutOutcome, DiskJob as Job, EntriesFound, Input, LogId, Promise, Recovered, Rollback};
+use crate::replication::{
+    CutOutcome, DiskJob as Job, EntriesFound, Input, LogId, Promise, Recovered, Rollback,
+};
 use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
 
 use crate::sim::disk::{Crash, SimDisk};
@@ -205,8 +207,14 @@ impl SimDisk for ModelDisk {
         }
     }
 
+    /// Without its last record, and a learner because of it: as storage finds a log that ends before its mark.
     fn tear_tail(&mut self, _seed: u64) {
-        unreachable!("it has no bytes");
+        let Some(before) = self.last.seq.checked_sub(1) else { return };
+        let fork = Position::new(self.lineage.epoch_of(before), before);
+        let rollbacks = self.rollbacks.clone();
+        self.cut(fork);
+        self.rollbacks = rollbacks; // a tear keeps nothing
+        self.promise.learner = true;
     }
 
     fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {

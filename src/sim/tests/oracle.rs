@@ -246,7 +246,7 @@ fn a_promise_that_was_shown_does_not_go_back() {
 
 #[test]
 fn an_acknowledgement_covers_what_is_on_disk() {
-    let ack = |epoch, durable| sent(N2, Message::Ack { epoch, durable, learner: false });
+    let ack = |epoch, durable| sent(N2, Message::Ack { epoch, durable, learner: None });
     let mut world = healthy();
     says(&told(&mut world, &[ack(FIRST, 3)]), "n2 acknowledges 1@n1/3 in 1@n1, but its disk ends at 1@n1/2");
     world.oracle.epochs.clear();

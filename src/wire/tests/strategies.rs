@@ -8,8 +8,8 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::types::{
-    Ballot, Command, Entry, Epoch, Failure, Found, Lineage, MemberVote, Message, NodeId, Op, Position,
-    ReadLevel, Reply, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
+    Ballot, Command, Entry, Epoch, Failure, Found, Lineage, LossId, MemberVote, Message, NodeId, Op,
+    Position, ReadLevel, Reply, ResyncReason, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
 };
 use crate::wire::{
     CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
@@ -85,9 +85,10 @@ fn message() -> impl Strategy<Value = Message> {
 
 fn heartbeats() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (epoch(), any::<u64>(), any::<u64>(), any::<u64>())
-            .prop_map(|(epoch, last, commit, sent)| Message::Heartbeat { epoch, last, commit, sent }),
-        (epoch(), any::<u64>(), any::<bool>()).prop_map(|(epoch, durable, learner)| Message::Ack {
+        (epoch(), any::<u64>(), any::<u64>(), any::<u64>()).prop_flat_map(|(epoch, last, commit, sent)| {
+            loss().prop_map(move |counts| Message::Heartbeat { epoch, last, commit, sent, counts })
+        }),
+        (epoch(), any::<u64>(), loss()).prop_map(|(epoch, durable, learner)| Message::Ack {
             epoch,
             durable,
             learner
@@ -102,10 +103,28 @@ fn heartbeats() -> impl Strategy<Value = Message> {
 
 fn log_messages() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (epoch(), position()).prop_map(|(epoch, last)| Message::Sync { epoch, last }),
+        (epoch(), position(), loss(), whole()).prop_map(|(epoch, last, learner, whole)| Message::Sync {
+            epoch,
+            last,
+            learner,
+            whole
+        }),
+        (epoch(), any::<u64>(), lineage()).prop_map(|(epoch, last, lineage)| Message::Diverged {
+            epoch,
+            last,
+            lineage
+        }),
         (epoch(), position(), vec(entry(), 0..5), any::<u64>())
             .prop_map(|(epoch, prev, entries, commit)| Message::Append { epoch, prev, entries, commit }),
     ]
+}
+
+fn loss() -> impl Strategy<Value = Option<LossId>> {
+    any::<Option<u64>>().prop_map(|loss| loss.map(LossId))
+}
+
+fn whole() -> impl Strategy<Value = Option<ResyncReason>> {
+    prop_oneof![Just(None), Just(Some(ResyncReason::Diverged)), Just(Some(ResyncReason::CleanedUp))]
 }
 
 fn votes_asked() -> impl Strategy<Value = Message> {

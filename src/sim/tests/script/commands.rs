@@ -22,8 +22,9 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
         "cluster" => begin(runner, rest),
         "put" | "del" | "get" | "promote" | "follow" | "fill" => ask(runner, verb, rest),
         "deliver" | "drop" | "duplicate" | "network" => network(runner, verb, rest),
+        "slow" => slow(runner, rest),
         "cut" | "partition" | "heal" => links(runner, verb, rest),
-        "crash" | "restart" | "wipe" | "pause" | "resume" | "cleanup" | "persist" => {
+        "crash" | "restart" | "wipe" | "tear" | "pause" | "resume" | "cleanup" | "persist" => {
             process(runner, verb, rest)
         }
         "disk" => disk(runner, rest),
@@ -213,6 +214,13 @@ fn links(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> 
     Ok(())
 }
 
+fn slow(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
+    let [links, delay] = words else { return Err("slow A<->B DELAY".to_owned()) };
+    let delay = parse::duration(delay)?;
+    runner.slow.extend(both(links)?.into_iter().map(|link| (link, delay)));
+    Ok(())
+}
+
 /// `A->B` or `A<->B`.
 fn both(word: &str) -> Result<Vec<Link>, String> {
     match word.split_once("<->") {
@@ -243,6 +251,10 @@ fn process(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
         "wipe" => {
             down(runner)?;
             runner.cluster_mut()?.node_mut(id).wipe();
+        }
+        "tear" => {
+            down(runner)?;
+            runner.cluster_mut()?.node_mut(id).disk.tear_tail(0);
         }
         "crash" => {
             let crash = Crash { survivors: number(1)?, torn: number(2)?, ..Crash::CLEAN };

@@ -19,8 +19,9 @@
 //! | `stabilize` | persists and delivers until nothing is left |
 //! | `tick D` | time passes and timers fire; nothing arrives |
 //! | `run D` | time passes and everything arrives at once; prints replies and changes of state only |
+//! | `slow A->B D`, `slow A<->B D` | messages on a link take so long, while the script runs or stabilizes |
 //! | `cut A->B`, `cut A<->B`, `partition A B \| C`, `heal` | links; what is under way on a link is lost when it is cut |
-//! | `crash N [JOBS [ENTRIES]]`, `restart N`, `wipe N`, `pause N`, `resume N` | processes; of the disk jobs under way the first survive a crash |
+//! | `crash N [JOBS [ENTRIES]]`, `restart N`, `wipe N`, `tear N` (its last record is gone), `pause N`, `resume N` | processes; of the disk jobs under way the first survive a crash |
 //! | `disk N full`, `disk N room` | the disk has no room: its jobs wait; or has room again |
 //! | `cleanup N` | the disk drops its tombstones |
 //! | `status`, `log N`, `network` | shows state |

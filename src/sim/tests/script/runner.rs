@@ -30,6 +30,10 @@ pub(super) struct Runner {
     /// What has happened in the present block, printed or not.
     seen: Vec<String>,
     quiet: bool,
+    /// How long messages take on a link; on others they arrive at once.
+    pub(super) slow: BTreeMap<Link, Duration>,
+    /// When messages on slow links arrive.
+    arrivals: BTreeMap<EnvelopeId, Time>,
     /// A timer that has fired and has not been told of.
     timer: Option<String>,
 }
@@ -151,8 +155,16 @@ impl Runner {
                 self.persist(id)?;
                 continue;
             }
-            let ready = |&(link, _): &(Link, EnvelopeId)| !cluster.node(link.1).paused;
-            let Some((link, envelope)) = cluster.network.under_way().into_iter().find(ready) else {
+            let (now, under_way) = (cluster.now(), cluster.network.under_way());
+            for &(link, id) in &under_way {
+                if let Some(delay) = self.slow.get(&link) {
+                    self.arrivals.entry(id).or_insert(now + *delay);
+                }
+            }
+            let cluster = self.cluster()?;
+            let there = |id: &EnvelopeId| self.arrivals.get(id).is_none_or(|at| *at <= now);
+            let ready = |(link, id): &(Link, EnvelopeId)| !cluster.node(link.1).paused && there(id);
+            let Some((link, envelope)) = under_way.into_iter().find(ready) else {
                 return Ok(());
             };
             self.deliver(link, envelope)?;
@@ -172,12 +184,17 @@ impl Runner {
         Err(format!("no end in sight after {STEPS_MAX} timers"))
     }
 
-    /// Time passes and everything arrives at once.
+    /// Time passes and everything arrives, at once or when its link lets it.
     pub(super) fn run(&mut self, by: Duration) -> Result<(), String> {
         let end = self.cluster()?.now() + by;
         for _ in 0..STEPS_MAX {
             self.stabilize()?;
-            if !self.fire_next_before(end)? {
+            let now = self.cluster()?.now();
+            let arrival = self.arrivals.values().copied().filter(|&at| at > now).min();
+            let timer = self.cluster()?.next_deadline().map(|(due, _)| due);
+            if let Some(at) = arrival.filter(|&at| at <= end && timer.is_none_or(|due| at < due)) {
+                self.cluster_mut()?.set_now(at);
+            } else if !self.fire_next_before(end)? {
                 self.cluster_mut()?.set_now(end);
                 return self.stabilize();
             }
