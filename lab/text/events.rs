@@ -68,6 +68,7 @@ fn event_says(node: NodeId, event: &Event) -> (Level, String) {
         | Event::FullResyncStarted { .. }
         | Event::FullResyncSent { .. }
         | Event::FullResyncInstalled { .. }
+        | Event::LogCut { .. }
         | Event::FullResyncRefused { .. } => resync(node, event),
         Event::Stale { stale: true } => {
             (Level::Warn, format!("{node} is too stale: it refuses eventual reads"))

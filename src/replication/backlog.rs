@@ -21,6 +21,9 @@ pub(super) struct Backlog {
     rate: RateMeter,
 }
 
+/// The queue has room for at most this part of its entries more. (One that doubled would have room for as many again.)
+const SPARE_PART: usize = 8;
+
 /// Bytes of memory that an entry takes here: itself, with its share of the queue's spare room, and what the allocator
 /// takes for its key and its value. `tests/backlog_memory.rs` holds this against what is really allocated.
 pub(super) fn footprint(entry: &Entry) -> usize {
@@ -28,8 +31,8 @@ pub(super) fn footprint(entry: &Entry) -> usize {
     const SHARED: usize = 32;
     /// An allocator gives no less, and rounds up to this.
     const GRAIN: usize = 16;
-    /// A queue that doubles is, by and large, three quarters full.
-    const QUEUED: usize = size_of::<Entry>() * 4 / 3;
+    /// With half of the queue's largest spare room.
+    const QUEUED: usize = size_of::<Entry>() + size_of::<Entry>() / (2 * SPARE_PART);
     let held = |bytes: &[u8]| match bytes.len() {
         0 => 0,
         len => (len + 8).next_multiple_of(GRAIN).max(2 * GRAIN) + SHARED,
@@ -50,6 +53,9 @@ impl Backlog {
         let bytes = footprint(&entry);
         self.bytes += bytes;
         self.rate.add(now, bytes as u64);
+        if self.entries.len() == self.entries.capacity() {
+            self.entries.reserve_exact(self.entries.len() / SPARE_PART + 1);
+        }
         self.entries.push_back(entry);
         self.trim(durable);
     }
@@ -63,6 +69,7 @@ impl Backlog {
             let Some(oldest) = self.entries.pop_front_if(|oldest| oldest.at.seq <= durable) else { break };
             self.bytes -= footprint(&oldest);
         }
+        self.entries.shrink_to_fit();
     }
 
     /// Forgets what comes after the seq `last`: the log was cut there.
