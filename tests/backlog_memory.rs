@@ -84,7 +84,9 @@ fn the_backlog_takes_what_it_says() {
         let ratio = said.lines().find_map(|line| line.split("ratio=").nth(1)?.trim().parse::<f64>().ok());
         let ratio = ratio.unwrap_or_else(|| panic!("{said}"));
         println!("values of {value_bytes} bytes: says {ratio:.3} of what it takes");
-        wrong.extend((!(0.9..=1.1).contains(&ratio)).then(|| format!("values of {value_bytes} bytes: {ratio}")));
+        wrong.extend(
+            (!(0.9..=1.1).contains(&ratio)).then(|| format!("values of {value_bytes} bytes: {ratio}")),
+        );
     }
     assert!(wrong.is_empty(), "{wrong:?}");
 }

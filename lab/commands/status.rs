@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use futures_util::future::join_all;
-use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Status};
+use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Role, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 
@@ -81,6 +81,12 @@ fn table(nodes: &[Asked]) -> String {
                 let why = error.as_deref().unwrap_or("no answer");
                 row(&mut out, &[WIDTHS[0], 0], [node.to_string(), format!("{why} ({address})")]);
             }
+        }
+    }
+    for asked in nodes {
+        let primary = asked.status.as_ref().map(|status| &status.replication);
+        if let Some(primary) = primary.filter(|status| status.role == Role::Primary) {
+            let _ = writeln!(out, "backlog of {}: {}", asked.node, words::backlog(&primary.backlog));
         }
     }
     let statuses = nodes.iter().filter_map(|asked| asked.status.as_ref()).map(|status| &status.replication);

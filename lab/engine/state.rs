@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kvlab::replication::PRIMARY_ALIVE_FOR;
-use kvlab::types::{Epoch, NodeId, NodeStatus, Position, Quirks, Resyncs, Role};
+use kvlab::types::{BacklogStatus, Epoch, NodeId, NodeStatus, Position, Quirks, Resyncs, Role};
 
 /// Who has not been heard for longer than this is no longer taken to be there.
 pub const HEARD_WITHIN: Duration = PRIMARY_ALIVE_FOR;
@@ -99,6 +99,8 @@ pub struct Kvlab {
     pub promised: Term,
     /// How often it has brought others up to date, or was, since it started.
     pub resyncs: Resyncs,
+    /// How far back its backlog reaches.
+    pub backlog: BacklogStatus,
     /// The mistakes that it makes on purpose.
     pub quirks: Quirks,
 }
@@ -151,7 +153,12 @@ impl From<&NodeStatus> for NodeState {
             connections: status.connections,
             applied_per_s: status.applied_per_s,
             uptime_ms: status.uptime_ms,
-            kvlab: Some(Kvlab { promised: own.promised.into(), resyncs: own.resyncs, quirks: own.quirks }),
+            kvlab: Some(Kvlab {
+                promised: own.promised.into(),
+                resyncs: own.resyncs,
+                backlog: own.backlog,
+                quirks: own.quirks,
+            }),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::types::Role;
+use kvlab::types::{BacklogStatus, Role};
 use ratatui::buffer::CellWidth;
 
 /// Time since the run began: `00:42.3`; hours only if there are any.
@@ -26,6 +26,27 @@ pub fn age(age: Duration) -> String {
         1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
         60_000..3_600_000 => format!("{} min", ms / 60_000),
         _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// A time of minutes and seconds: `4 min 10 s`, `38 s`, `2 h 5 min`, `3 d 2 h`.
+pub fn long_time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{minutes} min {} s", seconds % 60),
+        3_600..86_400 => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// How long an absence a backlog covers: `16 MiB, 4 min 10 s at this rate`.
+pub fn backlog(backlog: &BacklogStatus) -> String {
+    let size = bytes(backlog.bytes_max).replace(".0 ", " ");
+    match backlog.covers_ms {
+        Some(ms) => format!("{size}, {} at this rate", long_time(Duration::from_millis(ms))),
+        None => format!("{size}, nothing is written"),
     }
 }
 

@@ -21,7 +21,8 @@ use super::quorum::majority;
 use super::quorum_read::{LocalRead, QuorumReads};
 use super::replica::Replica;
 use crate::types::{
-    Command, EPOCH_NUMBER_MAX, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply, Resyncs, Time,
+    Command, EPOCH_NUMBER_MAX, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply,
+    Resyncs, Time,
 };
 
 /// One member's replication state machine.

@@ -116,7 +116,8 @@ fn a_member_that_asks_for_everything_and_reads_nothing_costs_no_more() {
         members: [1, 2, 3].map(NodeId).to_vec(),
         client_addr: "127.0.0.1:1".to_owned(),
     };
-    let everything = PeerFrame::Message(Message::Sync { epoch, last: Position::ZERO, learner: None, whole: None });
+    let everything =
+        PeerFrame::Message(Message::Sync { epoch, last: Position::ZERO, learner: None, whole: None });
     let mut say = |frame: &PeerFrame| {
         std::io::Write::write_all(&mut n2, &encode(frame).expect("encodes")).expect("written");
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvlab::types::{Epoch, NodeId, Quirks, Resyncs, Role};
+use kvlab::types::{BacklogStatus, Epoch, NodeId, Quirks, Resyncs, Role};
 
 use crate::action::all_links;
 use crate::cluster::View;
@@ -62,7 +62,12 @@ pub(crate) fn state(node: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeSta
         connections: 0,
         applied_per_s: 0,
         uptime_ms: 0,
-        kvlab: Some(Kvlab { promised: term.clone(), resyncs: Resyncs::default(), quirks: Quirks::NONE }),
+        kvlab: Some(Kvlab {
+            promised: term.clone(),
+            resyncs: Resyncs::default(),
+            backlog: BacklogStatus::default(),
+            quirks: Quirks::NONE,
+        }),
         term,
     }
 }

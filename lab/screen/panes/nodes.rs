@@ -286,8 +286,16 @@ fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     if let Some(status) = &node.status {
         fact(&mut row, "log ends ", &status.last.to_string());
         fact(&mut row, "durable ", &status.durable.to_string());
-        if let Some(own) = &status.kvlab {
-            fact(&mut row, "promised ", &own.promised.to_string());
+        match &status.kvlab {
+            // What a primary has promised is its own epoch.
+            Some(own) if node.role == Some(Role::Primary) => {
+                let whole = words::backlog(&own.backlog);
+                let short = whole.trim_end_matches(" at this rate");
+                let fits = words::width("  backlog ") + words::width(&whole) < row.left();
+                fact(&mut row, "backlog ", if fits { &whole } else { short });
+            }
+            Some(own) => fact(&mut row, "promised ", &own.promised.to_string()),
+            None => {}
         }
         if let (Some(primary), Some(ms)) = (status.primary, status.heard_ms)
             && primary != node.id

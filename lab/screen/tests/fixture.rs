@@ -215,6 +215,11 @@ impl Tale {
                 disk_full: false,
                 resync: None,
                 resyncs: Default::default(),
+                backlog: kvlab::types::BacklogStatus {
+                    bytes: node.seq * 300,
+                    bytes_max: 16 << 20,
+                    covers_ms: leads.then_some(250_000),
+                },
                 peers: if leads {
                     self.nodes.iter().filter(|o| o.id != node.id).map(peer).collect()
                 } else {

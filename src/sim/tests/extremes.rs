@@ -12,8 +12,8 @@ use crate::sim::cluster::{Cluster, ClusterEvent};
 use crate::sim::node::StartDraw;
 use crate::sim::tests::model_disk::ModelDisk;
 use crate::types::{
-    Ballot, Command, EPOCH_NUMBER_MAX, Entry, Epoch, Found, Lineage, LossId, Message, NodeId, Op, Position, Reply,
-    ResyncReason, RoundId, SEQ_MAX, SnapshotId, Time,
+    Ballot, Command, EPOCH_NUMBER_MAX, Entry, Epoch, Found, Lineage, LossId, Message, NodeId, Op, Position,
+    Reply, ResyncReason, RoundId, SEQ_MAX, SnapshotId, Time,
 };
 
 const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -84,23 +84,36 @@ fn message(from: NodeId) -> impl Strategy<Value = Message> {
         (e(), number(), number(), number(), loss()).prop_map(|(epoch, last, commit, sent, counts)| {
             Message::Heartbeat { epoch, last, commit, sent, counts }
         }),
-        (e(), number(), loss()).prop_map(|(epoch, durable, learner)| Message::Ack { epoch, durable, learner }),
+        (e(), number(), loss()).prop_map(|(epoch, durable, learner)| Message::Ack {
+            epoch,
+            durable,
+            learner
+        }),
         (e(), position(from), loss(), whole).prop_map(|(epoch, last, learner, whole)| Message::Sync {
             epoch,
             last,
             learner,
             whole
         }),
-        (e(), number(), lineage(from))
-            .prop_map(|(epoch, last, lineage)| Message::Diverged { epoch, last, lineage }),
+        (e(), number(), lineage(from)).prop_map(|(epoch, last, lineage)| Message::Diverged {
+            epoch,
+            last,
+            lineage
+        }),
         (e(), position(from), entries(from), number())
             .prop_map(|(epoch, prev, entries, commit)| Message::Append { epoch, prev, entries, commit }),
-        (e(), e(), any::<bool>())
-            .prop_map(|(epoch, promised, opened)| Message::Refused { epoch, promised, opened }),
+        (e(), e(), any::<bool>()).prop_map(|(epoch, promised, opened)| Message::Refused {
+            epoch,
+            promised,
+            opened
+        }),
         (e(), any::<bool>(), any::<bool>(), position(from))
             .prop_map(|(epoch, pre, operator, last)| Message::VoteRequest { epoch, pre, operator, last }),
-        (e(), any::<bool>(), ballot(from))
-            .prop_map(|(epoch, pre, ballot)| Message::VoteReply { epoch, pre, ballot }),
+        (e(), any::<bool>(), ballot(from)).prop_map(|(epoch, pre, ballot)| Message::VoteReply {
+            epoch,
+            pre,
+            ballot
+        }),
         (number(), e(), position(from), position(from)).prop_map(|(number, promised, last, version)| {
             let round = RoundId { incarnation: number, number };
             Message::ReadAnswer { round, promised, last, found: Found { value: None, version } }
@@ -181,8 +194,9 @@ impl Rig {
         self.0.take_events();
         self.0.request(id, Command::Promote { force: false });
         self.run(Duration::from_secs(3));
-        let promoted =
-            |event: &ClusterEvent| matches!(event, ClusterEvent::Replied { reply: Reply::Promoted { .. }, .. });
+        let promoted = |event: &ClusterEvent| {
+            matches!(event, ClusterEvent::Replied { reply: Reply::Promoted { .. }, .. })
+        };
         self.0.take_events().iter().any(promoted)
     }
 }
