@@ -126,7 +126,8 @@ impl Core {
         // A promise is the highest of votes, epochs followed, and epochs in the log.
         let promise = Promise {
             epoch: recovered.promise.epoch.max(recovered.last.epoch),
-            learner: recovered.promise.learner || (recovered.wiped && config.members.len() > 1),
+            // Alone, it is all the quorum there is: it goes on with what it has.
+            learner: (recovered.promise.learner || recovered.wiped) && config.members.len() > 1,
         };
         let mut core = Self {
             rng: SmallRng::seed_from_u64(config.seed ^ config.incarnation),

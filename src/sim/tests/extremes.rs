@@ -1,19 +1,16 @@
 //! Numbers as large as may be, from a member: nothing wraps, nothing panics, and a promotion succeeds afterwards.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::replication::{Config, EPOCH_JUMP_MAX};
-use crate::sim::cluster::{Cluster, ClusterEvent};
-use crate::sim::node::StartDraw;
-use crate::sim::tests::model_disk::ModelDisk;
+use super::rig::Rig;
+use crate::replication::EPOCH_JUMP_MAX;
 use crate::types::{
-    Ballot, Command, EPOCH_NUMBER_MAX, Entry, Epoch, Found, Lineage, LossId, Message, NodeId, Op, Position,
-    Reply, ResyncReason, RoundId, SEQ_MAX, SnapshotId, Time,
+    Ballot, EPOCH_NUMBER_MAX, Entry, Epoch, Found, Lineage, LossId, Message, NodeId, Op, Position,
+    ResyncReason, RoundId, SEQ_MAX, SnapshotId,
 };
 
 const MEMBERS: [NodeId; 3] = [NodeId(1), NodeId(2), NodeId(3)];
@@ -145,62 +142,6 @@ fn said() -> impl Strategy<Value = ((NodeId, NodeId), Message)> {
     })
 }
 
-/// Three members on plain disks, whose messages arrive at once.
-struct Rig(Cluster);
-
-impl Rig {
-    fn new() -> Self {
-        let configs = MEMBERS.iter().map(|&id| Config::new(id, MEMBERS.to_vec())).collect();
-        let mut cluster = Cluster::new(configs, |_| Box::new(ModelDisk::new()));
-        for (i, id) in (1..).zip(MEMBERS) {
-            cluster.start(id, StartDraw { incarnation: i, seed: i, clock_offset: Time::ZERO });
-        }
-        Self(cluster)
-    }
-
-    fn say(&mut self, link: (NodeId, NodeId), message: Message) {
-        if let Some(id) = self.0.network.send(link, Rc::new(message)) {
-            self.0.deliver(link, id);
-        }
-    }
-
-    /// Time passes; what the disks and the network have to do, they do at once.
-    fn run(&mut self, by: Duration) {
-        let end = self.0.now() + by;
-        loop {
-            self.settle();
-            let Some((due, id)) = self.0.next_deadline().filter(|&(due, _)| due <= end) else { break };
-            let now = self.0.now();
-            self.0.set_now(due.max(now));
-            self.0.tick(id);
-        }
-        self.0.set_now(end);
-    }
-
-    fn settle(&mut self) {
-        loop {
-            let busy = MEMBERS.into_iter().find(|&id| self.0.node(id).can_persist());
-            if let Some(id) = busy {
-                self.0.persist(id);
-            } else if let Some((link, id)) = self.0.network.under_way().into_iter().next() {
-                self.0.deliver(link, id);
-            } else {
-                return;
-            }
-        }
-    }
-
-    fn is_promoted(&mut self, id: NodeId) -> bool {
-        self.0.take_events();
-        self.0.request(id, Command::Promote { force: false });
-        self.run(Duration::from_secs(3));
-        let promoted = |event: &ClusterEvent| {
-            matches!(event, ClusterEvent::Replied { reply: Reply::Promoted { .. }, .. })
-        };
-        self.0.take_events().iter().any(promoted)
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
@@ -209,14 +150,14 @@ proptest! {
         before in 0..2000_u64,
         hostile in vec(said(), 1..12),
     ) {
-        let mut rig = Rig::new();
+        let mut rig = Rig::new(3);
         rig.run(Duration::from_millis(before));
         for (link, message) in hostile {
             rig.say(link, message);
         }
         rig.run(Duration::from_secs(5));
         // Whoever is furthest can be promoted.
-        let promoted = (0..8).any(|i| rig.is_promoted(MEMBERS[i % 3]));
-        prop_assert!(promoted, "{:?}", MEMBERS.map(|id| rig.0.status(id)));
+        let promoted = (0..8).any(|i| rig.promote(MEMBERS[i % 3], false));
+        prop_assert!(promoted, "{:?}", MEMBERS.map(|id| rig.cluster.status(id)));
     }
 }
