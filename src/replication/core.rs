@@ -127,7 +127,9 @@ impl Core {
         let promise = Promise {
             epoch: recovered.promise.epoch.max(recovered.last.epoch),
             // Alone, it is all the quorum there is: it goes on with what it has.
-            learner: (recovered.promise.learner || recovered.wiped) && config.members.len() > 1,
+            learner: (recovered.promise.learner || recovered.wiped)
+                && config.members.len() > 1
+                && !config.quirks.has(Quirk::NoLearners), // the mistake: as if nothing were missing
         };
         let mut core = Self {
             rng: SmallRng::seed_from_u64(config.seed ^ config.incarnation),

@@ -67,7 +67,7 @@
 //!
 //! # Quirks
 //!
-//! A member can be told to make one of eight famous mistakes ([`Quirk`]); it is not told to unless a person wants to
+//! A member can be told to make one of nine famous mistakes ([`Quirk`]); it is not told to unless a person wants to
 //! see what comes of it. Each is a branch marked by its name, and without it the code is as if it were not there.
 //!
 //! # Not handled

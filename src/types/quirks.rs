@@ -34,10 +34,13 @@ pub enum Quirk {
     /// A new primary counts entries of older epochs as committed when a quorum holds them, and opens its epoch without
     /// one of its own; a quorum read believes the same (Raft §5.4.2, figure 8).
     CountOldEpochs,
+    /// A member that has lost what it had acknowledged (its log torn below the mark, or its disk wiped) goes on voting,
+    /// counting and standing, as if it had not.
+    NoLearners,
 }
 
 /// Name and mistake of each, in the order of [`Quirk::ALL`].
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 9] = [
     ("dynamic-quorum", "a majority of the members heard lately counts as a quorum"),
     ("highest-seq-read", "a quorum read returns the highest seq that a majority names"),
     ("local-quorum-read", "a quorum read asks nobody else"),
@@ -46,11 +49,12 @@ const WORDS: [(&str, &str); 8] = [
     ("ack-before-sync", "a write is acknowledged before it is on disk"),
     ("no-lineage-check", "logs are joined by seq alone, whoever wrote them"),
     ("count-old-epochs", "entries of older epochs count as committed when a quorum holds them"),
+    ("no-learners", "a member that has lost what it acknowledged goes on voting and standing"),
 ];
 
 /// A small set of quirks; usually none. Prints as `no-fence, vote-amnesia`, and travels as a list of names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Quirks(u8);
+pub struct Quirks(u16);
 
 /// A name that no quirk has. The names that there are: [`Quirk::ALL`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +63,7 @@ pub struct UnknownQuirk(pub String);
 
 impl Quirk {
     /// All of them, in the order of the museum's rooms.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::DynamicQuorum,
         Self::HighestSeqRead,
         Self::LocalQuorumRead,
@@ -68,6 +72,7 @@ impl Quirk {
         Self::AckBeforeSync,
         Self::NoLineageCheck,
         Self::CountOldEpochs,
+        Self::NoLearners,
     ];
 
     /// As it is written everywhere.
@@ -80,7 +85,7 @@ impl Quirk {
         WORDS[self as usize].1
     }
 
-    const fn bit(self) -> u8 {
+    const fn bit(self) -> u16 {
         1 << self as u8
     }
 }

@@ -19,7 +19,7 @@ macro_rules! embedded {
 }
 
 /// All of them: first the episodes, in the order of the store's story, then the museum, in the order of its rooms.
-pub const EMBEDDED: [Embedded; 17] = embedded![
+pub const EMBEDDED: [Embedded; 18] = embedded![
     "torn-tail",
     "power-loss",
     "primary-crash",
@@ -37,6 +37,7 @@ pub const EMBEDDED: [Embedded; 17] = embedded![
     "museum/ack-before-sync",
     "museum/no-lineage-check",
     "museum/count-old-epochs",
+    "museum/no-learners",
 ];
 
 impl Embedded {

@@ -9,7 +9,7 @@ const fn seeds(quirk: Quirk) -> u64 {
     match quirk {
         Quirk::DynamicQuorum | Quirk::HighestSeqRead | Quirk::LocalQuorumRead => 20,
         Quirk::AckBeforeSync | Quirk::NoLineageCheck => 100,
-        Quirk::NoFence | Quirk::VoteAmnesia => 300,
+        Quirk::NoFence | Quirk::VoteAmnesia | Quirk::NoLearners => 300,
         Quirk::CountOldEpochs => 1000,
     }
 }
@@ -63,4 +63,5 @@ rooms! {
     an_acknowledgement_before_the_sync_is_found: AckBeforeSync,
     logs_joined_by_seq_alone_are_found: NoLineageCheck,
     counting_old_epochs_is_found: CountOldEpochs,
+    a_member_that_forgot_is_found: NoLearners,
 }
