@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::position::{Epoch, ParseError, Position};
+use super::position::{Epoch, ParseError, Position, SEQ_MAX};
 
 /// A log's history of primaries: for each epoch in it, the epoch and the first seq written in it.
 ///
 /// * Epochs strictly ascend, first seqs strictly ascend (every epoch opens with a no-op of its own).
 /// * Log A is a prefix of log B if and only if A's last position lies on B's lineage.
 ///
-/// Decoding checks the first of these: what another member sends, or a file holds, is never taken on trust.
+/// Decoding checks the first of these, and that no seq is beyond [`SEQ_MAX`]: what another member sends, or a file holds, is never taken on trust.
 ///
 /// ```
 /// use kvlab::types::{Epoch, Lineage, NodeId, Position};
@@ -27,16 +27,18 @@ use super::position::{Epoch, ParseError, Position};
 pub struct Lineage(Vec<(Epoch, u64)>);
 
 impl Lineage {
-    /// A lineage from its spans. Returns `None` unless epochs and seqs strictly ascend from seq 1 or later.
+    /// A lineage from its spans. Returns `None` unless it [is sound](Self::is_sound).
     pub fn from_spans(spans: Vec<(Epoch, u64)>) -> Option<Self> {
         let lineage = Self(spans);
         lineage.is_sound().then_some(lineage)
     }
 
-    /// Whether epochs and seqs strictly ascend from seq 1 or later. What comes from a peer is checked.
+    /// Whether epochs and seqs strictly ascend, from seq 1 or later to [`SEQ_MAX`] or earlier. What comes from a peer is
+    /// checked.
     pub fn is_sound(&self) -> bool {
         let ascends = self.0.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1);
-        ascends && self.0.first().is_none_or(|&(epoch, first)| first >= 1 && epoch > Epoch::ZERO)
+        let begins = self.0.first().is_none_or(|&(epoch, first)| first >= 1 && epoch > Epoch::ZERO);
+        ascends && begins && self.0.last().is_none_or(|&(_, first)| first <= SEQ_MAX)
     }
 
     /// Epochs with the first seq of each, oldest first.

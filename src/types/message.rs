@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Found};
 use super::lineage::Lineage;
-use super::position::{Epoch, Position};
+use super::position::{Epoch, Position, SEQ_MAX};
 use super::vote::Ballot;
 
 /// A message from one member to another.
@@ -147,3 +147,100 @@ pub struct RoundId {
 /// One full resync. Drawn from a counter of the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SnapshotId(pub u64);
+
+/// A number that no member sends: beyond any that a log can reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field} of {value} is beyond 2^48")]
+pub struct BoundsError {
+    /// Which field of which message.
+    pub field: &'static str,
+    /// What it holds.
+    pub value: u64,
+}
+
+impl Message {
+    /// Whether every number in it is one that a member can send, so that nothing that is reckoned with it can wrap: no
+    /// seq, count, index or length is beyond [`SEQ_MAX`]. (Epochs and positions are checked where they are decoded;
+    /// numbers that only name something, such as a [`RoundId`], may be any.)
+    ///
+    /// # Errors
+    /// The first that is beyond it.
+    pub fn check_bounds(&self) -> Result<(), BoundsError> {
+        match self {
+            Self::Heartbeat { epoch: _, last, commit, sent } => {
+                within("a heartbeat's last seq", *last)?;
+                within("a heartbeat's commit index", *commit)?;
+                within("a heartbeat's last seq sent", *sent)
+            }
+            Self::Ack { epoch: _, durable, learner: _ } => within("an acknowledgement's seq", *durable),
+            Self::Append { epoch: _, prev: _, entries: _, commit } => {
+                within("an append's commit index", *commit)
+            }
+            Self::SnapshotBegin { epoch: _, id: _, at: _, lineage: _, bytes_total } => {
+                within("a full resync's length", *bytes_total)
+            }
+            Self::SnapshotChunk { epoch: _, id: _, index, entries: _, done: _ } => {
+                within("a chunk's index", *index)
+            }
+            Self::SnapshotAck { epoch: _, id: _, index } => within("an acknowledged chunk's index", *index),
+            Self::Sync { epoch: _, last: _ }
+            | Self::Refused { epoch: _, promised: _, opened: _ }
+            | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _ }
+            | Self::VoteReply { epoch: _, pre: _, ballot: _ }
+            | Self::ReadRequest { round: _, key: _ }
+            | Self::ReadAnswer { round: _, promised: _, last: _, found: _ } => Ok(()),
+        }
+    }
+}
+
+fn within(field: &'static str, value: u64) -> Result<(), BoundsError> {
+    if value <= SEQ_MAX { Ok(()) } else { Err(BoundsError { field, value }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_beyond_any_log_is_named() {
+        const EPOCH: Epoch = Epoch::ZERO;
+        const ID: SnapshotId = SnapshotId(u64::MAX);
+        type Field = (&'static str, fn(u64) -> Message);
+        fn heartbeat([last, commit, sent]: [u64; 3]) -> Message {
+            Message::Heartbeat { epoch: EPOCH, last, commit, sent }
+        }
+        let fields: [Field; 8] = [
+            ("a heartbeat's last seq", |n| heartbeat([n, 0, 0])),
+            ("a heartbeat's commit index", |n| heartbeat([0, n, 0])),
+            ("a heartbeat's last seq sent", |n| heartbeat([0, 0, n])),
+            ("an acknowledgement's seq", |durable| Message::Ack { epoch: EPOCH, durable, learner: false }),
+            ("an append's commit index", |commit| Message::Append {
+                epoch: EPOCH,
+                prev: Position::ZERO,
+                entries: Vec::new(),
+                commit,
+            }),
+            ("a full resync's length", |bytes_total| Message::SnapshotBegin {
+                epoch: EPOCH,
+                id: ID,
+                at: Position::ZERO,
+                lineage: Lineage::default(),
+                bytes_total,
+            }),
+            ("a chunk's index", |index| Message::SnapshotChunk {
+                epoch: EPOCH,
+                id: ID,
+                index,
+                entries: Vec::new(),
+                done: true,
+            }),
+            ("an acknowledged chunk's index", |index| Message::SnapshotAck { epoch: EPOCH, id: ID, index }),
+        ];
+        for (field, message) in fields {
+            assert_eq!(message(SEQ_MAX).check_bounds(), Ok(()), "{field}");
+            for value in [SEQ_MAX + 1, u64::MAX] {
+                assert_eq!(message(value).check_bounds(), Err(BoundsError { field, value }));
+            }
+        }
+    }
+}

@@ -25,8 +25,8 @@ pub use self::command::{Command, LimitError, REQUEST_TIMEOUT_MAX, ReadLevel, Wri
 pub use self::entry::{Entry, Found, KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
 pub use self::event::{Event, ResyncReason};
 pub use self::lineage::Lineage;
-pub use self::message::{Message, RoundId, SnapshotId};
-pub use self::position::{Epoch, NodeId, ParseError, Position, Time};
+pub use self::message::{BoundsError, Message, RoundId, SnapshotId};
+pub use self::position::{EPOCH_NUMBER_MAX, Epoch, NodeId, ParseError, Position, SEQ_MAX, Time};
 pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
 pub use self::reply::{FOLLOW_TIMEOUT, Failure, Reply, Unfollowed};
 pub use self::report::{DiskStatus, LastCleanup, NodeStatus, Ready, Report};

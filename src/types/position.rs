@@ -9,6 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Time since an arbitrary start, chosen by whoever drives the core. The core only subtracts.
 pub type Time = std::time::Duration;
 
+/// The highest seq that is taken from outside: 2^48, at a million writes a second the work of nine years. So a seq can be
+/// counted on from, added to and compared without ever wrapping.
+pub const SEQ_MAX: u64 = 1 << 48;
+/// The highest number of an epoch that is taken from outside: 2^48. So a higher epoch can always be opened.
+pub const EPOCH_NUMBER_MAX: u64 = 1 << 48;
+
 /// A member of the cluster, fixed at start. Prints and parses as `n1`; 0 is nobody.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub u8);
@@ -24,6 +30,8 @@ pub struct NodeId(pub u8);
 /// assert_eq!(second.to_string(), "2@n1");
 /// assert_eq!("2@n1".parse(), Ok(second));
 /// ```
+///
+/// What is decoded or parsed is at most [`EPOCH_NUMBER_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Epoch {
     /// Which claim this is; a claimant takes one more than the highest it has seen.
@@ -44,11 +52,14 @@ pub struct Epoch {
 /// assert!(short > long, "the log that ends in the higher epoch is ahead, however short it is");
 /// assert_eq!(long.to_string(), "1@n1/412");
 /// ```
+///
+/// What is decoded has a seq of at most [`SEQ_MAX`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Position {
     /// The epoch in which the entry was written.
     pub epoch: Epoch,
     /// The entry's number in its log; the first is 1, and there are no gaps.
+    #[serde(deserialize_with = "seq_from_outside")]
     pub seq: u64,
 }
 
@@ -64,6 +75,10 @@ impl Epoch {
     /// An epoch from its parts.
     pub const fn new(number: u64, node: NodeId) -> Self {
         Self { number, node }
+    }
+
+    fn within_bounds(self) -> Option<Self> {
+        (self.number <= EPOCH_NUMBER_MAX).then_some(self)
     }
 }
 
@@ -134,9 +149,12 @@ impl FromStr for Epoch {
         let parse = || {
             let (number, node) = s.split_once('@')?;
             let node = if node == "n0" { NodeId::NONE } else { node.parse().ok()? };
-            Some(Self { number: number.parse().ok()?, node })
+            Self { number: number.parse().ok()?, node }.within_bounds()
         };
-        parse().ok_or_else(|| ParseError { found: s.to_owned(), expected: "an epoch like 3@n2" })
+        parse().ok_or_else(|| ParseError {
+            found: s.to_owned(),
+            expected: "an epoch like 3@n2, with a number of at most 2^48",
+        })
     }
 }
 
@@ -169,7 +187,46 @@ impl<'de> Deserialize<'de> for Epoch {
             let text = String::deserialize(d)?;
             text.parse().map_err(D::Error::custom)
         } else {
-            <(u64, NodeId)>::deserialize(d).map(|(number, node)| Self { number, node })
+            let (number, node) = <(u64, NodeId)>::deserialize(d)?;
+            Self { number, node }
+                .within_bounds()
+                .ok_or_else(|| D::Error::custom(format_args!("an epoch's number of {number} is beyond 2^48")))
         }
+    }
+}
+
+/// A seq, as far as one may come from outside.
+fn seq_from_outside<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    let seq = u64::deserialize(d)?;
+    if seq <= SEQ_MAX {
+        Ok(seq)
+    } else {
+        Err(D::Error::custom(format_args!("a seq of {seq} is beyond 2^48")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(number: u64, seq: u64) -> [Option<Position>; 2] {
+        let position = Position::new(Epoch::new(number, NodeId(2)), seq);
+        let (bytes, text) = (postcard::to_allocvec(&position), serde_json::to_string(&position));
+        [
+            postcard::from_bytes(&bytes.expect("encodes")).ok(),
+            serde_json::from_str(&text.expect("encodes")).ok(),
+        ]
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_bounded_wherever_it_is_decoded() {
+        let most = Position::new(Epoch::new(EPOCH_NUMBER_MAX, NodeId(2)), SEQ_MAX);
+        assert_eq!(decoded(EPOCH_NUMBER_MAX, SEQ_MAX), [Some(most); 2]);
+        for (number, seq) in [(EPOCH_NUMBER_MAX + 1, 1), (u64::MAX, 1), (1, SEQ_MAX + 1), (1, u64::MAX)] {
+            assert_eq!(decoded(number, seq), [None; 2], "{number}/{seq}");
+        }
+        assert_eq!(most.epoch.to_string().parse(), Ok(most.epoch));
+        let error = "281474976710657@n2".parse::<Epoch>().expect_err("one more");
+        assert!(error.to_string().contains("at most 2^48"), "{error}");
     }
 }
