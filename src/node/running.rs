@@ -20,7 +20,7 @@ use super::driver::Driver;
 use super::error::NodeError;
 use super::housekeeping::{Asker, Housekeeping};
 use super::hub::Hub;
-use super::peer::FromPeer;
+use super::peer::{FromPeer, PeerServer};
 use super::routes::Route;
 use super::server::{Ask, FromClient, Server};
 use super::watch::json;
@@ -65,6 +65,7 @@ pub(super) struct RunningNode {
     pub(super) disk: DiskThread,
     pub(super) housekeeping: Housekeeping,
     pub(super) server: Rc<Server>,
+    pub(super) peers: Rc<PeerServer>,
     /// The listeners' and links' tasks; connections end by themselves.
     pub(super) tasks: JoinSet<()>,
     /// The task among them that takes clients.
@@ -186,7 +187,11 @@ impl RunningNode {
 
     fn take_heard(&mut self, heard: FromPeer) -> Result<(), NodeError> {
         let input = match heard {
-            FromPeer::Message { from, message } => Input::Peer { from, message },
+            // Rule 6 of the driver's contract: nothing of a member's older process after its newer one was heard.
+            FromPeer::Message { from, connection, .. } if !self.peers.is_current(from, connection) => {
+                return Ok(());
+            }
+            FromPeer::Message { from, message, .. } => Input::Peer { from, message },
             FromPeer::Link { to, up } => Input::Link { to, up },
         };
         self.driver.handle(self.hub.local.clock.now(), input, &mut self.hub).map_err(NodeError::Disk)

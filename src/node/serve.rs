@@ -26,11 +26,12 @@ use super::error::NodeError;
 use super::housekeeping::Housekeeping;
 use super::hub::Hub;
 use super::local::{AddressBook, Local};
-use super::options::{NodeOptions, Token};
+use super::options::NodeOptions;
 use super::peer::{Dial, OutgoingLink, PeerServer, SETTLED_AFTER};
 use super::routes::Routes;
 use super::running::{Inbox, RunningNode, Stop};
 use super::server::Server;
+use super::token::Token;
 use super::watch::Watchers;
 use crate::replication::Promise;
 use crate::storage::{self, DiskThread, Keeper, Opened, Store, Writer};
@@ -100,6 +101,7 @@ async fn start(
         book: AddressBook::new(&members, options.id, own.clone()),
         members,
         token: options.token.clone(),
+        open: options.client_addr.ip().is_loopback(),
         limits: options.limits.clone(),
         clock,
     });
@@ -117,7 +119,7 @@ async fn start(
 
     let mut tasks = JoinSet::new();
     let client_listener = tasks.spawn_local(server.clone().listen(clients));
-    tasks.spawn_local(peer_server.listen(peers));
+    tasks.spawn_local(peer_server.clone().listen(peers));
     for (&to, link) in &hub.links {
         let dial = Dial {
             link: link.clone(),
@@ -140,6 +142,7 @@ async fn start(
         disk,
         housekeeping,
         server,
+        peers: peer_server,
         tasks,
         client_listener,
         peer_addrs,
@@ -201,6 +204,12 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         warn!("{text}");
         hub.watchers.tell_notice(hub.local.clock.now(), text);
     };
+    if options.token.is_none() {
+        notice(String::from(
+            "no cluster token: every program on this machine may speak as a member, promote and clean up; members are \
+             taken on loopback only (a token: --token-file FILE, or KVLAB_TOKEN)",
+        ));
+    }
     for quirk in options.quirks.iter() {
         notice(format!("quirk {quirk}: {}, on purpose", quirk.mistake()));
     }
