@@ -33,7 +33,7 @@ struct Asked {
 pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let asked = cluster.members.iter().map(|(node, address)| async {
-        let answer = ask(address).await;
+        let answer = ask(&cluster, address).await;
         let (error, status) = (answer.as_ref().err().cloned(), answer.ok());
         Asked { node: *node, address: Some(address.clone()), status, error }
     });
@@ -55,8 +55,8 @@ pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     if any { Ok(Exit::Done) } else { Err(Exit::Refused.because("no node answers")) }
 }
 
-pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
-    let answer = reach::ask(address, Request::Status, reach::ANSWER_WITHIN).await;
+pub(super) async fn ask(cluster: &reach::Reached, address: &str) -> Result<NodeStatus, String> {
+    let answer = cluster.ask(address, Request::Status, reach::ANSWER_WITHIN).await;
     match answer.map_err(|error| error.to_string())? {
         Response::Report(json) => match serde_json::from_str(&json) {
             Ok(Report::Status(status)) => Ok(status),
