@@ -97,7 +97,7 @@ async fn wait_for_end(
             return said(&last);
         }
         if let Some((done, total)) = disk.cleanup {
-            let percent = done * 100 / total.max(1);
+            let percent = words::percent(done, total);
             if percent >= told + STEP_PERCENT {
                 told = percent;
                 output::tell(format_args!("{node}: {percent}% of {}", words::bytes(total)));

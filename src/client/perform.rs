@@ -167,7 +167,7 @@ impl Client {
         check_limits(&command)?;
         self.backoff.reset();
         let began = Instant::now();
-        let deadline = began + self.options.deadline;
+        let deadline = after(began, self.options.deadline);
         let mut course = Course::new(self.options.attempts_max, self.options.deadline);
         let mut node = first;
         loop {
@@ -196,7 +196,7 @@ impl Client {
     /// That attempt's.
     pub async fn perform_at(&mut self, node: NodeId, command: Command) -> Result<Answer, ClientError> {
         check_limits(&command)?;
-        let deadline = Instant::now() + self.options.connect_timeout;
+        let deadline = after(Instant::now(), self.options.connect_timeout);
         let attempts = 1;
         self.attempt(node, &command, deadline)
             .await
@@ -277,4 +277,10 @@ impl Client {
             self.learned.insert(primary, addr);
         }
     }
+}
+
+/// So long after `from`; a time that no clock can say is as far away as any that it can.
+fn after(from: Instant, time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    from.checked_add(time).unwrap_or(from + FAR)
 }

@@ -12,6 +12,8 @@
 //! 5. A disk that fails to write or to sync ends the process. There is no input for it: whatever was not yet
 //!    acknowledged stays so. A disk without room is not such a failure: what it was given waits, in order, and
 //!    [`Input::Disk`] says when that begins and ends.
+//! 6. Once a message of a member's newer process has been given to the core, none of its older process follows. (A
+//!    delayed acknowledgement of a member that has lost its tail meanwhile must not count.)
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};

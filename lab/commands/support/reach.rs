@@ -15,12 +15,17 @@ use crate::engine::TOKEN_VARIABLE;
 use crate::run::directory::{ClusterFile, Runs};
 use crate::run::token;
 
-/// How long a connection may take.
-pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// How long a node may take to answer a question.
+/// How long a connection to a node of the latest run may take: it is on this machine.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long such a node may take to answer a question.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How much longer than the node itself a client waits for its answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
+/// No attempt begins later than this after the first.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// A node that is named by its address may be anywhere: everything may take so many times as long. A round trip of 2 s,
+/// of which connecting takes two, still fits in.
+const FAR: u32 = 4;
 
 /// Where the members of a live cluster take clients. Direct addresses: no partition is in between.
 #[derive(Debug)]
@@ -32,6 +37,8 @@ pub struct Reached {
     pub first: NodeId,
     /// What its operators show.
     token: Option<Token>,
+    /// How many times as long as on this machine anything may take.
+    distance: u32,
 }
 
 /// The cluster that is meant.
@@ -49,14 +56,15 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
             let members: BTreeMap<_, _> = file.nodes.into_iter().map(|n| (n.node, n.client)).collect();
             let first = members.keys().next().copied();
             let first = first.ok_or_else(|| Exit::Usage.because("the latest run has no nodes"))?;
-            Ok(Reached { members, unknown: Vec::new(), first, token })
+            Ok(Reached { members, unknown: Vec::new(), first, token, distance: 1 })
         }
     }
 }
 
 /// The node at `addr` says who the others are.
 async fn at(addr: &str, token: Option<Token>) -> Result<Reached, CommandError> {
-    let connection = Connection::connect(addr, token.as_ref().map(Token::reveal), CONNECT_WITHIN).await;
+    let shown = token.as_ref().map(Token::reveal);
+    let connection = Connection::connect(addr, shown, CONNECT_WITHIN * FAR).await;
     let connection = connection.map_err(|why| Exit::Usage.because(why))?;
     let first = connection.node();
     let mut members = BTreeMap::new();
@@ -70,7 +78,7 @@ async fn at(addr: &str, token: Option<Token>) -> Result<Reached, CommandError> {
     // However it calls itself, this is where it was found.
     members.insert(first, addr.to_owned());
     unknown.retain(|node| *node != first);
-    Ok(Reached { members, unknown, first, token })
+    Ok(Reached { members, unknown, first, token, distance: FAR })
 }
 
 /// Has the node that the person names, or else the first, do something, which may take it `timeout`. Returns the node
@@ -85,8 +93,9 @@ pub async fn perform(
     let node = cluster.node(node)?;
     let mut client = Client::new(ClientOptions {
         token: cluster.token.as_ref().map(|token| token.reveal().to_owned()),
-        request_timeout: timeout + ANSWER_MARGIN,
-        connect_timeout: CONNECT_WITHIN,
+        request_timeout: timeout.saturating_add(ANSWER_MARGIN * cluster.distance),
+        connect_timeout: CONNECT_WITHIN * cluster.distance,
+        deadline: DEADLINE * cluster.distance,
         ..ClientOptions::new(cluster.members)
     });
     match client.perform(node, command).await {
@@ -105,7 +114,8 @@ impl Reached {
     /// Asks the node at `addr`, and waits so long for its answer.
     pub async fn ask(&self, addr: &str, request: Request, answer: Duration) -> Result<Response, AskError> {
         let token = self.token.as_ref().map(Token::reveal);
-        client::ask(addr, token, request, Patience { connect: CONNECT_WITHIN, answer }).await
+        let (connect, answer) = (CONNECT_WITHIN * self.distance, answer.saturating_mul(self.distance));
+        client::ask(addr, token, request, Patience { connect, answer }).await
     }
 
     /// The node that the person names, or else the first.

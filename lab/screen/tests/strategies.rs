@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::types::{
-    Ballot, Epoch, Event, MemberVote, NodeId, NodeStatus, PeerStatus, Position, Quirk, Quirks, ReadLevel,
-    Report, ResyncReason, Resyncs, Role, Status, Vote, WriteLevel,
+    Ballot, EPOCH_NUMBER_MAX, Epoch, Event, MemberVote, NodeId, NodeStatus, PeerStatus, Position, Quirk,
+    Quirks, ReadLevel, Report, ResyncReason, Resyncs, Role, SEQ_MAX, Status, Vote, WriteLevel,
 };
 use proptest::prelude::*;
 
@@ -34,11 +34,12 @@ pub fn text() -> impl Strategy<Value = String> {
 }
 
 pub fn epoch() -> impl Strategy<Value = Epoch> {
-    (number(), prop_oneof![Just(NodeId::NONE), node()]).prop_map(|(number, node)| Epoch { number, node })
+    let bounded = number().prop_map(|number| number.min(EPOCH_NUMBER_MAX));
+    (bounded, prop_oneof![Just(NodeId::NONE), node()]).prop_map(|(number, node)| Epoch { number, node })
 }
 
 fn position() -> impl Strategy<Value = Position> {
-    (epoch(), number()).prop_map(|(epoch, seq)| Position { epoch, seq })
+    (epoch(), number()).prop_map(|(epoch, seq)| Position { epoch, seq: seq.min(SEQ_MAX) })
 }
 
 fn duration() -> impl Strategy<Value = Duration> {
