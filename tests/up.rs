@@ -114,6 +114,7 @@ fn command(state: &Path, args: &[&str]) -> Command {
         .args(args)
         .env("XDG_STATE_HOME", state)
         .env_remove("KVLAB_LOG")
+        .env_remove("KVLAB_TOKEN")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -180,6 +181,65 @@ fn a_second_terminal_reads_writes_and_promotes() {
     lab.signal(Signal::TERM);
     lab.ends_with_a_report();
     all_gone(&pids);
+}
+
+/// Every run has a token. Whoever can read the run's directory may give orders; nobody else of the machine can learn it.
+#[test]
+fn a_run_has_a_token_that_only_its_owner_can_read_and_its_orders_need() {
+    let lab = Lab::start(&["up", "3", "--headless", "--load", "off"]);
+    let ready = lab.json_line();
+    let run = std::fs::canonicalize(lab.state.path().join("kvlab/runs/latest")).expect("a run");
+    let file = run.join("token");
+    let token = std::fs::read_to_string(&file).expect("a token");
+    let token = token.trim();
+    assert_eq!(token.len(), 64, "{token}");
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).expect("a file").permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    #[cfg(target_os = "linux")]
+    for pid in lab.node_pids() {
+        for what in ["cmdline", "environ"] {
+            let bytes = std::fs::read(format!("/proc/{}/{what}", pid.as_raw_nonzero())).expect("a process");
+            assert!(!String::from_utf8_lossy(&bytes).contains(token), "it is in the {what} of a node");
+        }
+    }
+
+    // From another place the token is not found: reads and writes go on, orders do not.
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let addr = ready["nodes"][1]["client"].as_str().expect("an address");
+    let ask = |args: &[&str], token_variable: Option<&str>| {
+        let mut command = command(elsewhere.path(), args);
+        command.args(["--addr", addr]).env_remove("KVLAB_TOKEN");
+        command.envs(token_variable.map(|token| ("KVLAB_TOKEN", token)));
+        let Output { status, stdout, stderr } = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        (status.code().expect("a code"), text(stdout), text(stderr))
+    };
+    assert_eq!(ask(&["put", "k", "v", "--quorum"], None).0, 0);
+    assert_eq!(ask(&["get", "k", "--quorum"], None), (0, "v\n".into(), String::new()));
+    for order in [&["promote", "n2"][..], &["follow", "n3", "n1"], &["cleanup", "n1"]] {
+        let (code, _, err) = ask(order, None);
+        assert_eq!(code, 1, "{order:?}: {err}");
+        assert!(err.contains("file `token` of the run's directory") && err.contains("--token-file"), "{err}");
+    }
+    let (code, _, err) = ask(&["get", "k"], Some("guess"));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("token is missing or wrong") && !err.contains("guess"), "{err}");
+    assert_eq!(ask(&["cleanup", "n1"], Some(token)).0, 0);
+    let file = file.display().to_string();
+    let (code, out, err) = ask(&["promote", "n2", "--token-file", &file], None);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.starts_with("n2 is primary of"), "{out}");
+    // Where the run is, its own nodes need no more than their address.
+    let (code, _, err) = lab.ask(&["promote", "n3", "--addr", addr]);
+    assert_eq!(code, 0, "{err}");
+
+    lab.signal(Signal::TERM);
+    lab.ends_with_a_report();
+    for log in ["n1.log", "n2.log", "n3.log", "events.jsonl", "cluster.json"] {
+        let text = std::fs::read_to_string(run.join(log)).expect("a file of the run");
+        assert!(!text.contains(token), "it is in {log}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What the commands take that ask a live cluster: `put`, `get`, `del`, `status`, `topology`, `promote`, `follow`, `cleanup`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -111,4 +112,8 @@ pub struct ClusterArgs {
     /// The client address of any node; otherwise the cluster of the latest run
     #[arg(long, value_name = "HOST:PORT")]
     pub addr: Option<String>,
+    /// A file with the cluster's token, which promote, follow and cleanup need. Without it, the token that the latest run
+    /// keeps for its own cluster, or the variable KVLAB_TOKEN
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }

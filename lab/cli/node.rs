@@ -73,9 +73,14 @@ pub struct NodeArgs {
     /// Make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
     #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
     pub quirks: Vec<Quirk>,
-    /// A file with the token that everyone who connects must show. The variable KVLAB_TOKEN does as well
+    /// A file with the cluster's token, which members and operators must show; on an address that is not loopback,
+    /// everybody must. The variable KVLAB_TOKEN does as well. Without a token, members are taken on loopback only, and
+    /// every program there may speak as one
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The token comes as the first line of standard input: token TOKEN
+    #[arg(long, conflicts_with = "token_file")]
+    pub token_stdin: bool,
     /// Client connections at most
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections_max)]
     pub connections_max: u32,

@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 ///
 /// Nine nodes mean 144 proxies, and every proxied connection has two ends here; the usual soft limit of 1024 is
 /// there for programs that use `select`. Best effort: with less, a proxy accepts no more for a while.
-pub(super) fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
         let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });

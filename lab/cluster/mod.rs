@@ -31,5 +31,6 @@ mod view;
 mod watch;
 
 pub(crate) use self::handle::Cluster;
+pub(crate) use self::limits::raise_open_files;
 pub(crate) use self::start::ClusterOptions;
 pub(crate) use self::view::View;

@@ -22,6 +22,7 @@ use super::view::Shared;
 use super::watch::watch;
 use crate::engine::{Engine, KvlabNode, Launch, NodeSettings};
 use crate::run::journal::Journal;
+use crate::run::token;
 
 /// The largest cluster.
 const NODES_MAX: u8 = 9;
@@ -31,7 +32,7 @@ const NODES_MAX: u8 = 9;
 pub(crate) struct ClusterOptions {
     /// 1 to 9.
     pub(crate) nodes: u8,
-    /// The run directory (exists): node data in `n1/`..., node logs `n1.log`...
+    /// The run directory (exists): node data in `n1/`..., node logs `n1.log`..., the cluster's token.
     pub(crate) dir: PathBuf,
     /// Use client ports 7001, 7002, ... where free; else any.
     pub(crate) well_known_ports: bool,
@@ -47,7 +48,7 @@ impl Cluster {
     /// # Errors
     /// If one cannot be started; the others are stopped again.
     pub(crate) async fn start(options: ClusterOptions, journal: Journal) -> anyhow::Result<Self> {
-        let engine = Arc::new(KvlabNode::of_this_program()?);
+        let engine = Arc::new(KvlabNode::of_this_program(token::draw(&options.dir)?)?);
         Self::start_engine(options, journal, engine).await
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::types::{NodeId, Ready};
-use tokio::io::BufReader;
+use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::process::ChildStdout;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -187,9 +187,13 @@ impl Supervisor {
                 return Err(error.context(format!("cannot start {node}")));
             }
         };
-        let Spawned { process, mut child, stdin, stdout } = spawned;
+        let Spawned { process, mut child, mut stdin, stdout } = spawned;
         let start = self.life.to_starting(process);
         drop(spawning);
+        if let Some(words) = self.context.engine.first_words() {
+            // A few bytes into an empty pipe, so nothing is waited for. If nobody reads them, that shows soon enough.
+            let _ = stdin.write_all(words.as_bytes()).await;
+        }
         let this = Arc::clone(self);
         self.context.tasks.spawn(async move {
             // Its end tells the node to end, and so does that of this task.

@@ -39,8 +39,9 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, CommandError> {
         }
         None => cluster.members.iter().map(|(node, address)| (*node, address.clone())).collect(),
     };
+    let cluster = &cluster;
     let outcomes = join_all(nodes.iter().map(|(node, address)| async move {
-        let outcome = clean(*node, address, !args.no_wait).await;
+        let outcome = clean(cluster, *node, address, !args.no_wait).await;
         match &outcome {
             Ok(said) => output::print(format!("{node}: {said}\n")),
             Err(Trouble::Not(why) | Trouble::Unknown(why)) => output::tell(format_args!("{node}: {why}")),
@@ -60,9 +61,9 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, CommandError> {
 }
 
 /// Asks one node, and waits for the end unless it is not wanted.
-async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Trouble> {
-    let before = status::ask(address).await.map_err(Trouble::Not)?.disk;
-    let answer = reach::ask(address, Request::Cleanup, ANSWER_WITHIN).await.map_err(|error| match error {
+async fn clean(cluster: &reach::Reached, node: NodeId, address: &str, wait: bool) -> Result<String, Trouble> {
+    let before = status::ask(cluster, address).await.map_err(Trouble::Not)?.disk;
+    let answer = cluster.ask(address, Request::Cleanup, ANSWER_WITHIN).await.map_err(|error| match error {
         AskError::Connect(_) => Trouble::Not(error.to_string()),
         AskError::Late(_) | AskError::Lost(_) => Trouble::Unknown(error.to_string()),
     });
@@ -70,7 +71,7 @@ async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Troubl
         Response::Cleanup(CleanupReply::Begun { bytes_total }) if !wait => {
             Ok(format!("cleanup of {} has begun", words::bytes(bytes_total)))
         }
-        Response::Cleanup(CleanupReply::Begun { .. }) => wait_for_end(node, address, &before).await,
+        Response::Cleanup(CleanupReply::Begun { .. }) => wait_for_end(cluster, node, address, &before).await,
         Response::Cleanup(CleanupReply::Nothing) => Ok("there is nothing to clean up".to_owned()),
         Response::Cleanup(CleanupReply::Refused { reason }) => Err(Trouble::Not(reason)),
         _ => Err(Trouble::Unknown("an answer that makes no sense here".to_owned())),
@@ -79,19 +80,24 @@ async fn clean(node: NodeId, address: &str, wait: bool) -> Result<String, Troubl
 
 /// Looks until one more cleanup has ended than `before`.
 #[expect(clippy::disallowed_methods, reason = "looks again and again, with a deadline")]
-async fn wait_for_end(node: NodeId, address: &str, before: &DiskStatus) -> Result<String, Trouble> {
+async fn wait_for_end(
+    cluster: &reach::Reached,
+    node: NodeId,
+    address: &str,
+    before: &DiskStatus,
+) -> Result<String, Trouble> {
     let mut told = 0;
     let mut done_before = None;
     let mut moved_at = Instant::now();
     loop {
-        let disk = status::ask(address).await.map_err(Trouble::Unknown)?.disk;
+        let disk = status::ask(cluster, address).await.map_err(Trouble::Unknown)?.disk;
         if disk.cleanups > before.cleanups
             && let Some(last) = disk.last_cleanup
         {
             return said(&last);
         }
         if let Some((done, total)) = disk.cleanup {
-            let percent = done * 100 / total.max(1);
+            let percent = words::percent(done, total);
             if percent >= told + STEP_PERCENT {
                 told = percent;
                 output::tell(format_args!("{node}: {percent}% of {}", words::bytes(total)));

@@ -2,13 +2,11 @@
 //!
 //! Exit 0: told to stop (SIGTERM, SIGINT, or its standard input ended). 1: the disk failed, or the parent is gone.
 //! 2: it could not start.
-#![expect(clippy::disallowed_methods, reason = "reads the token's file")]
+#![expect(clippy::disallowed_methods, reason = "has a thread that reads standard input")]
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
 
@@ -20,10 +18,17 @@ use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use super::support::orders::Orders;
 use super::support::{logging, reach};
 use crate::cli::{LogForm, NodeArgs};
+use crate::cluster::raise_open_files;
+use crate::engine::Order;
+use crate::run::token;
+
+/// Lines of standard input that are no orders, of which the log tells each; it tells how many more there are at the end.
+const NONSENSE_TOLD_MAX: u64 = 20;
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(args: NodeArgs) -> ExitCode {
@@ -33,10 +38,12 @@ pub(crate) fn run(args: NodeArgs) -> ExitCode {
     {
         return end_with(&format_args!("{error:#}"), 1);
     }
-    let options = match options(args) {
+    let options = match token(&args).and_then(|token| options(args, token)) {
         Ok(options) => options,
         Err(error) => return end_with(&format_args!("{error:#}"), 2),
     };
+    // Two ports' strangers and a thousand clients are more than the usual soft limit.
+    raise_open_files();
     match run_node(options) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
@@ -54,7 +61,7 @@ fn run_node(options: NodeOptions) -> anyhow::Result<Result<(), kvlab::node::Node
         .build()
         .context("cannot start the asynchronous runtime")?;
     let (stop, stopped) = watch::channel(Stop::NotYet);
-    stop_at_end_of_input(&stop)?;
+    heed_standard_input(&stop)?;
     let outcome = runtime.block_on(async {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let signals = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -98,8 +105,7 @@ fn start_log(form: LogForm) {
     };
 }
 
-fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
-    let token = token(args.token_file.as_deref())?;
+fn options(args: NodeArgs, token: Option<Token>) -> anyhow::Result<NodeOptions> {
     let mut links = BTreeMap::new();
     for (to, addr) in args.links {
         if let Some(before) = links.insert(to, addr) {
@@ -133,16 +139,13 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
     })
 }
 
-fn token(file: Option<&Path>) -> anyhow::Result<Option<Token>> {
-    let secret = match file {
-        Some(file) => Some(
-            fs::read_to_string(file)
-                .with_context(|| format!("cannot read the cluster token from {}", file.display()))?,
-        ),
-        None => std::env::var(reach::TOKEN_VARIABLE).ok(),
-    };
-    // A file usually ends with a newline that is not meant.
-    Ok(secret.map(|secret| Token::new(secret.trim())).transpose()?)
+/// The cluster's token, from where the node was told to take it.
+fn token(args: &NodeArgs) -> anyhow::Result<Option<Token>> {
+    match &args.token_file {
+        _ if args.token_stdin => Orders::new(io::stdin().lock()).token().map(Some),
+        Some(file) => token::from_file(file).map(Some),
+        None => reach::token_of_environment(),
+    }
 }
 
 /// Has the kernel kill this process when `parent` ends.
@@ -166,8 +169,9 @@ fn die_with(_parent: i32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stops the node when standard input ends, if that is something that ends when its other side does.
-fn stop_at_end_of_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
+/// Takes orders from standard input, and stops the node when it ends, if that is something that ends when its other side
+/// does.
+fn heed_standard_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
     let input = fstat(io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if !matches!(input, Ok(FileType::Fifo | FileType::Socket)) {
         return Ok(());
@@ -177,13 +181,31 @@ fn stop_at_end_of_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
     thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
-            let mut sink = [0; 256];
-            while io::stdin().lock().read(&mut sink).is_ok_and(|bytes| bytes > 0) {}
-            info!("standard input ended");
+            heed(&mut Orders::new(io::stdin().lock()));
             stop.send_replace(Stop::AtOnce);
         })
         .context("cannot watch standard input")?;
     Ok(())
+}
+
+/// Takes orders until there are no more.
+fn heed(orders: &mut Orders<impl io::BufRead>) {
+    let mut nonsense = 0;
+    // Whatever cannot be read any further has ended.
+    while let Ok(Some(order)) = orders.next() {
+        let why = match order {
+            Ok(Order::Token(_)) => "a token, which is taken at the start only".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        nonsense = u64::saturating_add(nonsense, 1);
+        if nonsense <= NONSENSE_TOLD_MAX {
+            warn!("standard input: {why}");
+        }
+    }
+    if nonsense > NONSENSE_TOLD_MAX {
+        warn!("standard input: {} more lines that are no orders", nonsense - NONSENSE_TOLD_MAX);
+    }
+    info!("standard input ended");
 }
 
 /// Passes on SIGTERM and SIGINT: the first asks for a drain, the second for an end.
@@ -217,7 +239,7 @@ mod tests {
         let words = ["kvlab", "node"].into_iter().chain(line.split_whitespace());
         let cli = Cli::try_parse_from(words).map_err(|error| error.to_string())?;
         let Command::Node(args) = cli.command else { panic!("{line}") };
-        options(*args).map_err(|error| format!("{error:#}"))
+        token(&args).and_then(|token| options(*args, token)).map_err(|error| format!("{error:#}"))
     }
 
     const BASE: &str =
@@ -251,12 +273,13 @@ mod tests {
                 lab_pid: 77,
                 settings: settings.clone(),
             };
-            let command = KvlabNode::of_this_program().expect("this program").command(&launch);
+            let token = Token::new("s3cret").expect("a token");
+            let command = KvlabNode::of_this_program(token).expect("this program").command(&launch);
             let words = std::iter::once("kvlab".as_ref()).chain(command.get_args());
             let cli = Cli::try_parse_from(words).expect("understood");
             let Command::Node(args) = cli.command else { panic!("{command:?}") };
-            assert_eq!(args.parent_death, Some(77));
-            let options = options(*args).expect("options");
+            assert_eq!((args.parent_death, args.token_stdin), (Some(77), true));
+            let options = options(*args, None).expect("options");
             assert_eq!((options.id, &options.members), (launch.node, &launch.members));
             assert_eq!(options.data_dir, launch.data);
             assert_eq!((options.client_addr, options.peer_addr), (launch.client, launch.peer));
@@ -327,6 +350,7 @@ mod tests {
         wrong("--client nowhere", "invalid");
         wrong("--unknown", "unexpected argument");
         wrong("--token-file /does/not/exist", "cannot read the cluster token");
+        wrong("--token-file a --token-stdin", "cannot be used with");
         assert!(parse("--id one --members n1 --data d").expect_err("id").contains("a node like n1"));
     }
 }

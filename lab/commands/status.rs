@@ -33,7 +33,7 @@ struct Asked {
 pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     let cluster = reach::cluster(&args.cluster).await?;
     let asked = cluster.members.iter().map(|(node, address)| async {
-        let answer = ask(address).await;
+        let answer = ask(&cluster, address).await;
         let (error, status) = (answer.as_ref().err().cloned(), answer.ok());
         Asked { node: *node, address: Some(address.clone()), status, error }
     });
@@ -55,8 +55,8 @@ pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     if any { Ok(Exit::Done) } else { Err(Exit::Refused.because("no node answers")) }
 }
 
-pub(super) async fn ask(address: &str) -> Result<NodeStatus, String> {
-    let answer = reach::ask(address, Request::Status, reach::ANSWER_WITHIN).await;
+pub(super) async fn ask(cluster: &reach::Reached, address: &str) -> Result<NodeStatus, String> {
+    let answer = cluster.ask(address, Request::Status, reach::ANSWER_WITHIN).await;
     match answer.map_err(|error| error.to_string())? {
         Response::Report(json) => match serde_json::from_str(&json) {
             Ok(Report::Status(status)) => Ok(status),
@@ -118,7 +118,7 @@ fn cells(status: &NodeStatus, address: &str) -> [String; 13] {
 /// What it gave as a primary, what it got as a replica: `3 partial 1 full`, `1 got`.
 fn resyncs(status: &Status) -> String {
     if let Some((bytes, of)) = status.resync {
-        return format!("getting {}%", bytes * 100 / of.max(1));
+        return format!("getting {}%", words::percent(bytes, of));
     }
     let Resyncs { partial, full, installed } = status.resyncs;
     let counts = [(partial, "partial"), (full, "full"), (installed, "got")];
@@ -134,7 +134,7 @@ fn resyncs(status: &Status) -> String {
 fn garbage(status: &NodeStatus) -> String {
     let percent = status.disk.garbage_percent;
     match status.disk.cleanup {
-        Some((done, total)) => format!("{percent}% (cleanup {}%)", done * 100 / total.max(1)),
+        Some((done, total)) => format!("{percent}% (cleanup {}%)", words::percent(done, total)),
         None => format!("{percent}%"),
     }
 }

@@ -1,5 +1,6 @@
 //! `kvlab topology`: asks one node who the members are, where they are and what part they have.
 
+use kvlab::types::NodeId;
 use kvlab::wire::{Request, Response, Topology, TopologyMember};
 
 use super::support::exit::{CommandError, Exit};
@@ -13,7 +14,7 @@ pub async fn run(args: TopologyArgs) -> Result<Exit, CommandError> {
     let topology = match args.node {
         Some(named) => {
             let node = cluster.node(Some(named))?;
-            let answer = ask(&cluster.members[&node]).await;
+            let answer = ask(&cluster, node).await;
             answer.map_err(|why| Exit::Refused.because(format!("{node}: {why}")))?
         }
         None => first_answer(&cluster).await?,
@@ -32,7 +33,7 @@ async fn first_answer(cluster: &reach::Reached) -> Result<Topology, CommandError
     let mut reasons = Vec::new();
     let others = cluster.members.keys().filter(|node| **node != cluster.first);
     for node in std::iter::once(&cluster.first).chain(others) {
-        match ask(&cluster.members[node]).await {
+        match ask(cluster, *node).await {
             Ok(topology) => return Ok(topology),
             Err(why) => reasons.push(format!("{node}: {why}")),
         }
@@ -40,8 +41,8 @@ async fn first_answer(cluster: &reach::Reached) -> Result<Topology, CommandError
     Err(Exit::Refused.because(format!("no node answers; {}", reasons.join("; "))))
 }
 
-async fn ask(address: &str) -> Result<Topology, String> {
-    let answer = reach::ask(address, Request::Topology, reach::ANSWER_WITHIN).await;
+async fn ask(cluster: &reach::Reached, node: NodeId) -> Result<Topology, String> {
+    let answer = cluster.ask(&cluster.members[&node], Request::Topology, reach::ANSWER_WITHIN).await;
     match answer.map_err(|error| error.to_string())? {
         Response::Topology(topology) => Ok(topology),
         _ => Err("the answer is not a topology".to_owned()),

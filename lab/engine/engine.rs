@@ -62,6 +62,12 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// and should end when standard input does.
     fn command(&self, launch: &Launch) -> process::Command;
 
+    /// What a process is told on its standard input as soon as there is one, so that nobody else of the machine can
+    /// read it.
+    fn first_words(&self) -> Option<String> {
+        None
+    }
+
     /// Understands the line that a ready node prints.
     ///
     /// # Errors

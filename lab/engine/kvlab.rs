@@ -8,13 +8,17 @@ use anyhow::{Context as _, anyhow, bail};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::{self, AskError, Connection, Patience};
+use kvlab::node::Token;
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::types::{Command, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
 
 use super::engine::{DiskFault, Engine, Framing, Launch};
+use super::order::Order;
 use crate::run::event::Cut;
 
+/// The variable of the environment from which a node, or a command that asks one, takes the cluster's token.
+pub const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
 /// How long a node may take to accept a connection and greet, and to answer a command given on a direct connection,
 /// campaigns included.
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(1), answer: Duration::from_secs(3) };
@@ -23,20 +27,21 @@ const STATUS_EVERY: Duration = Duration::from_millis(100);
 /// How much of a line that is no ready line is quoted.
 const QUOTED_CHARS: usize = 200;
 
-/// Runs kvlab's own nodes.
+/// Runs kvlab's own nodes, which are one cluster: all have the same token.
 #[derive(Clone, Debug)]
 pub struct KvlabNode {
     program: PathBuf,
+    token: Token,
 }
 
 impl KvlabNode {
-    /// Nodes that run this very program.
+    /// Nodes that run this very program, with this token.
     ///
     /// # Errors
     /// If it cannot be found.
-    pub fn of_this_program() -> anyhow::Result<Self> {
+    pub fn of_this_program(token: Token) -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("cannot find this program to run its nodes")?;
-        Ok(Self { program })
+        Ok(Self { program, token })
     }
 }
 
@@ -52,7 +57,10 @@ impl Engine for KvlabNode {
             .arg(&launch.data)
             .args(["--client", &launch.client.to_string()])
             .args(["--peer", &launch.peer.to_string()])
-            .args(["--parent-death", &launch.lab_pid.to_string()]);
+            .args(["--parent-death", &launch.lab_pid.to_string()])
+            .arg("--token-stdin")
+            // The token of somebody else's cluster, perhaps.
+            .env_remove(TOKEN_VARIABLE);
         for (to, address) in &launch.links {
             command.args(["--link", &format!("{to}={address}")]);
         }
@@ -61,6 +69,10 @@ impl Engine for KvlabNode {
         }
         command.args(launch.settings.flags());
         command
+    }
+
+    fn first_words(&self) -> Option<String> {
+        Some(Order::Token(self.token.clone()).line())
     }
 
     fn ready(&self, line: &str) -> anyhow::Result<Ready> {
@@ -74,8 +86,9 @@ impl Engine for KvlabNode {
     }
 
     fn watch(&self, address: String) -> BoxFuture<'static, anyhow::Result<BoxStream<'static, Report>>> {
+        let token = self.token.clone();
         Box::pin(async move {
-            let connection = Connection::connect(&address, None, PATIENCE.connect).await?;
+            let connection = Connection::connect(&address, Some(token.reveal()), PATIENCE.connect).await?;
             let reports = connection.watch(STATUS_EVERY).await?;
             // The connection must live for as long as its reports are wanted.
             let reports = stream::unfold((connection, reports), |(connection, mut reports)| async move {
@@ -95,8 +108,9 @@ impl Engine for KvlabNode {
     }
 
     fn perform(&self, address: String, command: Command) -> BoxFuture<'static, anyhow::Result<Reply>> {
+        let token = self.token.clone();
         Box::pin(async move {
-            match ask(&address, Request::Do(command)).await? {
+            match ask(&address, &token, Request::Do(command)).await? {
                 Response::Reply { reply, .. } => Ok(reply),
                 _ => bail!("{address} answered a command with something else"),
             }
@@ -104,8 +118,9 @@ impl Engine for KvlabNode {
     }
 
     fn cleanup(&self, address: String) -> BoxFuture<'static, anyhow::Result<()>> {
+        let token = self.token.clone();
         Box::pin(async move {
-            match ask(&address, Request::Cleanup).await? {
+            match ask(&address, &token, Request::Cleanup).await? {
                 Response::Cleanup(CleanupReply::Begun { .. } | CleanupReply::Nothing) => Ok(()),
                 Response::Cleanup(CleanupReply::Refused { reason }) => bail!(reason),
                 _ => bail!("{address} was asked for a cleanup and answered something else"),
@@ -115,8 +130,8 @@ impl Engine for KvlabNode {
 }
 
 /// One request on a connection of its own.
-async fn ask(address: &str, request: Request) -> anyhow::Result<Response> {
-    client::ask(address, None, request, PATIENCE).await.map_err(|error| match error {
+async fn ask(address: &str, token: &Token, request: Request) -> anyhow::Result<Response> {
+    client::ask(address, Some(token.reveal()), request, PATIENCE).await.map_err(|error| match error {
         AskError::Late(after) => anyhow!("{address} did not answer within {after:?}"),
         error => error.into(),
     })
@@ -133,9 +148,13 @@ mod tests {
     use super::*;
     use crate::engine::NodeSettings;
 
+    fn engine() -> KvlabNode {
+        KvlabNode { program: "/bin/kvlab".into(), token: Token::new("s3cret").expect("a token") }
+    }
+
     #[test]
     fn the_command_line_of_a_node() {
-        let engine = KvlabNode { program: "/bin/kvlab".into() };
+        let engine = engine();
         let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let mut launch = Launch {
             node: NodeId(1),
@@ -154,7 +173,7 @@ mod tests {
             words.join(" ")
         };
         let base = "node --id n1 --members n1,n2 --data /run/n1 --client 127.0.0.1:7001 \
-                    --peer 127.0.0.1:9001 --parent-death 77 --link n2=127.0.0.1:9002";
+                    --peer 127.0.0.1:9001 --parent-death 77 --token-stdin --link n2=127.0.0.1:9002";
         assert_eq!(line(&launch), format!("{base} --bootstrap"));
         launch.bootstrap = false;
         launch.settings = NodeSettings {
@@ -172,9 +191,33 @@ mod tests {
     }
 
     #[test]
+    fn the_token_is_told_on_standard_input_and_nowhere_else() {
+        let launch = Launch {
+            node: NodeId(1),
+            members: vec![NodeId(1)],
+            data: "/run/n1".into(),
+            client: SocketAddr::from(([127, 0, 0, 1], 7001)),
+            peer: SocketAddr::from(([127, 0, 0, 1], 9001)),
+            links: Vec::new(),
+            bootstrap: true,
+            lab_pid: 77,
+            settings: NodeSettings::default(),
+        };
+        assert_eq!(engine().first_words().as_deref(), Some("token s3cret\n"));
+        let command = engine().command(&launch);
+        assert!(!format!("{command:?} {:?}", engine()).contains("s3cret"));
+        let environment: Vec<_> = command.get_envs().collect();
+        assert_eq!(
+            environment,
+            [(TOKEN_VARIABLE.as_ref(), None)],
+            "nor is that of the lab's own environment"
+        );
+    }
+
+    #[test]
     fn faults_of_the_disk_reach_the_data_of_a_node() {
         let dir = tempfile::tempdir().expect("a directory");
-        let engine = KvlabNode { program: "/bin/kvlab".into() };
+        let engine = engine();
         let file = "log-00000001/00000001.log".to_owned();
         let options = storage::Options { durability: Durability::Os, ..storage::Options::new(NodeId(1)) };
         let write = |seq| {
@@ -196,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_ready_line_is_understood_and_nothing_else_is() {
-        let engine = KvlabNode { program: "/bin/kvlab".into() };
+        let engine = engine();
         let line =
             r#"{"ready":true,"node":"n1","pid":7,"client":"127.0.0.1:1","peer":"127.0.0.1:2","version":"0"}"#;
         assert_eq!(engine.ready(line).expect("ready").node, NodeId(1));

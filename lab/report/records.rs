@@ -119,9 +119,9 @@ impl StaleReads {
     /// Each tenth of a second with stale reads: its middle in microseconds, how many, and the age of the oldest in
     /// microseconds.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, u64, u64)> {
-        self.buckets
-            .iter()
-            .map(|(bucket, (count, oldest))| (bucket * BUCKET_US + BUCKET_US / 2, *count, *oldest))
+        self.buckets.iter().map(|(bucket, (count, oldest))| {
+            ((bucket * BUCKET_US).saturating_add(BUCKET_US / 2), *count, *oldest)
+        })
     }
 }
 

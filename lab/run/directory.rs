@@ -6,6 +6,7 @@
 //!   20260102T030405Z-up/
 //!     lab.lock         locked while the lab lives; its pid and whether the directory may be pruned
 //!     cluster.json     every address, for `kvlab put`, `kvlab status`, ... of a second terminal
+//!     token            the cluster's token, for `kvlab promote`, `kvlab cleanup`, ...; only its owner may read it
 //!     events.jsonl     history.jsonl     n1.log ...     n1/ ...
 //! ```
 //!
@@ -156,11 +157,11 @@ impl Runs {
         Ok(path)
     }
 
-    /// How to reach the cluster of the latest run.
+    /// The directory of the latest run, whose lab lives.
     ///
     /// # Errors
-    /// If there was none, or its lab has ended, or its nodes are still starting.
-    pub(crate) fn latest_cluster(&self) -> anyhow::Result<ClusterFile> {
+    /// If there was none, or its lab has ended.
+    pub(crate) fn latest_live(&self) -> anyhow::Result<PathBuf> {
         let path = self.latest()?;
         if !is_live(&path) {
             bail!(
@@ -168,7 +169,16 @@ impl Runs {
                 path.display()
             );
         }
-        ClusterFile::read(&path)
+        Ok(path)
+    }
+
+    /// How to reach the cluster of the latest run.
+    ///
+    /// # Errors
+    /// As [`latest_live`](Self::latest_live), or if its nodes are still starting.
+    #[cfg(test)]
+    pub(crate) fn latest_cluster(&self) -> anyhow::Result<ClusterFile> {
+        ClusterFile::read(&self.latest_live()?)
     }
 
     /// Removes the oldest automatic runs beyond [`RUNS_KEPT_MAX`]. Best effort: what cannot be removed stays.

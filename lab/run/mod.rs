@@ -1,6 +1,7 @@
 //! The files of a run: what they are called, what is in them, and how they are written and read again.
 //!
 //! * [`directory`]: where a run keeps its files, and where a second terminal finds the run that lives.
+//! * [`token`]: what the nodes of a run and their operators show, and nobody else knows.
 //! * [`event`]: everything that happens, as data; [`journal`] stamps events and writes `events.jsonl`.
 //! * [`history`]: what clients asked and were told; it is judged as it is written, to `history.jsonl`.
 //! * [`reader`]: a run's files read again. [`output_file`]: a file that appears whole or not at all.
@@ -11,4 +12,5 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod output_file;
 pub(crate) mod reader;
+pub(crate) mod token;
 mod verdict;

@@ -84,6 +84,12 @@ pub fn bytes(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
 }
 
+/// How much of the whole a part is, in percent. Whatever a node says of itself, it is a number from 0 to 100.
+pub fn percent(part: u64, whole: u64) -> u64 {
+    let percent = u128::from(part.min(whole)) * 100 / u128::from(whole.max(1));
+    u64::try_from(percent).expect("at most 100")
+}
+
 /// A count in at most `width` cells: `10512`, `105k`, `10M`.
 pub fn count(n: u64, width: usize) -> String {
     for (unit, suffix) in [(1, ""), (1_000, "k"), (1_000_000, "M"), (1_000_000_000, "G")] {
@@ -199,6 +205,16 @@ fn is_treacherous(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentage_is_one_whatever_a_node_says() {
+        assert_eq!(
+            [(0, 0), (1, 3), (3, 3), (7, 3)].map(|(part, whole)| percent(part, whole)),
+            [0, 33, 100, 100]
+        );
+        assert_eq!(percent(u64::MAX, u64::MAX), 100);
+        assert_eq!(percent(u64::MAX / 2, u64::MAX), 49);
+    }
 
     #[test]
     fn numbers_fit_their_cells() {

@@ -121,7 +121,8 @@ fn after(node: NodeId, command: &Command, setback: &Setback, someone_else: NodeI
             | Failure::FollowRefused { .. }
             | Failure::Invalid(_)
             // No other member takes writes, and room does not come within a deadline of seconds.
-            | Failure::DiskFull => Next::Stop,
+            | Failure::DiskFull
+            | Failure::TokenNeeded => Next::Stop,
         },
         Setback::NoAnswer(_) if matches!(command, Command::Write { .. }) => Next::Stop,
         Setback::Unsent(_) | Setback::NoAnswer(_) => Next::Retry(someone_else),

@@ -15,6 +15,7 @@ mod ask;
 mod backoff;
 mod connection;
 mod course;
+mod dialing;
 mod error;
 mod perform;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::connection::{Connection, Unanswered};
 use super::course::{Course, Setback, Turn};
+use super::dialing::Dialing;
 use super::error::{ClientError, ConnectError};
 use crate::types::{Command, NodeId, Reply, check_limits};
 use crate::wire::{Request, Response};
@@ -24,7 +25,8 @@ pub struct ClientOptions {
     /// For one attempt; an attempt that has been sent and has no answer by then is indefinite. Longer than the
     /// time-out within a command, so that the node can say what it knows.
     pub request_timeout: Duration,
-    /// For one connection, handshake included.
+    /// How long one attempt waits for a connection, handshake included, before it looks elsewhere. What was begun goes on
+    /// and serves a later attempt, so a link that is slower than this is slow to be found and not lost.
     pub connect_timeout: Duration,
     /// Attempts at most, redirects and definite failures both counted. At least 1.
     pub attempts_max: u32,
@@ -88,6 +90,7 @@ pub struct Client {
     /// Addresses that members gave for members which the options do not list.
     learned: BTreeMap<NodeId, String>,
     connections: BTreeMap<NodeId, Connection>,
+    dialing: Dialing,
     backoff: Backoff,
     /// Who answered last.
     answered: Option<NodeId>,
@@ -108,7 +111,8 @@ impl Client {
     /// A client without connections yet.
     pub fn new(options: ClientOptions) -> Self {
         let backoff = Backoff::seeded(options.seed);
-        Self { options, learned: BTreeMap::new(), connections: BTreeMap::new(), backoff, answered: None }
+        let (learned, connections, dialing, answered) = Default::default();
+        Self { options, learned, connections, dialing, backoff, answered }
     }
 
     /// A client that is told one address: the node there says who the others are and where. The options need name no
@@ -163,7 +167,7 @@ impl Client {
         check_limits(&command)?;
         self.backoff.reset();
         let began = Instant::now();
-        let deadline = began + self.options.deadline;
+        let deadline = after(began, self.options.deadline);
         let mut course = Course::new(self.options.attempts_max, self.options.deadline);
         let mut node = first;
         loop {
@@ -192,7 +196,7 @@ impl Client {
     /// That attempt's.
     pub async fn perform_at(&mut self, node: NodeId, command: Command) -> Result<Answer, ClientError> {
         check_limits(&command)?;
-        let deadline = Instant::now() + self.options.connect_timeout;
+        let deadline = after(Instant::now(), self.options.connect_timeout);
         let attempts = 1;
         self.attempt(node, &command, deadline)
             .await
@@ -240,9 +244,9 @@ impl Client {
             return Err("its address is not known".to_owned());
         };
         let patience = self.options.connect_timeout.min(deadline.saturating_duration_since(Instant::now()));
-        let connection = Connection::connect(addr, self.options.token.as_deref(), patience)
-            .await
-            .map_err(|error| error.to_string())?;
+        let token = self.options.token.as_deref();
+        let connection = self.dialing.connect(node, addr, token, patience);
+        let connection = connection.await.map_err(|error| error.to_string())?;
         if connection.node() != node {
             return Err(format!("{} answers at {addr}", connection.node()));
         }
@@ -273,4 +277,10 @@ impl Client {
             self.learned.insert(primary, addr);
         }
     }
+}
+
+/// So long after `from`; a time that no clock can say is as far away as any that it can.
+fn after(from: Instant, time: Duration) -> Instant {
+    const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+    from.checked_add(time).unwrap_or(from + FAR)
 }

@@ -24,6 +24,8 @@ pub(super) struct FrameReader<R, T> {
     bytes: BytesMut,
     /// A frame that has begun must go on within this time.
     silence_max: Duration,
+    /// A frame that has begun must be whole after this time.
+    whole_within: Option<Duration>,
 }
 
 /// Why there are no more frames.
@@ -54,12 +56,19 @@ pub(super) enum ReadError {
 impl<R: AsyncRead + Unpin, T: DeserializeOwned> FrameReader<R, T> {
     /// Reads from `source`; the first frame has the small limit of a Hello until [`admit`](Self::admit).
     pub(super) fn new(source: R, silence_max: Duration) -> Self {
-        Self { source, decoder: FrameDecoder::new(), bytes: BytesMut::new(), silence_max }
+        let whole_within = Some(silence_max * SLOW_FRAME_FACTOR);
+        Self { source, decoder: FrameDecoder::new(), bytes: BytesMut::new(), silence_max, whole_within }
     }
 
     /// From now on frames may have their full length.
     pub(super) fn admit(&mut self) {
         self.decoder.admit();
+    }
+
+    /// From now on a frame may take as long as it goes on: whoever sends it is known, and the line may be slow. (A value of
+    /// 16 MiB takes minutes at 100 KB a second.)
+    pub(super) fn be_patient(&mut self) {
+        self.whole_within = None;
     }
 
     /// The next frame; `None` at the end of the stream between two frames.
@@ -73,8 +82,12 @@ impl<R: AsyncRead + Unpin, T: DeserializeOwned> FrameReader<R, T> {
         if self.bytes.is_empty() && !self.read_more().await? {
             return Ok(None);
         }
-        let limit = self.silence_max * SLOW_FRAME_FACTOR;
-        timeout(limit, self.rest_of_frame()).await.map_err(|_| ReadError::Slow { limit })?
+        match self.whole_within {
+            Some(limit) => {
+                timeout(limit, self.rest_of_frame()).await.map_err(|_| ReadError::Slow { limit })?
+            }
+            None => self.rest_of_frame().await,
+        }
     }
 
     async fn rest_of_frame(&mut self) -> Result<Option<T>, ReadError> {
@@ -172,6 +185,30 @@ mod tests {
             theirs.write_all(&[9, 0, 0]).await.expect("written");
             drop(theirs);
             assert!(matches!(reader.next().await, Err(ReadError::Wire(WireError::Truncated { bytes: 3 }))));
+        });
+    }
+
+    #[test]
+    fn a_known_sender_may_take_its_time_and_not_fall_silent() {
+        run(async {
+            let (mut theirs, ours) = duplex(64);
+            let mut reader = FrameReader::<_, ClientFrame>::new(ours, SILENCE);
+            reader.be_patient();
+            let bytes = encode(&hello()).expect("encodes");
+            // Longer in all than a stranger's frame may take.
+            let pause = SILENCE * (SLOW_FRAME_FACTOR + 1) / u32::try_from(bytes.len() - 1).expect("short");
+            let writer = async {
+                for byte in bytes.chunks(1) {
+                    theirs.write_all(byte).await.expect("written");
+                    tokio::time::sleep(pause).await;
+                }
+                theirs.write_all(&[9]).await.expect("written");
+            };
+            let reads = async {
+                assert_eq!(reader.next().await.expect("a frame"), Some(hello()));
+                assert!(matches!(reader.next().await, Err(ReadError::Silent { bytes: 1, .. })));
+            };
+            tokio::join!(writer, reads);
         });
     }
 

@@ -7,7 +7,7 @@ use tracing::{debug, info, warn};
 
 use super::driver::Outlet;
 use super::local::Local;
-use super::peer::OutgoingLink;
+use super::peer::{OutgoingLink, PeerServer};
 use super::routes::Routes;
 use super::watch::{Watchers, json};
 use crate::replication::RequestId;
@@ -20,6 +20,8 @@ pub(super) struct Hub {
     pub(super) local: Rc<Local>,
     /// To each other member.
     pub(super) links: BTreeMap<NodeId, Rc<OutgoingLink>>,
+    /// Whom it hears, and over which connection.
+    pub(super) peers: Rc<PeerServer>,
     /// Requests that wait for the core's answer.
     pub(super) routes: Routes,
     pub(super) watchers: Watchers,
@@ -40,6 +42,7 @@ impl Outlet for Hub {
 
     fn reject(&mut self, from: NodeId, reason: &str) {
         warn!(peer = %from, reason, "a member said what cannot be");
+        self.peers.close(from, reason.to_owned());
     }
 
     fn reply(&mut self, request: RequestId, reply: Reply) {

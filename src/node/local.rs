@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::clock::Clock;
-use super::options::{Limits, Token};
+use super::options::Limits;
+use super::token::Token;
 use crate::types::NodeId;
 
 /// One node, as its listeners, links and answers know it.
@@ -14,8 +15,10 @@ pub(super) struct Local {
     pub(super) id: NodeId,
     /// All members, ascending.
     pub(super) members: Vec<NodeId>,
-    /// What everyone who connects must show, if set.
+    /// What members and operators must show, if set.
     pub(super) token: Option<Token>,
+    /// Clients may read, write and look without the token: only this machine reaches them.
+    pub(super) open: bool,
     /// Bounds on connections.
     pub(super) limits: Limits,
     /// Where the members take clients.

@@ -35,10 +35,13 @@ mod routes;
 mod running;
 mod serve;
 mod server;
+mod strangers;
+mod token;
 mod watch;
 
 pub use self::bounds::replication_bytes_max;
 pub use self::error::NodeError;
-pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
+pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError};
 pub use self::running::Stop;
 pub use self::serve::serve;
+pub use self::token::{TOKEN_BYTES_MAX, Token, TokenLength};

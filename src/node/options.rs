@@ -1,19 +1,17 @@
 //! What a node is started with, and whether that makes sense.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::token::Token;
 use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
 use crate::types::{NodeId, Quirk, Quirks};
 
 /// At most this many members: what a dashboard can show and a person can follow.
 pub const MEMBERS_MAX: usize = 9;
-/// The longest cluster token, in bytes: a Hello has to fit into its small first frame.
-pub const TOKEN_BYTES_MAX: usize = 1024;
 
 /// What one node is started with. Build it with [`NodeOptions::new`] and change what differs.
 #[derive(Clone, Debug)]
@@ -52,7 +50,8 @@ pub struct NodeOptions {
     pub cleanup: CleanupPolicy,
     /// The mistakes that this node makes on purpose; none unless asked for.
     pub quirks: Quirks,
-    /// What everyone who connects must show, if set. Required for any address that is not loopback.
+    /// What members and operators must show, if set; at any address that is not loopback, everybody must. Required for
+    /// such an address.
     pub token: Option<Token>,
     /// Bounds on connections and deadlines.
     pub limits: Limits,
@@ -88,10 +87,6 @@ impl Default for Limits {
     }
 }
 
-/// The cluster's shared secret. Never printed, compared in constant time.
-#[derive(Clone)]
-pub struct Token(String);
-
 /// Options that make no sense together; each says which and the way out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
@@ -124,9 +119,6 @@ pub enum OptionsError {
         "{0} is every address of this machine: say which one clients are to use with --advertise HOST:PORT"
     )]
     AdvertiseRequired(SocketAddr),
-    /// Not a usable secret.
-    #[error("the cluster token has {0} bytes; it needs 1 to {TOKEN_BYTES_MAX}")]
-    TokenLength(usize),
     /// A setting that must not be zero is.
     #[error("{0} must be more than 0")]
     Zero(&'static str),
@@ -265,44 +257,6 @@ impl NodeOptions {
     }
 }
 
-impl Token {
-    /// A token from its text.
-    ///
-    /// # Errors
-    /// [`OptionsError::TokenLength`] if it is empty or longer than [`TOKEN_BYTES_MAX`].
-    pub fn new(secret: impl Into<String>) -> Result<Self, OptionsError> {
-        let secret = secret.into();
-        if (1..=TOKEN_BYTES_MAX).contains(&secret.len()) {
-            Ok(Self(secret))
-        } else {
-            Err(OptionsError::TokenLength(secret.len()))
-        }
-    }
-
-    /// The secret, for a Hello of our own.
-    pub(super) fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether `shown` is this token, in a time that tells nothing of where they differ (only of their lengths).
-    fn is(&self, shown: &str) -> bool {
-        let differ = |(a, b): (u8, u8)| std::hint::black_box(a ^ b);
-        self.0.len() == shown.len()
-            && self.0.bytes().zip(shown.bytes()).map(differ).fold(0, |a, b| a | b) == 0
-    }
-
-    /// Whether somebody who shows `shown` may talk to a node with this token (or none).
-    pub(super) fn admits(token: Option<&Self>, shown: Option<&str>) -> bool {
-        token.is_none_or(|token| token.is(shown.unwrap_or_default()))
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(..)")
-    }
-}
-
 /// Members in one line: `n1,n2,n3`.
 pub(super) fn listed(members: &[NodeId]) -> String {
     members.iter().map(NodeId::to_string).collect::<Vec<_>>().join(",")
@@ -361,19 +315,6 @@ mod tests {
         assert_eq!(options.validate(), Ok(()));
         options.client_addr = "0.0.0.0:7001".parse().expect("an address");
         assert!(options.validate().expect_err("where?").to_string().contains("--advertise"));
-    }
-
-    #[test]
-    fn a_token_admits_only_itself_and_is_never_shown() {
-        let token = Token::new("s3cret").expect("a token");
-        assert!(Token::admits(Some(&token), Some("s3cret")));
-        for wrong in [None, Some(""), Some("s3cres"), Some("s3cret "), Some("S3cret")] {
-            assert!(!Token::admits(Some(&token), wrong), "{wrong:?}");
-        }
-        assert!(Token::admits(None, None) && Token::admits(None, Some("anything")));
-        assert!(!format!("{token:?}").contains("s3cret"));
-        assert_eq!(Token::new("").map(|_| ()), Err(OptionsError::TokenLength(0)));
-        assert!(Token::new("x".repeat(TOKEN_BYTES_MAX + 1)).is_err());
     }
 
     #[test]

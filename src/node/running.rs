@@ -186,7 +186,11 @@ impl RunningNode {
 
     fn take_heard(&mut self, heard: FromPeer) -> Result<(), NodeError> {
         let input = match heard {
-            FromPeer::Message { from, message } => Input::Peer { from, message },
+            // Rule 6 of the driver's contract: nothing of a member's older process after its newer one was heard.
+            FromPeer::Message { from, connection, .. } if !self.hub.peers.is_current(from, connection) => {
+                return Ok(());
+            }
+            FromPeer::Message { from, message, .. } => Input::Peer { from, message },
             FromPeer::Link { to, up } => Input::Link { to, up },
         };
         self.driver.handle(self.hub.local.clock.now(), input, &mut self.hub).map_err(NodeError::Disk)

@@ -26,12 +26,11 @@ use super::error::NodeError;
 use super::housekeeping::Housekeeping;
 use super::hub::Hub;
 use super::local::{AddressBook, Local};
-use super::options::{NodeOptions, Token};
+use super::options::NodeOptions;
 use super::peer::{Dial, OutgoingLink, PeerServer, SETTLED_AFTER};
-use super::routes::Routes;
 use super::running::{Inbox, RunningNode, Stop};
 use super::server::Server;
-use super::watch::Watchers;
+use super::token::Token;
 use crate::replication::Promise;
 use crate::storage::{self, DiskThread, Keeper, Opened, Store, Writer};
 use crate::types::{NodeId, Ready, Time};
@@ -100,13 +99,15 @@ async fn start(
         book: AddressBook::new(&members, options.id, own.clone()),
         members,
         token: options.token.clone(),
+        open: options.client_addr.ip().is_loopback(),
         limits: options.limits.clone(),
         clock,
     });
     let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(OutgoingLink::new(id)))).collect();
     let server = Rc::new(Server::new(local.clone(), to_clients));
     let peer_server = Rc::new(PeerServer::new(local.clone(), links.clone(), to_peers.clone()));
-    let mut hub = Hub { local, links, routes: Routes::default(), watchers: Watchers::default() };
+    let (routes, watchers) = Default::default();
+    let mut hub = Hub { local, links, peers: peer_server.clone(), routes, watchers };
     announce(&opened, &options, &mut hub);
 
     let config = options.core_config(random()?, random()?);
@@ -201,6 +202,12 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         warn!("{text}");
         hub.watchers.tell_notice(hub.local.clock.now(), text);
     };
+    if options.token.is_none() {
+        notice(String::from(
+            "no cluster token: every program on this machine may speak as a member, promote and clean up; members are \
+             taken on loopback only (a token: --token-file FILE, or KVLAB_TOKEN)",
+        ));
+    }
     for quirk in options.quirks.iter() {
         notice(format!("quirk {quirk}: {}, on purpose", quirk.mistake()));
     }

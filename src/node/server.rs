@@ -1,7 +1,8 @@
 //! The client listener: one task for each connection, which none of the others notices.
 //!
-//! A connection begins with a Hello (version, token) within the hello timeout. After that, requests are handed to the
-//! node's loop as they come, and answers are written as they come back. Whoever breaks the protocol is told why in one
+//! A connection begins with a Hello (version, token) within the hello timeout; until then it is one of a bounded number of
+//! strangers and takes no client's place. After that, requests are handed to the node's loop as they come, and answers are
+//! written as they come back. Whoever breaks the protocol is told why in one
 //! last frame, and closed; it costs one log line.
 #![expect(clippy::disallowed_methods, reason = "waits for clients, with deadlines")]
 
@@ -18,21 +19,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::conn::Conn;
 use super::frames::{FrameReader, ReadError};
 use super::gate::ConnectionGate;
 use super::local::Local;
-use super::options::Token;
+use super::strangers::{Stranger, Strangers};
+use super::token::{Standing, Token};
 use crate::types::{Command, Failure, Reply, check_limits};
-use crate::wire::{ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN};
+use crate::wire::{
+    CleanupReply, ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response, WATCH_INTERVAL_MS_MIN,
+};
 
 /// A request that is larger than this takes its share of [`LARGE_REQUESTS_BYTES_MAX`] until it is answered. Smaller
 /// ones are bounded by their number.
 const LARGE_REQUEST_BYTES: usize = 4 << 10;
 /// Bytes of large requests under way, all connections together; more are not read until some are answered.
 pub(super) const LARGE_REQUESTS_BYTES_MAX: usize = 64 << 20;
+/// Connections at most that have not yet said hello; beyond it the oldest of them is closed.
+const STRANGERS_MAX: usize = 256;
 /// How long, and how much, is still read from somebody who has been told goodbye, so that they can read it.
 const LINGER: Duration = Duration::from_millis(500);
 const LINGER_BYTES_MAX: usize = 1 << 20;
@@ -67,8 +73,9 @@ pub(super) struct Server {
     local: Rc<Local>,
     /// To the node's loop.
     requests: mpsc::Sender<FromClient>,
-    /// One for each connection that may be open.
+    /// One for each client that may be connected.
     places: Arc<Semaphore>,
+    strangers: Rc<Strangers>,
     /// Rung once, when every connection is to end.
     stopping: Notify,
     /// Bytes of answers that wait on all connections.
@@ -84,6 +91,10 @@ enum Broken {
     Read(#[from] ReadError),
     #[error("nothing was said for {} ms; a connection begins with a hello", .0.as_millis())]
     NoHello(Duration),
+    #[error("nothing was said before {STRANGERS_MAX} others came; a connection begins with a hello")]
+    Displaced,
+    #[error("{0} connections are open, and that is the limit; try again later")]
+    Full(u32),
     #[error("a connection begins with a hello")]
     RequestFirst,
     #[error("a hello was said already")]
@@ -113,6 +124,7 @@ impl Server {
     pub(super) fn new(local: Rc<Local>, requests: mpsc::Sender<FromClient>) -> Self {
         Self {
             places: Arc::new(Semaphore::new(local.limits.connections_max as usize)),
+            strangers: Strangers::at_most(STRANGERS_MAX),
             local,
             requests,
             stopping: Notify::new(),
@@ -126,19 +138,12 @@ impl Server {
     pub(super) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
             let (stream, addr) = self.gate.accept(&listener, self.local.clock, "client").await;
-            let Ok(place) = self.places.clone().try_acquire_owned() else {
-                self.turn_away(&stream, addr);
-                continue;
-            };
-            let server = self.clone();
-            spawn_local(async move {
-                server.serve(stream, addr).await;
-                drop(place);
-            });
+            let (server, stranger) = (self.clone(), self.strangers.enter());
+            spawn_local(async move { server.serve(stream, addr, stranger).await });
         }
     }
 
-    /// Client connections open.
+    /// Clients connected: connections that have said hello.
     pub(super) fn connections(&self) -> u32 {
         let free = u32::try_from(self.places.available_permits()).unwrap_or(u32::MAX);
         self.local.limits.connections_max.saturating_sub(free)
@@ -150,30 +155,17 @@ impl Server {
         let _ = self.places.acquire_many(self.local.limits.connections_max).await;
     }
 
-    /// One frame that says why, as far as it can be written at once.
-    fn turn_away(&self, stream: &TcpStream, addr: SocketAddr) {
-        let reason = format!(
-            "{} connections are open, and that is the limit; try again later",
-            self.local.limits.connections_max
-        );
-        if let Ok(frame) = crate::wire::encode(&NodeFrame::Goodbye { reason }) {
-            // A fresh socket's buffer is empty: this goes out whole, or the connection is of no use anyway.
-            let _ = stream.try_write(&frame);
-        }
-        if let Some(more) = self.gate.pass(self.local.clock.now()) {
-            warn!(client = %addr, limit = self.local.limits.connections_max, more, "client turned away: too many connections");
-        }
-    }
-
-    async fn serve(&self, stream: TcpStream, addr: SocketAddr) {
+    async fn serve(&self, stream: TcpStream, addr: SocketAddr, stranger: Stranger) {
         // Answers are written in batches already; waiting for more of them helps nobody.
         let _ = stream.set_nodelay(true);
         let (source, mut sink) = stream.into_split();
         let conn = Rc::new(Conn::new(addr, self.answers.clone()));
         let mut reader = FrameReader::new(source, self.local.limits.frame_timeout);
         let mut writer = pin!(conn.out.write_to(&mut sink, self.local.limits.write_timeout));
+        // Held until everything has been said.
+        let mut place = None;
         let ended = tokio::select! {
-            taken = self.take_requests(&mut reader, &conn) => {
+            taken = self.take_requests(&mut reader, &conn, stranger, &mut place) => {
                 taken.map_or_else(ConnectionEnd::Broken, |()| ConnectionEnd::Closed)
             }
             written = &mut writer => written.map_or_else(ConnectionEnd::Write, |()| ConnectionEnd::Told),
@@ -204,15 +196,25 @@ impl Server {
         &self,
         reader: &mut FrameReader<impl AsyncRead + Unpin, ClientFrame>,
         conn: &Rc<Conn>,
+        stranger: Stranger,
+        place: &mut Option<OwnedSemaphorePermit>,
     ) -> Result<(), Broken> {
         let patience = self.local.limits.hello_timeout;
-        let hello = timeout(patience, reader.next()).await.map_err(|_| Broken::NoHello(patience))??;
+        let hello = tokio::select! {
+            biased;
+            hello = timeout(patience, reader.next()) => hello.map_err(|_| Broken::NoHello(patience))??,
+            () = stranger.has_to_go() => return Err(Broken::Displaced),
+        };
         let Some(hello) = hello else { return Ok(()) };
-        self.greet(&hello, conn)?;
+        let standing = self.standing(&hello)?;
+        let max = self.local.limits.connections_max;
+        *place = Some(self.places.clone().try_acquire_owned().map_err(|_| Broken::Full(max))?);
+        drop(stranger);
+        self.welcome(conn);
         reader.admit();
         while let Some(frame) = reader.next().await? {
             let ClientFrame::Request { id, request } = frame else { return Err(Broken::HelloAgain) };
-            self.take(id, request, conn).await?;
+            self.take(id, request, standing, conn).await?;
             conn.room(self.local.limits.in_flight_max).await;
         }
         // The client may have closed its sending half only.
@@ -220,14 +222,20 @@ impl Server {
         Ok(())
     }
 
-    fn greet(&self, hello: &ClientFrame, conn: &Conn) -> Result<(), Broken> {
+    /// What somebody who says this hello may do here, if anything.
+    fn standing(&self, hello: &ClientFrame) -> Result<Standing, Broken> {
         let ClientFrame::Hello { version, token } = hello else { return Err(Broken::RequestFirst) };
         if *version != PROTOCOL_VERSION {
             return Err(Broken::Version(*version));
         }
-        if !Token::admits(self.local.token.as_ref(), token.as_deref()) {
-            return Err(Broken::Token);
+        match Token::standing(self.local.token.as_ref(), token.as_deref()) {
+            Standing::Wrong => Err(Broken::Token),
+            Standing::Unproved if !self.local.open => Err(Broken::Token),
+            standing => Ok(standing),
         }
+    }
+
+    fn welcome(&self, conn: &Conn) {
         debug!(client = %conn.addr, "client connected");
         let welcome = NodeFrame::Welcome {
             version: PROTOCOL_VERSION,
@@ -235,12 +243,21 @@ impl Server {
             members: self.local.book.all(),
         };
         conn.say(&welcome);
-        Ok(())
     }
 
-    async fn take(&self, id: u64, request: Request, conn: &Rc<Conn>) -> Result<(), Broken> {
+    async fn take(
+        &self,
+        id: u64,
+        request: Request,
+        standing: Standing,
+        conn: &Rc<Conn>,
+    ) -> Result<(), Broken> {
         if !matches!(request, Request::Watch { .. }) {
             conn.asked();
+        }
+        if standing != Standing::Proved && request.is_for_operators() {
+            conn.answer(id, refused(&request));
+            return Ok(());
         }
         let ask = match request {
             Request::Do(command) => {
@@ -282,6 +299,16 @@ impl Server {
         if let Some(more) = self.gate.pass(self.local.clock.now()) {
             info!(client = %addr, %reason, more, "client closed");
         }
+    }
+}
+
+/// The answer to an operator's request of somebody who is none.
+fn refused(request: &Request) -> Response {
+    match request {
+        Request::Cleanup => {
+            Response::Cleanup(CleanupReply::Refused { reason: Failure::TokenNeeded.to_string() })
+        }
+        _ => Response::Reply { reply: Reply::Failed(Failure::TokenNeeded), primary: None },
     }
 }
 

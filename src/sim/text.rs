@@ -224,6 +224,7 @@ pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
             Failure::Stopping => "stopping",
             Failure::DiskFull => "disk-full",
             Failure::FollowRefused { .. } => "not-followed",
+            Failure::TokenNeeded => "token-needed",
         },
     }
 }

@@ -23,6 +23,8 @@ use crate::types::{Lineage, NodeId, Position};
 /// No meta file is longer. A terabyte of log needs a tenth of it.
 const META_BYTES_MAX: u64 = 4 << 20;
 const TITLE: &str = "kvlab-meta";
+/// The highest generation of a log that is believed: each full resync takes one.
+const GENERATION_MAX: u64 = 1 << 48;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,11 @@ impl Meta {
         if self.segments.is_empty() || !self.segments.windows(2).all(|w| w[0].segment < w[1].segment) {
             return Err("the segments do not ascend");
         }
+        // Each of these is counted on from.
+        let named = self.segments.iter().all(|known| known.name().is_within_bounds());
+        if self.generation > GENERATION_MAX || !named || self.cleaned > SegmentName::NUMBER_MAX {
+            return Err("a number in it is beyond any that a log can reach");
+        }
         Ok(())
     }
 
@@ -174,6 +181,22 @@ mod tests {
 
     fn epochs_of(meta: &Meta) -> Vec<Epoch> {
         meta.lineage.spans().iter().map(|span| span.0).collect()
+    }
+
+    #[test]
+    fn numbers_that_could_not_be_counted_on_from_are_refused() {
+        let beyond: [fn(&mut Meta); 4] = [
+            |meta| meta.generation = u64::MAX,
+            |meta| meta.cleaned = u32::MAX,
+            |meta| meta.segments[1].segment = u32::MAX,
+            |meta| meta.segments[1].revision = u32::MAX,
+        ];
+        for change in beyond {
+            let mut meta = meta();
+            change(&mut meta);
+            let error = read(&meta.to_bytes()).expect_err("refused").to_string();
+            assert!(error.contains("beyond any that a log can reach"), "{error}");
+        }
     }
 
     #[test]

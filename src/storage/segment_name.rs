@@ -53,6 +53,14 @@ fn is_first(revision: &u32) -> bool {
 }
 
 impl SegmentName {
+    /// The highest number of a segment.
+    pub(super) const NUMBER_MAX: u32 = ODD_REVISION - 1;
+
+    /// Whether there may be a segment of this name, and one of the next revision.
+    pub(super) fn is_within_bounds(self) -> bool {
+        self.number <= Self::NUMBER_MAX && self.revision < u32::MAX
+    }
+
     /// A segment as it was first written.
     pub(super) fn first(number: u32) -> Self {
         Self { number, revision: 0 }
@@ -90,8 +98,8 @@ impl SegmentName {
 
     fn parse(stem: &str) -> Option<Self> {
         let (number, revision) = stem.split_once('-').unwrap_or((stem, "0"));
-        let number = number.parse().ok().filter(|number| *number < ODD_REVISION)?;
-        Some(Self { number, revision: revision.parse().ok()? })
+        let name = Self { number: number.parse().ok()?, revision: revision.parse().ok()? };
+        name.is_within_bounds().then_some(name)
     }
 }
 
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn names_and_numbers_agree() {
         for number in [0, 1, 42, 99_999_999, 100_000_000, ODD_REVISION - 1] {
-            for revision in [0, 1, 2, u32::MAX] {
+            for revision in [0, 1, 2, u32::MAX - 1] {
                 let name = SegmentName { number, revision };
                 assert_eq!(SegmentName::of_log(&name.log()), Some(name));
                 assert_eq!(SegmentName::of_hint(&name.hint()), Some(name));
@@ -133,6 +141,7 @@ mod tests {
             "00000001-01.log",
             "00000001-.log",
             "2147483648.log",
+            "00000001-4294967295.log",
         ] {
             assert_eq!(SegmentName::of_log(name), None, "{name}");
         }

@@ -45,6 +45,16 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether only an operator may ask this: where the cluster has a token, it must have been shown.
+    pub fn is_for_operators(&self) -> bool {
+        match self {
+            Self::Write { .. } | Self::Read { .. } => false,
+            Self::Promote { .. } | Self::Follow { .. } => true,
+        }
+    }
+}
+
 /// When a write is acknowledged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

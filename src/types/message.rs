@@ -261,32 +261,36 @@ mod tests {
     fn a_number_beyond_any_log_is_named() {
         const EPOCH: Epoch = Epoch::ZERO;
         const ID: SnapshotId = SnapshotId(u64::MAX);
-        let heartbeat =
-            |last, commit, sent| Message::Heartbeat { epoch: EPOCH, last, commit, sent, counts: None };
-        let append =
-            |commit| Message::Append { epoch: EPOCH, prev: Position::ZERO, entries: Vec::new(), commit };
-        let begin = |bytes_total| {
-            let (at, lineage) = (Position::ZERO, Lineage::default());
-            Message::SnapshotBegin { epoch: EPOCH, id: ID, at, lineage, bytes_total }
-        };
-        let chunk =
-            |index| Message::SnapshotChunk { epoch: EPOCH, id: ID, index, entries: Vec::new(), done: true };
-        type Field = (&'static str, Box<dyn Fn(u64) -> Message>);
+        type Field = (&'static str, fn(u64) -> Message);
+        fn heartbeat([last, commit, sent]: [u64; 3]) -> Message {
+            Message::Heartbeat { epoch: EPOCH, last, commit, sent, counts: None }
+        }
         let fields: [Field; 8] = [
-            ("a heartbeat's last seq", Box::new(move |n| heartbeat(n, 0, 0))),
-            ("a heartbeat's commit index", Box::new(move |n| heartbeat(0, n, 0))),
-            ("a heartbeat's last seq sent", Box::new(move |n| heartbeat(0, 0, n))),
-            (
-                "an acknowledgement's seq",
-                Box::new(move |durable| Message::Ack { epoch: EPOCH, durable, learner: None }),
-            ),
-            ("an append's commit index", Box::new(append)),
-            ("a full resync's length", Box::new(begin)),
-            ("a chunk's index", Box::new(chunk)),
-            (
-                "an acknowledged chunk's index",
-                Box::new(move |index| Message::SnapshotAck { epoch: EPOCH, id: ID, index }),
-            ),
+            ("a heartbeat's last seq", |n| heartbeat([n, 0, 0])),
+            ("a heartbeat's commit index", |n| heartbeat([0, n, 0])),
+            ("a heartbeat's last seq sent", |n| heartbeat([0, 0, n])),
+            ("an acknowledgement's seq", |durable| Message::Ack { epoch: EPOCH, durable, learner: None }),
+            ("an append's commit index", |commit| Message::Append {
+                epoch: EPOCH,
+                prev: Position::ZERO,
+                entries: Vec::new(),
+                commit,
+            }),
+            ("a full resync's length", |bytes_total| Message::SnapshotBegin {
+                epoch: EPOCH,
+                id: ID,
+                at: Position::ZERO,
+                lineage: Lineage::default(),
+                bytes_total,
+            }),
+            ("a chunk's index", |index| Message::SnapshotChunk {
+                epoch: EPOCH,
+                id: ID,
+                index,
+                entries: Vec::new(),
+                done: true,
+            }),
+            ("an acknowledged chunk's index", |index| Message::SnapshotAck { epoch: EPOCH, id: ID, index }),
         ];
         for (field, message) in fields {
             assert_eq!(message(SEQ_MAX).check_bounds(), Ok(()), "{field}");

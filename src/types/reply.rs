@@ -115,6 +115,13 @@ pub enum Failure {
         /// Why not.
         why: Unfollowed,
     },
+    /// Promotions, orders to follow and cleanups are for operators, and an operator shows the cluster's token. Nothing of
+    /// it was begun, and the connection stands.
+    #[error(
+        "this is for operators, who show the cluster's token: it is in the file `token` of the run's directory, or \
+         where the node has it from; give it with --token-file FILE or in KVLAB_TOKEN"
+    )]
+    TokenNeeded,
 }
 
 /// Why a member does not follow another.

@@ -233,7 +233,7 @@ mod tests {
         Command, Epoch, Failure, Found, KEY_BYTES_MAX, MemberVote, NodeId, Op, Position, REQUEST_TIMEOUT_MAX,
         ReadLevel, Reply, VALUE_BYTES_MAX, Vote, WriteLevel,
     };
-    use crate::wire::{CleanupReply, ClientFrame, NodeFrame, Request, Response};
+    use crate::wire::{CleanupReply, ClientFrame, NodeFrame, PROTOCOL_VERSION, Request, Response};
 
     const PROTOCOL: &str = include_str!("../../docs/protocol.md");
 
@@ -246,8 +246,8 @@ mod tests {
         let get = Command::Read { key, level: ReadLevel::Eventual, timeout };
         let ask = |id, request| ClientFrame::Request { id, request };
         vec![
-            ("Hello, no token", ClientFrame::Hello { version: 1, token: None }),
-            ("Hello, token", ClientFrame::Hello { version: 1, token: Some("secret".into()) }),
+            ("Hello, no token", ClientFrame::Hello { version: PROTOCOL_VERSION, token: None }),
+            ("Hello, token", ClientFrame::Hello { version: PROTOCOL_VERSION, token: Some("secret".into()) }),
             ("quorum PUT hello=world as request 300", ask(300, Request::Do(put))),
             ("eventual GET hello as request 7", ask(7, Request::Do(get))),
             ("watch every 100 ms as request 1", ask(1, Request::Watch { interval_ms: 100 })),
@@ -270,7 +270,7 @@ mod tests {
             |id, reply, primary| NodeFrame::Response { id, response: Response::Reply { reply, primary } };
         let members = vec![(NodeId(1), address()), (NodeId(2), None)];
         vec![
-            ("Welcome", NodeFrame::Welcome { version: 1, node: NodeId(2), members }),
+            ("Welcome", NodeFrame::Welcome { version: PROTOCOL_VERSION, node: NodeId(2), members }),
             ("written", answer(300, Reply::Written { at, votes }, None)),
             ("value", answer(7, value, None)),
             ("read-only", answer(300, refused, address())),

@@ -9,7 +9,9 @@ pub const FRAME_BYTES_MAX: usize = VALUE_BYTES_MAX + (1 << 20);
 /// The shortest time between two statuses of a watch, in milliseconds.
 pub const WATCH_INTERVAL_MS_MIN: u32 = 10;
 /// The protocol version that the first frame of each connection names.
-pub const PROTOCOL_VERSION: u16 = 1;
+///
+/// Version 2: numbers have bounds, and operators show the cluster's token.
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// From a client to a node. The first is a `Hello`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +20,7 @@ pub enum ClientFrame {
     Hello {
         /// [`PROTOCOL_VERSION`].
         version: u16,
-        /// The cluster token, where one is set.
+        /// The cluster token, where one is set. Without it a client may read, write and look, on loopback.
         token: Option<String>,
     },
     /// Asks something. Many may be in flight; answers come in any order.
@@ -47,6 +49,17 @@ pub enum Request {
     /// Have the node drop from its disk what nobody needs. Answered when that begins; its progress and its end are
     /// in the status.
     Cleanup,
+}
+
+impl Request {
+    /// Whether only an operator may ask this: where the cluster has a token, it must have been shown.
+    pub fn is_for_operators(&self) -> bool {
+        match self {
+            Self::Do(command) => command.is_for_operators(),
+            Self::Cleanup => true,
+            Self::Status | Self::Watch { .. } | Self::Topology => false,
+        }
+    }
 }
 
 /// From a node to a client.

@@ -100,6 +100,8 @@ fn connections_beyond_the_limit_are_turned_away_and_places_come_free() {
     let mut fixture = Fixture::new();
     let others: Vec<_> = (0..7).map(|_| fixture.node.client()).collect();
     let mut stream = raw(&fixture.node.ready.client);
+    let hello = encode(&ClientFrame::Hello { version: PROTOCOL_VERSION, token: None }).expect("encodes");
+    stream.write_all(&hello).expect("written");
     let reason = last_words(&mut stream);
     assert!(reason.contains("8 connections are open"), "{reason}");
     fixture.bystander_is_undisturbed();

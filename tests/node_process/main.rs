@@ -12,5 +12,6 @@ mod line;
 mod orphans;
 mod resync;
 mod setup;
+mod speak;
 mod stopping;
 mod support;

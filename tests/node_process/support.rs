@@ -84,12 +84,21 @@ impl Node {
         Self::start_with(command, Stdio::piped())
     }
 
-    pub(crate) fn start_with(mut command: Command, stdin: Stdio) -> Self {
+    pub(crate) fn start_with(command: Command, stdin: Stdio) -> Self {
+        Self::start_telling(command, stdin, "")
+    }
+
+    /// Tells it `lines` on its standard input before it can be ready.
+    pub(crate) fn start_telling(mut command: Command, stdin: Stdio, lines_first: &str) -> Self {
         let mut child =
             command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("spawned");
         let log = collect(child.stderr.take().expect("piped"));
         let lines = lines(child.stdout.take().expect("piped"));
-        let stdin = child.stdin.take();
+        let mut stdin = child.stdin.take();
+        if let Some(stdin) = &mut stdin {
+            // If it has ended already, there is no ready line either.
+            let _ = stdin.write_all(lines_first.as_bytes());
+        }
         let Ok(line) = lines.recv_timeout(PATIENCE) else {
             let _ = child.kill();
             let status = child.wait();
@@ -216,8 +225,13 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(addr: &str) -> Self {
+        Self::connect_with(addr, None)
+    }
+
+    /// Shows a token.
+    pub(crate) fn connect_with(addr: &str, token: Option<&str>) -> Self {
         let mut client = Self { stream: raw(addr), next_id: 0, node: NodeId::NONE, members: Vec::new() };
-        client.say(&ClientFrame::Hello { version: PROTOCOL_VERSION, token: None });
+        client.say(&ClientFrame::Hello { version: PROTOCOL_VERSION, token: token.map(str::to_owned) });
         let Some(NodeFrame::Welcome { node, members, .. }) = client.hear() else { panic!("no welcome") };
         Self { node, members, ..client }
     }

@@ -6,6 +6,7 @@ pub(crate) mod exit;
 pub(crate) mod live_run;
 pub(crate) mod logging;
 pub(crate) mod narrator;
+pub(crate) mod orders;
 pub(crate) mod output;
 pub(crate) mod reach;
 pub(crate) mod seeds;

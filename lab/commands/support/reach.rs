@@ -3,22 +3,29 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use kvlab::client::{self, Answer, AskError, Client, ClientOptions, Connection, Patience};
+use kvlab::node::Token;
 use kvlab::types::{Command, NodeId, Reply};
 use kvlab::wire::{Request, Response};
 
 use super::exit::{CommandError, Exit};
 use crate::cli::ClusterArgs;
-use crate::run::directory::Runs;
+use crate::engine::TOKEN_VARIABLE;
+use crate::run::directory::{ClusterFile, Runs};
+use crate::run::token;
 
-/// How long a connection may take.
-pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
-/// How long a node may take to answer a question.
+/// How long a connection to a node of the latest run may take: it is on this machine.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// How long such a node may take to answer a question.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How much longer than the node itself a client waits for its answer.
 const ANSWER_MARGIN: Duration = Duration::from_secs(1);
-/// Where the cluster token is taken from, where one is set.
-pub(crate) const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
+/// No attempt begins later than this after the first.
+const DEADLINE: Duration = Duration::from_secs(3);
+/// A node that is named by its address may be anywhere: everything may take so many times as long. A round trip of 2 s,
+/// of which connecting takes two, still fits in.
+const FAR: u32 = 4;
 
 /// Where the members of a live cluster take clients. Direct addresses: no partition is in between.
 #[derive(Debug)]
@@ -28,25 +35,36 @@ pub struct Reached {
     pub unknown: Vec<NodeId>,
     /// The node to ask unless the person names one.
     pub first: NodeId,
+    /// What its operators show.
+    token: Option<Token>,
+    /// How many times as long as on this machine anything may take.
+    distance: u32,
 }
 
 /// The cluster that is meant.
 pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
     match &args.addr {
-        Some(addr) => at(addr).await,
+        Some(addr) => at(addr, token_at(args, addr)?).await,
         None => {
-            let file = Runs::from_env()?.latest_cluster()?;
+            let run = Runs::from_env()?.latest_live()?;
+            let file = ClusterFile::read(&run)?;
+            let token = match named_token(args)? {
+                None => token::of_run(&run)?,
+                named => named,
+            };
+            let token = if token.is_none() { token_of_environment()? } else { token };
             let members: BTreeMap<_, _> = file.nodes.into_iter().map(|n| (n.node, n.client)).collect();
             let first = members.keys().next().copied();
             let first = first.ok_or_else(|| Exit::Usage.because("the latest run has no nodes"))?;
-            Ok(Reached { members, unknown: Vec::new(), first })
+            Ok(Reached { members, unknown: Vec::new(), first, token, distance: 1 })
         }
     }
 }
 
 /// The node at `addr` says who the others are.
-async fn at(addr: &str) -> Result<Reached, CommandError> {
-    let connection = Connection::connect(addr, token().as_deref(), CONNECT_WITHIN).await;
+async fn at(addr: &str, token: Option<Token>) -> Result<Reached, CommandError> {
+    let shown = token.as_ref().map(Token::reveal);
+    let connection = Connection::connect(addr, shown, CONNECT_WITHIN * FAR).await;
     let connection = connection.map_err(|why| Exit::Usage.because(why))?;
     let first = connection.node();
     let mut members = BTreeMap::new();
@@ -60,7 +78,7 @@ async fn at(addr: &str) -> Result<Reached, CommandError> {
     // However it calls itself, this is where it was found.
     members.insert(first, addr.to_owned());
     unknown.retain(|node| *node != first);
-    Ok(Reached { members, unknown, first })
+    Ok(Reached { members, unknown, first, token, distance: FAR })
 }
 
 /// Has the node that the person names, or else the first, do something, which may take it `timeout`. Returns the node
@@ -74,9 +92,10 @@ pub async fn perform(
     let cluster = cluster(args).await?;
     let node = cluster.node(node)?;
     let mut client = Client::new(ClientOptions {
-        token: token(),
-        request_timeout: timeout + ANSWER_MARGIN,
-        connect_timeout: CONNECT_WITHIN,
+        token: cluster.token.as_ref().map(|token| token.reveal().to_owned()),
+        request_timeout: timeout.saturating_add(ANSWER_MARGIN * cluster.distance),
+        connect_timeout: CONNECT_WITHIN * cluster.distance,
+        deadline: DEADLINE * cluster.distance,
         ..ClientOptions::new(cluster.members)
     });
     match client.perform(node, command).await {
@@ -91,12 +110,14 @@ pub fn senseless(reply: &Reply) -> CommandError {
     Exit::Unknown.because(format!("an answer that makes no sense here: {reply:?}"))
 }
 
-/// Asks the node at `addr`, and waits so long for its answer.
-pub async fn ask(addr: &str, request: Request, answer: Duration) -> Result<Response, AskError> {
-    client::ask(addr, token().as_deref(), request, Patience { connect: CONNECT_WITHIN, answer }).await
-}
-
 impl Reached {
+    /// Asks the node at `addr`, and waits so long for its answer.
+    pub async fn ask(&self, addr: &str, request: Request, answer: Duration) -> Result<Response, AskError> {
+        let token = self.token.as_ref().map(Token::reveal);
+        let (connect, answer) = (CONNECT_WITHIN * self.distance, answer.saturating_mul(self.distance));
+        client::ask(addr, token, request, Patience { connect, answer }).await
+    }
+
     /// The node that the person names, or else the first.
     pub fn node(&self, named: Option<NodeId>) -> Result<NodeId, CommandError> {
         let Some(node) = named else { return Ok(self.first) };
@@ -113,6 +134,29 @@ impl Reached {
     }
 }
 
-fn token() -> Option<String> {
-    std::env::var(TOKEN_VARIABLE).ok().map(|token| token.trim().to_owned()).filter(|token| !token.is_empty())
+/// The token of the file that the person names.
+fn named_token(args: &ClusterArgs) -> Result<Option<Token>, CommandError> {
+    Ok(args.token_file.as_deref().map(token::from_file).transpose()?)
+}
+
+/// The token for a node that the person names by its address: if they name no other, and it is one of the latest run's,
+/// the token of that.
+fn token_at(args: &ClusterArgs, addr: &str) -> Result<Option<Token>, CommandError> {
+    if let Some(token) = named_token(args)? {
+        return Ok(Some(token));
+    }
+    if let Some(token) = token_of_environment()? {
+        return Ok(Some(token));
+    }
+    let Ok(run) = Runs::from_env().and_then(|runs| runs.latest_live()) else { return Ok(None) };
+    let is_its = ClusterFile::read(&run).is_ok_and(|file| file.nodes.iter().any(|node| node.client == addr));
+    Ok(if is_its { token::of_run(&run)? } else { None })
+}
+
+/// The token in the environment. An empty one is none.
+pub(crate) fn token_of_environment() -> Result<Option<Token>, anyhow::Error> {
+    let secret = std::env::var(TOKEN_VARIABLE).unwrap_or_default();
+    let secret = secret.trim();
+    let token = (!secret.is_empty()).then(|| Token::new(secret)).transpose();
+    token.with_context(|| format!("the variable {TOKEN_VARIABLE} cannot be used"))
 }

@@ -132,7 +132,7 @@ fn tick(t_us: u64, step_us: u64) -> String {
 
 /// A moment of the run: `4.2 s`, `3:20`, `1:03:20`.
 pub(crate) fn moment(t_us: u64) -> String {
-    let tenths = (t_us + 50_000) / 100_000;
+    let tenths = t_us.saturating_add(50_000) / 100_000;
     let seconds = tenths / 10;
     match seconds {
         0..60 => format!("{seconds}.{} s", tenths % 10),

@@ -27,7 +27,7 @@ impl Column {
     }
 
     fn bad(&self) -> u64 {
-        self.failed + self.unknown
+        self.failed.saturating_add(self.unknown)
     }
 }
 
@@ -37,7 +37,7 @@ pub(super) fn columns(samples: &[(u64, &LoadSample)], end_us: u64, most: usize) 
     let width = end_us.div_ceil(most as u64).max(sample_us).max(1);
     let mut columns = vec![Column::default(); usize::try_from(end_us / width).unwrap_or(0) + 1];
     for (nth, column) in columns.iter_mut().enumerate() {
-        column.t_us = nth as u64 * width + width / 2;
+        column.t_us = (nth as u64 * width).saturating_add(width / 2);
     }
     for (t_us, sample) in samples {
         // A sample is of the time before it.
@@ -45,10 +45,11 @@ pub(super) fn columns(samples: &[(u64, &LoadSample)], end_us: u64, most: usize) 
         let Some(column) = usize::try_from(middle / width).ok().and_then(|at| columns.get_mut(at)) else {
             continue;
         };
-        column.known_us += sample.interval_us;
-        column.ok += sample.ok;
-        column.failed += sample.failed;
-        column.unknown += sample.unknown;
+        // What a recording holds may be anything.
+        column.known_us = column.known_us.saturating_add(sample.interval_us);
+        column.ok = column.ok.saturating_add(sample.ok);
+        column.failed = column.failed.saturating_add(sample.failed);
+        column.unknown = column.unknown.saturating_add(sample.unknown);
         column.p50_us = column.p50_us.max(sample.p50_us);
         column.p99_us = column.p99_us.max(sample.p99_us);
     }

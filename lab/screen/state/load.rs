@@ -64,9 +64,7 @@ impl LoadView {
         }
         for (t_us, sample) in self.samples.iter() {
             let Some(at) = place(*t_us) else { continue };
-            spans[at].0 += sample.ok;
-            spans[at].1 += sample.failed + sample.unknown;
-            spans[at].2 += sample.interval_us;
+            spans[at] = with(spans[at], sample);
             if sample.p99_us > 0 {
                 columns[at].p99_us = Some(columns[at].p99_us.unwrap_or(0).max(sample.p99_us));
             }
@@ -91,11 +89,15 @@ impl LoadView {
     /// no sample of that time.
     pub fn rates(&self, now_us: u64) -> Option<(f64, f64)> {
         let recent = self.samples.iter().rev().take_while(|(t, _)| now_us.saturating_sub(*t) < 1_000_000);
-        let (ok, bad, span) = recent.fold((0, 0, 0), |(ok, bad, span), (_, s)| {
-            (ok + s.ok, bad + s.failed + s.unknown, span + s.interval_us)
-        });
+        let (ok, bad, span) = recent.fold((0, 0, 0), |sum, (_, sample)| with(sum, sample));
         (span > 0).then(|| (ok as f64 * 1e6 / span as f64, bad as f64 * 1e6 / span as f64))
     }
+}
+
+/// Successes, others, and the time of both, with one sample more. A recording may hold any numbers.
+fn with((ok, bad, span_us): (u64, u64, u64), sample: &LoadSample) -> (u64, u64, u64) {
+    let more = sample.failed.saturating_add(sample.unknown);
+    (ok.saturating_add(sample.ok), bad.saturating_add(more), span_us.saturating_add(sample.interval_us))
 }
 
 #[cfg(test)]
@@ -129,5 +131,16 @@ mod tests {
         load.samples.push((0, sample(0)));
         assert_eq!(load.rates(500_000), Some((0.0, 0.0)));
         assert_eq!(load.rates(5_000_000), None);
+    }
+
+    #[test]
+    fn a_recording_that_holds_nonsense_is_shown_as_nonsense() {
+        let mut load = LoadView::default();
+        for _ in 0..2 {
+            let most = LoadSample { ok: u64::MAX, failed: u64::MAX, unknown: u64::MAX, ..sample(1) };
+            load.samples.push((1, LoadSample { interval_us: u64::MAX, ..most }));
+        }
+        assert!(load.rates(1).is_some_and(|(ok, bad)| ok <= 1e6 && bad <= 1e6));
+        assert_eq!(load.columns(1, 1, 2).len(), 2);
     }
 }

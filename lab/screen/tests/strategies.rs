@@ -34,8 +34,8 @@ pub fn text() -> impl Strategy<Value = String> {
 }
 
 pub fn epoch() -> impl Strategy<Value = Epoch> {
-    let number = number().prop_map(|number| number.min(EPOCH_NUMBER_MAX));
-    (number, prop_oneof![Just(NodeId::NONE), node()]).prop_map(|(number, node)| Epoch { number, node })
+    let bounded = number().prop_map(|number| number.min(EPOCH_NUMBER_MAX));
+    (bounded, prop_oneof![Just(NodeId::NONE), node()]).prop_map(|(number, node)| Epoch { number, node })
 }
 
 fn position() -> impl Strategy<Value = Position> {

@@ -44,6 +44,8 @@ pub(super) enum Door {
     /// Sends these bytes whatever comes.
     Raw(Bytes),
     Goodbye(&'static str),
+    /// Takes it as a node does that is far away.
+    WelcomeAfter(Duration, NodeId),
     /// Takes it and says nothing.
     Silent,
     Close,
@@ -103,6 +105,10 @@ impl FakeNode {
 async fn serve(mut socket: TcpStream, door: Door, script: Arc<Script>, seen: Arc<Mutex<Seen>>) {
     let (version, node) = match door {
         Door::Welcome { version, node } => (version, node),
+        Door::WelcomeAfter(after, node) => {
+            tokio::time::sleep(after).await;
+            (PROTOCOL_VERSION, node)
+        }
         Door::Close => return,
         Door::Silent => return swallow(socket).await,
         Door::Raw(bytes) => {

@@ -182,7 +182,7 @@ async fn no_handshake_no_connection() {
     let error = connect(Door::Close).await;
     assert!(matches!(error, ConnectError::Protocol { .. }), "{error}");
     let error = connect(Door::Welcome { version: PROTOCOL_VERSION + 1, node: N1 }).await;
-    assert!(error.to_string().contains("version 2"), "{error}");
+    assert!(error.to_string().contains(&format!("version {}", PROTOCOL_VERSION + 1)), "{error}");
     let error = connect(Door::Raw(Bytes::from_static(b"SSH-2.0-OpenSSH_9.6\r\n"))).await;
     assert!(matches!(error, ConnectError::Protocol { .. }), "{error}");
     let error =
@@ -420,4 +420,44 @@ async fn a_client_that_is_told_one_address_knows_who_answers_there() {
     assert_eq!(node.connections(), 1, "the one that it was found by");
     let error = in_time(Client::discover(&nobody().await, options)).await.expect_err("nobody");
     assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
+}
+
+/// What is under way outlasts the operation that has begun it. (Rule 14.)
+#[tokio::test]
+async fn no_delay_makes_a_node_unreachable_for_ever() {
+    let script = |_: &Request| Act::Answer(written(1));
+    let far = FakeNode::with_door(1, Door::WelcomeAfter(SOON, N1), script).await;
+    let impatient = SOON / 10;
+    let mut client =
+        Client::new(ClientOptions { connect_timeout: impatient, deadline: impatient, ..options(&[&far]) });
+    let mut late = 0;
+    let answer = in_time(async {
+        loop {
+            match client.perform(N1, put()).await {
+                Ok(answer) => return answer,
+                Err(error) => {
+                    assert!(error.is_definite() && error.to_string().contains("did not answer"), "{error}");
+                    late += 1;
+                }
+            }
+        }
+    });
+    assert_eq!(answer.await.node, N1);
+    assert!(late > 0, "it was too far for one operation");
+    in_time(client.perform(N1, put())).await.expect("the connection stands");
+}
+
+/// An attempt that is under way keeps nobody from a node that can be reached again.
+#[tokio::test]
+async fn an_attempt_that_nobody_answers_does_not_stand_in_the_way_of_the_next() {
+    let silent = FakeNode::with_door(1, Door::Silent, |_: &Request| Act::Silence).await;
+    let node = FakeNode::start(1, |_| Act::Answer(written(1))).await;
+    let mut client =
+        Client::new(ClientOptions { connect_timeout: SOON, deadline: SOON, ..options(&[&silent]) });
+    in_time(client.perform(N1, put())).await.expect_err("nobody answers");
+    client.set_address(N1, node.addr.clone());
+    in_time(client.perform(N1, put())).await.expect("it is there");
+    let nobody = nobody().await;
+    client.set_address(N1, nobody);
+    in_time(client.perform(N1, put())).await.expect_err("nobody listens");
 }

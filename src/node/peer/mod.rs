@@ -17,8 +17,8 @@ pub(super) use self::outgoing::{CONTROL_BYTES_MAX, Dial, OutgoingLink, SETTLED_A
 /// What the node's loop hears of other members.
 #[derive(Debug)]
 pub(super) enum FromPeer {
-    /// A member says something.
-    Message { from: NodeId, message: Message },
+    /// A member says something, over the connection of this number: see [`PeerServer::is_current`].
+    Message { from: NodeId, connection: u64, message: Message },
     /// This node's connection to a member stands, or is gone.
     Link { to: NodeId, up: bool },
 }

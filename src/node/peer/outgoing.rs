@@ -30,8 +30,11 @@ const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts. A primary that is restarted shall have its replicas back within two
 /// seconds, and this is the part of them that a replica may sleep through if nothing wakes it.
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long connecting may take at first; doubled whenever nobody has answered in time, so that no delay makes a member
+/// unreachable for ever. (Rule 14.)
+const CONNECT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// The longest that connecting may take.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(16);
 /// A connection that still stands after this long counts as up: one that is accepted only to be closed (by a proxy
 /// whose far end is gone, by a member that refuses the Hello) does not.
 pub(in crate::node) const SETTLED_AFTER: Duration = Duration::from_millis(10);
@@ -108,21 +111,48 @@ pub(in crate::node) struct Dial {
     pub(in crate::node) clock: Clock,
 }
 
+/// How an attempt to connect ended.
+#[derive(Debug)]
+enum Attempt<T> {
+    /// With a connection, or with an error that the system tells.
+    Done(io::Result<T>),
+    /// Nothing came in time.
+    Unanswered,
+    /// The member is there: try again, now.
+    Hurried,
+}
+
+/// How long the next attempt may take after one that took so long and was not answered.
+fn longer(patience: Duration) -> Duration {
+    (patience * 2).min(CONNECT_TIMEOUT_MAX)
+}
+
 impl Dial {
     /// Connects, and connects again, for ever.
     pub(in crate::node) async fn run(self, seed: u64) {
         let mut backoff = Backoff::between(BACKOFF_MIN, BACKOFF_MAX, seed);
+        let mut patience = CONNECT_TIMEOUT_MIN;
         loop {
             let since = self.clock.now();
             let to = self.link.to;
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.addr)).await {
-                Ok(Ok(stream)) => {
+            match self.attempt(CONNECT_TIMEOUT_MIN, patience, TcpStream::connect(&self.addr)).await {
+                Attempt::Done(Ok(stream)) => {
+                    patience = CONNECT_TIMEOUT_MIN;
                     let end = self.hold(stream).await;
                     let dropped = self.link.dropped.take();
                     debug!(peer = %to, addr = %self.addr, %end, dropped, "link ended");
                 }
-                Ok(Err(error)) => debug!(peer = %to, addr = %self.addr, %error, "link cannot connect"),
-                Err(_) => debug!(peer = %to, addr = %self.addr, "link cannot connect: no answer"),
+                Attempt::Done(Err(error)) => {
+                    debug!(peer = %to, addr = %self.addr, %error, "link cannot connect")
+                }
+                Attempt::Unanswered => {
+                    debug!(peer = %to, addr = %self.addr, ?patience, "link cannot connect: no answer");
+                    patience = longer(patience);
+                }
+                Attempt::Hurried => {
+                    backoff.reset();
+                    continue;
+                }
             }
             if self.clock.now().saturating_sub(since) >= STABLE_AFTER {
                 backoff.reset();
@@ -131,6 +161,27 @@ impl Dial {
                 () = sleep(backoff.wait()) => {}
                 () = self.link.hurried.notified() => backoff.reset(),
             }
+        }
+    }
+
+    /// One attempt to connect. One that is longer than `short` is given up for a new one when the member is known to be
+    /// there: what was sent before may have been lost, and the system takes longer and longer to send it again.
+    async fn attempt<T>(
+        &self,
+        short: Duration,
+        patience: Duration,
+        connecting: impl Future<Output = io::Result<T>>,
+    ) -> Attempt<T> {
+        let mut connecting = pin!(connecting);
+        if let Ok(done) = timeout(short, &mut connecting).await {
+            return Attempt::Done(done);
+        }
+        tokio::select! {
+            biased;
+            done = timeout(patience.saturating_sub(short), &mut connecting) => {
+                done.map_or(Attempt::Unanswered, Attempt::Done)
+            }
+            () = self.link.hurried.notified() => Attempt::Hurried,
         }
     }
 
@@ -222,5 +273,52 @@ mod tests {
             link.send(heartbeat());
         }
         assert!(link.out.bytes() < CONTROL_BYTES_MAX + 100, "{}", link.out.bytes());
+    }
+
+    fn dial() -> Dial {
+        Dial {
+            link: Rc::new(OutgoingLink::new(NodeId(2))),
+            addr: "127.0.0.1:1".into(),
+            hello: PeerFrame::Message(heartbeat()),
+            inputs: mpsc::channel(1).0,
+            write_timeout: Duration::from_secs(1),
+            settled_after: SETTLED_AFTER,
+            clock: Clock::start(),
+        }
+    }
+
+    #[tokio::test]
+    async fn patience_grows_until_the_slowest_network_has_answered() {
+        const TAKES: Duration = Duration::from_millis(50);
+        let (mut patience, dial) = (TAKES / 50, dial());
+        let answers = || async {
+            sleep(TAKES).await;
+            Ok(())
+        };
+        while let Attempt::Unanswered = dial.attempt(TAKES / 50, patience, answers()).await {
+            assert!(patience <= TAKES, "{patience:?} was enough");
+            patience = longer(patience);
+        }
+        assert!(patience > TAKES / 50, "the first attempt was too short");
+        let mut patiences: Vec<_> =
+            std::iter::successors(Some(CONNECT_TIMEOUT_MIN), |p| Some(longer(*p))).take(6).collect();
+        patiences.dedup();
+        assert_eq!(patiences, [1, 2, 4, 8, 16].map(Duration::from_secs));
+    }
+
+    #[tokio::test]
+    async fn a_long_attempt_is_given_up_for_a_member_that_is_there_and_a_short_one_is_not() {
+        let dial = dial();
+        let never = || std::future::pending::<io::Result<()>>();
+        let short = Duration::from_millis(20);
+        dial.link.hurry();
+        assert!(matches!(dial.attempt(short, CONNECT_TIMEOUT_MAX, never()).await, Attempt::Hurried));
+        dial.link.hurry();
+        let soon = async {
+            sleep(short).await;
+            Ok(())
+        };
+        let attempt = dial.attempt(CONNECT_TIMEOUT_MIN, CONNECT_TIMEOUT_MAX, soon).await;
+        assert!(matches!(attempt, Attempt::Done(Ok(()))), "{attempt:?}");
     }
 }

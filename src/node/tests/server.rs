@@ -34,6 +34,11 @@ struct Fixture {
 
 impl Fixture {
     async fn new(limits: Limits, token: Option<&str>) -> Self {
+        Self::at(limits, token, true).await
+    }
+
+    /// `open`: as if on loopback.
+    async fn at(limits: Limits, token: Option<&str>, open: bool) -> Self {
         let (to_loop, requests) = mpsc::channel(64);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("bound");
@@ -43,6 +48,7 @@ impl Fixture {
             book: AddressBook::new(&members, members[0], addr.to_string()),
             members: members.to_vec(),
             token: token.map(|token| Token::new(token).expect("a token")),
+            open,
             limits,
             clock: Clock::start(),
         };
@@ -164,13 +170,14 @@ fn requests_are_passed_on_and_answers_come_back() {
 fn whoever_breaks_the_protocol_is_told_why_and_nobody_else_notices() {
     run(async {
         let mut fixture = Fixture::new(limits(), None).await;
-        let cases: [(&[u8], &str); 4] = [
+        let cases: [(&[u8], &str); 5] = [
             (b"GET / HTTP/1.1\r\n\r\n", "longer than the 4096 bytes allowed here"),
             (&encode(&read(1, b"k".to_vec())).expect("encodes"), "begins with a hello"),
             (
                 &encode(&hello(9, None)).expect("encodes"),
-                "version 9 is not spoken here; this node speaks version 1",
+                "version 9 is not spoken here; this node speaks version 2",
             ),
+            (&encode(&hello(1, None)).expect("encodes"), "version 1 is not spoken here"),
             (&[4, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8], "checksum is wrong"),
         ];
         for (bytes, expected) in cases {
@@ -216,17 +223,81 @@ fn silence_before_the_hello_ends_and_silence_after_it_does_not() {
 }
 
 #[test]
-fn a_token_is_demanded_and_never_repeated() {
+fn a_wrong_token_is_refused_and_never_repeated_and_none_only_where_others_can_reach() {
     run(async {
-        let fixture = Fixture::new(limits(), Some("s3cret")).await;
-        for shown in [None, Some("s3cres"), Some("")] {
+        let fixtures = [true, false].map(|open| Fixture::at(limits(), Some("s3cret"), open));
+        for (fixture, open) in fixtures.into_iter().zip([true, false]) {
+            let fixture = fixture.await;
+            let tokens = [(Some("s3cret"), true), (None, open), (Some("s3cres"), false), (Some(""), false)];
+            for (shown, welcome) in tokens {
+                let mut client = Client::connect(fixture.addr).await;
+                client.say(&hello(PROTOCOL_VERSION, shown)).await;
+                if welcome {
+                    assert!(matches!(client.hear().await, Some(NodeFrame::Welcome { .. })), "{shown:?}");
+                } else {
+                    assert_eq!(client.goodbye().await, "the cluster token is missing or wrong", "{shown:?}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn only_an_operator_with_the_token_gives_orders_and_whoever_has_none_is_told_the_way_out() {
+    run(async {
+        let mut fixture = Fixture::new(limits(), Some("s3cret")).await;
+        let orders = || {
+            [
+                Request::Do(Command::Promote { force: true }),
+                Request::Do(Command::Follow { primary: NodeId(2) }),
+                Request::Cleanup,
+            ]
+        };
+        let mut client = Client::welcomed(fixture.addr).await;
+        for (id, request) in (1..).zip(orders()) {
+            client.say(&ClientFrame::Request { id, request }).await;
+            let why = match client.hear().await {
+                Some(NodeFrame::Response { response: Response::Reply { reply, .. }, .. }) => match reply {
+                    Reply::Failed(failure) if failure.is_definite() => failure.to_string(),
+                    other => panic!("unexpected {other:?}"),
+                },
+                Some(NodeFrame::Response { response: Response::Cleanup(reply), .. }) => match reply {
+                    CleanupReply::Refused { reason } => reason,
+                    other => panic!("unexpected {other:?}"),
+                },
+                other => panic!("unexpected {other:?}"),
+            };
+            assert!(why.contains("--token-file") && why.contains("run's directory"), "{why}");
+        }
+        assert!(fixture.requests.try_recv().is_err(), "none of it reached the loop");
+        client.ask(4).await;
+        fixture.answer_next().await;
+        assert_eq!(client.answered().await, 4, "the connection stands, and reads go on");
+
+        for (token, shown) in [(Some("s3cret"), Some("s3cret")), (None, None)] {
+            let mut fixture = Fixture::new(limits(), token).await;
             let mut client = Client::connect(fixture.addr).await;
             client.say(&hello(PROTOCOL_VERSION, shown)).await;
-            assert_eq!(client.goodbye().await, "the cluster token is missing or wrong");
+            for (id, request) in (1..).zip(orders()) {
+                client.say(&ClientFrame::Request { id, request }).await;
+                let asked = within(fixture.requests.recv()).await.expect("a request");
+                assert_eq!(asked.id, id);
+            }
         }
-        let mut client = Client::connect(fixture.addr).await;
-        client.say(&hello(PROTOCOL_VERSION, Some("s3cret"))).await;
-        assert!(matches!(client.hear().await, Some(NodeFrame::Welcome { .. })));
+    });
+}
+
+#[test]
+fn mute_strangers_take_no_place_and_keep_nobody_out() {
+    run(async {
+        let limits = Limits { connections_max: 1, hello_timeout: PATIENCE, ..limits() };
+        let mut fixture = Fixture::new(limits, None).await;
+        let mut mute = Vec::new();
+        for _ in 0..STRANGERS_MAX + 40 {
+            mute.push(Client::connect(fixture.addr).await);
+        }
+        fixture.serves_others().await;
+        assert!(mute[0].goodbye().await.contains("begins with a hello"), "the oldest had to go");
     });
 }
 
@@ -236,7 +307,9 @@ fn one_connection_too_many_is_told_so() {
         let fixture = Fixture::new(Limits { connections_max: 2, ..limits() }, None).await;
         let first = Client::welcomed(fixture.addr).await;
         let _second = Client::welcomed(fixture.addr).await;
-        assert!(Client::connect(fixture.addr).await.goodbye().await.contains("2 connections are open"));
+        let mut third = Client::connect(fixture.addr).await;
+        third.say(&hello(PROTOCOL_VERSION, None)).await;
+        assert!(third.goodbye().await.contains("2 connections are open"));
         drop(first);
         within(async {
             while fixture.server.connections() > 1 {

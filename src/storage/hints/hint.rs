@@ -20,7 +20,7 @@ use crate::storage::index::Slot;
 use crate::storage::log::record::{self, FIXED_BYTES, Kind, u32_at, u64_at};
 use crate::storage::log::segment::HEADER_BYTES;
 use crate::storage::segment_name::{FORMAT, SegmentName};
-use crate::types::{Epoch, NodeId, Position};
+use crate::types::{EPOCH_NUMBER_MAX, Epoch, NodeId, Position, SEQ_MAX};
 
 const MAGIC: &[u8; 8] = b"KVLABHNT";
 const TITLE_BYTES: usize = 28;
@@ -152,7 +152,7 @@ impl Iterator for Entries {
     fn next(&mut self) -> Option<Hinted> {
         while let Some(mark) = self.rest.first_chunk::<EPOCH_BYTES>().filter(|mark| mark[0] == EPOCH) {
             let epoch = Epoch::new(u64_at(mark, 1), NodeId(mark[9]));
-            if epoch <= self.epoch {
+            if epoch <= self.epoch || epoch.number > EPOCH_NUMBER_MAX {
                 return None;
             }
             self.epoch = epoch;
@@ -163,7 +163,10 @@ impl Iterator for Entries {
         let (bytes, key) = (u32_at(fixed, 1), u32_at(fixed, 13) as usize);
         let at = Position::new(self.epoch, u64_at(fixed, 5));
         let value = (bytes as usize).checked_sub(FIXED_BYTES + key)?;
-        if !record::shape_fits(kind, key, value) || self.rest.len() < FIXED_HINT_BYTES + key {
+        if at.seq > SEQ_MAX
+            || !record::shape_fits(kind, key, value)
+            || self.rest.len() < FIXED_HINT_BYTES + key
+        {
             return None;
         }
         let slot = Slot {

@@ -12,7 +12,9 @@
 use bytes::Bytes;
 
 use crate::storage::error::StorageError;
-use crate::types::{Entry, Epoch, KEY_BYTES_MAX, NodeId, Op, Position, VALUE_BYTES_MAX};
+use crate::types::{
+    EPOCH_NUMBER_MAX, Entry, Epoch, KEY_BYTES_MAX, NodeId, Op, Position, SEQ_MAX, VALUE_BYTES_MAX,
+};
 
 /// Checksum and length: what must be read before it is known how much more to read.
 pub(crate) const PREFIX_BYTES: usize = 8;
@@ -69,6 +71,8 @@ pub(crate) enum Flaw {
     Kind(u8),
     #[error("a record's key length does not fit it")]
     KeyLength,
+    #[error("a record's epoch or seq is beyond any that a log can reach")]
+    Beyond,
 }
 
 /// Appends `entry` to `buffer` as a record for `place`; returns how long the record is.
@@ -131,7 +135,8 @@ pub(crate) fn decode(bytes: &[u8], place: RecordPlace) -> Result<Record<'_>, Fla
     if !shape_fits(kind, key.len(), value.len()) {
         return Err(Flaw::KeyLength);
     }
-    Ok(Record { at: position(bytes), synced: u32_at(bytes, 8), kind, key, value })
+    let at = position(bytes).ok_or(Flaw::Beyond)?;
+    Ok(Record { at, synced: u32_at(bytes, 8), kind, key, value })
 }
 
 /// What the fixed part of a record says, if it could be one. Cheap: looks at no checksum.
@@ -140,7 +145,8 @@ pub(crate) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> {
     let kind = kind_of(fixed[29]).ok()?;
     let key = u32_at(fixed, 30) as usize;
     let value = bytes.checked_sub(FIXED_BYTES + key)?;
-    shape_fits(kind, key, value).then(|| Outline { bytes, synced: u32_at(fixed, 8), at: position(fixed) })
+    let at = position(fixed)?;
+    shape_fits(kind, key, value).then(|| Outline { bytes, synced: u32_at(fixed, 8), at })
 }
 
 impl Record<'_> {
@@ -197,8 +203,10 @@ pub(crate) fn shape_fits(kind: Kind, key: usize, value: usize) -> bool {
     }
 }
 
-fn position(bytes: &[u8]) -> Position {
-    Position::new(Epoch::new(u64_at(bytes, 12), NodeId(bytes[20])), u64_at(bytes, 21))
+/// `None` if it is beyond what may come from outside: nothing that is reckoned with it shall wrap.
+fn position(bytes: &[u8]) -> Option<Position> {
+    let at = Position::new(Epoch::new(u64_at(bytes, 12), NodeId(bytes[20])), u64_at(bytes, 21));
+    (at.epoch.number <= EPOCH_NUMBER_MAX && at.seq <= SEQ_MAX).then_some(at)
 }
 
 /// Of all after the checksum, and of the place.
@@ -242,7 +250,17 @@ mod tests {
     }
 
     fn entries() -> impl Strategy<Value = Entry> {
-        (any::<u64>(), any::<u8>(), any::<u64>(), ops()).prop_map(|(e, n, s, op)| entry(e, n, s, op))
+        (0..=EPOCH_NUMBER_MAX, any::<u8>(), 0..=SEQ_MAX, ops()).prop_map(|(e, n, s, op)| entry(e, n, s, op))
+    }
+
+    #[test]
+    fn a_position_that_no_log_reaches_is_refused_whatever_its_checksum_says() {
+        for (number, seq) in [(EPOCH_NUMBER_MAX + 1, 1), (1, SEQ_MAX + 1), (u64::MAX, u64::MAX)] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &entry(number, 1, seq, Op::Noop), PLACE, 0).unwrap();
+            assert_eq!(decode(&bytes, PLACE), Err(Flaw::Beyond));
+            assert_eq!(outline(bytes.first_chunk().unwrap()), None);
+        }
     }
 
     proptest! {

@@ -8,8 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::types::{
-    Ballot, Command, Entry, Epoch, Failure, Found, Lineage, LossId, MemberVote, Message, NodeId, Op,
-    Position, ReadLevel, Reply, ResyncReason, Role, RoundId, SnapshotId, Unfollowed, Vote, WriteLevel,
+    Ballot, Command, EPOCH_NUMBER_MAX, Entry, Epoch, Failure, Found, Lineage, LossId, MemberVote, Message,
+    NodeId, Op, Position, ReadLevel, Reply, ResyncReason, Role, RoundId, SEQ_MAX, SnapshotId, Unfollowed,
+    Vote, WriteLevel,
 };
 use crate::wire::{
     CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
@@ -205,6 +206,7 @@ fn failure() -> impl Strategy<Value = Failure> {
         ".{0,40}".prop_map(Failure::Invalid),
         Just(Failure::Stopping),
         Just(Failure::DiskFull),
+        Just(Failure::TokenNeeded),
         (node(), unfollowed()).prop_map(|(primary, why)| Failure::FollowRefused { primary, why }),
     ]
 }
@@ -290,11 +292,11 @@ fn round() -> impl Strategy<Value = RoundId> {
 }
 
 fn position() -> impl Strategy<Value = Position> {
-    (epoch(), any::<u64>()).prop_map(|(epoch, seq)| Position::new(epoch, seq))
+    (epoch(), 0..=SEQ_MAX).prop_map(|(epoch, seq)| Position::new(epoch, seq))
 }
 
 fn epoch() -> impl Strategy<Value = Epoch> {
-    (any::<u64>(), node()).prop_map(|(number, node)| Epoch::new(number, node))
+    (0..=EPOCH_NUMBER_MAX, node()).prop_map(|(number, node)| Epoch::new(number, node))
 }
 
 fn node() -> impl Strategy<Value = NodeId> {
