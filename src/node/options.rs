@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::conditions::Conditions;
 use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
 use crate::types::{NodeId, Quirk, Quirks};
@@ -54,6 +55,8 @@ pub struct NodeOptions {
     pub quirks: Quirks,
     /// What everyone who connects must show, if set. Required for any address that is not loopback.
     pub token: Option<Token>,
+    /// Where a lab sets faults of its disk and clock. `None`: there are none.
+    pub conditions: Option<Conditions>,
     /// Bounds on connections and deadlines.
     pub limits: Limits,
 }
@@ -154,6 +157,7 @@ impl NodeOptions {
             cleanup: CleanupPolicy::default(),
             quirks: Quirks::NONE,
             token: None,
+            conditions: None,
             limits: Limits::default(),
         }
     }

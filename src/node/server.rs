@@ -125,7 +125,7 @@ impl Server {
     /// Takes clients until it is dropped. Connections that stand go on without it.
     pub(super) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "client").await;
+            let (stream, addr) = self.gate.accept(&listener, &self.local.clock, "client").await;
             let Ok(place) = self.places.clone().try_acquire_owned() else {
                 self.turn_away(&stream, addr);
                 continue;

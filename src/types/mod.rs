@@ -5,11 +5,13 @@
 //! * [`Command`], [`Reply`], [`Failure`], [`MemberVote`]: what a client asks, and what it is told.
 //! * [`Message`] and [`Ballot`]: what members say to each other.
 //! * [`Status`], [`Event`], [`Report`], [`Quirks`]: what a node tells of itself.
+//! * [`DiskCondition`], [`ClockCondition`]: the faults that a lab sets inside a node; [`WarpedClock`]: a clock under one.
 //! * The limits of keys, values and waiting times: [`KEY_BYTES_MAX`], [`VALUE_BYTES_MAX`], [`check_limits`].
 //!
 //! How they hang together is told at the top of [`replication`](crate::replication).
 
 mod command;
+mod condition;
 mod entry;
 mod event;
 mod lineage;
@@ -22,6 +24,10 @@ mod status;
 mod vote;
 
 pub use self::command::{Command, LimitError, REQUEST_TIMEOUT_MAX, ReadLevel, WriteLevel, check_limits};
+pub use self::condition::{
+    CLOCK_JUMP_MAX, CLOCK_PERMILLE_MAX, CLOCK_PERMILLE_MIN, CLOCK_PERMILLE_TRUE, ClockCondition, Condition,
+    DISK_SLOW_MAX, DiskCondition, WarpedClock,
+};
 pub use self::entry::{Entry, Found, KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
 pub use self::event::{Event, ResyncReason};
 pub use self::lineage::Lineage;

@@ -73,7 +73,7 @@ impl PeerServer {
     /// Takes members until it is dropped.
     pub(in crate::node) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "member").await;
+            let (stream, addr) = self.gate.accept(&listener, &self.local.clock, "member").await;
             if self.connections.get() >= CONNECTIONS_MAX {
                 self.log_refused(addr, &"too many connections");
                 continue;
