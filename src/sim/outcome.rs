@@ -94,6 +94,8 @@ counts! {
     tears,
     /// Disks wiped.
     wipes,
+    /// Syncs that failed.
+    failed_syncs,
     /// Wiped members that count in quorums again.
     graduations,
 }
