@@ -7,23 +7,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Context, bail};
-use kvlab::node::{Limits, NodeOptions, Stop, Token, serve};
+use anyhow::{Context, bail, ensure};
+use kvlab::node::{Limits, NodeConditions, NodeOptions, Stop, Token, serve};
 use kvlab::storage::CleanupPolicy;
 use kvlab::types::Ready;
 use rustix::fs::{FileType, fstat};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::level_filters::LevelFilter;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::support::{logging, reach};
 use crate::cli::{LogForm, NodeArgs};
+use crate::engine::{NodeOrder, ORDER_BYTES_MAX};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(args: NodeArgs) -> ExitCode {
@@ -54,7 +55,7 @@ fn run_node(options: NodeOptions) -> anyhow::Result<Result<(), kvlab::node::Node
         .build()
         .context("cannot start the asynchronous runtime")?;
     let (stop, stopped) = watch::channel(Stop::NotYet);
-    stop_at_end_of_input(&stop)?;
+    obey_input(&stop, options.conditions.clone())?;
     let outcome = runtime.block_on(async {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let signals = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -128,6 +129,7 @@ fn options(args: NodeArgs) -> anyhow::Result<NodeOptions> {
         cleanup: CleanupPolicy { ratio: args.cleanup_ratio, bytes: args.cleanup_bytes },
         quirks: args.quirks.into_iter().collect(),
         token,
+        conditions: args.conditions.then(NodeConditions::new),
         limits,
         ..NodeOptions::new(args.id, args.members, args.data)
     })
@@ -166,10 +168,12 @@ fn die_with(_parent: i32) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Stops the node when standard input ends, if that is something that ends when its other side does.
-fn stop_at_end_of_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
+/// Obeys the orders on standard input, if there may be any, and stops the node when it ends; if it is something that
+/// ends when its other side does.
+fn obey_input(stop: &watch::Sender<Stop>, conditions: Option<NodeConditions>) -> anyhow::Result<()> {
     let input = fstat(io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if !matches!(input, Ok(FileType::Fifo | FileType::Socket)) {
+        ensure!(conditions.is_none(), "--conditions needs a pipe or a socket as standard input");
         return Ok(());
     }
     let stop = stop.clone();
@@ -177,13 +181,34 @@ fn stop_at_end_of_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
     thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
-            let mut sink = [0; 256];
-            while io::stdin().lock().read(&mut sink).is_ok_and(|bytes| bytes > 0) {}
+            obey(&mut io::stdin().lock(), conditions.as_ref());
             info!("standard input ended");
             stop.send_replace(Stop::AtOnce);
         })
         .context("cannot watch standard input")?;
     Ok(())
+}
+
+/// Obeys one order after the other until there are no more; without conditions, reads and obeys nothing.
+fn obey(input: &mut impl BufRead, conditions: Option<&NodeConditions>) {
+    let mut line = Vec::new();
+    while input
+        .by_ref()
+        .take(ORDER_BYTES_MAX as u64)
+        .read_until(b'\n', &mut line)
+        .is_ok_and(|bytes| bytes > 0)
+    {
+        let text = String::from_utf8_lossy(&line);
+        match (conditions, text.trim().parse()) {
+            (None, _) => {}
+            (Some(conditions), Ok(NodeOrder::Condition(condition))) => {
+                warn!(%condition, "a fault was set");
+                conditions.set(condition);
+            }
+            (Some(_), Err(error)) => error!("an order on standard input is not understood: {error:#}"),
+        }
+        line.clear();
+    }
 }
 
 /// Passes on SIGTERM and SIGINT: the first asks for a drain, the second for an end.
@@ -207,7 +232,7 @@ mod tests {
 
     use clap::Parser;
     use kvlab::storage::Durability;
-    use kvlab::types::{NodeId, Quirk};
+    use kvlab::types::{DiskCondition, NodeId, Quirk};
 
     use super::*;
     use crate::cli::{Cli, Command};
@@ -255,7 +280,7 @@ mod tests {
             let words = std::iter::once("kvlab".as_ref()).chain(command.get_args());
             let cli = Cli::try_parse_from(words).expect("understood");
             let Command::Node(args) = cli.command else { panic!("{command:?}") };
-            assert_eq!(args.parent_death, Some(77));
+            assert_eq!((args.parent_death, args.conditions), (Some(77), true));
             let options = options(*args).expect("options");
             assert_eq!((options.id, &options.members), (launch.node, &launch.members));
             assert_eq!(options.data_dir, launch.data);
@@ -297,6 +322,18 @@ mod tests {
             (default.backlog_bytes, default.segment_bytes)
         );
         assert_eq!((untold.cleanup, untold.quirks), (default.cleanup, default.quirks));
+    }
+
+    #[test]
+    fn orders_are_obeyed_by_a_node_that_takes_them_and_nonsense_is_passed_over() {
+        let long = "x".repeat(3 * ORDER_BYTES_MAX);
+        let input = format!("disk slow 0us\n{long}\ndisk full\nclock rate 2000\n\nclock jump 5000000us");
+        obey(&mut input.as_bytes(), None);
+        let conditions = NodeConditions::new();
+        obey(&mut input.as_bytes(), Some(&conditions));
+        assert_eq!(conditions.disk_condition(), DiskCondition::Full);
+        let clock = conditions.clock_shows();
+        assert!(clock >= Duration::from_secs(5), "it has jumped: {clock:?}");
     }
 
     #[test]

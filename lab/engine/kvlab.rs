@@ -13,6 +13,7 @@ use kvlab::types::{Command, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
 
 use super::engine::{DiskFault, Engine, Framing, Launch};
+use super::orders::NodeOrder;
 use crate::run::event::Cut;
 
 /// How long a node may take to accept a connection and greet, and to answer a command given on a direct connection,
@@ -52,7 +53,8 @@ impl Engine for KvlabNode {
             .arg(&launch.data)
             .args(["--client", &launch.client.to_string()])
             .args(["--peer", &launch.peer.to_string()])
-            .args(["--parent-death", &launch.lab_pid.to_string()]);
+            .args(["--parent-death", &launch.lab_pid.to_string()])
+            .arg("--conditions");
         for (to, address) in &launch.links {
             command.args(["--link", &format!("{to}={address}")]);
         }
@@ -92,6 +94,10 @@ impl Engine for KvlabNode {
             DiskFault::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
         };
         Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
+    }
+
+    fn order(&self, order: &NodeOrder) -> Option<String> {
+        Some(order.to_string())
     }
 
     fn perform(&self, address: String, command: Command) -> BoxFuture<'static, anyhow::Result<Reply>> {
@@ -154,7 +160,7 @@ mod tests {
             words.join(" ")
         };
         let base = "node --id n1 --members n1,n2 --data /run/n1 --client 127.0.0.1:7001 \
-                    --peer 127.0.0.1:9001 --parent-death 77 --link n2=127.0.0.1:9002";
+                    --peer 127.0.0.1:9001 --parent-death 77 --conditions --link n2=127.0.0.1:9002";
         assert_eq!(line(&launch), format!("{base} --bootstrap"));
         launch.bootstrap = false;
         launch.settings = NodeSettings {

@@ -3,17 +3,20 @@
 //! Another store is an [`Engine`] of its own. It says how its process is started on given ports, how it tells that it is
 //! ready, and translates its own words into ours. Links, signals, supervision and the run directory stay the same.
 //!
-//! `engine` has the trait and what it is given, `settings` the settings that every node of a run shares, `state` what a
+//! `engine` has the trait and what it is given, `settings` the settings that every node of a run shares, `orders` what a running node is told on its
+//! standard input, `state` what a
 //! node says of itself in words that every engine has, `kvlab` the engine that is there today.
 
 #[expect(clippy::module_inception, reason = "the trait itself, among what belongs to it")]
 mod engine;
 mod kvlab;
+mod orders;
 mod settings;
 mod state;
 
 pub use self::engine::{DiskFault, Engine, Framing, Launch};
 pub use self::kvlab::KvlabNode;
+pub use self::orders::{NodeOrder, ORDER_BYTES_MAX};
 pub use self::settings::{NodeSettings, say_durability};
 #[cfg(test)]
 pub use self::state::Kvlab;

@@ -2,17 +2,17 @@
 
 use super::clock::{Clock, ClockSwitch};
 use crate::storage::DiskSwitch;
-use crate::types::Condition;
+use crate::types::{DiskCondition, NodeCondition, Time};
 
 /// Where the conditions of one node's disk and clock are set, at any time and from any thread. Clones share them. A node
 /// has them only if its [options](super::NodeOptions::conditions) do.
 #[derive(Clone, Debug)]
-pub struct Conditions {
+pub struct NodeConditions {
     disk: DiskSwitch,
     clock: ClockSwitch,
 }
 
-impl Conditions {
+impl NodeConditions {
     /// All is as it should be. The node's clock begins now.
     #[expect(clippy::new_without_default, reason = "it looks at a clock")]
     pub fn new() -> Self {
@@ -20,11 +20,21 @@ impl Conditions {
     }
 
     /// Sets a condition: of the disk in the place of the one that stood; of the clock from now on.
-    pub fn set(&self, condition: Condition) {
+    pub fn set(&self, condition: NodeCondition) {
         match condition {
-            Condition::Disk(disk) => self.disk.set(disk),
-            Condition::Clock(clock) => self.clock.set(clock),
+            NodeCondition::Disk(disk) => self.disk.set(disk),
+            NodeCondition::Clock(clock) => self.clock.set(clock),
         }
+    }
+
+    /// The condition of the disk now.
+    pub fn disk_condition(&self) -> DiskCondition {
+        self.disk.get()
+    }
+
+    /// What the node's clock shows now: time since it was made, unless a condition was set.
+    pub fn clock_shows(&self) -> Time {
+        self.clock().now()
     }
 
     /// The disk's.

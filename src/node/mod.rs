@@ -40,7 +40,7 @@ mod server;
 mod watch;
 
 pub use self::bounds::replication_bytes_max;
-pub use self::conditions::Conditions;
+pub use self::conditions::NodeConditions;
 pub use self::error::NodeError;
 pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError, TOKEN_BYTES_MAX, Token};
 pub use self::running::Stop;

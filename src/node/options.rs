@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::conditions::Conditions;
+use super::conditions::NodeConditions;
 use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
 use crate::types::{NodeId, Quirk, Quirks};
@@ -56,7 +56,7 @@ pub struct NodeOptions {
     /// What everyone who connects must show, if set. Required for any address that is not loopback.
     pub token: Option<Token>,
     /// Where a lab sets faults of its disk and clock. `None`: there are none.
-    pub conditions: Option<Conditions>,
+    pub conditions: Option<NodeConditions>,
     /// Bounds on connections and deadlines.
     pub limits: Limits,
 }

@@ -21,7 +21,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tracing::{info, warn};
 
 use super::clock::Clock;
-use super::conditions::Conditions;
+use super::conditions::NodeConditions;
 use super::driver::Driver;
 use super::error::NodeError;
 use super::housekeeping::Housekeeping;
@@ -72,7 +72,7 @@ async fn start(
     options: NodeOptions,
     stop: watch::Receiver<Stop>,
 ) -> Result<(RunningNode, Inbox, Ready), NodeError> {
-    let clock = options.conditions.as_ref().map_or_else(Clock::start, Conditions::clock);
+    let clock = options.conditions.as_ref().map_or_else(Clock::start, NodeConditions::clock);
     let clients = bind("clients", options.client_addr, "--client").await?;
     let peers = bind("members", options.peer_addr, "--peer").await?;
     let line = ready_line(&options, &clients, &peers);

@@ -11,11 +11,11 @@
 //! How they hang together is told at the top of [`replication`](crate::replication).
 
 mod command;
-mod condition;
 mod entry;
 mod event;
 mod lineage;
 mod message;
+mod node_condition;
 mod position;
 mod quirks;
 mod reply;
@@ -24,14 +24,14 @@ mod status;
 mod vote;
 
 pub use self::command::{Command, LimitError, REQUEST_TIMEOUT_MAX, ReadLevel, WriteLevel, check_limits};
-pub use self::condition::{
-    CLOCK_JUMP_MAX, CLOCK_PERMILLE_MAX, CLOCK_PERMILLE_MIN, CLOCK_PERMILLE_TRUE, ClockCondition, Condition,
-    DISK_SLOW_MAX, DiskCondition, WarpedClock,
-};
 pub use self::entry::{Entry, Found, KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
 pub use self::event::{Event, ResyncReason};
 pub use self::lineage::Lineage;
 pub use self::message::{Message, RoundId, SnapshotId};
+pub use self::node_condition::{
+    CLOCK_JUMP_MAX, CLOCK_PERMILLE_MAX, CLOCK_PERMILLE_MIN, CLOCK_PERMILLE_TRUE, ClockCondition,
+    DISK_SLOW_MAX, DiskCondition, NodeCondition, WarpedClock,
+};
 pub use self::position::{Epoch, NodeId, ParseError, Position, Time};
 pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
 pub use self::reply::{FOLLOW_TIMEOUT, Failure, Reply, Unfollowed};

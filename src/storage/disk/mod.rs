@@ -6,17 +6,17 @@
 //! bounds the bytes of a directory ([`with_quota`]), one waits where there is no room (`patient.rs`), and one has the
 //! faults that a lab sets ([`with_conditions`]).
 
-mod conditions;
 mod contract;
 mod layer;
 mod memory;
 mod patient;
 mod quota;
 mod real;
+mod switch;
 
-pub use self::conditions::{DiskSwitch, with_conditions};
 pub use self::contract::{Disk, DiskFile, Lock, LockOutcome};
 pub use self::memory::{Loss, MemoryDisk};
 pub(super) use self::patient::{Room, RoomPatience, is_full, with_patience};
 pub use self::quota::with_quota;
 pub use self::real::real_disk;
+pub use self::switch::{DiskSwitch, with_conditions};

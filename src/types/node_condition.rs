@@ -62,7 +62,7 @@ pub enum ClockCondition {
 /// One condition that is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Condition {
+pub enum NodeCondition {
     /// Of the disk.
     Disk(DiskCondition),
     /// Of the clock.
@@ -122,7 +122,7 @@ impl fmt::Display for ClockCondition {
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for NodeCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Disk(disk) => disk.fmt(f),
