@@ -4,11 +4,38 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::ensure;
-use kvlab::types::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{ClockCondition, DiskCondition, NodeId, ReadLevel, WriteLevel};
 use serde::{Deserialize, Serialize};
 
 /// A directed link, as `(from, to)`.
 pub type Link = (NodeId, NodeId);
+
+/// What a slow link does to what it carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlowLink {
+    /// Added to the way of everything.
+    pub delay: Duration,
+    /// At random, up to this much more.
+    pub jitter: Duration,
+    /// Of a thousand frames, how many are lost; where frames are not known, what TCP makes of it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub loss: u16,
+    /// Of a thousand frames between members, how many arrive twice.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub duplicate: u16,
+}
+
+impl SlowLink {
+    /// Only slow.
+    pub fn by(delay: Duration, jitter: Duration) -> Self {
+        Self { delay, jitter, ..Self::default() }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(permille: &u16) -> bool {
+    *permille == 0
+}
 
 /// One thing done to the lab. Every action is also an event, so what was done by hand can be replayed.
 ///
@@ -24,8 +51,13 @@ pub enum Action {
     Partition { groups: Vec<Vec<NodeId>> },
     /// Cut all links of a node, both ways.
     Isolate { node: NodeId },
-    /// Slow the directed link down.
-    Slow { from: NodeId, to: NodeId, delay: Duration, jitter: Duration },
+    /// Slow the directed link down, and maybe have it lose or repeat some of what it carries.
+    Slow {
+        from: NodeId,
+        to: NodeId,
+        #[serde(flatten)]
+        how: SlowLink,
+    },
     /// Break every connection over the directed link, once, with an error that both ends see at once.
     Reset { from: NodeId, to: NodeId },
     /// Heal the directed link.
@@ -50,6 +82,10 @@ pub enum Action {
     Terminate { node: NodeId },
     /// Start a stopped node again on its data.
     Restart { node: NodeId },
+    /// Set the condition of a node's disk.
+    Disk { node: NodeId, condition: DiskCondition },
+    /// Set the condition of a node's clock.
+    Clock { node: NodeId, condition: ClockCondition },
     /// Ask a node to become primary.
     Promote { node: NodeId, force: bool },
     /// Tell a node to turn to a primary, now.
@@ -121,6 +157,8 @@ impl Action {
             | Self::Terminate { node }
             | Self::Restart { node }
             | Self::Promote { node, .. }
+            | Self::Disk { node, .. }
+            | Self::Clock { node, .. }
             | Self::Cleanup { node }
             | Self::Put { node, .. }
             | Self::Get { node, .. }

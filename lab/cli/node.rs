@@ -96,6 +96,10 @@ pub struct NodeArgs {
     /// How to log
     #[arg(long, value_name = "FORM", default_value = "text")]
     pub log: LogForm,
+    /// Let whoever holds the standard input set faults of the disk and the clock, one order a line, as a lab does (see
+    /// docs/scenarios.md). Standard input must be a pipe or a socket
+    #[arg(long)]
+    pub conditions: bool,
     /// End at once when this process, which must be the parent, ends (Linux)
     #[arg(long, value_name = "PID", hide = true)]
     pub parent_death: Option<i32>,

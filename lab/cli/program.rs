@@ -19,7 +19,7 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, or as expected; 1 refused, not found, or an expectation or a promise failed;
-2 wrong usage, or it could not be set up; 3 nobody can say.";
+2 wrong usage, or it could not be set up; 3 nobody can say; 4 a fault of kvlab's own, never a verdict.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

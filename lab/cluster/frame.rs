@@ -25,6 +25,11 @@ impl Splitter {
         Self { framing, bytes: BytesMut::new() }
     }
 
+    /// Whether its pieces are frames; else they are whatever was read at once.
+    pub(super) fn knows_frames(&self) -> bool {
+        self.framing == Framing::Frames
+    }
+
     /// Where the next read goes; there is always room.
     pub(super) fn room(&mut self) -> &mut BytesMut {
         let missing = self.frame_bytes().map_or(0, |frame| frame.saturating_sub(self.bytes.len()));

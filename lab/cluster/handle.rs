@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use futures_util::future::join_all;
-use kvlab::types::{Command, NodeId, Reply};
+use kvlab::types::{Command, NodeCondition, NodeId, Reply};
 use rand::Rng as _;
 use rand::rngs::SmallRng;
 use tokio::sync::watch;
@@ -140,6 +140,15 @@ impl Cluster {
     /// As [`Cluster::power_loss`].
     pub(crate) async fn wipe(&self, node: NodeId) -> anyhow::Result<()> {
         self.damage(node, Ruin::Wipe).await
+    }
+
+    /// Sets a condition of a node's disk or clock, whether its process runs or not. What of it outlives a process is set
+    /// again at each start.
+    ///
+    /// # Errors
+    /// If nodes of this engine take none, or the process does not take it.
+    pub(crate) async fn set_condition(&self, node: NodeId, condition: NodeCondition) -> anyhow::Result<()> {
+        self.supervisor(node)?.set_condition(condition).await
     }
 
     async fn damage(&self, node: NodeId, ruin: Ruin) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //! A link is a small value that every connection over it looks at all the time, so that a change applies to
 //! live connections at once. It knows nothing of sockets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use kvlab::types::NodeId;
@@ -11,6 +11,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::watch;
 
+use crate::action::SlowLink;
 use crate::run::event::LinkState;
 
 /// One directed link. Cheap to clone.
@@ -20,7 +21,7 @@ pub(super) struct Link(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     setting: watch::Sender<Setting>,
-    /// Draws jitter: the same seed and the same frames give the same delays.
+    /// Draws jitter, loss and repetition: the same seed and the same frames give the same delays.
     rng: Mutex<SmallRng>,
 }
 
@@ -71,12 +72,30 @@ impl Link {
     pub(super) fn draw(&self, state: LinkState) -> Duration {
         match state {
             LinkState::Up | LinkState::Cut => Duration::ZERO,
-            LinkState::Slow { delay, jitter } if jitter.is_zero() => delay,
-            LinkState::Slow { delay, jitter } => {
-                let mut rng = self.0.rng.lock().unwrap_or_else(PoisonError::into_inner);
-                delay + jitter.mul_f64(rng.random_range(0.0..=1.0))
+            LinkState::Slow(SlowLink { delay, jitter, .. }) if jitter.is_zero() => delay,
+            LinkState::Slow(SlowLink { delay, jitter, .. }) => {
+                delay + jitter.mul_f64(self.rng().random_range(0.0..=1.0))
             }
         }
+    }
+
+    /// Whether the next frame is lost.
+    pub(super) fn loses(&self, state: LinkState) -> bool {
+        matches!(state, LinkState::Slow(SlowLink { loss, .. }) if self.happens(loss))
+    }
+
+    /// Whether the next frame arrives twice.
+    pub(super) fn repeats(&self, state: LinkState) -> bool {
+        matches!(state, LinkState::Slow(SlowLink { duplicate, .. }) if self.happens(duplicate))
+    }
+
+    /// In so many of a thousand cases. Draws nothing when the answer is certain.
+    fn happens(&self, permille: u16) -> bool {
+        permille > 0 && self.rng().random_range(0..1000) < permille
+    }
+
+    fn rng(&self) -> MutexGuard<'_, SmallRng> {
+        self.0.rng.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,8 +103,12 @@ impl Link {
 mod tests {
     use super::*;
 
-    const SLOW: LinkState =
-        LinkState::Slow { delay: Duration::from_millis(20), jitter: Duration::from_millis(10) };
+    const SLOW: LinkState = LinkState::Slow(SlowLink {
+        delay: Duration::from_millis(20),
+        jitter: Duration::from_millis(10),
+        loss: 100,
+        duplicate: 50,
+    });
 
     fn draws(link: &Link) -> Vec<Duration> {
         (0..100).map(|_| link.draw(SLOW)).collect()
@@ -100,6 +123,18 @@ mod tests {
         assert_eq!(delays, draws(&Link::new(7, n1, n2)));
         assert_ne!(delays, draws(&Link::new(8, n1, n2)));
         assert_ne!(delays, draws(&Link::new(7, n2, n1)));
+    }
+
+    #[test]
+    fn loss_and_repetition_are_seeded_and_as_often_as_said() {
+        let count = |of: fn(&Link, LinkState) -> bool, state: LinkState| {
+            let link = Link::new(7, NodeId(1), NodeId(2));
+            (0..10_000).filter(|_| of(&link, state)).count()
+        };
+        assert!((900..1100).contains(&count(Link::loses, SLOW)));
+        assert!((400..600).contains(&count(Link::repeats, SLOW)));
+        assert_eq!(count(Link::loses, SLOW), count(Link::loses, SLOW));
+        assert_eq!(count(Link::loses, LinkState::Up) + count(Link::repeats, LinkState::Cut), 0);
     }
 
     #[test]

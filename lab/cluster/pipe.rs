@@ -9,6 +9,11 @@
 //! * *Up*: pieces are due when they arrive. A piece leaves whole or not at all.
 //! * *Slow*: a piece is due `delay` (and jitter) after it arrived, never before the one ahead of it. Only the
 //!   queue's bound limits throughput.
+//! * *Loss*: a frame is gone, but for the first of a connection, which greets: without it there is no connection, and a
+//!   lost segment of the handshake only delays. Where frames are not known, a piece that is lost comes later, as TCP
+//!   sends it again and again, and is at last given up: then the connection is reset.
+//! * *Duplicate*: a frame between members is written twice, one after the other. TCP repeats nothing, and a client's request
+//!   that came twice would be done twice: nothing else is repeated.
 //! * *Cut*: silence. The piece whose writing has begun is finished (on a real wire it had left already);
 //!   everything else is held back. What is held can be thrown away at once, for it never leaves: once the link
 //!   is up again a connection that held anything is closed, as after a real partition, so that its ends
@@ -38,6 +43,10 @@ use crate::run::event::LinkState;
 
 /// What a pipe holds before it stops reading; one unfinished frame and one read may come on top.
 pub(super) const HELD_BYTES_MAX: usize = 4 << 20;
+/// After how long TCP first sends again what was lost where frames are not known; each time twice as long.
+const RETRY_AFTER: Duration = Duration::from_millis(200);
+/// How often a piece is lost in a row before TCP gives it up, and the connection with it.
+const RETRIES_MAX: u32 = 6;
 /// Pieces written by one system call.
 const WRITE_PIECES_MAX: usize = 32;
 
@@ -69,6 +78,10 @@ pub(super) struct Pipe<'a> {
     broken: bool,
     /// Something was held back in a cut.
     held: bool,
+    /// Frames may come twice.
+    repeats: bool,
+    /// The first piece, which greets, has come.
+    greeted: bool,
     /// Bytes read that will never leave.
     discarded: usize,
     /// Notified once the other direction is over.
@@ -76,13 +89,13 @@ pub(super) struct Pipe<'a> {
 }
 
 impl<'a> Pipe<'a> {
-    /// `born` is the link's setting when the connection was made; `alone` is notified once the other direction
-    /// is over.
+    /// `born` is the link's setting when the connection was made; its pieces are as `framing` says, and are repeated only
+    /// where they may be; `alone` is notified once the other direction is over.
     pub(super) fn new(
         (source, sink): (ReadHalf<'a>, WriteHalf<'a>),
         link: Link,
         born: Setting,
-        framing: Framing,
+        (framing, repeats): (Framing, bool),
         alone: &'a Notify,
     ) -> Self {
         let mut watch = link.watch();
@@ -100,6 +113,8 @@ impl<'a> Pipe<'a> {
             ended: false,
             broken: false,
             held: false,
+            repeats,
+            greeted: false,
             discarded: 0,
             alone,
         }
@@ -138,7 +153,11 @@ impl<'a> Pipe<'a> {
                 () = until(due), if !may_write => {}
                 // Safe to drop at any await, and it spares the read that would find nothing. A broken source
                 // ends like a closed one: its other direction tells it what it must know.
-                read = self.source.read_buf(self.splitter.room()), if may_read => self.take(read.unwrap_or(0)),
+                read = self.source.read_buf(self.splitter.room()), if may_read => {
+                    if let Some(end) = self.take(read.unwrap_or(0)) {
+                        return end;
+                    }
+                }
                 // Both sources have ended, so there is nobody left to be silent to (but for one that closed its
                 // own half and still listens: it hears the end of the stream too early); or this source has
                 // been told that nobody takes what it sends.
@@ -169,7 +188,7 @@ impl<'a> Pipe<'a> {
     }
 
     /// Takes what has been read: to be passed on, or to be dropped.
-    fn take(&mut self, bytes: usize) {
+    fn take(&mut self, bytes: usize) -> Option<PipeEnd> {
         let silent = self.seen.state == LinkState::Cut;
         if bytes == 0 {
             self.ended = true;
@@ -180,9 +199,37 @@ impl<'a> Pipe<'a> {
         } else {
             let arrived = Instant::now();
             while let Some(piece) = self.splitter.next_piece() {
-                self.queue.push(arrived, self.link.draw(self.seen.state), piece);
+                if let Some(end) = self.pass_on(arrived, piece) {
+                    return Some(end);
+                }
             }
         }
+        None
+    }
+
+    /// Sends a piece on its way: once, twice or never.
+    fn pass_on(&mut self, arrived: Instant, piece: Bytes) -> Option<PipeEnd> {
+        let state = self.seen.state;
+        let mut delay = self.link.draw(state);
+        let greets = !std::mem::replace(&mut self.greeted, true);
+        if self.splitter.knows_frames() {
+            if !greets && self.link.loses(state) {
+                return None;
+            }
+            if !greets && self.repeats && self.link.repeats(state) {
+                self.queue.push(arrived, delay, piece.clone());
+            }
+        } else {
+            for tried in 0.. {
+                match self.link.loses(state) {
+                    false => break,
+                    true if tried == RETRIES_MAX => return Some(PipeEnd::Reset),
+                    true => delay += RETRY_AFTER * 2u32.pow(tried),
+                }
+            }
+        }
+        self.queue.push(arrived, delay, piece);
+        None
     }
 }
 

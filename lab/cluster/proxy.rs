@@ -45,6 +45,8 @@ pub(super) struct ProxyRoute {
     pub(super) backward: Link,
     /// The protocol's frames.
     pub(super) framing: Framing,
+    /// It stands between two members, whose frames may come twice.
+    pub(super) repeats: bool,
 }
 
 /// Opens a proxy on a port of its own; it lives as long as `tasks`.
@@ -94,7 +96,7 @@ async fn serve(mut client: TcpStream, route: ProxyRoute, _place: OwnedSemaphoreP
     let end = {
         let (client_read, client_write) = client.split();
         let (server_read, server_write) = server.split();
-        let (alone, framing) = (Notify::new(), route.framing);
+        let (alone, framing) = (Notify::new(), (route.framing, route.repeats));
         let forward = Pipe::new((client_read, server_write), route.forward, born.0, framing, &alone);
         let backward = Pipe::new((server_read, client_write), route.backward, born.1, framing, &alone);
         both(forward.run(), backward.run(), &alone).await

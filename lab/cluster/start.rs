@@ -131,12 +131,13 @@ async fn open_proxies(
     let (mut zones, mut peers) = (NearEnds::new(), NearEnds::new());
     for (&(from, to), link) in links {
         let (client, peer) = &ports[&to];
-        for (target, near_ends) in [(client, &mut zones), (peer, &mut peers)] {
+        for (target, near_ends, repeats) in [(client, &mut zones, false), (peer, &mut peers, true)] {
             let route = ProxyRoute {
                 target: target.address(),
                 forward: link.clone(),
                 backward: links[&(to, from)].clone(),
                 framing: context.engine.framing(),
+                repeats,
             };
             let address = proxy::open(route, &context.tasks).await;
             let address = address.with_context(|| format!("cannot open a proxy from {from} to {to}"))?;

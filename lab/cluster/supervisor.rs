@@ -3,30 +3,33 @@
 //! Which state the process is in, and what that allows, is the matter of its [`Lifecycle`].
 #![expect(clippy::disallowed_methods, reason = "deadlines for processes, and their logs")]
 
+use std::convert::Infallible;
 use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
-use kvlab::types::{NodeId, Ready};
+use anyhow::{Context as _, anyhow, bail, ensure};
+use kvlab::types::{ClockCondition, DiskCondition, NodeCondition, NodeId, Ready};
 use tokio::io::{AsyncWriteExt as _, BufReader};
-use tokio::process::ChildStdout;
-use tokio::sync::{oneshot, watch};
+use tokio::process::{ChildStdin, ChildStdout};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::lifecycle::{Lifecycle, ProcessEnding};
 use super::process::{Spawned, Spawner, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
-use crate::engine::{DiskFault, Engine, Launch};
+use crate::engine::{DiskFault, Engine, Launch, Order};
 use crate::run::event::{Damage, ProcessState};
 
 /// How long a process that has closed its output, or said nonsense, may take to end by itself.
 const GRACE: Duration = Duration::from_millis(100);
 /// How many lines of a log an error quotes.
 const QUOTED_LINES: usize = 6;
+/// Orders that wait to be written to a process.
+const ORDERS_MAX: usize = 16;
 
 /// How long a process may take.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +42,14 @@ pub(super) struct Deadlines {
     pub(super) terminate: Duration,
     /// To be gone after SIGKILL.
     pub(super) kill: Duration,
+    /// To take a line on its standard input; a pipe holds thousands of them, so only a process that never reads is late.
+    pub(super) order: Duration,
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let [ready, watched, terminate, kill] = [5, 5, 3, 3].map(Duration::from_secs);
-        Self { ready, watched, terminate, kill }
+        let [ready, watched, terminate, kill, order] = [5, 5, 3, 3, 1].map(Duration::from_secs);
+        Self { ready, watched, terminate, kill, order }
     }
 }
 
@@ -70,6 +75,15 @@ pub(super) struct Supervisor {
     spawning: tokio::sync::Mutex<()>,
     /// The latest start that has been watched.
     watched: watch::Sender<u64>,
+    /// What the latest process is told on its standard input.
+    orders: Mutex<Option<mpsc::Sender<StdinLine>>>,
+}
+
+/// A line for the standard input of a process, and whom to tell that it was written.
+#[derive(Debug)]
+struct StdinLine {
+    line: String,
+    done: oneshot::Sender<io::Result<()>>,
 }
 
 /// What is done to the data of a dead process.
@@ -86,7 +100,8 @@ impl Supervisor {
     pub(super) fn new(launch: Launch, log: PathBuf, deadlines: Deadlines, context: Context) -> Self {
         let life = Lifecycle::new(&launch, &log, Arc::clone(&context.shared));
         let (spawning, watched) = (tokio::sync::Mutex::default(), watch::Sender::new(0));
-        Self { launch, log, deadlines, context, life, spawning, watched }
+        let orders = Mutex::default();
+        Self { launch, log, deadlines, context, life, spawning, watched, orders }
     }
 
     pub(super) fn node(&self) -> NodeId {
@@ -165,6 +180,44 @@ impl Supervisor {
         Ok(damage)
     }
 
+    /// Sets a condition of the node's disk or clock: at once if it has a process, else when it is started.
+    ///
+    /// # Errors
+    /// If nodes of this engine take no such order, or the process does not take it.
+    pub(super) async fn set_condition(&self, condition: NodeCondition) -> anyhow::Result<()> {
+        let node = self.node();
+        let line = self.context.engine.order(&Order::Condition(condition));
+        let line = line.with_context(|| format!("{node}: nodes of this engine take no conditions"))?;
+        // A clock that stands still cannot jump.
+        let jumps = matches!(condition, NodeCondition::Clock(ClockCondition::Jump { .. }));
+        ensure!(!jumps || !self.life.is_down(), "the clock of {node} cannot jump: it is down");
+        // From here on a process that is being spawned is told at its start.
+        self.context.shared.set_condition(node, condition);
+        if self.life.is_down() {
+            return Ok(());
+        }
+        let told = self.tell(line).await;
+        // It may have ended meanwhile.
+        if self.life.is_down() {
+            Ok(())
+        } else {
+            told.with_context(|| format!("{node} does not take {condition}"))
+        }
+    }
+
+    /// Writes a line to the standard input of the process.
+    async fn tell(&self, line: String) -> anyhow::Result<()> {
+        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let orders = orders.context("it has no process")?;
+        let (done, written) = oneshot::channel();
+        let told = async {
+            orders.send(StdinLine { line, done }).await.ok()?;
+            written.await.ok()
+        };
+        let written = timeout(self.deadlines.order, told).await.context("its standard input is full")?;
+        Ok(written.context("it has ended")??)
+    }
+
     /// Ends the process if there is one, SIGTERM, then SIGKILL, and starts none any more.
     pub(super) async fn stop(&self) {
         self.life.close();
@@ -189,6 +242,8 @@ impl Supervisor {
         };
         let Spawned { process, mut child, mut stdin, stdout } = spawned;
         let start = self.life.to_starting(process);
+        let (orders, told) = mpsc::channel(ORDERS_MAX);
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = Some(orders);
         drop(spawning);
         if let Some(words) = self.context.engine.first_words() {
             // A few bytes into an empty pipe, so nothing is waited for. If nobody reads them, that shows soon enough.
@@ -196,12 +251,24 @@ impl Supervisor {
         }
         let this = Arc::clone(self);
         self.context.tasks.spawn(async move {
-            // Its end tells the node to end, and so does that of this task.
-            let _stdin = stdin;
-            if let Ok(status) = child.wait().await {
+            // The end of its standard input tells the node to end, and so does that of this task.
+            let status = tokio::select! {
+                status = child.wait() => status,
+                never = write_orders(stdin, told) => match never {},
+            };
+            if let Ok(status) = status {
                 this.life.to_down(start, status);
             }
         });
+        for condition in self.context.shared.standing(node) {
+            if condition == NodeCondition::Disk(DiskCondition::Ok) {
+                // What stood has ended with the process before.
+                self.context.shared.set_condition(node, condition);
+            } else if let Some(line) = self.context.engine.order(&Order::Condition(condition)) {
+                // If it has ended, that shows below.
+                let _ = self.tell(line).await;
+            }
+        }
         self.wait_ready(start, stdout).await?;
         let mut watched = self.watched.subscribe();
         tokio::select! {
@@ -284,6 +351,17 @@ impl Supervisor {
         }
         format!("{node} {what}. Its log, {log}, ends with:\n    {}", quoted.join("\n    "))
     }
+}
+
+/// Writes what a process is told, until that is dropped.
+async fn write_orders(mut stdin: ChildStdin, mut told: mpsc::Receiver<StdinLine>) -> Infallible {
+    while let Some(StdinLine { line, done }) = told.recv().await {
+        let written = stdin.write_all(format!("{line}\n").as_bytes()).await;
+        // Whoever has told it may not wait any more.
+        let _ = done.send(written);
+    }
+    // Nobody tells it anything any more; its standard input stays open.
+    std::future::pending().await
 }
 
 /// Puts an empty directory in the place of this one.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kvlab::types::{NodeId, Report};
+use kvlab::types::{CLOCK_PERMILLE_TRUE, ClockCondition, DiskCondition, NodeCondition, NodeId, Report};
 use tokio::sync::watch;
 
 use super::link::Link;
@@ -21,6 +21,33 @@ pub(crate) struct View {
     pub(crate) statuses: BTreeMap<NodeId, (Duration, NodeState)>,
     /// Every ordered pair of members.
     pub(crate) links: BTreeMap<(NodeId, NodeId), LinkState>,
+    /// The disks that are not as they should be.
+    pub(crate) disks: BTreeMap<NodeId, DiskCondition>,
+    /// The clocks that run at another rate than the true one, in thousandths.
+    pub(crate) clocks: BTreeMap<NodeId, u16>,
+}
+
+impl View {
+    /// A condition was set.
+    pub(crate) fn set_condition(&mut self, node: NodeId, condition: NodeCondition) {
+        match condition {
+            NodeCondition::Disk(DiskCondition::Ok) => drop(self.disks.remove(&node)),
+            NodeCondition::Disk(disk) => drop(self.disks.insert(node, disk)),
+            NodeCondition::Clock(clock) => match clock.permille() {
+                Some(CLOCK_PERMILLE_TRUE) => drop(self.clocks.remove(&node)),
+                Some(permille) => drop(self.clocks.insert(node, permille)),
+                None => {}
+            },
+        }
+    }
+
+    /// The conditions of a node that are not as they should be and outlive its process.
+    pub(crate) fn standing(&self, node: NodeId) -> Vec<NodeCondition> {
+        let disk = self.disks.get(&node).map(|disk| NodeCondition::Disk(disk.after_restart()));
+        let clock =
+            self.clocks.get(&node).map(|&permille| NodeCondition::Clock(ClockCondition::Rate { permille }));
+        disk.into_iter().chain(clock).collect()
+    }
 }
 
 /// The view and the journal, changed together: whoever was told of an event finds it in the view, and events
@@ -75,6 +102,18 @@ impl Shared {
     /// Something was done to the data of a node whose process is dead.
     pub(super) fn damaged(&self, node: NodeId, damage: Damage) {
         self.tell(self.lock(), LabEvent::Damage { node, damage });
+    }
+
+    /// A condition of a node's disk or clock was set.
+    pub(super) fn set_condition(&self, node: NodeId, condition: NodeCondition) {
+        let mut view = self.lock();
+        view.set_condition(node, condition);
+        self.tell(view, LabEvent::Condition { node, condition });
+    }
+
+    /// The conditions of a node that outlive its process.
+    pub(super) fn standing(&self, node: NodeId) -> Vec<NodeCondition> {
+        self.lock().standing(node)
     }
 
     /// Changes a link, if that is a change.

@@ -10,8 +10,8 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::thread;
 
-use anyhow::{Context, bail};
-use kvlab::node::{Limits, NodeOptions, Stop, Token, serve};
+use anyhow::{Context, bail, ensure};
+use kvlab::node::{Limits, NodeConditions, NodeOptions, Stop, Token, serve};
 use kvlab::storage::CleanupPolicy;
 use kvlab::types::Ready;
 use rustix::fs::{FileType, fstat};
@@ -61,7 +61,7 @@ fn run_node(options: NodeOptions) -> anyhow::Result<Result<(), kvlab::node::Node
         .build()
         .context("cannot start the asynchronous runtime")?;
     let (stop, stopped) = watch::channel(Stop::NotYet);
-    heed_standard_input(&stop)?;
+    heed_standard_input(&stop, options.conditions.clone())?;
     let outcome = runtime.block_on(async {
         let listen = |kind| signal(kind).context("cannot listen for signals");
         let signals = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -134,6 +134,7 @@ fn options(args: NodeArgs, token: Option<Token>) -> anyhow::Result<NodeOptions> 
         cleanup: CleanupPolicy { ratio: args.cleanup_ratio, bytes: args.cleanup_bytes },
         quirks: args.quirks.into_iter().collect(),
         token,
+        conditions: args.conditions.then(NodeConditions::new),
         limits,
         ..NodeOptions::new(args.id, args.members, args.data)
     })
@@ -171,9 +172,10 @@ fn die_with(_parent: i32) -> anyhow::Result<()> {
 
 /// Takes orders from standard input, and stops the node when it ends, if that is something that ends when its other side
 /// does.
-fn heed_standard_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
+fn heed_standard_input(stop: &watch::Sender<Stop>, conditions: Option<NodeConditions>) -> anyhow::Result<()> {
     let input = fstat(io::stdin()).map(|stat| FileType::from_raw_mode(stat.st_mode));
     if !matches!(input, Ok(FileType::Fifo | FileType::Socket)) {
+        ensure!(conditions.is_none(), "--conditions needs a pipe or a socket as standard input");
         return Ok(());
     }
     let stop = stop.clone();
@@ -181,7 +183,7 @@ fn heed_standard_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
     thread::Builder::new()
         .name("stdin".into())
         .spawn(move || {
-            heed(&mut Orders::new(io::stdin().lock()));
+            heed(&mut Orders::new(io::stdin().lock()), conditions.as_ref());
             stop.send_replace(Stop::AtOnce);
         })
         .context("cannot watch standard input")?;
@@ -189,13 +191,19 @@ fn heed_standard_input(stop: &watch::Sender<Stop>) -> anyhow::Result<()> {
 }
 
 /// Takes orders until there are no more.
-fn heed(orders: &mut Orders<impl io::BufRead>) {
+fn heed(orders: &mut Orders<impl io::BufRead>, conditions: Option<&NodeConditions>) {
     let mut nonsense = 0;
     // Whatever cannot be read any further has ended.
     while let Ok(Some(order)) = orders.next() {
-        let why = match order {
-            Ok(Order::Token(_)) => "a token, which is taken at the start only".to_owned(),
-            Err(error) => error.to_string(),
+        let why = match (order, conditions) {
+            (Ok(Order::Condition(condition)), Some(conditions)) => {
+                warn!(%condition, "a fault was set");
+                conditions.set(condition);
+                continue;
+            }
+            (Ok(Order::Condition(_)), None) => "a fault, and --conditions was not given".to_owned(),
+            (Ok(Order::Token(_)), _) => "a token, which is taken at the start only".to_owned(),
+            (Err(error), _) => error.to_string(),
         };
         nonsense = u64::saturating_add(nonsense, 1);
         if nonsense <= NONSENSE_TOLD_MAX {
@@ -229,7 +237,7 @@ mod tests {
 
     use clap::Parser;
     use kvlab::storage::Durability;
-    use kvlab::types::{NodeId, Quirk};
+    use kvlab::types::{DiskCondition, NodeId, Quirk};
 
     use super::*;
     use crate::cli::{Cli, Command};
@@ -278,7 +286,7 @@ mod tests {
             let words = std::iter::once("kvlab".as_ref()).chain(command.get_args());
             let cli = Cli::try_parse_from(words).expect("understood");
             let Command::Node(args) = cli.command else { panic!("{command:?}") };
-            assert_eq!((args.parent_death, args.token_stdin), (Some(77), true));
+            assert_eq!((args.parent_death, args.token_stdin, args.conditions), (Some(77), true, true));
             let options = options(*args, None).expect("options");
             assert_eq!((options.id, &options.members), (launch.node, &launch.members));
             assert_eq!(options.data_dir, launch.data);
@@ -320,6 +328,18 @@ mod tests {
             (default.backlog_bytes, default.segment_bytes)
         );
         assert_eq!((untold.cleanup, untold.quirks), (default.cleanup, default.quirks));
+    }
+
+    #[test]
+    fn orders_are_obeyed_by_a_node_that_takes_them_and_nonsense_is_passed_over() {
+        let long = "x".repeat(3 * crate::engine::ORDER_BYTES_MAX);
+        let input = format!("disk slow 0us\n{long}\ndisk full\nclock rate 2000\n\nclock jump 5000000us");
+        heed(&mut Orders::new(input.as_bytes()), None);
+        let conditions = NodeConditions::new();
+        heed(&mut Orders::new(input.as_bytes()), Some(&conditions));
+        assert_eq!(conditions.disk_condition(), DiskCondition::Full);
+        let clock = conditions.clock_shows();
+        assert!(clock >= Duration::from_secs(5), "it has jumped: {clock:?}");
     }
 
     #[test]

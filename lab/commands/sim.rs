@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use kvlab::judge;
-use kvlab::sim::{Counts, JudgeFinding, SeedOutcome, SeedViolation, SimOptions, simulate};
+use kvlab::sim::{Counts, JudgeFinding, SeedOutcome, SeedPanic, SeedViolation, SimOptions, simulate};
 use kvlab::storage::Durability;
 use kvlab::types::Quirks;
 use serde::Serialize;
@@ -36,6 +36,7 @@ pub async fn run(args: SimArgs) -> Result<Exit, CommandError> {
         output::print(tally.text(&played));
     }
     Ok(match tally.violations_total {
+        _ if tally.panics_total > 0 => Exit::Fault,
         0 if played.signal.is_some() && played.count == 0 => Exit::Unknown,
         0 => Exit::Done,
         _ => Exit::Refused,
@@ -59,8 +60,8 @@ fn options(args: &SimArgs) -> SimOptions {
 /// One seed, on its own thread; a panic is told with its place.
 fn play(seed: u64, options: &SimOptions) -> SeedOutcome {
     let mut outcome = simulate(seed, options);
-    if let (Some(place), Some(violation)) = (panicked_at(), &mut outcome.violation) {
-        let _ = write!(violation.what, " (at {place})");
+    if let (Some(place), Some(panic)) = (panicked_at(), &mut outcome.panic) {
+        let _ = write!(panic.message, " (at {place})");
     }
     outcome
 }
@@ -72,6 +73,19 @@ struct SimTally<'a> {
     counts: Counts,
     violations: Vec<BrokenSeed>,
     violations_total: u64,
+    panics: Vec<PanickedSeed>,
+    panics_total: u64,
+}
+
+/// A seed that ended in a panic: a fault of kvlab's own.
+#[derive(Debug, Serialize)]
+struct PanickedSeed {
+    seed: u64,
+    /// Simulated time.
+    at_s: f64,
+    message: String,
+    /// The command that shows it again.
+    replay: String,
 }
 
 /// A seed that broke a promise.
@@ -114,6 +128,8 @@ struct Object<'a> {
     stopped_by: Option<&'a str>,
     violations_total: u64,
     violations: &'a [BrokenSeed],
+    panics_total: u64,
+    panics: &'a [PanickedSeed],
     elapsed_s: f64,
     seeds_per_s: f64,
     counts: &'a Counts,
@@ -122,7 +138,7 @@ struct Object<'a> {
 impl Tally<SeedOutcome> for SimTally<'_> {
     /// Also prints what is to be printed of an outcome at once.
     fn take(&mut self, _: u64, outcome: SeedOutcome) -> ControlFlow<()> {
-        let SeedOutcome { seed, violation, counts, trace } = outcome;
+        let SeedOutcome { seed, violation, panic, counts, trace } = outcome;
         self.counts += counts;
         let broken = violation.map(|SeedViolation { at, what, finding }| BrokenSeed {
             seed,
@@ -132,7 +148,14 @@ impl Tally<SeedOutcome> for SimTally<'_> {
             replay: replay(seed, self.args),
         });
         if self.args.trace {
-            output::print(story(seed, &trace, broken.as_ref()));
+            output::print(story(seed, &trace, broken.as_ref(), panic.as_ref()));
+        }
+        if let Some(SeedPanic { at, message }) = panic {
+            self.panics_total += 1;
+            if self.panics.len() < VIOLATIONS_MAX {
+                let replay = replay(seed, self.args);
+                self.panics.push(PanickedSeed { seed, at_s: at.as_secs_f64(), message, replay });
+            }
         }
         let Some(broken) = broken else { return ControlFlow::Continue(()) };
         self.violations_total += 1;
@@ -150,7 +173,14 @@ impl Tally<SeedOutcome> for SimTally<'_> {
 
 impl<'a> SimTally<'a> {
     fn new(args: &'a SimArgs) -> Self {
-        Self { args, counts: Counts::default(), violations: Vec::new(), violations_total: 0 }
+        Self {
+            args,
+            counts: Counts::default(),
+            violations: Vec::new(),
+            violations_total: 0,
+            panics: Vec::new(),
+            panics_total: 0,
+        }
     }
 
     fn text(&self, played: &Played) -> String {
@@ -163,6 +193,16 @@ impl<'a> SimTally<'a> {
             }
             let _ = writeln!(out, "\nreplay: {replay}\n");
         }
+        for PanickedSeed { seed, at_s, message, replay } in &self.panics {
+            let _ = writeln!(
+                out,
+                "seed {seed} PANICKED at {at_s:.6} s, a fault of kvlab's own: {message}\n\nreplay: {replay}\n"
+            );
+        }
+        let more = self.panics_total - self.panics.len() as u64;
+        if more > 0 {
+            let _ = writeln!(out, "and {more} more seeds that panicked\n");
+        }
         let more = self.violations_total - self.violations.len() as u64;
         if more > 0 {
             let _ = writeln!(out, "and {more} more seeds that broke a promise\n");
@@ -170,9 +210,11 @@ impl<'a> SimTally<'a> {
         let Counts { faults, epochs, writes, reads, unknown, installs, rollbacks, tears, wipes, .. } =
             self.counts;
         let (count, rate) = (played.count, played.per_second());
-        let verdict = match self.violations_total {
-            0 => "clean".to_owned(),
-            broken => format!("{broken} BROKEN"),
+        let verdict = match (self.violations_total, self.panics_total) {
+            (0, 0) => "clean".to_owned(),
+            (broken, 0) => format!("{broken} BROKEN"),
+            (0, panics) => format!("{panics} PANICKED"),
+            (broken, panics) => format!("{broken} BROKEN, {panics} PANICKED"),
         };
         let _ = writeln!(out, "{count} seeds, {verdict}, {rate:.0} seeds/s");
         let _ = writeln!(
@@ -201,6 +243,8 @@ impl<'a> SimTally<'a> {
             stopped_by: played.signal,
             violations_total: self.violations_total,
             violations: &self.violations,
+            panics_total: self.panics_total,
+            panics: &self.panics,
             elapsed_s: tenths(played.took),
             seeds_per_s: played.per_second().round(),
             counts: &self.counts,
@@ -214,13 +258,15 @@ fn tenths(time: Duration) -> f64 {
 }
 
 /// The whole story of a seed. Nothing in it depends on when or where it is told.
-fn story(seed: u64, trace: &[String], broken: Option<&BrokenSeed>) -> String {
+fn story(seed: u64, trace: &[String], broken: Option<&BrokenSeed>, panic: Option<&SeedPanic>) -> String {
     let mut out = format!("seed {seed}\n");
     for line in trace {
         out += line;
         out.push('\n');
     }
     match broken {
+        // The trace ends with it.
+        None if panic.is_some() => {}
         None => out += "clean\n",
         Some(BrokenSeed { proof: Some(ProofShown { proof, .. }), .. }) => {
             let _ = writeln!(out, "\n{}", proof.trim_end());
@@ -287,7 +333,13 @@ mod tests {
         let violation =
             SeedViolation { at: Duration::from_millis(1500), what: "it is broken".to_owned(), finding };
         let counts = Counts { faults: 7, ..Counts::default() };
-        SeedOutcome { seed, violation: Some(violation), counts, trace: vec!["a line".to_owned()] }
+        SeedOutcome {
+            seed,
+            violation: Some(violation),
+            panic: None,
+            counts,
+            trace: vec!["a line".to_owned()],
+        }
     }
 
     #[test]
@@ -312,6 +364,27 @@ mod tests {
         assert_eq!(json["violations"][0]["seed"], 77);
         assert_eq!(json["violations"][0]["violation"]["kind"]["kind"], "never-written");
         assert_eq!(json["counts"]["faults"], 7);
+    }
+
+    #[test]
+    fn a_panic_is_no_violation_and_the_seeds_go_on() {
+        let args = args("kvlab sim");
+        let mut tally = SimTally::new(&args);
+        let panic = SeedPanic { at: Duration::from_millis(20), message: "index out of bounds".to_owned() };
+        let outcome = SeedOutcome { violation: None, panic: Some(panic), ..broken(9) };
+        assert!(tally.take(9, outcome).is_continue());
+        let played = Played { count: 10, took: Duration::from_secs(1), signal: None };
+        let text = tally.text(&played);
+        for expected in [
+            "seed 9 PANICKED at 0.020000 s, a fault of kvlab's own: index out of bounds",
+            "replay: kvlab sim --seed 9 --trace",
+            "10 seeds, 1 PANICKED, 10 seeds/s",
+        ] {
+            assert!(text.contains(expected), "{expected:?} in {text}");
+        }
+        let json = tally.json(&(0..10), &played).expect("JSON");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!((&json["violations_total"], &json["panics"][0]["seed"]), (&0.into(), &9.into()));
     }
 
     #[test]

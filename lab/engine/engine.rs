@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use kvlab::types::{Command, NodeId, Ready, Reply, Report};
 
+use super::order::Order;
 use super::settings::NodeSettings;
 use crate::run::event::Cut;
 
@@ -85,6 +86,12 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// If it cannot be done, or this engine does not say how.
     fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>>;
+
+    /// The line that tells a running node this on its standard input; `None`: a node of this engine takes no such order.
+    fn order(&self, order: &Order) -> Option<String> {
+        let _ = order;
+        None
+    }
 
     /// Asks the node at `address`: a write, a read or a promotion.
     fn perform(&self, address: String, command: Command) -> BoxFuture<'static, anyhow::Result<Reply>>;

@@ -58,7 +58,7 @@ impl Engine for KvlabNode {
             .args(["--client", &launch.client.to_string()])
             .args(["--peer", &launch.peer.to_string()])
             .args(["--parent-death", &launch.lab_pid.to_string()])
-            .arg("--token-stdin")
+            .args(["--token-stdin", "--conditions"])
             // The token of somebody else's cluster, perhaps.
             .env_remove(TOKEN_VARIABLE);
         for (to, address) in &launch.links {
@@ -105,6 +105,10 @@ impl Engine for KvlabNode {
             DiskFault::TornTail { seed } => tear_tail(real_disk(), data, seed)?,
         };
         Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
+    }
+
+    fn order(&self, order: &Order) -> Option<String> {
+        Some(order.line())
     }
 
     fn perform(&self, address: String, command: Command) -> BoxFuture<'static, anyhow::Result<Reply>> {
@@ -173,7 +177,7 @@ mod tests {
             words.join(" ")
         };
         let base = "node --id n1 --members n1,n2 --data /run/n1 --client 127.0.0.1:7001 \
-                    --peer 127.0.0.1:9001 --parent-death 77 --token-stdin --link n2=127.0.0.1:9002";
+                    --peer 127.0.0.1:9001 --parent-death 77 --token-stdin --conditions --link n2=127.0.0.1:9002";
         assert_eq!(line(&launch), format!("{base} --bootstrap"));
         launch.bootstrap = false;
         launch.settings = NodeSettings {

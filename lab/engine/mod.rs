@@ -5,8 +5,9 @@
 //!
 //! `engine` has the trait and what it is given, `settings` the settings that every node of a run shares, `state` what a
 //! node says of itself in words that every engine has, `kvlab` the engine that is there today, `order` what the lab tells
-//! a node of that one on its standard input.
+//! a node of that one on its standard input, `condition` those of these orders that set a fault.
 
+mod condition;
 #[expect(clippy::module_inception, reason = "the trait itself, among what belongs to it")]
 mod engine;
 mod kvlab;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! token 8c1f…      the cluster's token. The first line, if `--token-stdin` says that it comes; at no other time
+//! disk …, clock …  a condition of the node's disk or clock (`condition.rs`), if `--conditions` allows them
 //! ```
 //!
 //! Only whoever has started the node holds its standard input, so an order needs no token, and nothing of it is on a
@@ -11,6 +12,9 @@
 //! [`Order::parse`].
 
 use kvlab::node::{TOKEN_BYTES_MAX, Token};
+use kvlab::types::NodeCondition;
+
+use super::condition;
 
 /// The longest line, in bytes, without its newline: room for the longest token and a few words.
 pub const ORDER_BYTES_MAX: usize = TOKEN_BYTES_MAX + 64;
@@ -22,6 +26,8 @@ const TOKEN: &str = "token";
 pub enum Order {
     /// The cluster's token.
     Token(Token),
+    /// A condition of the node's disk or clock.
+    Condition(NodeCondition),
 }
 
 /// Why a line is no order. It is never quoted: it may be a token that was mistyped.
@@ -51,6 +57,7 @@ impl Order {
     pub fn line(&self) -> String {
         match self {
             Self::Token(token) => format!("{TOKEN} {}\n", token.reveal()),
+            Self::Condition(condition) => format!("{}\n", condition::words(*condition)),
         }
     }
 
@@ -64,8 +71,16 @@ impl Order {
             TOKEN => Token::new(rest)
                 .map(Self::Token)
                 .map_err(|error| NotAnOrder::Senseless { word: TOKEN, why: error.to_string() }),
+            condition::DISK => Self::condition(condition::DISK, rest),
+            condition::CLOCK => Self::condition(condition::CLOCK, rest),
             _ => Err(NotAnOrder::Unknown(line.len())),
         }
+    }
+
+    fn condition(word: &'static str, rest: &str) -> Result<Self, NotAnOrder> {
+        condition::parse(word, rest)
+            .map(Self::Condition)
+            .map_err(|error| NotAnOrder::Senseless { word, why: format!("{error:#}") })
     }
 }
 
@@ -80,6 +95,9 @@ mod tests {
     #[test]
     fn an_order_is_understood_as_it_was_given() {
         assert_eq!(parse("token 8c1f"), Ok("token 8c1f\n".to_owned()));
+        for line in ["disk full\n", "clock rate 1500\n"] {
+            assert_eq!(parse(line.trim_end()), Ok(line.to_owned()));
+        }
         let longest = format!("token {}", "t".repeat(TOKEN_BYTES_MAX));
         assert!(longest.len() <= ORDER_BYTES_MAX);
         assert_eq!(parse(&longest), Ok(format!("{longest}\n")));
@@ -93,6 +111,7 @@ mod tests {
             ("Token s3cret", "no order known"),
             ("token", "`token` that cannot be understood: the cluster token has 0 bytes"),
             ("token ", "the cluster token has 0 bytes"),
+            ("disk s3cretly", "`disk` that cannot be understood: a disk is ok, full,"),
         ] {
             let error = parse(line).expect_err(line);
             assert!(error.contains(says) && !error.contains("s3cret"), "{line:?}: {error}");

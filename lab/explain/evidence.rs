@@ -1,9 +1,13 @@
 //! The violations that a run's judge has found, and what its events tell of their cause.
 
+use std::collections::BTreeSet;
+
 use kvlab::judge::{Diagram, Violation};
 use kvlab::sim;
+use kvlab::types::{ClockCondition, NodeId};
 
 use super::{Epochs, Leadership};
+use crate::action::Action;
 use crate::run::event::{LabEvent, Stamped};
 use crate::run::history::VIOLATIONS_PROVED_MAX;
 
@@ -12,6 +16,8 @@ use crate::run::history::VIOLATIONS_PROVED_MAX;
 pub(crate) struct Evidence {
     violations: Vec<Violation>,
     epochs: Epochs,
+    failed: BTreeSet<NodeId>,
+    odd_clocks: BTreeSet<NodeId>,
 }
 
 impl Evidence {
@@ -25,11 +31,35 @@ impl Evidence {
     /// The next event of the run.
     pub(crate) fn observe(&mut self, event: &Stamped) {
         self.epochs.observe(event);
+        if let LabEvent::Action { action, error: None, .. } = &event.event {
+            self.faults_inside(action);
+        }
         if let LabEvent::Violation(violation) = &event.event
             && self.violations.len() < VIOLATIONS_PROVED_MAX
         {
             self.violations.push((**violation).clone());
         }
+    }
+
+    fn faults_inside(&mut self, action: &Action) {
+        match action {
+            Action::Wipe { node } | Action::TearTail { node } => drop(self.failed.insert(*node)),
+            Action::Clock { node, condition } if *condition != ClockCondition::Ok => {
+                self.odd_clocks.insert(*node);
+            }
+            _ => {}
+        }
+    }
+
+    /// The members whose disks were wiped or whose logs were torn: each counts as failed, and what is promised while a
+    /// minority fails is promised of the others.
+    pub(crate) fn failed(&self) -> &BTreeSet<NodeId> {
+        &self.failed
+    }
+
+    /// The members whose clocks did not run true at some time: bounds in time hold by their own clocks only.
+    pub(crate) fn odd_clocks(&self) -> &BTreeSet<NodeId> {
+        &self.odd_clocks
     }
 
     /// The violations that were told with their proofs, the first first.
@@ -69,6 +99,7 @@ impl Evidence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::event::Actor;
     use crate::screen::tests::fixture::broken_promise;
 
     #[test]
@@ -85,6 +116,26 @@ mod tests {
                 assert!(folded(&text).contains(&folded(&rule)), "{rule}\n{text}");
             }
         }
+    }
+
+    #[test]
+    fn a_torn_member_is_a_failed_one_as_a_wiped_one_is() {
+        let [n1, n2, n3] = [1, 2, 3].map(NodeId);
+        let done = |action| LabEvent::Action { by: Actor::Person, action, error: None };
+        let refused = |action| LabEvent::Action { by: Actor::Person, action, error: Some("no".to_owned()) };
+        let rate = ClockCondition::Rate { permille: 1500 };
+        let events = [
+            done(Action::TearTail { node: n1 }),
+            done(Action::Wipe { node: n3 }),
+            refused(Action::Wipe { node: n2 }),
+            done(Action::Kill { node: n2 }),
+            done(Action::Clock { node: n2, condition: rate }),
+            done(Action::Clock { node: n2, condition: ClockCondition::Ok }),
+            done(Action::Clock { node: n1, condition: ClockCondition::Ok }),
+        ];
+        let evidence = Evidence::of(&events.map(|event| Stamped { t_us: 0, event }));
+        assert_eq!(evidence.failed(), &[n1, n3].into());
+        assert_eq!(evidence.odd_clocks(), &[n2].into());
     }
 
     #[test]

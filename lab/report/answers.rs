@@ -266,6 +266,7 @@ fn banner(records: &Records, promise: &[ReportAnswer]) -> Banner {
         Some(RunOutcome::AsExpected) => (AnswerMark::GOOD, "AS EXPECTED"),
         Some(RunOutcome::Violated) => (AnswerMark::BAD, "VIOLATED"),
         Some(RunOutcome::Undecided) => (AnswerMark::UNKNOWN, "UNDECIDED"),
+        Some(RunOutcome::Panicked) => (AnswerMark::UNKNOWN, "A FAULT OF KVLAB: no verdict"),
         None if scenario => (AnswerMark::UNKNOWN, "INTERRUPTED: the scenario did not come to its end"),
         None if !broken.is_empty() => (AnswerMark::BAD, "A PROMISE WAS BROKEN"),
         None if undecided => (AnswerMark::UNKNOWN, "NO PROMISE SEEN BROKEN, not all could be checked"),

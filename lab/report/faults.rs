@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kvlab::types::NodeId;
+use kvlab::types::{CLOCK_PERMILLE_TRUE, DiskCondition, NodeCondition, NodeId};
 
 use crate::action::Action;
 use crate::run::event::{LabEvent, LinkState, ProcessState, Stamped};
@@ -24,6 +24,8 @@ pub(super) enum FaultKind {
     Paused,
     /// A process has ended.
     Down,
+    /// A disk or a clock is not as it should be.
+    Inside,
 }
 
 /// A time in which something was broken.
@@ -46,6 +48,8 @@ impl FaultKind {
             Self::Slow => "slow",
             Self::Paused => "paused",
             Self::Down => "down",
+            // As slow as a slow link, to the eye.
+            Self::Inside => "slow",
         }
     }
 }
@@ -55,6 +59,8 @@ impl FaultKind {
 enum Subject {
     Link(NodeId, NodeId),
     Node(NodeId),
+    Disk(NodeId),
+    Clock(NodeId),
 }
 
 /// What is the matter there. Two slow links are one fault if they are as slow.
@@ -120,6 +126,15 @@ impl FaultTracker {
                     self.set(Subject::Node(*node), process(state), t_us);
                 }
             }
+            LabEvent::Condition { node, condition: NodeCondition::Disk(disk) } => {
+                self.set(Subject::Disk(*node), disk_trouble(*disk), t_us);
+            }
+            // A jump is over at once.
+            LabEvent::Condition { node, condition: NodeCondition::Clock(clock) } => {
+                if let Some(permille) = clock.permille() {
+                    self.set(Subject::Clock(*node), clock_trouble(permille), t_us);
+                }
+            }
             LabEvent::Action { action, error: None, .. } => {
                 self.doomed.extend(ends(action));
             }
@@ -171,10 +186,20 @@ fn link(state: LinkState) -> Option<Trouble> {
     match state {
         LinkState::Up => None,
         LinkState::Cut => Some(Trouble { kind: FaultKind::Cut, detail: "cut".to_owned() }),
-        LinkState::Slow { delay, .. } => {
-            Some(Trouble { kind: FaultKind::Slow, detail: format!("slow by {}", words::age(delay)) })
+        LinkState::Slow(how) => {
+            Some(Trouble { kind: FaultKind::Slow, detail: format!("slow {}", words::slow_link(&how)) })
         }
     }
+}
+
+fn disk_trouble(disk: DiskCondition) -> Option<Trouble> {
+    let bad = disk != DiskCondition::Ok;
+    bad.then(|| Trouble { kind: FaultKind::Inside, detail: format!("{} of", words::disk(disk)) })
+}
+
+fn clock_trouble(permille: u16) -> Option<Trouble> {
+    let detail = || format!("clock {} of", words::clock_rate(permille));
+    (permille != CLOCK_PERMILLE_TRUE).then(|| Trouble { kind: FaultKind::Inside, detail: detail() })
 }
 
 fn process(state: &ProcessState) -> Option<Trouble> {
@@ -189,14 +214,14 @@ fn process(state: &ProcessState) -> Option<Trouble> {
 fn together(group: &[Single]) -> Fault {
     let trouble = &group[0].trouble;
     let nodes = group.iter().filter_map(|single| match single.subject {
-        Subject::Node(node) => Some(node),
+        Subject::Node(node) | Subject::Disk(node) | Subject::Clock(node) => Some(node),
         Subject::Link(..) => None,
     });
     let links: BTreeSet<_> = group
         .iter()
         .filter_map(|single| match single.subject {
             Subject::Link(from, to) => Some((from, to)),
-            Subject::Node(_) => None,
+            Subject::Node(_) | Subject::Disk(_) | Subject::Clock(_) => None,
         })
         .collect();
     let subjects: Vec<String> = nodes.map(|node| node.to_string()).chain(links_say(links)).collect();
@@ -238,7 +263,10 @@ fn links_say(mut links: BTreeSet<(NodeId, NodeId)>) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
+    use kvlab::types::ClockCondition;
+
     use super::*;
+    use crate::action::SlowLink;
     use crate::run::event::Actor;
 
     const N: [NodeId; 4] = [NodeId(0), NodeId(1), NodeId(2), NodeId(3)];
@@ -278,10 +306,25 @@ mod tests {
 
     #[test]
     fn what_is_not_mended_lasts_to_the_end_and_slow_links_say_how_slow() {
-        let slow = |ms| LinkState::Slow { delay: Duration::from_millis(ms), jitter: Duration::ZERO };
+        let slow = |ms| LinkState::Slow(SlowLink::by(Duration::from_millis(ms), Duration::ZERO));
         let events = [link(1000, 1, 2, slow(80)), link(1000, 2, 1, slow(80)), link(1000, 1, 3, slow(500))];
         let lasting = |what: &str| (what.to_owned(), 1000, 9000);
         assert_eq!(said(&events), [lasting("slow by 500 ms n1 → n3"), lasting("slow by 80 ms n1 ↔ n2")]);
+    }
+
+    #[test]
+    fn a_bad_disk_and_an_odd_clock_are_faults_until_they_are_taken_back() {
+        let condition = |ms, condition| at(ms, LabEvent::Condition { node: N[1], condition });
+        let clock = NodeCondition::Clock;
+        let events = [
+            condition(1000, NodeCondition::Disk(DiskCondition::Full)),
+            condition(1500, clock(ClockCondition::Rate { permille: 1500 })),
+            condition(1600, clock(ClockCondition::Jump { by: Duration::from_secs(9) })),
+            condition(2000, NodeCondition::Disk(DiskCondition::Ok)),
+            condition(3000, clock(ClockCondition::Ok)),
+        ];
+        let over = [("full disk of n1".to_owned(), 1000, 2000), ("clock ×1.5 of n1".to_owned(), 1500, 3000)];
+        assert_eq!(said(&events), over);
     }
 
     #[test]

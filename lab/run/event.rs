@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind, Violation};
 use kvlab::sim::{MemberEvent, MemberEventKind};
-use kvlab::types::{Epoch, MemberVote, NodeId, Quirks, Report, Vote};
+use kvlab::types::{Epoch, MemberVote, NodeCondition, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
 pub use super::verdict::{HarmVerdict, PromiseVerdict, Verdict};
-use crate::action::Action;
+use crate::action::{Action, SlowLink};
 
-/// The version of the format of `events.jsonl`. 2: violations are events. Files of version 1 are read as well.
-pub const EVENTS_VERSION: u32 = 2;
+/// The version of the format of `events.jsonl`. 2: violations are events. 3: conditions of disks and clocks, links that
+/// lose and repeat, runs that end by a fault of kvlab's own. Files of versions 1 and 2 are read as well.
+pub const EVENTS_VERSION: u32 = 3;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +48,10 @@ impl From<MemberEvent> for Stamped {
             MemberEventKind::Stopped => {
                 LabEvent::Process { node, state: ProcessState::Stopped { how: "stopped".to_owned() } }
             }
+            MemberEventKind::DiskFailed => LabEvent::Process {
+                node,
+                state: ProcessState::Died { how: "a sync of its disk failed".to_owned() },
+            },
             MemberEventKind::Wiped => LabEvent::Damage { node, damage: Damage::Wiped },
         };
         Self::at(at, event)
@@ -72,6 +77,8 @@ pub enum LabEvent {
     Watch { node: NodeId, up: bool },
     /// A directed link changed.
     Link { from: NodeId, to: NodeId, state: LinkState },
+    /// A condition of a node's disk or clock was set.
+    Condition { node: NodeId, condition: NodeCondition },
     /// The lab did this to the data of a node whose process it had killed.
     Damage { node: NodeId, damage: Damage },
     /// Somebody did something; `error` says why it could not be done.
@@ -155,8 +162,8 @@ pub enum LinkState {
     Up,
     /// Silence.
     Cut,
-    /// Passes everything later.
-    Slow { delay: Duration, jitter: Duration },
+    /// Passes everything later, and maybe not everything, or some of it twice.
+    Slow(SlowLink),
 }
 
 /// What was done to the data of a dead node.
@@ -190,7 +197,9 @@ impl fmt::Display for Damage {
                 write!(f, "the power took the {lost} bytes that were not synced: {cut}")
             }
             Self::PowerLost { cut: None } => f.write_str("the power took nothing: everything was synced"),
-            Self::TailTorn { cut: Some(cut) } => write!(f, "the last write is torn: {cut}"),
+            Self::TailTorn { cut: Some(cut) } => {
+                write!(f, "the last write is torn, one member failed: {cut}")
+            }
             Self::TailTorn { cut: None } => f.write_str("nothing was written that could be torn"),
             Self::Wiped => f.write_str("the disk is empty, all promises forgotten: one member failed"),
         }
@@ -345,6 +354,8 @@ pub enum RunOutcome {
     Violated,
     /// Exit 3.
     Undecided,
+    /// Exit 4: a fault of kvlab's own, which says nothing of the store.
+    Panicked,
 }
 
 /// How loud a notice is.

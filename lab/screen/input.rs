@@ -9,7 +9,7 @@ use super::keys::{self, Key, KeyCommand, Scope};
 use super::layout::Pane;
 use super::state::{Health, ViewState};
 use super::theme::Tone;
-use crate::action::Action;
+use crate::action::{Action, SlowLink};
 use crate::run::event::LinkState;
 
 /// The key that a person's quorum writes go to, and quorum reads come from. Only quorum writes ever touch it, so
@@ -246,13 +246,13 @@ fn link_actions(what: LinkKey, from: NodeId, to: NodeId, view: &ViewState) -> Ve
     let ends: &[(NodeId, NodeId)] =
         if what == LinkKey::CutOneWay { &[(from, to)] } else { &[(from, to), (to, from)] };
     let bent = |&(from, to): &(NodeId, NodeId)| match what {
-        LinkKey::Slow => matches!(view.links.get(from, to), LinkState::Slow { .. }),
+        LinkKey::Slow => matches!(view.links.get(from, to), LinkState::Slow(_)),
         LinkKey::Cut | LinkKey::CutOneWay => view.links.get(from, to) == LinkState::Cut,
     };
     let heal = ends.iter().any(bent);
     let act = |&(from, to): &(NodeId, NodeId)| match what {
         _ if heal => Action::HealLink { from, to },
-        LinkKey::Slow => Action::Slow { from, to, delay: SLOW_DELAY, jitter: SLOW_JITTER },
+        LinkKey::Slow => Action::Slow { from, to, how: SlowLink::by(SLOW_DELAY, SLOW_JITTER) },
         LinkKey::Cut | LinkKey::CutOneWay => Action::Cut { from, to },
     };
     ends.iter().map(act).collect()

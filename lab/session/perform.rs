@@ -1,6 +1,6 @@
 //! Each [`Action`], done to the cluster, to the workload or by a client.
 
-use kvlab::types::Reply;
+use kvlab::types::{NodeCondition, Reply};
 
 use super::run::Session;
 use crate::action::Action;
@@ -59,9 +59,7 @@ impl Session {
         match *action {
             Action::Cut { from, to } => cluster.set_link(from, to, LinkState::Cut)?,
             Action::HealLink { from, to } => cluster.set_link(from, to, LinkState::Up)?,
-            Action::Slow { from, to, delay, jitter } => {
-                cluster.set_link(from, to, LinkState::Slow { delay, jitter })?;
-            }
+            Action::Slow { from, to, how } => cluster.set_link(from, to, LinkState::Slow(how))?,
             Action::Reset { from, to } => cluster.reset_link(from, to)?,
             Action::Pause { node } => cluster.pause(node).await?,
             Action::Resume { node } => cluster.resume(node).await?,
@@ -76,6 +74,12 @@ impl Session {
             }
             Action::Follow { node, primary } => {
                 return Ok(Performed::Follow(cluster.follow(node, primary).await?));
+            }
+            Action::Disk { node, condition } => {
+                cluster.set_condition(node, NodeCondition::Disk(condition)).await?;
+            }
+            Action::Clock { node, condition } => {
+                cluster.set_condition(node, NodeCondition::Clock(condition)).await?;
             }
             Action::Cleanup { node } => cluster.cleanup(node).await?,
             Action::Load { on } => self.0.workload.set_on(on)?,

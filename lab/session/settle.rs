@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use kvlab::types::NodeId;
+use kvlab::types::{ClockCondition, DiskCondition, NodeId};
 
 use super::compare::compare;
 use super::recovery::{LeaderlessWatch, LogEnd, converged, differ_wrongly, ends};
@@ -18,7 +18,7 @@ use crate::run::event::{Actor, LabEvent, Level, LinkState, ProcessState, Scenari
 const COMPARISONS_MAX: u32 = 3;
 
 impl Session {
-    /// Heals every link, resumes and restarts every node, stops the load, waits for convergence within the limit
+    /// Heals every link, disk and clock, resumes and restarts every node, stops the load, waits for convergence within the limit
     /// (a primary, everyone follows it, equal last positions), reads the ledger and every register back, compares
     /// the members' states. A cluster that is left without a primary gets one by vote, which loses nothing that a
     /// quorum acknowledged. Journals [`ScenarioEvent::Settling`] and [`ScenarioEvent::ReadingBack`].
@@ -52,6 +52,12 @@ impl Session {
         let view = self.0.cluster.view();
         if view.links.values().any(|link| *link != LinkState::Up) {
             self.try_to(Action::HealAll).await;
+        }
+        for &node in view.disks.keys() {
+            self.try_to(Action::Disk { node, condition: DiskCondition::Ok }).await;
+        }
+        for &node in view.clocks.keys() {
+            self.try_to(Action::Clock { node, condition: ClockCondition::Ok }).await;
         }
         for (node, state) in view.processes {
             match state {

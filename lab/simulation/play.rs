@@ -1,5 +1,6 @@
 //! A scenario played on a simulated cluster: one seed, and what many seeds come to.
 
+use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -16,8 +17,8 @@ use crate::scenario::{self, Conclusion, Scenario};
 /// Seeds not as expected that are kept one by one; of more, the first ones.
 const UNEXPECTED_MAX: usize = 20;
 
-/// Plays a scenario on the cluster of one seed. Returns what is concluded and the events of the run. A panic is a broken
-/// promise like any other.
+/// Plays a scenario on the cluster of one seed. Returns what is concluded and the events of the run. A panic is a fault of
+/// kvlab's own and no verdict: an outcome of its own, without events.
 pub(crate) fn play_seed(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
     let played = catch_unwind(AssertUnwindSafe(|| {
         let mut stage = Simulated::new(scenario, scenario.load(seed), seed);
@@ -28,12 +29,17 @@ pub(crate) fn play_seed(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stam
         }
         (conclusion, stage.take_events())
     }));
-    played.unwrap_or_else(|_| {
-        let place = seeds::panicked_at().map(|place| format!(" at {place}")).unwrap_or_default();
-        let undecided =
-            Conclusion::undecided(Verdict::default(), Duration::ZERO, format!("it panicked{place}"));
-        (Conclusion { outcome: RunOutcome::Violated, ..undecided }, Vec::new())
+    played.unwrap_or_else(|panic| {
+        let place = seeds::panicked_at().map(|place| format!(" (at {place})")).unwrap_or_default();
+        let why = format!("a fault of kvlab's own: it panicked with seed {seed}: {}{place}", said(&*panic));
+        let undecided = Conclusion::undecided(Verdict::default(), Duration::ZERO, why);
+        (Conclusion { outcome: RunOutcome::Panicked, ..undecided }, Vec::new())
     })
+}
+
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
 
 /// The output of a future that never waits: nothing on a simulated stage does.
@@ -50,6 +56,8 @@ pub(crate) struct SeedTally {
     pub(crate) as_expected: u64,
     pub(crate) violated: u64,
     pub(crate) undecided: u64,
+    /// Faults of kvlab's own.
+    pub(crate) panicked: u64,
     /// The first ones.
     pub(crate) not_as_expected: Vec<UnexpectedSeed>,
 }
@@ -69,6 +77,7 @@ impl SeedTally {
             RunOutcome::AsExpected => self.as_expected += 1,
             RunOutcome::Violated => self.violated += 1,
             RunOutcome::Undecided => self.undecided += 1,
+            RunOutcome::Panicked => self.panicked += 1,
         }
         if outcome != RunOutcome::AsExpected && self.not_as_expected.len() < UNEXPECTED_MAX {
             self.not_as_expected.push(UnexpectedSeed { seed, outcome, reasons });

@@ -87,7 +87,7 @@ thread_local! {
     static PANICKED_AT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Panics of seeds are violations, which are told later: until then nothing is printed.
+/// Panics of seeds are told later: until then nothing is printed.
 fn quiet_panics() {
     let loud = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
-use kvlab::types::ReadLevel;
+use kvlab::types::{ClockCondition, DiskCondition, ReadLevel};
 
 use super::stage::{Advanced, QUIET_WITHIN, Simulated};
 use crate::action::Action;
@@ -91,6 +91,12 @@ impl Simulated {
     /// Undoes whatever is broken.
     fn make_whole(&mut self) -> anyhow::Result<()> {
         self.carry_out(&Action::HealAll)?;
+        for node in self.view.disks.keys().copied().collect::<Vec<_>>() {
+            self.carry_out(&Action::Disk { node, condition: DiskCondition::Ok })?;
+        }
+        for node in self.view.clocks.keys().copied().collect::<Vec<_>>() {
+            self.carry_out(&Action::Clock { node, condition: ClockCondition::Ok })?;
+        }
         for node in self.members() {
             if self.world.is_paused(node) {
                 self.resume(node)?;

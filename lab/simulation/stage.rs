@@ -8,13 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use kvlab::sim::{ClientRequest, CrashKind, World};
+use kvlab::sim::{ClientRequest, CrashKind, LinkQuality, World};
 use kvlab::storage::{self, Durability};
-use kvlab::types::{Command, NodeId, NodeStatus, Reply};
+use kvlab::types::{ClockCondition, Command, NodeCondition, NodeId, NodeStatus, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::action::{Action, all_links};
+use crate::action::{Action, SlowLink, all_links};
 use crate::cluster::View;
 use crate::engine::NodeState;
 use crate::run::event::{
@@ -129,7 +129,7 @@ impl Simulated {
                 Ok(None) => return Advanced::Arrived,
                 Ok(Some(outcome)) => {
                     let meaning = self.clients.take(&mut self.world, outcome);
-                    self.events.extend(self.world.take_member_events().into_iter().map(Stamped::from));
+                    self.take_member_events();
                     let without_quorum =
                         self.clients.take_without_quorum().into_iter().map(LabEvent::Operation);
                     let found = self
@@ -152,6 +152,18 @@ impl Simulated {
         }
         self.past += until.saturating_sub(self.now());
         Advanced::Arrived
+    }
+
+    /// Takes what has happened to members since this was last done.
+    fn take_member_events(&mut self) {
+        for event in self.world.take_member_events() {
+            let stamped = Stamped::from(event);
+            if let LabEvent::Process { node, state: died @ ProcessState::Died { .. } } = &stamped.event {
+                self.view.processes.insert(*node, died.clone());
+                self.view.disks.remove(node);
+            }
+            self.events.push(stamped);
+        }
     }
 
     /// Goes on until `enough` is true, or it is `until`. Returns whether it was.
@@ -202,9 +214,7 @@ impl Simulated {
         match *action {
             Action::Cut { from, to } => self.link(from, to, LinkState::Cut),
             Action::HealLink { from, to } => self.link(from, to, LinkState::Up),
-            Action::Slow { from, to, delay, jitter } => {
-                self.link(from, to, LinkState::Slow { delay, jitter });
-            }
+            Action::Slow { from, to, how } => self.link(from, to, LinkState::Slow(how)),
             Action::Reset { from, to } => self.world.reset(from, to),
             Action::Pause { node } => self.pause(node)?,
             Action::Resume { node } => self.resume(node)?,
@@ -224,6 +234,18 @@ impl Simulated {
             Action::Wipe { node } => {
                 let wiped = self.world.wipe(node);
                 self.stopped(node, "SIGKILL, and its disk was wiped", wiped);
+            }
+            Action::Disk { node, condition } => {
+                if let Err(broken) = self.world.set_disk(node, condition) {
+                    self.violated(broken);
+                }
+                self.set_condition(node, NodeCondition::Disk(condition));
+            }
+            Action::Clock { node, condition } => {
+                let jumps = matches!(condition, ClockCondition::Jump { .. });
+                ensure!(!jumps || self.world.is_running(node), "the clock of {node} cannot jump: it is down");
+                self.world.set_clock(node, condition);
+                self.set_condition(node, NodeCondition::Clock(condition));
             }
             Action::Cleanup { node } => {
                 ensure!(self.world.is_running(node), "cannot clean up the disk of {node}: it is down");
@@ -261,9 +283,16 @@ impl Simulated {
         match state {
             LinkState::Up => self.world.heal(from, to),
             LinkState::Cut => self.world.cut(from, to),
-            LinkState::Slow { delay, jitter } => self.world.slow(from, to, delay, jitter),
+            LinkState::Slow(SlowLink { delay, jitter, loss, duplicate }) => {
+                self.world.slow(from, to, LinkQuality { delay, jitter, loss, duplicate });
+            }
         }
         self.view.links.insert((from, to), state);
+    }
+
+    fn set_condition(&mut self, node: NodeId, condition: NodeCondition) {
+        self.view.set_condition(node, condition);
+        self.emit(LabEvent::Condition { node, condition });
     }
 
     fn pause(&mut self, node: NodeId) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! Events and actions as sentences: one line for each that a person would want to read.
 
-use kvlab::types::{Ballot, Event, NodeId, Report, ResyncReason};
+use kvlab::types::{Ballot, ClockCondition, DiskCondition, Event, NodeId, Report, ResyncReason};
 
 use super::words;
 use crate::action::Action;
@@ -22,7 +22,8 @@ pub(crate) struct EventLine {
 /// (statuses, load, verdicts), or an action that has a line of its own has caused it (links).
 pub(crate) fn sentence(event: &LabEvent) -> Option<(Level, String)> {
     match event {
-        LabEvent::Header(_) | LabEvent::Link { .. } | LabEvent::Load(_) | LabEvent::Verdict(_) => None,
+        LabEvent::Header(_) | LabEvent::Load(_) | LabEvent::Verdict(_) => None,
+        LabEvent::Link { .. } | LabEvent::Condition { .. } => None,
         LabEvent::Process { node, state } => process(*node, state),
         LabEvent::Node { node, report } => report_says(*node, report),
         LabEvent::Watch { .. } => None,
@@ -223,6 +224,11 @@ fn fault_level(action: &Action) -> Level {
         | Action::Kill { .. }
         | Action::PowerLoss { .. }
         | Action::TearTail { .. }
+        | Action::Disk {
+            condition: DiskCondition::Full | DiskCondition::Slow { .. } | DiskCondition::SyncFails,
+            ..
+        }
+        | Action::Clock { condition: ClockCondition::Rate { .. } | ClockCondition::Jump { .. }, .. }
         | Action::Wipe { .. }
         | Action::Terminate { .. }
         | Action::Promote { force: true, .. } => Level::Warn,
@@ -240,7 +246,9 @@ pub(crate) fn action(action: &Action) -> String {
         }
         Action::Isolate { node } => format!("isolate {node}"),
         Action::Reset { from, to } => format!("reset {from}→{to}"),
-        Action::Slow { from, to, delay, .. } => format!("slow {from}→{to} by {}", words::age(*delay)),
+        Action::Slow { from, to, how } => format!("slow {from}→{to} {}", words::slow_link(how)),
+        Action::Disk { node, condition } => format!("{} of {node}", words::disk(*condition)),
+        Action::Clock { node, condition } => format!("{} of {node}", words::clock_condition(*condition)),
         Action::HealLink { from, to } => format!("heal {from}→{to}"),
         Action::Heal { node } => format!("heal {node}"),
         Action::HealAll => "heal every link".to_owned(),
@@ -317,6 +325,7 @@ fn scenario(event: &ScenarioEvent) -> Option<(Level, String)> {
                 RunOutcome::AsExpected => (Level::Info, format!("finished as expected{why}")),
                 RunOutcome::Violated => (Level::Error, format!("finished, NOT as expected{why}")),
                 RunOutcome::Undecided => (Level::Warn, format!("finished, undecided{why}")),
+                RunOutcome::Panicked => (Level::Error, format!("ended by a fault of kvlab's own{why}")),
             }
         }
         _ => return None,

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
-use kvlab::types::{BacklogStatus, Role};
+use kvlab::types::{BacklogStatus, ClockCondition, DiskCondition, Role};
 use ratatui::buffer::CellWidth;
+
+use crate::action::SlowLink;
 
 /// Time since the run began: `00:42.3`; hours only if there are any.
 pub fn clock(t_us: u64) -> String {
@@ -48,6 +50,46 @@ pub fn backlog(backlog: &BacklogStatus) -> String {
         Some(ms) => format!("{size}, {} at this rate", long_time(Duration::from_millis(ms))),
         None => format!("{size}, nothing is written"),
     }
+}
+
+/// What a slow link does: `by 80 ms`, `by 80 ms, losing 5%, repeating 2%`.
+pub fn slow_link(how: &SlowLink) -> String {
+    let some = |much: bool, text: String| much.then_some(text);
+    let parts = [
+        some(!how.delay.is_zero() || !how.jitter.is_zero(), format!("by {}", age(how.delay))),
+        some(how.loss > 0, format!("losing {}", share(how.loss))),
+        some(how.duplicate > 0, format!("repeating {}", share(how.duplicate))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// Thousandths: `5%`, `0.5%`.
+pub fn share(permille: u16) -> String {
+    format!("{}%", f64::from(permille) / 10.0)
+}
+
+/// The condition of a disk as the object of a sentence: `full disk`, `disk 20 ms slower`.
+pub fn disk(condition: DiskCondition) -> String {
+    match condition {
+        DiskCondition::Ok => "disk ok".to_owned(),
+        DiskCondition::Full => "full disk".to_owned(),
+        DiskCondition::Slow { by } => format!("disk {} slower", age(by)),
+        DiskCondition::SyncFails => "failing syncs".to_owned(),
+    }
+}
+
+/// The condition of a clock in the same way: `clock ×1.5`, `clock jump of 10.0 s`.
+pub fn clock_condition(condition: ClockCondition) -> String {
+    match condition {
+        ClockCondition::Ok => "clock ok".to_owned(),
+        ClockCondition::Rate { permille } => format!("clock {}", clock_rate(permille)),
+        ClockCondition::Jump { by } => format!("clock jump of {}", age(by)),
+    }
+}
+
+/// The rate of a clock: `×1.5`.
+pub fn clock_rate(permille: u16) -> String {
+    format!("×{}", f64::from(permille) / 1000.0)
 }
 
 /// A node's part in the cluster: `primary`.

@@ -46,7 +46,7 @@ impl ConnectionGate {
     pub(super) async fn accept(
         &self,
         listener: &TcpListener,
-        clock: Clock,
+        clock: &Clock,
         whose: &str,
     ) -> (TcpStream, SocketAddr) {
         loop {

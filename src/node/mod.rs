@@ -16,9 +16,11 @@
 //!
 //! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
 //! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
+//! Two exceptions are explicit: quirks, and the [`Conditions`] of its disk and clock, which are off unless asked for.
 
 mod bounds;
 mod clock;
+mod conditions;
 mod conn;
 mod driver;
 mod error;
@@ -40,6 +42,7 @@ mod token;
 mod watch;
 
 pub use self::bounds::replication_bytes_max;
+pub use self::conditions::NodeConditions;
 pub use self::error::NodeError;
 pub use self::options::{Limits, MEMBERS_MAX, NodeOptions, OptionsError};
 pub use self::running::Stop;

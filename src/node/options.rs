@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::conditions::NodeConditions;
 use super::token::Token;
 use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
@@ -53,6 +54,8 @@ pub struct NodeOptions {
     /// What members and operators must show, if set; at any address that is not loopback, everybody must. Required for
     /// such an address.
     pub token: Option<Token>,
+    /// Where a lab sets faults of its disk and clock. `None`: there are none.
+    pub conditions: Option<NodeConditions>,
     /// Bounds on connections and deadlines.
     pub limits: Limits,
 }
@@ -146,6 +149,7 @@ impl NodeOptions {
             cleanup: CleanupPolicy::default(),
             quirks: Quirks::NONE,
             token: None,
+            conditions: None,
             limits: Limits::default(),
         }
     }

@@ -26,7 +26,7 @@ use super::server::{Ask, FromClient, Server};
 use super::watch::json;
 use crate::replication::Input;
 use crate::storage::{DiskNews, DiskThread, KeeperNews, StorageError};
-use crate::types::{Failure, MemberStatus, NodeId, NodeStatus, Reply, Report, Time};
+use crate::types::{Failure, MemberStatus, NodeId, NodeStatus, Reply, Report, Time, WarpedClock};
 use crate::wire::{Response, Topology, TopologyMember};
 
 /// Inputs of each kind taken before timers and the disk get their turn.
@@ -55,6 +55,8 @@ pub(super) struct Inbox {
     pub(super) keeper: mpsc::UnboundedReceiver<KeeperNews>,
     pub(super) peers: mpsc::Receiver<FromPeer>,
     pub(super) clients: mpsc::Receiver<FromClient>,
+    /// Changes when a lab has changed the clock's condition; `None`: no lab can.
+    pub(super) clock_changes: Option<watch::Receiver<WarpedClock>>,
     pub(super) stop: watch::Receiver<Stop>,
 }
 
@@ -99,6 +101,8 @@ impl RunningNode {
                 Some(news) = inbox.keeper.recv() => self.take_keeper_news(news)?,
                 Some(heard) = inbox.peers.recv() => self.take_heard(heard)?,
                 Some(asked) = inbox.clients.recv() => self.take_asked(asked)?,
+                // What the timer was set to means another instant now.
+                () = changed(&mut inbox.clock_changes) => timer_at = Time::ZERO,
                 () = &mut timer => {
                     // Fired timers stay fired; the next round arms it again.
                     timer_at = Time::ZERO;
@@ -294,6 +298,16 @@ impl RunningNode {
         info!(cut_short = waiting, unanswered = self.hub.routes.len(), "stopped");
         Ok(())
     }
+}
+
+/// Returns when there is a change.
+async fn changed(changes: &mut Option<watch::Receiver<WarpedClock>>) {
+    if let Some(changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 fn failed(failure: Failure) -> Response {

@@ -21,6 +21,7 @@ use tokio::task::{JoinSet, LocalSet};
 use tracing::{info, warn};
 
 use super::clock::Clock;
+use super::conditions::NodeConditions;
 use super::driver::Driver;
 use super::error::NodeError;
 use super::housekeeping::Housekeeping;
@@ -70,7 +71,7 @@ async fn start(
     options: NodeOptions,
     stop: watch::Receiver<Stop>,
 ) -> Result<(RunningNode, Inbox, Ready), NodeError> {
-    let clock = Clock::start();
+    let clock = options.conditions.as_ref().map_or_else(Clock::start, NodeConditions::clock);
     let clients = bind("clients", options.client_addr, "--client").await?;
     let peers = bind("members", options.peer_addr, "--peer").await?;
     let line = ready_line(&options, &clients, &peers);
@@ -101,7 +102,7 @@ async fn start(
         token: options.token.clone(),
         open: options.client_addr.ip().is_loopback(),
         limits: options.limits.clone(),
-        clock,
+        clock: clock.clone(),
     });
     let links: BTreeMap<_, _> = options.others().map(|id| (id, Rc::new(OutgoingLink::new(id)))).collect();
     let server = Rc::new(Server::new(local.clone(), to_clients));
@@ -127,11 +128,13 @@ async fn start(
             inputs: to_peers.clone(),
             write_timeout: options.limits.write_timeout,
             settled_after: SETTLED_AFTER,
-            clock,
+            clock: clock.clone(),
         };
         tasks.spawn_local(dial.run(random()?));
     }
-    let inbox = Inbox { keeper: keeper_in, disk: disk_in, peers: peers_in, clients: clients_in, stop };
+    let clock_changes = options.conditions.as_ref().map(|conditions| conditions.clock_switch().changes());
+    let inbox =
+        Inbox { keeper: keeper_in, disk: disk_in, peers: peers_in, clients: clients_in, clock_changes, stop };
     let mut peer_addrs = options.links.clone();
     peer_addrs.insert(options.id, line.peer.clone());
     let (drain_until, asked_at) = (None, Time::ZERO);
@@ -181,6 +184,10 @@ fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
     let disk = match options.disk_max {
         Some(bytes_max) => storage::with_quota(storage::real_disk(), &options.data_dir, bytes_max),
         None => storage::real_disk(),
+    };
+    let disk = match &options.conditions {
+        Some(conditions) => storage::with_conditions(disk, conditions.disk()),
+        None => disk,
     };
     let (store, writer, mut opened) =
         storage::open(disk, &options.data_dir, settings).map_err(NodeError::Open)?;

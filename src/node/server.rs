@@ -137,7 +137,7 @@ impl Server {
     /// Takes clients until it is dropped. Connections that stand go on without it.
     pub(super) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "client").await;
+            let (stream, addr) = self.gate.accept(&listener, &self.local.clock, "client").await;
             let (server, stranger) = (self.clone(), self.strangers.enter());
             spawn_local(async move { server.serve(stream, addr, stranger).await });
         }

@@ -2,18 +2,22 @@
 //!
 //! An error is a promise that was broken by what was done, in words. The world is of no use then.
 
-use std::time::Duration;
-
 use crate::storage::{Durability, Loss};
-use crate::types::{NodeId, Role};
+use crate::types::{ClockCondition, DiskCondition, NodeId, Role};
 
 use super::disk::Crash;
+use super::environment::LinkQuality;
 use super::member_event::MemberEventKind;
 use super::node::SimNode;
 use super::world::{ClientRequest, World};
 
 /// Disk operations of a batch that a crash may cut off: a full resync has some dozens, an append two.
 const OPERATIONS_MAX: u64 = 30;
+/// Syncs of a batch that go well before one fails, at most.
+const SYNCS_MAX: u64 = 3;
+/// What becomes of what a failed sync has dropped. With [`Loss::Nothing`] it is still read after the restart, and lost by
+/// the next loss of power: a start that does not write it again breaks a promise (rule 13 of the design).
+const FAILED_SYNC_LEAVES: [Loss; 1] = [Loss::Whole];
 
 /// How a member's process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +43,7 @@ impl<T> World<T> {
                 CrashKind::Torn => Loss::Torn,
             },
             cleaning: self.status(node).map(|status| status.commit).filter(|_| self.dice.chance(100)),
+            sync_fails: None,
             again: self.dice.chance(100).then(|| self.operations() as usize),
         };
         self.note(|| format!("{node} dies: {death:?}"));
@@ -110,15 +115,42 @@ impl<T> World<T> {
         cleaned
     }
 
-    /// A member's disk has no room from now on, so that what it is given waits; or it has room again.
-    pub fn set_disk_full(&mut self, node: NodeId, full: bool) -> Result<(), String> {
-        self.note(|| format!("{node}'s disk {}", if full { "is full" } else { "has room" }));
-        self.cluster.disk(node, full);
+    /// Sets the condition of a member's disk. While it is full, what it is given waits; where its syncs fail, the next one
+    /// ends the process, as it ends a real node.
+    pub fn set_disk(&mut self, node: NodeId, condition: DiskCondition) -> Result<(), String> {
+        self.note(|| format!("{node}: {condition}"));
+        self.cluster.node_mut(node).condition = condition;
+        self.heed_disk(node)
+    }
+
+    /// Sets the condition of a member's clock, whether its process runs or not.
+    pub fn set_clock(&mut self, node: NodeId, condition: ClockCondition) {
+        self.note(|| format!("{node}: {condition}"));
+        let now = self.now();
+        self.cluster.node_mut(node).set_clock(now, condition);
+    }
+
+    /// Tells a member of the room on its disk, and lets the disk work if it can.
+    pub(super) fn heed_disk(&mut self, node: NodeId) -> Result<(), String> {
+        self.cluster.tell_room(node);
         self.look()?;
-        if self.cluster.node(node).can_persist() {
+        let member = self.cluster.node(node);
+        if member.is_running() && member.can_persist() {
             self.start_disk(node);
         }
         Ok(())
+    }
+
+    /// A sync fails: the process ends at once, and what the sync should have made durable is dropped.
+    pub(super) fn fail_sync(&mut self, node: NodeId) -> Result<(), String> {
+        let syncs = self.dice.between(0, SYNCS_MAX) as usize;
+        let crash =
+            Crash { sync_fails: Some(syncs), loss: self.dice.pick(&FAILED_SYNC_LEAVES), ..Crash::CLEAN };
+        self.note(|| format!("{node} dies: a sync has failed"));
+        self.counts.failed_syncs += 1;
+        self.sync_failed.insert(node);
+        self.cluster.crash(node, crash);
+        self.look()
     }
 
     /// Silence on a link, until it is healed.
@@ -133,11 +165,11 @@ impl<T> World<T> {
         self.note(|| format!("reset {from} → {to}: {lost} messages lost"));
     }
 
-    /// Everything on a link takes longer, until it is healed.
-    pub fn slow(&mut self, from: NodeId, to: NodeId, delay: Duration, jitter: Duration) {
-        self.note(|| format!("slow {from} → {to} by {delay:?} to {:?}", delay + jitter));
+    /// A link is of this quality until it is healed.
+    pub fn slow(&mut self, from: NodeId, to: NodeId, quality: LinkQuality) {
+        self.note(|| format!("slow {from} → {to}: {quality:?}"));
         self.cluster.network.heal((from, to));
-        self.slow.insert((from, to), (delay, jitter));
+        self.slow.insert((from, to), quality);
     }
 
     /// A link is as it was.
@@ -170,9 +202,14 @@ impl<T> World<T> {
         self.cluster.node(node).paused
     }
 
-    /// Whether its disk has no room.
-    pub fn is_disk_full(&self, node: NodeId) -> bool {
-        self.cluster.node(node).disk_full
+    /// The condition of its disk.
+    pub fn disk_condition(&self, node: NodeId) -> DiskCondition {
+        self.cluster.node(node).condition
+    }
+
+    /// The rate of its clock, in thousandths of the true one.
+    pub fn clock_permille(&self, node: NodeId) -> u16 {
+        self.cluster.node(node).clock().permille()
     }
 
     /// How often it has been started: names its process.

@@ -20,7 +20,7 @@ use super::disk::StoredDisk;
 use super::environment::{Environment, NetworkQuality};
 use super::options::SimOptions;
 use super::oracle::BrokenPromise;
-use super::outcome::{JudgeFinding, SeedOutcome, SeedViolation};
+use super::outcome::{JudgeFinding, SeedOutcome, SeedPanic, SeedViolation};
 use super::profile::Profile;
 use super::text;
 use super::world::{ClientRequest, StepOutcome, World};
@@ -63,7 +63,7 @@ pub(super) struct Simulation {
     finding: Option<Box<JudgeFinding>>,
 }
 
-/// Runs one seed. A panic of the core or of storage is a violation like any other.
+/// Runs one seed. A panic of the core or of storage ends it and is told as such: it is no violation.
 ///
 /// # Examples
 /// ```
@@ -71,15 +71,17 @@ pub(super) struct Simulation {
 ///
 /// let options = SimOptions { nodes: Some(3), ..SimOptions::default() };
 /// let outcome = simulate(7, &options);
-/// assert_eq!(outcome.violation, None);
+/// assert_eq!((&outcome.violation, &outcome.panic), (&None, &None));
 /// assert!(outcome.counts.faults > 0 && outcome.counts.writes > 0);
 /// assert_eq!(simulate(7, &options), outcome, "a seed decides everything");
 /// ```
 pub fn simulate(seed: u64, options: &SimOptions) -> SeedOutcome {
     let mut simulation = Simulation::new(seed, options.clone());
     let played = catch_unwind(AssertUnwindSafe(|| simulation.play()));
-    let broken = played.unwrap_or_else(|panic| Err(format!("panicked: {}", message(&*panic)))).err();
-    simulation.outcome(seed, broken)
+    match played {
+        Ok(played) => simulation.outcome(seed, played.err(), None),
+        Err(panic) => simulation.outcome(seed, None, Some(message(&*panic).to_owned())),
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {
@@ -135,18 +137,22 @@ impl Simulation {
         Self { options, world, profile, healed: false, clients: Clients::new(), finding: None }
     }
 
-    fn outcome(mut self, seed: u64, broken: Option<BrokenPromise>) -> SeedOutcome {
+    fn outcome(mut self, seed: u64, broken: Option<BrokenPromise>, panicked: Option<String>) -> SeedOutcome {
         let at = self.world.now();
         let finding = self.finding.take();
         let violation = broken.map(|what| SeedViolation { at, what, finding });
         if let Some(violation) = &violation {
             self.world.note(|| format!("BROKEN: {}", violation.what));
         }
+        let panic = panicked.map(|message| SeedPanic { at, message });
+        if let Some(panic) = &panic {
+            self.world.note(|| format!("PANICKED: {}", panic.message));
+        }
         let mut counts = self.world.counts;
         counts.epochs = self.world.oracle.epochs_opened() as u64;
         counts.committed = self.world.oracle.committed().seq;
         counts.tears = self.world.cluster.nodes().map(|node| node.disk.tears()).sum();
-        SeedOutcome { seed, violation, counts, trace: self.world.take_trace() }
+        SeedOutcome { seed, violation, panic, counts, trace: self.world.take_trace() }
     }
 
     fn play(&mut self) -> Result<(), BrokenPromise> {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use crate::replication::{CHUNK_BYTES, Config, DiskJob as Job, Effect, Input, RequestId};
 use crate::storage::Loss;
-use crate::types::{Command, Event, Message, NodeId, Reply, Status, Time};
+use crate::types::{Command, DiskCondition, Event, Message, NodeId, Reply, Status, Time};
 
 use super::disk::{Crash, SimDisk};
 use super::network::{EnvelopeId, Link, SimNetwork};
@@ -156,10 +156,13 @@ impl Cluster {
         }
     }
 
-    /// A member's disk has no room from now on, or has room again.
-    pub(crate) fn disk(&mut self, id: NodeId, full: bool) {
-        self.node_mut(id).disk_full = full;
-        self.feed(id, Input::Disk { full });
+    /// A member's core hears whether its disk has room, if that has changed and there is a core that can hear it.
+    pub(crate) fn tell_room(&mut self, id: NodeId) {
+        let node = self.node_mut(id);
+        let full = node.condition == DiskCondition::Full;
+        if node.is_running() && !node.paused && std::mem::replace(&mut node.told_full, full) != full {
+            self.feed(id, Input::Disk { full });
+        }
     }
 
     /// Moves time on.

@@ -29,6 +29,19 @@ impl Environment {
     };
 }
 
+/// How messages fare on one link, beside what the network does to all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkQuality {
+    /// Added to the way of every message.
+    pub delay: Duration,
+    /// At random, up to this much more.
+    pub jitter: Duration,
+    /// Of a thousand messages, how many are lost.
+    pub loss: u16,
+    /// Of a thousand messages between members, how many arrive twice. On an ordered link they keep their order.
+    pub duplicate: u16,
+}
+
 /// How messages fare when nobody delivers them by hand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkQuality {
@@ -42,6 +55,18 @@ pub struct NetworkQuality {
     pub drop: u32,
     /// Of a thousand messages, how many arrive twice.
     pub duplicate: u32,
+}
+
+impl LinkQuality {
+    /// Any quality of a bad link.
+    pub(crate) fn random(dice: &mut Dice) -> Self {
+        Self {
+            delay: Duration::from_micros(dice.between(0, 200_000)),
+            jitter: Duration::from_micros(dice.between(0, 50_000)),
+            loss: dice.pick(&[0, 10, 100, 300]),
+            duplicate: dice.pick(&[0, 20, 300]),
+        }
+    }
 }
 
 impl NetworkQuality {

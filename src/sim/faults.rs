@@ -3,14 +3,21 @@
 use std::time::Duration;
 
 use crate::storage::Durability;
-use crate::types::{Command, NodeId, Role};
+use crate::types::{
+    CLOCK_PERMILLE_MAX, CLOCK_PERMILLE_MIN, ClockCondition, Command, DiskCondition, NodeId, Role,
+};
 
 use super::actions::CrashKind;
 use super::chaos::{ChaosTask, Simulation};
-use super::environment::NetworkQuality;
+use super::environment::{LinkQuality, NetworkQuality};
 use super::network::Link;
 use super::options::FaultMix;
 use super::oracle::BrokenPromise;
+
+/// How much a slow disk is slower, in microseconds at most.
+const DISK_SLOW_US_MAX: u64 = 200_000;
+/// How far a clock jumps, in milliseconds at most.
+const CLOCK_JUMP_MS_MAX: u64 = 10_000;
 
 /// What may be done to a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +46,21 @@ enum Fault {
     Wipe,
     Cleanup,
     DiskFull,
-    DiskRoom,
+    DiskSlow,
+    /// The next sync fails, and its process ends.
+    SyncFails,
+    DiskOk,
+    /// A clock runs at another rate.
+    ClockRate,
+    ClockJump,
+    ClockOk,
+    /// A link delays, loses and repeats.
+    BadLink,
     /// Everything is mended but the quality of the network.
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 21] = [
+const WEIGHTS: [(Fault, u32); 27] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
@@ -63,7 +79,13 @@ const WEIGHTS: [(Fault, u32); 21] = [
     (Fault::Follow, 4),
     (Fault::Wipe, 3),
     (Fault::DiskFull, 3),
-    (Fault::DiskRoom, 8),
+    (Fault::DiskSlow, 3),
+    (Fault::SyncFails, 3),
+    (Fault::DiskOk, 10),
+    (Fault::ClockRate, 4),
+    (Fault::ClockJump, 2),
+    (Fault::ClockOk, 3),
+    (Fault::BadLink, 4),
     (Fault::Cleanup, 2),
     (Fault::Mend, 4),
 ];
@@ -160,9 +182,29 @@ impl Simulation {
                 self.order(id, Command::Follow { primary })?;
             }
             Fault::Mend => self.mend()?,
-            Fault::DiskFull if running && !paused => self.world.set_disk_full(id, true)?,
-            Fault::DiskRoom if running && !paused && self.world.is_disk_full(id) => {
-                self.world.set_disk_full(id, false)?;
+            Fault::DiskFull => self.world.set_disk(id, DiskCondition::Full)?,
+            Fault::DiskSlow => {
+                let by = Duration::from_micros(self.world.dice.between(1, DISK_SLOW_US_MAX));
+                self.world.set_disk(id, DiskCondition::Slow { by })?;
+            }
+            // Where not each batch is synced, that takes what was acknowledged, as `docs/guarantees.md` says.
+            Fault::SyncFails if self.options.durability == Durability::Always => {
+                self.world.set_disk(id, DiskCondition::SyncFails)?;
+            }
+            Fault::DiskOk => return self.disk_ok(&ids),
+            Fault::ClockRate => {
+                let permille = self.world.dice.between(CLOCK_PERMILLE_MIN.into(), CLOCK_PERMILLE_MAX.into());
+                self.world.set_clock(id, ClockCondition::Rate { permille: permille as u16 });
+            }
+            Fault::ClockJump => {
+                let by = Duration::from_millis(self.world.dice.between(1, CLOCK_JUMP_MS_MAX));
+                self.world.set_clock(id, ClockCondition::Jump { by });
+            }
+            Fault::ClockOk => self.world.set_clock(id, ClockCondition::Ok),
+            Fault::BadLink => {
+                let Some((from, to)) = self.random_link(&ids) else { return Ok(false) };
+                let quality = LinkQuality::random(&mut self.world.dice);
+                self.world.slow(from, to, quality);
             }
             Fault::Cleanup => return Ok(self.world.cleanup(id)),
             _ => return Ok(false),
@@ -205,6 +247,18 @@ impl Simulation {
         if let Some(newest) = self.newest_primary() {
             self.cut(|from, _| from == newest);
         }
+    }
+
+    /// One disk, of those that are not, is as it should be again.
+    fn disk_ok(&mut self, ids: &[NodeId]) -> Result<bool, BrokenPromise> {
+        let mut ids = ids.to_vec();
+        ids.retain(|&id| self.world.disk_condition(id) != DiskCondition::Ok);
+        if ids.is_empty() {
+            return Ok(false);
+        }
+        let id = self.world.dice.pick(&ids);
+        self.world.set_disk(id, DiskCondition::Ok)?;
+        Ok(true)
     }
 
     /// A crash is worth most where the disk is at work; where none is, `id` crashes.
@@ -284,7 +338,7 @@ impl Simulation {
         self.mend()
     }
 
-    /// No cuts, every process running.
+    /// No cuts, every process running, disks and clocks as they should be.
     fn mend(&mut self) -> Result<(), BrokenPromise> {
         self.world.heal_all();
         for id in self.world.members() {
@@ -293,9 +347,10 @@ impl Simulation {
             } else if !self.world.is_running(id) {
                 self.world.start(id)?;
             }
-            if self.world.is_disk_full(id) {
-                self.world.set_disk_full(id, false)?;
+            if self.world.disk_condition(id) != DiskCondition::Ok {
+                self.world.set_disk(id, DiskCondition::Ok)?;
             }
+            self.world.set_clock(id, ClockCondition::Ok);
         }
         Ok(())
     }

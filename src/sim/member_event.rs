@@ -22,6 +22,8 @@ pub enum MemberEventKind {
     Event(Event),
     /// Its process has ended.
     Stopped,
+    /// Its process has ended by itself: a sync has failed.
+    DiskFailed,
     /// Its disk was wiped, its promises with it.
     Wiped,
 }

@@ -39,8 +39,8 @@ mod world;
 
 pub use self::actions::CrashKind;
 pub use self::chaos::simulate;
-pub use self::environment::{Environment, NetworkQuality};
+pub use self::environment::{Environment, LinkQuality, NetworkQuality};
 pub use self::member_event::{MemberEvent, MemberEventKind};
 pub use self::options::{FaultMix, SimOptions};
-pub use self::outcome::{Counts, JudgeFinding, SeedOutcome, SeedViolation};
+pub use self::outcome::{Counts, JudgeFinding, SeedOutcome, SeedPanic, SeedViolation};
 pub use self::world::{ClientRequest, StepOutcome, World};

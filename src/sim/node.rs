@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::replication::{Config, Core, DiskJob as Job, Effect, Input, Promise};
-use crate::types::{Lineage, NodeId, Position, Status, Time};
+use crate::types::{ClockCondition, DiskCondition, Lineage, NodeId, Position, Status, Time, WarpedClock};
 
 use super::disk::{Crash, SimDisk};
 
@@ -33,14 +33,16 @@ pub(crate) struct SimNode {
     written: usize,
     /// Its process is stopped for a while.
     pub(crate) paused: bool,
-    /// Its disk has no room: jobs wait.
-    pub(crate) disk_full: bool,
+    /// The condition of its disk. While it is full, jobs wait.
+    pub(crate) condition: DiskCondition,
+    /// Its core was told that the disk is full.
+    pub(crate) told_full: bool,
     /// How often it has been started.
     pub(crate) starts: u64,
     /// Its disk lost everything and holds nothing since.
     pub(crate) wiped: bool,
-    /// Added to the simulation's time, so that no two members' clocks agree.
-    clock_offset: Time,
+    /// Its own clock: no two members' agree, and its rate may be another one.
+    clock: WarpedClock,
 }
 
 impl SimNode {
@@ -54,10 +56,11 @@ impl SimNode {
             jobs: VecDeque::new(),
             written: 0,
             paused: false,
-            disk_full: false,
+            condition: DiskCondition::Ok,
+            told_full: false,
             starts: 0,
             wiped: false,
-            clock_offset: Time::ZERO,
+            clock: WarpedClock::starting_at(Time::ZERO),
         }
     }
 
@@ -65,13 +68,15 @@ impl SimNode {
     pub(crate) fn start(&mut self, now: Time, draw: StartDraw) -> Vec<Effect> {
         assert!(self.core.is_none(), "{} is running", self.config.id);
         self.starts += 1;
-        self.clock_offset = draw.clock_offset;
+        let rate = ClockCondition::Rate { permille: self.clock.permille() };
+        self.clock = WarpedClock::starting_at(draw.clock_offset);
+        self.clock.set(now, rate);
         let config = Config { incarnation: draw.incarnation, seed: draw.seed, ..self.config.clone() };
         let mut recovered = self.disk.recover();
         // The driver's part of rule 10: a disk that is empty and should not be, however often it is started so.
         self.wiped &= recovered.last == Position::ZERO && recovered.promise == Promise::default();
         recovered.wiped = self.wiped;
-        let (core, effects) = Core::new(config, recovered, now + draw.clock_offset);
+        let (core, effects) = Core::new(config, recovered, self.clock.shows(now));
         self.deadline = core.deadline();
         self.core = Some(core);
         effects
@@ -81,7 +86,8 @@ impl SimNode {
     pub(crate) fn crash(&mut self, crash: Crash) -> usize {
         assert!(self.core.take().is_some(), "{} is not running", self.config.id);
         assert_eq!(self.written, 0, "what is written is applied before anything else happens");
-        (self.paused, self.disk_full) = (false, false);
+        (self.paused, self.told_full) = (false, false);
+        self.condition = self.condition.after_restart();
         let jobs: VecDeque<Job> = self.jobs.drain(..).map(Rc::unwrap_or_clone).collect();
         let lost = jobs.len() - crash.survivors.min(jobs.len());
         self.disk.crash(jobs, crash);
@@ -90,7 +96,7 @@ impl SimNode {
 
     /// The process is told to end: nothing new is begun. Returns what it still has to say.
     pub(crate) fn stop(&mut self, now: Time) -> Vec<Effect> {
-        let now = now + self.clock_offset;
+        let now = self.clock.shows(now);
         self.core.as_mut().expect("only a running node is stopped").stop(now)
     }
 
@@ -103,7 +109,7 @@ impl SimNode {
 
     /// One step of the core.
     pub(crate) fn step(&mut self, now: Time, input: Input) -> Vec<Effect> {
-        let now = now + self.clock_offset;
+        let now = self.clock.shows(now);
         let core = self.core.as_mut().expect("only a running node takes inputs");
         let effects = core.step(now, input);
         self.deadline = core.deadline();
@@ -113,12 +119,22 @@ impl SimNode {
     /// When the core wants to be ticked, in the simulation's time. `None`: its process is down or stopped.
     pub(crate) fn deadline(&self) -> Option<Time> {
         let ticks = self.core.is_some() && !self.paused;
-        ticks.then(|| self.deadline.saturating_sub(self.clock_offset))
+        ticks.then(|| self.clock.shows_at(self.deadline))
     }
 
     /// What a watcher sees. `None`: the process is down.
     pub(crate) fn status(&self, now: Time) -> Option<Status> {
-        Some(self.core.as_ref()?.status(now + self.clock_offset))
+        Some(self.core.as_ref()?.status(self.clock.shows(now)))
+    }
+
+    /// Sets the condition of its clock.
+    pub(crate) fn set_clock(&mut self, now: Time, condition: ClockCondition) {
+        self.clock.set(now, condition);
+    }
+
+    /// Its clock.
+    pub(crate) fn clock(&self) -> &WarpedClock {
+        &self.clock
     }
 
     /// Gives the disk a job.
@@ -128,7 +144,7 @@ impl SimNode {
 
     /// Whether its disk could finish a job now.
     pub(crate) fn can_persist(&self) -> bool {
-        !self.disk_full && !self.jobs.is_empty()
+        self.condition != DiskCondition::Full && !self.jobs.is_empty()
     }
 
     /// The disk makes the oldest `count` jobs durable, as one batch.

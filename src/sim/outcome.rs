@@ -16,10 +16,22 @@ pub struct SeedOutcome {
     pub seed: u64,
     /// The first promise that was broken, if any. It ended the simulation.
     pub violation: Option<SeedViolation>,
+    /// The panic of the core, of storage or of the simulator that ended it, if any: a fault of the program, which says
+    /// nothing of the promises.
+    pub panic: Option<SeedPanic>,
     /// How much went on.
     pub counts: Counts,
     /// One line for each event, if asked for.
     pub trace: Vec<String>,
+}
+
+/// A panic in a simulation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeedPanic {
+    /// Simulated time.
+    pub at: Duration,
+    /// What it said.
+    pub message: String,
 }
 
 /// A promise that was broken in a simulation.
@@ -45,6 +57,12 @@ pub struct JudgeFinding {
 impl fmt::Display for SeedViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "at {:.6} s: {}", self.at.as_secs_f64(), self.what)
+    }
+}
+
+impl fmt::Display for SeedPanic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {:.6} s: {}", self.at.as_secs_f64(), self.message)
     }
 }
 
@@ -94,6 +112,8 @@ counts! {
     tears,
     /// Disks wiped.
     wipes,
+    /// Syncs that failed.
+    failed_syncs,
     /// Wiped members that count in quorums again.
     graduations,
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::types::NodeId;
+use crate::types::{DiskCondition, NodeId};
 
-use super::environment::Environment;
+use super::environment::{Environment, LinkQuality};
 use super::network::{EnvelopeId, Link};
 use super::oracle::BrokenPromise;
 use super::world::{Due, World};
@@ -13,7 +13,9 @@ impl<T> World<T> {
     /// Decides the fate of a message that has just been sent.
     pub(super) fn dispatch(&mut self, link: Link, envelope: EnvelopeId) {
         let Environment { network, ordered, .. } = self.environment;
-        let copy = if !ordered && self.dice.chance(network.duplicate) {
+        let quality = self.slow.get(&link).copied().unwrap_or_default();
+        let twice = !ordered && self.dice.chance(network.duplicate);
+        let copy = if twice || self.dice.chance(quality.duplicate.into()) {
             self.cluster.network.duplicate(link, envelope)
         } else {
             None
@@ -25,7 +27,8 @@ impl<T> World<T> {
     }
 
     fn send_on_its_way(&mut self, link: Link, envelope: EnvelopeId) {
-        let Some(arrival) = self.environment.network.arrival(self.cluster.now(), &mut self.dice) else {
+        let arrival = self.environment.network.arrival(self.cluster.now(), &mut self.dice);
+        let Some(arrival) = arrival.filter(|_| !self.loses(link)) else {
             self.cluster.network.take(link, envelope);
             return;
         };
@@ -40,8 +43,14 @@ impl<T> World<T> {
 
     /// What is added to the way over a link now.
     pub(super) fn slowness(&mut self, link: Link) -> Duration {
-        let Some(&(delay, jitter)) = self.slow.get(&link) else { return Duration::ZERO };
+        let Some(&LinkQuality { delay, jitter, .. }) = self.slow.get(&link) else { return Duration::ZERO };
         delay + Duration::from_micros(self.dice.between(0, jitter.as_micros() as u64))
+    }
+
+    /// Whether a link loses what is sent now.
+    pub(super) fn loses(&mut self, link: Link) -> bool {
+        let loss = self.slow.get(&link).map_or(0, |quality| quality.loss);
+        self.dice.chance(loss.into())
     }
 
     /// How long a client's request or answer is on its way.
@@ -56,7 +65,11 @@ impl<T> World<T> {
             let slowest = self.environment.disk_max.as_micros() as u64;
             let stall = if self.dice.chance(3) { 20 } else { 1 };
             let takes = Duration::from_micros(self.dice.between(20, slowest) * stall);
-            self.plan(takes, Due::Disk { node, start });
+            let slow = match self.cluster.node(node).condition {
+                DiskCondition::Slow { by } => by,
+                _ => Duration::ZERO,
+            };
+            self.plan(takes + slow, Due::Disk { node, start });
         }
     }
 
@@ -69,6 +82,10 @@ impl<T> World<T> {
         if !member.can_persist() {
             self.disk_busy.remove(&node); // begun again when there is room
             return Ok(());
+        }
+        if member.condition == DiskCondition::SyncFails {
+            self.disk_busy.remove(&node);
+            return self.fail_sync(node);
         }
         let batch = self.dice.between(1, member.jobs().len() as u64);
         self.cluster.node_mut(node).write(batch as usize);

@@ -7,7 +7,7 @@
 //! What is under way is bounded by the steps that a driver takes: every step is one message, one disk batch, one
 //! timer or one thing of the driver's own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::replication::{Config, RequestId};
@@ -18,7 +18,7 @@ use super::agenda::Agenda;
 use super::cluster::{Cluster, ClusterEvent};
 use super::dice::Dice;
 use super::disk::{SimDisk, StoredDisk};
-use super::environment::Environment;
+use super::environment::{Environment, LinkQuality};
 use super::member_event::{MemberEvent, MemberEventKind};
 use super::network::{EnvelopeId, Link};
 use super::node::StartDraw;
@@ -96,8 +96,10 @@ pub struct World<T> {
     held: BTreeMap<NodeId, Vec<Due<T>>>,
     /// Who has asked what is not answered yet, and from where.
     asked: BTreeMap<RequestId, (u64, Option<NodeId>)>,
-    /// Added to the way of what is sent on these links: always, and at random up to.
-    pub(super) slow: BTreeMap<Link, (Duration, Duration)>,
+    /// What these links do to what is sent on them.
+    pub(super) slow: BTreeMap<Link, LinkQuality>,
+    /// Members whose processes are just ending because a sync has failed.
+    pub(super) sync_failed: BTreeSet<NodeId>,
     /// The disks that are at a batch, and which start of their process gave it to them.
     pub(super) disk_busy: BTreeMap<NodeId, u64>,
     /// When the last message of each link arrives.
@@ -138,6 +140,7 @@ impl<T> World<T> {
             held: BTreeMap::new(),
             asked: BTreeMap::new(),
             slow: BTreeMap::new(),
+            sync_failed: BTreeSet::new(),
             disk_busy: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
             events: Vec::new(),
@@ -227,6 +230,9 @@ impl<T> World<T> {
     pub fn ask(&mut self, ask: ClientRequest) {
         let mut way = self.client_way();
         if let Some(link) = over(ask.home, ask.node) {
+            if self.loses(link) {
+                return; // its client hears nothing
+            }
             way += self.slowness(link);
         }
         self.plan(way, Due::Request(Box::new(ask)));
@@ -253,7 +259,9 @@ impl<T> World<T> {
             }
         }
         self.cluster.start(id, draw);
-        self.look()
+        self.look()?;
+        // A full disk is full after a restart.
+        self.heed_disk(id)
     }
 
     /// A paused process goes on: what waited in its sockets arrives now.
@@ -264,6 +272,7 @@ impl<T> World<T> {
             let delay = if self.environment.ordered { i } else { self.dice.between(0, 2000) };
             self.plan(Duration::from_micros(delay), due);
         }
+        self.cluster.tell_room(id);
     }
 
     pub(super) fn record(&mut self, node: NodeId, kind: MemberEventKind) {
@@ -361,11 +370,16 @@ impl<T> World<T> {
             ClusterEvent::Crashed { node, .. } => {
                 self.disk_busy.remove(&node);
                 self.held.remove(&node);
-                self.record(node, MemberEventKind::Stopped);
+                let failed = self.sync_failed.remove(&node);
+                let kind = if failed { MemberEventKind::DiskFailed } else { MemberEventKind::Stopped };
+                self.record(node, kind);
             }
             ClusterEvent::Replied { node, request, reply } => {
                 if let Some((client, home)) = self.asked.remove(&request) {
                     let link = over(home, node).map(|(home, node)| (node, home));
+                    if link.is_some_and(|link| self.loses(link)) {
+                        return; // nor here
+                    }
                     let way = self.client_way() + link.map_or(Duration::ZERO, |link| self.slowness(link));
                     self.plan(way, Due::Answer { client, link, reply: Box::new(reply) });
                 }

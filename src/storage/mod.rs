@@ -64,7 +64,9 @@ pub use self::cleanup::plan::{CleanupPolicy, NothingToDo};
 pub use self::cleanup::questions::{CleanupAnswer, CleanupProgress, CleanupRequest};
 pub use self::cleanup::run::{Cleaned, Cleanup};
 pub use self::damage::{Cut, cut_to_synced, tear_tail};
-pub use self::disk::{Disk, DiskFile, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_quota};
+pub use self::disk::{
+    Disk, DiskFile, DiskSwitch, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_conditions, with_quota,
+};
 pub use self::error::StorageError;
 pub use self::hints::task::HintTask;
 pub use self::install::snapshot::SnapshotReader;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::disk::{Disk, PatientDisk, RoomPatience};
+use super::disk::{Disk, RoomPatience, with_patience};
 use super::error::StorageError;
 use super::file::File;
 use super::gate::{Ground, LogGate};
@@ -77,7 +77,7 @@ pub fn open(
 ) -> Result<(Store, Writer, Opened), StorageError> {
     let options = Options { segment_bytes: options.segment_bytes.min(SEGMENT_BYTES_MAX), ..options };
     let patience = Arc::new(RoomPatience::default());
-    let disk = Arc::new(PatientDisk::new(disk, patience.clone()));
+    let disk = with_patience(disk, patience.clone());
     let (home, lock) = Home::enter(disk, dir)?;
     let (meta, fresh) = match Meta::load(&home)? {
         Some(meta) => (meta, false),

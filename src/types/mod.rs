@@ -5,6 +5,7 @@
 //! * [`Command`], [`Reply`], [`Failure`], [`MemberVote`]: what a client asks, and what it is told.
 //! * [`Message`] and [`Ballot`]: what members say to each other.
 //! * [`Status`], [`Event`], [`Report`], [`Quirks`]: what a node tells of itself.
+//! * [`DiskCondition`], [`ClockCondition`]: the faults that a lab sets inside a node; [`WarpedClock`]: a clock under one.
 //! * The limits of keys, values and waiting times: [`KEY_BYTES_MAX`], [`VALUE_BYTES_MAX`], [`check_limits`].
 //!
 //! How they hang together is told at the top of [`replication`](crate::replication).
@@ -14,6 +15,7 @@ mod entry;
 mod event;
 mod lineage;
 mod message;
+mod node_condition;
 mod position;
 mod quirks;
 mod reply;
@@ -26,6 +28,10 @@ pub use self::entry::{Entry, Found, KEY_BYTES_MAX, Op, VALUE_BYTES_MAX};
 pub use self::event::{Event, ResyncReason};
 pub use self::lineage::Lineage;
 pub use self::message::{BoundsError, LossId, Message, RoundId, SnapshotId};
+pub use self::node_condition::{
+    CLOCK_JUMP_MAX, CLOCK_PERMILLE_MAX, CLOCK_PERMILLE_MIN, CLOCK_PERMILLE_TRUE, ClockCondition,
+    DISK_SLOW_MAX, DiskCondition, NodeCondition, WarpedClock,
+};
 pub use self::position::{EPOCH_NUMBER_MAX, Epoch, NodeId, ParseError, Position, SEQ_MAX, Time};
 pub use self::quirks::{Quirk, Quirks, UnknownQuirk};
 pub use self::reply::{FOLLOW_TIMEOUT, Failure, Reply, Unfollowed};

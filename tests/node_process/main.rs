@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod cluster;
+mod conditions;
 mod disk;
 mod failover;
 mod flood;

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 
 use super::*;
+use crate::action::SlowLink;
 use crate::cluster::ports::Reserved;
 
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -31,11 +32,15 @@ impl Rig {
 
     /// To where somebody else may listen, or nobody.
     async fn towards(target: SocketAddr) -> Self {
+        Self::carrying(target, Framing::Frames).await
+    }
+
+    async fn carrying(target: SocketAddr, framing: Framing) -> Self {
         let (n1, n2) = (NodeId(1), NodeId(2));
         let (there, back) = (Link::new(1, n1, n2), Link::new(1, n2, n1));
         let tasks = Tasks::default();
         let (forward, backward) = (there.clone(), back.clone());
-        let route = ProxyRoute { target, forward, backward, framing: Framing::Frames };
+        let route = ProxyRoute { target, forward, backward, framing, repeats: true };
         let proxy = open(route, &tasks).await.expect("a proxy");
         let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         Self { there, back, target, proxy, tasks }
@@ -256,7 +261,7 @@ async fn a_slow_link_delays_each_frame_keeps_order_and_does_not_throttle() {
     const FRAMES: u8 = 200;
     let rig = Rig::new().await;
     let (delay, jitter) = (Duration::from_millis(40), Duration::from_millis(30));
-    rig.there.set(LinkState::Slow { delay, jitter });
+    rig.there.set(LinkState::Slow(SlowLink::by(delay, jitter)));
     let (mut client, mut server) = rig.connect().await;
     let began = Instant::now();
     for i in 0..FRAMES {
@@ -270,11 +275,63 @@ async fn a_slow_link_delays_each_frame_keeps_order_and_does_not_throttle() {
     assert!(began.elapsed() < one_by_one / 2, "the delays added up: {:?}", began.elapsed());
 }
 
+/// What a link with this fault makes of two hundred frames, each of its own.
+async fn carried(how: SlowLink) -> Vec<u8> {
+    let rig = Rig::new().await;
+    rig.there.set(LinkState::Slow(how));
+    let (mut client, mut server) = rig.connect().await;
+    for i in 0..200 {
+        send(&mut client, &frame(i, 10)).await;
+    }
+    client.shutdown().await.expect("the end is sent");
+    let mut bytes = Vec::new();
+    soon(server.read_to_end(&mut bytes)).await.expect("read");
+    let frames = bytes.chunks(18);
+    frames.map(|got| (got == frame(got[17], 10)).then_some(got[17]).expect("whole")).collect()
+}
+
+#[tokio::test]
+async fn a_link_that_loses_loses_whole_frames_but_never_the_greeting() {
+    let got = carried(SlowLink { loss: 500, ..SlowLink::default() }).await;
+    assert!((60..140).contains(&got.len()), "{} of 200", got.len());
+    assert!(got.is_sorted() && got[0] == 0, "in order, and the first is there: {got:?}");
+    let got = carried(SlowLink { loss: 900, ..SlowLink::default() }).await;
+    assert!((5..45).contains(&got.len()) && got[0] == 0, "{got:?}");
+}
+
+#[tokio::test]
+async fn a_frame_that_comes_twice_comes_again_at_once_and_the_greeting_does_not() {
+    let got = carried(SlowLink { duplicate: 500, ..SlowLink::default() }).await;
+    assert!((260..340).contains(&got.len()), "{} of 200", got.len());
+    assert!(got.is_sorted() && got[1] == 1, "in order: {got:?}");
+    let mut once = got.clone();
+    once.dedup();
+    assert_eq!(once.len(), 200, "each is there");
+}
+
+#[tokio::test]
+async fn where_frames_are_not_known_loss_is_delay_and_nothing_is_missing() {
+    let target = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let rig = Rig::carrying(target.local_addr().expect("bound"), Framing::Stream).await;
+    rig.there.set(LinkState::Slow(SlowLink { loss: 300, ..SlowLink::default() }));
+    let mut client = rig.dial().await;
+    let (mut server, _) = soon(target.accept()).await.expect("dialled through");
+    let mut sent = Vec::new();
+    for i in 0..20 {
+        send(&mut client, &[i; 100]).await;
+        sent.extend([i; 100]);
+    }
+    client.shutdown().await.expect("the end is sent");
+    let mut got = Vec::new();
+    soon(server.read_to_end(&mut got)).await.expect("read");
+    assert_eq!(got, sent);
+}
+
 #[tokio::test]
 async fn frames_under_way_take_the_links_new_delay() {
     let rig = Rig::new().await;
     let (mut client, mut server) = rig.connect().await;
-    rig.there.set(LinkState::Slow { delay: Duration::from_secs(3600), jitter: Duration::ZERO });
+    rig.there.set(LinkState::Slow(SlowLink::by(Duration::from_secs(3600), Duration::ZERO)));
     send(&mut client, &frame(1, 10)).await;
     expect_silence(&mut server).await;
     rig.there.set(LinkState::Up);
@@ -286,7 +343,7 @@ async fn a_frame_under_way_when_the_link_is_cut_never_arrives() {
     let rig = Rig::new().await;
     let (mut client, mut server) = rig.connect().await;
     let delay = Duration::from_secs(3600);
-    rig.there.set(LinkState::Slow { delay, jitter: Duration::ZERO });
+    rig.there.set(LinkState::Slow(SlowLink::by(delay, Duration::ZERO)));
     send(&mut client, &frame(1, 10)).await;
     expect_silence(&mut server).await;
     rig.there.set(LinkState::Cut);
@@ -335,7 +392,7 @@ async fn a_cut_in_the_middle_of_delivering_a_frame_delivers_all_of_it_and_no_mor
 #[tokio::test]
 async fn what_is_held_back_is_bounded() {
     const ATTEMPT: usize = 256 << 20;
-    for state in [LinkState::Cut, LinkState::Slow { delay: DEADLINE * 360, jitter: Duration::ZERO }] {
+    for state in [LinkState::Cut, LinkState::Slow(SlowLink::by(DEADLINE * 360, Duration::ZERO))] {
         let rig = Rig::new().await;
         let (mut client, _server) = rig.connect().await;
         rig.there.set(state);

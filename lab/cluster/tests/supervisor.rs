@@ -11,7 +11,7 @@ use crate::run::journal::Journal;
 /// No limit that a well-behaved process could come near, on the slowest machine.
 const PATIENT: Deadlines = {
     let long = Duration::from_secs(60);
-    Deadlines { ready: long, watched: long, terminate: long, kill: long }
+    Deadlines { ready: long, watched: long, terminate: long, kill: long, order: long }
 };
 
 struct Rig {

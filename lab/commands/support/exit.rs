@@ -16,6 +16,8 @@ pub enum Exit {
     Usage,
     /// Nobody can say whether it happened; a scenario was not decided.
     Unknown,
+    /// A fault of kvlab's own, never a verdict on the store.
+    Fault,
 }
 
 /// A command that did not end well, with its message. Any other error is one of setting up.
@@ -33,6 +35,7 @@ impl Exit {
             Self::Refused => 1,
             Self::Usage => 2,
             Self::Unknown => 3,
+            Self::Fault => 4,
         })
     }
 
@@ -48,6 +51,7 @@ impl From<RunOutcome> for Exit {
             RunOutcome::AsExpected => Self::Done,
             RunOutcome::Violated => Self::Refused,
             RunOutcome::Undecided => Self::Unknown,
+            RunOutcome::Panicked => Self::Fault,
         }
     }
 }

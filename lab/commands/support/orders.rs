@@ -40,6 +40,7 @@ impl<R: BufRead> Orders<R> {
         const EXPECTED: &str = "--token-stdin needs a first line `token TOKEN` on standard input";
         match self.next().context("cannot read standard input")? {
             Some(Ok(Order::Token(token))) => Ok(token),
+            Some(Ok(Order::Condition(_))) => bail!("{EXPECTED}, and there is another order"),
             Some(Err(error)) => bail!("{EXPECTED}, and there is {error}"),
             None => bail!("{EXPECTED}, which has ended"),
         }

@@ -73,6 +73,7 @@ async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, Co
         output::print(text(&tally, &name, &args.scenario, &played));
     }
     Ok(match (&tally, played.signal) {
+        (SeedTally { panicked: 1.., .. }, _) => Exit::Fault,
         (SeedTally { violated: 1.., .. }, _) => Exit::Refused,
         (SeedTally { undecided: 1.., .. }, _) => Exit::Unknown,
         (SeedTally { as_expected: 0, .. }, Some(_)) => Exit::Unknown,
@@ -110,14 +111,16 @@ fn text(tally: &SeedTally, name: &str, called: &str, played: &Played) -> String 
         lines.push(format!("  again: kvlab run {called} --simulated --seed {seed}"));
     }
     let told = tally.not_as_expected.len() as u64;
-    let more = (tally.violated + tally.undecided).saturating_sub(told);
+    let more = (tally.violated + tally.undecided + tally.panicked).saturating_sub(told);
     if more > 0 {
         lines.push(format!("and {more} more seeds not as expected"));
     }
-    let SeedTally { as_expected, violated, undecided, .. } = tally;
+    let SeedTally { as_expected, violated, undecided, panicked, .. } = tally;
+    let panicked = if *panicked > 0 { format!(", {panicked} PANICKED") } else { String::new() };
     let (count, rate) = (played.count, played.per_second());
     lines.push(format!(
-        "{name}: {count} seeds, {as_expected} as expected, {violated} violated, {undecided} undecided, {rate:.0} seeds/s"
+        "{name}: {count} seeds, {as_expected} as expected, {violated} violated, {undecided} undecided{panicked}, \
+         {rate:.0} seeds/s"
     ));
     lines.extend(played.signal.map(|signal| format!("stopped by {signal}")));
     lines.join("\n") + "\n"

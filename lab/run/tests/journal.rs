@@ -1,8 +1,9 @@
 //! The journal: one order, and nothing missing unsaid.
 
 use super::*;
-use crate::run::event::{LinkState, ProcessState};
-use kvlab::types::NodeId;
+use crate::action::{Action, SlowLink};
+use crate::run::event::{Actor, LinkState, ProcessState};
+use kvlab::types::{ClockCondition, DiskCondition, NodeCondition, NodeId};
 
 fn notice(text: &str) -> LabEvent {
     LabEvent::Notice { level: Level::Info, text: text.to_owned() }
@@ -47,13 +48,26 @@ async fn events_survive_the_way_to_the_file_and_back() {
     let dir = tempfile::tempdir().expect("a directory");
     let journal = Journal::start(Some(dir.path())).expect("a journal");
     let (from, to) = (NodeId(1), NodeId(2));
-    let slow = LinkState::Slow { delay: Duration::from_millis(20), jitter: Duration::from_micros(1500) };
+    let slow = LinkState::Slow(SlowLink::by(Duration::from_millis(20), Duration::from_micros(1500)));
+    let how = SlowLink { loss: 50, duplicate: 1, ..SlowLink::default() };
+    let slow_disk = DiskCondition::Slow { by: Duration::from_millis(20) };
+    let fast = ClockCondition::Rate { permille: 1500 };
     let broken = crate::screen::tests::fixture::broken_promise().into_iter().map(|stamped| stamped.event);
     let mut events = vec![
         LabEvent::Process { node: from, state: ProcessState::Paused { pid: 7 } },
         LabEvent::Process { node: from, state: ProcessState::Died { how: "exit code 1".into() } },
         LabEvent::Link { from, to, state: slow },
         LabEvent::Link { from, to, state: LinkState::Cut },
+        LabEvent::Link { from, to, state: LinkState::Slow(how) },
+        LabEvent::Action { by: Actor::Person, action: Action::Slow { from, to, how }, error: None },
+        LabEvent::Condition { node: to, condition: NodeCondition::Disk(slow_disk) },
+        LabEvent::Condition { node: to, condition: NodeCondition::Clock(fast) },
+        LabEvent::Action {
+            by: Actor::Step(2),
+            action: Action::Disk { node: to, condition: slow_disk },
+            error: None,
+        },
+        LabEvent::Action { by: Actor::Lab, action: Action::Clock { node: to, condition: fast }, error: None },
         LabEvent::Watch { node: to, up: false },
         LabEvent::Load(crate::run::event::LoadSample { ok: u64::MAX, ..Default::default() }),
         LabEvent::Verdict(crate::run::event::Verdict::default()),

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use kvlab::types::{ReadLevel, WriteLevel};
+use kvlab::types::{NodeCondition, ReadLevel, WriteLevel};
 
 use super::measure::Expect;
 use super::words::{Comparison, Target};
+use crate::action::SlowLink;
 use crate::engine::NodeSettings;
 use crate::workload::WorkloadOptions;
 
@@ -83,14 +84,12 @@ pub enum Act {
     Isolate(Vec<Target>),
     /// Cut links from each to each.
     Cut(Pairs),
-    /// Slow links down.
+    /// Slow links down, or have them lose or repeat.
     Slow {
         /// Which.
         links: WhichLinks,
-        /// Added to everything sent.
-        delay: Duration,
-        /// At random, up to this much more.
-        jitter: Duration,
+        /// What they do to what is sent.
+        how: SlowLink,
     },
     /// Break the connections over links, once.
     Reset(WhichLinks),
@@ -102,6 +101,8 @@ pub enum Act {
     HealAll,
     /// Do something to processes.
     Process(ProcessAction, Vec<Target>),
+    /// Set a condition of the disks or clocks of members.
+    SetCondition(NodeCondition, Vec<Target>),
     /// Ask a member to become primary.
     Promote {
         /// Whom.

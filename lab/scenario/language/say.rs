@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+use kvlab::types::NodeCondition;
+
 use super::model::{Act, Condition, Pairs, ProcessAction, Shape, StateWord, StepOp, WhichLinks};
 use super::words::{Target, say_duration};
+use crate::action::SlowLink;
+use crate::text::words;
 
 /// The word for `meaning` in a table of words.
 pub(crate) fn word_for<T: PartialEq>(words: &[(&'static str, T)], meaning: &T) -> &'static str {
@@ -25,12 +29,18 @@ impl fmt::Display for Act {
             Self::Shape(shape) => write!(f, "partition {}", word_for(&Shape::WORDS, shape)),
             Self::Isolate(targets) => write!(f, "cut {} off", say_targets(targets)),
             Self::Cut(pairs) => write!(f, "cut {pairs}"),
-            Self::Slow { links, delay, .. } => match links {
-                WhichLinks::Of(targets) => {
-                    write!(f, "slow {} by {}", say_targets(targets), say_duration(*delay))
-                }
-                WhichLinks::Between(pairs) => write!(f, "slow {pairs} by {}", say_duration(*delay)),
-            },
+            Self::Slow { links: WhichLinks::Of(targets), how } => {
+                write!(f, "slow {} {}", say_targets(targets), say_slow(how))
+            }
+            Self::Slow { links: WhichLinks::Between(pairs), how } => {
+                write!(f, "slow {pairs} {}", say_slow(how))
+            }
+            Self::SetCondition(NodeCondition::Disk(disk), targets) => {
+                write!(f, "{} of {}", words::disk(*disk), say_targets(targets))
+            }
+            Self::SetCondition(NodeCondition::Clock(clock), targets) => {
+                write!(f, "{} of {}", words::clock_condition(*clock), say_targets(targets))
+            }
             Self::Reset(WhichLinks::Of(targets)) => write!(f, "reset {}", say_targets(targets)),
             Self::Reset(WhichLinks::Between(pairs)) => write!(f, "reset {pairs}"),
             Self::HealLinks(pairs) => write!(f, "heal {pairs}"),
@@ -51,6 +61,14 @@ impl fmt::Display for Act {
             Self::Expect(conditions) => write!(f, "expect {}", say_conditions(conditions)),
         }
     }
+}
+
+/// What a slow link does, in the words of a scenario: `by 80ms, losing 5%`.
+fn say_slow(how: &SlowLink) -> String {
+    let only = SlowLink { delay: std::time::Duration::ZERO, jitter: std::time::Duration::ZERO, ..*how };
+    let delay = (!how.delay.is_zero()).then(|| format!("by {}", say_duration(how.delay)));
+    let rest = Some(words::slow_link(&only)).filter(|rest| !rest.is_empty());
+    delay.into_iter().chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 fn say_conditions(conditions: &[Condition]) -> String {

@@ -74,6 +74,8 @@ pub(crate) struct StepTable {
     pub(crate) restart: Option<Spanned<Form>>,
     pub(crate) pause: Option<Spanned<Form>>,
     pub(crate) resume: Option<Spanned<Form>>,
+    pub(crate) disk: Option<Spanned<DiskTable>>,
+    pub(crate) clock: Option<Spanned<ClockTable>>,
     pub(crate) promote: Option<Spanned<Form<PromoteTable>>>,
     pub(crate) follow: Option<Spanned<FollowTable>>,
     pub(crate) cleanup: Option<Spanned<Form>>,
@@ -95,7 +97,7 @@ pub(crate) struct CutTable {
     pub(crate) both_ways: bool,
 }
 
-/// `slow = { from, to, delay }` or `slow = { node, delay }`.
+/// `slow = { from, to, delay }` or `slow = { node, delay }`; also with `loss` and `duplicate`.
 #[derive(Debug, Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -106,8 +108,31 @@ pub(crate) struct SlowTable {
     pub(crate) from: Option<Spanned<Form>>,
     pub(crate) to: Option<Spanned<Form>>,
     pub(crate) both_ways: Option<Spanned<bool>>,
-    pub(crate) delay: Spanned<Form>,
+    pub(crate) delay: Option<Spanned<Form>>,
     pub(crate) jitter: Option<Spanned<Form>>,
+    pub(crate) loss: Option<Spanned<Form>>,
+    pub(crate) duplicate: Option<Spanned<Form>>,
+}
+
+/// `disk = { node, full }`, `disk = { node, slow = "20ms" }`, ….
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table: { node = …, full = true } or with slow, sync_fails or ok")]
+pub(crate) struct DiskTable {
+    pub(crate) node: Spanned<Form>,
+    pub(crate) ok: Option<Spanned<bool>>,
+    pub(crate) full: Option<Spanned<bool>>,
+    pub(crate) slow: Option<Spanned<Form>>,
+    pub(crate) sync_fails: Option<Spanned<bool>>,
+}
+
+/// `clock = { node, rate = 1.5 }`, `clock = { node, jump = "10s" }`, `clock = { node, ok = true }`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table: { node = …, rate = 1.5 } or with jump or ok")]
+pub(crate) struct ClockTable {
+    pub(crate) node: Spanned<Form>,
+    pub(crate) ok: Option<Spanned<bool>>,
+    pub(crate) rate: Option<Spanned<Form>>,
+    pub(crate) jump: Option<Spanned<Form>>,
 }
 
 /// `promote = { node, force, outcome }`.

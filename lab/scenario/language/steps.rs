@@ -1,15 +1,25 @@
 //! The checks of one step: what it does, to whom, and that it does one thing only.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use kvlab::types::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{
+    CLOCK_JUMP_MAX, ClockCondition, DISK_SLOW_MAX, DiskCondition, NodeCondition, NodeId, ReadLevel,
+    WriteLevel,
+};
 use toml::Spanned;
 
 use super::model::{Act, Finds, Pairs, ProcessAction, Shape, StepOp, Wanted, WhichLinks};
 use super::problem::{Checked, Problem};
-use super::schema::{CutTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable};
-use super::values::{key, per_second, time, value, word};
-use super::words::{TARGETS_EXPECTED, Target};
+use super::schema::{
+    ClockTable, CutTable, DiskTable, FollowTable, Form, GetTable, PromoteTable, SlowTable, StepTable,
+};
+use super::values::{key, part, per_second, time, value, word};
+use super::words::{TARGETS_EXPECTED, Target, say_duration};
+use crate::action::SlowLink;
+
+/// A link loses nine frames of ten at most.
+const LOSS_PERMILLE_MAX: u16 = 900;
 
 /// Names the actions once, for [`ACTIONS`] and for [`given`].
 macro_rules! actions {
@@ -26,7 +36,8 @@ macro_rules! actions {
 }
 
 actions! {
-    partition, cut, slow, reset, heal, kill, term, power_loss, tear_tail, wipe, restart, pause, resume, promote, follow,
+    partition, cut, slow, reset, heal, kill, term, power_loss, tear_tail, wipe, restart, pause, resume, disk, clock, promote,
+    follow,
     cleanup, put, get, del, load, wait, expect,
 }
 
@@ -71,6 +82,8 @@ pub(crate) fn act(step: &StepTable, check: FileContext) -> Checked<Option<Act>> 
         .or_else(|| process(ProcessAction::Restart, &step.restart))
         .or_else(|| process(ProcessAction::Pause, &step.pause))
         .or_else(|| process(ProcessAction::Resume, &step.resume))
+        .or_else(|| step.disk.as_ref().map(|table| check.disk(table)))
+        .or_else(|| step.clock.as_ref().map(|table| check.clock(table)))
         .or_else(|| step.promote.as_ref().map(|form| check.promote(form)))
         .or_else(|| step.follow.as_ref().map(|table| check.follow(table.get_ref())))
         .or_else(|| process(ProcessAction::Cleanup, &step.cleanup))
@@ -252,16 +265,73 @@ impl FileContext {
                     .help("expected either `node`, or `from` and `to`"));
             }
         };
-        let delay = time(&table.delay)?;
-        if delay.is_zero() {
-            return Err(Problem::new(table.delay.span(), "a delay of nothing slows nothing")
-                .help("`heal` heals a link"));
+        let optional = |form: &Option<Spanned<Form>>| form.as_ref().map_or(Ok(Duration::ZERO), time);
+        let share = |form: &Option<Spanned<Form>>| form.as_ref().map_or(Ok(0), part);
+        let how = SlowLink {
+            delay: optional(&table.delay)?,
+            jitter: optional(&table.jitter)?,
+            loss: share(&table.loss)?,
+            duplicate: share(&table.duplicate)?,
+        };
+        match &table.delay {
+            Some(delay) if how.delay.is_zero() => {
+                return Err(Problem::new(delay.span(), "a delay of nothing slows nothing")
+                    .help("`heal` heals a link"));
+            }
+            None if how == SlowLink::default() => {
+                return Err(Problem::new(span, "it is not said what these links do")
+                    .help("expected `delay`, `loss` or `duplicate`"));
+            }
+            _ => {}
         }
-        Ok(Act::Slow {
-            links,
-            delay,
-            jitter: table.jitter.as_ref().map_or(Ok(std::time::Duration::ZERO), time)?,
-        })
+        if let Some(loss) = table.loss.as_ref().filter(|_| how.loss > LOSS_PERMILLE_MAX) {
+            return Err(Problem::new(loss.span(), "a link that loses more than 90% is as good as cut")
+                .help("`cut` cuts a link"));
+        }
+        Ok(Act::Slow { links, how })
+    }
+
+    fn disk(&self, table: &Spanned<DiskTable>) -> Checked<Act> {
+        const EXPECTED: &str = "expected one of: full = true, slow = \"20ms\", sync_fails = true, ok = true";
+        let span = table.span();
+        let DiskTable { node, ok, full, slow, sync_fails } = table.get_ref();
+        let condition = match (ok, full, slow, sync_fails) {
+            (Some(flag), None, None, None) => only_true(flag, EXPECTED).map(|()| DiskCondition::Ok)?,
+            (None, Some(flag), None, None) => only_true(flag, EXPECTED).map(|()| DiskCondition::Full)?,
+            (None, None, None, Some(flag)) => only_true(flag, EXPECTED).map(|()| DiskCondition::SyncFails)?,
+            (None, None, Some(slow), None) => {
+                let condition = DiskCondition::Slow { by: time(slow)? };
+                if !condition.is_possible() {
+                    let most = say_duration(DISK_SLOW_MAX);
+                    return Err(Problem::new(slow.span(), "a disk cannot be slower by that")
+                        .help(format!("expected more than nothing and at most {most}")));
+                }
+                condition
+            }
+            (None, None, None, None) => {
+                return Err(
+                    Problem::new(span, "it is not said in which condition the disk is").help(EXPECTED)
+                );
+            }
+            _ => return Err(Problem::new(span, "a disk has one condition at a time").help(EXPECTED)),
+        };
+        Ok(Act::SetCondition(NodeCondition::Disk(condition), self.targets(node)?))
+    }
+
+    fn clock(&self, table: &Spanned<ClockTable>) -> Checked<Act> {
+        const EXPECTED: &str = "expected one of: rate = 1.5, jump = \"10s\", ok = true";
+        let span = table.span();
+        let ClockTable { node, ok, rate, jump } = table.get_ref();
+        let condition = match (ok, rate, jump) {
+            (Some(flag), None, None) => only_true(flag, EXPECTED).map(|()| ClockCondition::Ok)?,
+            (None, Some(rate), None) => clock_rate(rate)?,
+            (None, None, Some(jump)) => clock_jump(jump)?,
+            (None, None, None) => {
+                return Err(Problem::new(span, "it is not said what the clock does").help(EXPECTED));
+            }
+            _ => return Err(Problem::new(span, "a clock does one thing at a time").help(EXPECTED)),
+        };
+        Ok(Act::SetCondition(NodeCondition::Clock(condition), self.targets(node)?))
     }
 
     fn promote(&self, form: &Spanned<Form<PromoteTable>>) -> Checked<Act> {
@@ -320,6 +390,48 @@ impl FileContext {
                 .help("expected true, false or a rate like \"300/s\"")),
         }
     }
+}
+
+/// A flag that says something only if it is true.
+fn only_true(flag: &Spanned<bool>, expected: &str) -> Checked<()> {
+    if *flag.get_ref() {
+        return Ok(());
+    }
+    Err(Problem::new(flag.span(), "it can only be true; `ok = true` takes a condition back")
+        .help(expected.to_owned()))
+}
+
+fn clock_rate(form: &Spanned<Form>) -> Checked<ClockCondition> {
+    let rate = match form.get_ref() {
+        Form::Float(rate) => *rate,
+        Form::Int(rate) => *rate as f64,
+        other => {
+            let what = format!("{} is not the rate of a clock", other.describe());
+            return Err(Problem::new(form.span(), what).help(CLOCK_RATE_EXPECTED));
+        }
+    };
+    // What is no number, or far too large, becomes one that is out of bounds.
+    let condition = ClockCondition::Rate { permille: (rate * 1000.0).round() as u16 };
+    if condition.is_possible() {
+        return Ok(condition);
+    }
+    Err(Problem::new(form.span(), "a clock cannot run at that rate").help(CLOCK_RATE_EXPECTED))
+}
+
+const CLOCK_RATE_EXPECTED: &str = "expected 0.5 to 2.0; 1.0 is the true rate";
+
+fn clock_jump(form: &Spanned<Form>) -> Checked<ClockCondition> {
+    if matches!(form.get_ref(), Form::Text(text) if text.starts_with('-')) {
+        return Err(Problem::new(form.span(), "a node's clock never goes back")
+            .help("it can jump forward, or run slower: `rate = 0.5`"));
+    }
+    let condition = ClockCondition::Jump { by: time(form)? };
+    if condition.is_possible() {
+        return Ok(condition);
+    }
+    let most = say_duration(CLOCK_JUMP_MAX);
+    Err(Problem::new(form.span(), "a clock cannot jump so far")
+        .help(format!("expected more than nothing and at most {most}")))
 }
 
 fn not_a_target<T>(form: &Form<T>, span: Range<usize>) -> Problem {

@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::problem::{Checked, Problem};
 use super::schema::Form;
-use super::words::{DURATION_EXPECTED, RATE_EXPECTED, duration, rate};
+use super::words::{DURATION_EXPECTED, PERCENT_EXPECTED, RATE_EXPECTED, duration, percent, rate};
 
 /// A whole number within bounds.
 pub(crate) fn ranged(n: &Spanned<i64>, min: i64, max: i64, what: &str) -> Checked<u64> {
@@ -36,6 +36,15 @@ pub(crate) fn per_second(form: &Spanned<Form>) -> Checked<u32> {
         other => Err(format!("{} is not a rate", other.describe())),
     };
     read.map_err(|why| Problem::new(form.span(), why).help(RATE_EXPECTED))
+}
+
+/// A part in percent, as thousandths.
+pub(crate) fn part(form: &Spanned<Form>) -> Checked<u16> {
+    let read = match form.get_ref() {
+        Form::Text(text) => percent(text),
+        other => Err(format!("{} is not a part in percent", other.describe())),
+    };
+    read.map_err(|why| Problem::new(form.span(), why).help(PERCENT_EXPECTED))
 }
 
 /// Text for people: line breaks become spaces, and nothing in it can upset a terminal.

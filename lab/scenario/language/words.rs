@@ -174,6 +174,22 @@ pub fn rate(text: &str) -> Result<u32, String> {
     Ok(rate)
 }
 
+/// Reads `5%` or `0.5%`, as thousandths; 0.1% to 100%.
+pub fn percent(text: &str) -> Result<u16, String> {
+    let bad = || format!("`{}` is not a part in percent", text.escape_debug());
+    let number = text.strip_suffix('%').ok_or_else(bad)?;
+    let plain = number.starts_with(|c: char| c.is_ascii_digit())
+        && number.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let permille = number.parse::<f64>().ok().filter(|_| plain).ok_or_else(bad)? * 10.0;
+    if !(1.0..=1000.0).contains(&permille) {
+        return Err(format!("`{text}` is out of range; 0.1% to 100% is possible"));
+    }
+    Ok(permille.round() as u16)
+}
+
+/// What every message about a part ends with.
+pub(crate) const PERCENT_EXPECTED: &str = "a part is in percent: \"5%\", \"0.5%\"";
+
 /// What every message about a rate ends with.
 pub(crate) const RATE_EXPECTED: &str = "a rate is operations a second, all clients together: \"300/s\"";
 
@@ -346,6 +362,16 @@ mod tests {
         assert_eq!(Comparison::parse("> 7", false).map(|c| c.to_string()), Ok(">7".to_owned()));
         for text in ["", ">", "=3", "=>3", ">-1", "many", "<5s", "> > 1"] {
             assert!(Comparison::parse(text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_are_thousandths() {
+        for (text, permille) in [("5%", 50), ("0.5%", 5), ("0.1%", 1), ("100%", 1000), ("33.33%", 333)] {
+            assert_eq!(percent(text), Ok(permille));
+        }
+        for text in ["", "%", "5", "0%", "-5%", "101%", "0.01%", "1e1%", "+5%", "5 %", "1.2.3%"] {
+            assert!(percent(text).is_err(), "{text}");
         }
     }
 

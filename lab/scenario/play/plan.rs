@@ -1,8 +1,6 @@
 //! From what a step does to the actions that do it, once it is known who is meant.
 
-use std::time::Duration;
-
-use kvlab::types::NodeId;
+use kvlab::types::{ClockCondition, DiskCondition, NodeCondition, NodeId};
 
 use super::roles::Roles;
 use crate::action::{Action, Link, all_links};
@@ -17,7 +15,8 @@ pub(crate) fn needs_roles(act: &Act) -> bool {
     match act {
         Act::Partition(groups) => groups.iter().any(|group| any(group)),
         Act::Shape(_) => true,
-        Act::Isolate(targets) | Act::Heal(targets) | Act::Process(_, targets) => any(targets),
+        Act::Isolate(targets) | Act::Heal(targets) => any(targets),
+        Act::Process(_, targets) | Act::SetCondition(_, targets) => any(targets),
         Act::Cut(pairs) | Act::HealLinks(pairs) => pair(pairs),
         Act::Slow { links: which, .. } | Act::Reset(which) => match which {
             WhichLinks::Of(targets) => any(targets),
@@ -37,6 +36,10 @@ pub(crate) fn repairs(act: &Act) -> bool {
             | Act::Heal(_)
             | Act::HealAll
             | Act::Process(ProcessAction::Restart | ProcessAction::Resume, _)
+            | Act::SetCondition(
+                NodeCondition::Disk(DiskCondition::Ok) | NodeCondition::Clock(ClockCondition::Ok),
+                _
+            )
             | Act::Promote { .. }
             | Act::Follow { .. }
     )
@@ -57,7 +60,9 @@ pub(crate) fn actions(roles: &Roles, view: &View, act: &Act) -> Result<Vec<Actio
         }
         Act::Isolate(targets) => who(targets)?.into_iter().map(|node| Action::Isolate { node }).collect(),
         Act::Cut(pairs) => links(pairs)?.into_iter().map(|(from, to)| Action::Cut { from, to }).collect(),
-        Act::Slow { links, delay, jitter } => slow(&which(links)?, *delay, *jitter),
+        Act::Slow { links, how } => {
+            which(links)?.into_iter().map(|(from, to)| Action::Slow { from, to, how: *how }).collect()
+        }
         Act::Reset(links) => which(links)?.into_iter().map(|(from, to)| Action::Reset { from, to }).collect(),
         Act::HealLinks(pairs) => {
             links(pairs)?.into_iter().map(|(from, to)| Action::HealLink { from, to }).collect()
@@ -66,6 +71,9 @@ pub(crate) fn actions(roles: &Roles, view: &View, act: &Act) -> Result<Vec<Actio
         Act::HealAll => vec![Action::HealAll],
         Act::Process(action, targets) => {
             who(targets)?.into_iter().map(|node| process(*action, node)).collect()
+        }
+        Act::SetCondition(what, targets) => {
+            who(targets)?.into_iter().map(|node| condition(*what, node)).collect()
         }
         Act::Promote { node, force, .. } => {
             vec![Action::Promote { node: roles.resolve_one(view, *node)?, force: *force }]
@@ -116,8 +124,11 @@ fn all_links_of(roles: &Roles, nodes: &[NodeId]) -> Vec<Link> {
     all_links(roles.members()).filter(|(a, b)| nodes.contains(a) || nodes.contains(b)).collect()
 }
 
-fn slow(pairs: &[Link], delay: Duration, jitter: Duration) -> Vec<Action> {
-    pairs.iter().map(|&(from, to)| Action::Slow { from, to, delay, jitter }).collect()
+fn condition(condition: NodeCondition, node: NodeId) -> Action {
+    match condition {
+        NodeCondition::Disk(condition) => Action::Disk { node, condition },
+        NodeCondition::Clock(condition) => Action::Clock { node, condition },
+    }
 }
 
 fn process(action: ProcessAction, node: NodeId) -> Action {

@@ -1,9 +1,10 @@
 //! The summary of a run: for programs one JSON object, for people a few lines.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use kvlab::judge::Violation;
-use kvlab::types::Quirks;
+use kvlab::types::{NodeId, Quirks};
 use serde::Serialize;
 
 use super::conclusion::Conclusion;
@@ -43,6 +44,10 @@ struct Object<'a> {
     /// The broken promises that the judge found, with their proofs; the first ones.
     violations: Vec<ViolationObject<'a>>,
     violations_total: u64,
+    /// The members whose disks were wiped or whose logs were torn.
+    failed_members: &'a BTreeSet<NodeId>,
+    /// The members whose clocks did not run true at some time.
+    odd_clocks: &'a BTreeSet<NodeId>,
     run_dir: Option<&'a str>,
 }
 
@@ -101,6 +106,8 @@ pub fn json(played: &Played<'_>, conclusion: &Conclusion) -> serde_json::Result<
             .map(|violation| object(played.evidence, violation))
             .collect(),
         violations_total: promise.violations_total,
+        failed_members: played.evidence.failed(),
+        odd_clocks: played.evidence.odd_clocks(),
         run_dir: played.run_dir,
     })
 }
@@ -132,6 +139,15 @@ pub fn facts(verdict: &Verdict, evidence: &Evidence, columns: usize) -> String {
     line("reads refused as stale", harm.refused_stale.to_string());
     line("unknown outcomes", harm.unknown.to_string());
     line("longest time without writes", format!("{} ms", harm.unavailable_ms));
+    for (label, nodes, meaning) in [
+        ("failed members", evidence.failed(), "their disks forgot"),
+        ("clocks that ran untrue", evidence.odd_clocks(), "bounds in time hold by their own clocks only"),
+    ] {
+        if !nodes.is_empty() {
+            let names: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+            line(label, format!("{} ({meaning})", names.join(", ")));
+        }
+    }
     out + &proof(&verdict.promise, evidence, columns)
 }
 
@@ -208,6 +224,7 @@ pub fn verdict_words(outcome: RunOutcome) -> &'static str {
         RunOutcome::AsExpected => "as expected",
         RunOutcome::Violated => "VIOLATED",
         RunOutcome::Undecided => "UNDECIDED",
+        RunOutcome::Panicked => "PANICKED, a fault of kvlab's own",
     }
 }
 

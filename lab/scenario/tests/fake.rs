@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use kvlab::judge::Consistency;
-use kvlab::types::{Epoch, NodeId, Reply, Role};
+use kvlab::types::{Epoch, NodeCondition, NodeId, Reply, Role};
 
 use super::fixture;
 use crate::action::Action;
@@ -119,9 +119,7 @@ impl Fake {
         match *action {
             Action::Cut { from, to } => self.set_link(from, to, LinkState::Cut),
             Action::HealLink { from, to } => self.set_link(from, to, LinkState::Up),
-            Action::Slow { from, to, delay, jitter } => {
-                self.set_link(from, to, LinkState::Slow { delay, jitter });
-            }
+            Action::Slow { from, to, how } => self.set_link(from, to, LinkState::Slow(how)),
             Action::Kill { node }
             | Action::Terminate { node }
             | Action::PowerLoss { node }
@@ -140,6 +138,10 @@ impl Fake {
                 return Performed::Follow(self.refusals.pop_front().unwrap_or(Reply::Following { epoch }));
             }
             Action::Put { .. } | Action::Get { .. } | Action::Del { .. } => return self.operation(action),
+            Action::Disk { node, condition } => self.view.set_condition(node, NodeCondition::Disk(condition)),
+            Action::Clock { node, condition } => {
+                self.view.set_condition(node, NodeCondition::Clock(condition));
+            }
             Action::Load { .. } | Action::Rate { .. } | Action::Cleanup { .. } | Action::Reset { .. } => {}
             Action::Partition { .. } | Action::Isolate { .. } | Action::Heal { .. } | Action::HealAll => {
                 unreachable!("{action:?} is not primitive")

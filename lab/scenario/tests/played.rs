@@ -399,6 +399,43 @@ fn every_action_reaches_the_stage() {
             "del = { node = \"n2\", key = \"k\" }",
             vec![r#"{"do":"del","node":"n2","key":"k","level":"async"}"#],
         ),
+        (
+            "slow = { from = \"n1\", to = \"n2\", loss = \"5%\", duplicate = \"0.5%\" }",
+            vec![
+                r#"{"do":"slow","from":"n1","to":"n2","delay":{"secs":0,"nanos":0},"jitter":{"secs":0,"nanos":0},"loss":50,"duplicate":5}"#,
+            ],
+        ),
+        (
+            "disk = { node = [\"n1\", \"n2\"], full = true }",
+            vec![
+                r#"{"do":"disk","node":"n1","condition":{"disk":"full"}}"#,
+                r#"{"do":"disk","node":"n2","condition":{"disk":"full"}}"#,
+            ],
+        ),
+        (
+            "disk = { node = \"primary\", slow = \"20ms\" }",
+            vec![r#"{"do":"disk","node":"n1","condition":{"disk":"slow","by":{"secs":0,"nanos":20000000}}}"#],
+        ),
+        (
+            "disk = { node = \"n3\", sync_fails = true }",
+            vec![r#"{"do":"disk","node":"n3","condition":{"disk":"sync-fails"}}"#],
+        ),
+        (
+            "disk = { node = \"n3\", ok = true }",
+            vec![r#"{"do":"disk","node":"n3","condition":{"disk":"ok"}}"#],
+        ),
+        (
+            "clock = { node = \"n2\", rate = 1.5 }",
+            vec![r#"{"do":"clock","node":"n2","condition":{"clock":"rate","permille":1500}}"#],
+        ),
+        (
+            "clock = { node = \"n2\", jump = \"10s\" }",
+            vec![r#"{"do":"clock","node":"n2","condition":{"clock":"jump","by":{"secs":10,"nanos":0}}}"#],
+        ),
+        (
+            "clock = { node = \"n2\", ok = true }",
+            vec![r#"{"do":"clock","node":"n2","condition":{"clock":"ok"}}"#],
+        ),
         ("load = false", vec![r#"{"do":"load","on":false}"#]),
         ("load = \"50/s\"", vec![r#"{"do":"rate","per_second":50}"#, r#"{"do":"load","on":true}"#]),
     ] {
@@ -416,8 +453,8 @@ fn slow_links() {
         let mut fake = Fake::new(3);
         run(&mut fake, &scenario(&format!("[[step]]\nslow = {step}\n")));
         let pair = |(_, _, action): &(Duration, usize, Action)| match action {
-            Action::Slow { from, to, delay, jitter } => {
-                assert_eq!((delay.as_millis(), jitter.as_millis()), (80, 20));
+            Action::Slow { from, to, how } => {
+                assert_eq!((how.delay.as_millis(), how.jitter.as_millis()), (80, 20));
                 format!("{from}{to}")
             }
             other => panic!("{other:?}"),

@@ -51,6 +51,42 @@ fn a_whole_message() {
 }
 
 #[test]
+fn conditions_and_bad_links_out_of_bounds() {
+    let disk = |how: &str, place, says| {
+        step_refused(&format!("disk = {{ node = \"n1\"{how} }}"), place, &[says]);
+    };
+    disk("", "5:8", "it is not said in which condition");
+    disk(", full = true, ok = true", "5:8", "one condition at a time");
+    disk(", full = false", "5:30", "it can only be true");
+    disk(", slow = \"0s\"", "5:30", "at most 10s");
+    disk(", slow = \"11s\"", "5:30", "at most 10s");
+    disk(", slow = 20", "5:30", "is not a duration");
+    disk(", empty = true", "5:23", "`empty`");
+    step_refused("disk = { full = true }", "5:8", &["`node` is missing"]);
+    step_refused("disk = \"n1\"", "5:8", &["{ node = …, full = true }"]);
+    let clock = |how: &str, place, says| {
+        step_refused(&format!("clock = {{ node = \"n1\"{how} }}"), place, &[says]);
+    };
+    clock("", "5:9", "it is not said what the clock does");
+    clock(", rate = 1.5, jump = \"1s\"", "5:9", "one thing at a time");
+    for rate in ["0.49", "2.001", "-1", "inf", "nan", "0", "66000"] {
+        clock(&format!(", rate = {rate}"), "5:31", "expected 0.5 to 2.0");
+    }
+    clock(", rate = \"fast\"", "5:31", "is not the rate of a clock");
+    clock(", jump = \"-10s\"", "5:31", "never goes back");
+    clock(", jump = \"0s\"", "5:31", "more than nothing");
+    clock(", jump = \"2h\"", "5:31", "is not a duration");
+    let slow = |how: &str, place, says| {
+        step_refused(&format!("slow = {{ from = \"n1\", to = \"n2\"{how} }}"), place, &[says]);
+    };
+    slow("", "5:8", "expected `delay`, `loss` or `duplicate`");
+    slow(", loss = \"95%\"", "5:42", "as good as cut");
+    slow(", loss = \"5\"", "5:42", "a part is in percent");
+    slow(", duplicate = 0.5", "5:47", "is not a part in percent");
+    slow(", duplicate = \"101%\"", "5:47", "out of range");
+}
+
+#[test]
 fn not_toml() {
     refused("not toml", "1:5", &["this is not TOML"]);
     refused("title = \"open\n", "1:14", &["this is not TOML"]);
@@ -166,6 +202,7 @@ fn two_actions_in_one_step() {
     let example = |name: &str| match name {
         "slow" => "{ node = \"n1\", delay = \"1s\" }",
         "put" | "get" | "del" => "{ node = \"n1\", key = \"k\" }",
+        "disk" | "clock" => "{ node = \"n1\", ok = true }",
         "follow" => "{ node = \"n2\", primary = \"n1\" }",
         "load" => "true",
         "wait" | "expect" => "{ primaries = 1 }",
@@ -225,7 +262,7 @@ fn partitions() {
 
 #[test]
 fn links_and_operations() {
-    step_refused("slow = { node = \"n1\" }", "5:8", &["`delay` is missing"]);
+    step_refused("slow = { node = \"n1\" }", "5:8", &["expected `delay`, `loss` or `duplicate`"]);
     step_refused("slow = { delay = \"1s\" }", "5:8", &["which links are slow", "`from` and `to`"]);
     step_refused(
         "slow = { node = \"n1\", from = \"n1\", to = \"n2\", delay = \"1s\" }",

@@ -81,7 +81,7 @@ fn which_key(mut row: Row<'_>, scene: &Scene<'_>, key: LinkKey) {
     row.skip(1).put(&format!("{what}: from {from} to"), Tone::Strong);
     for to in scene.view.members().into_iter().filter(|&n| n != from) {
         let bent = match (key, scene.view.links.get(from, to), scene.view.links.get(to, from)) {
-            (LinkKey::Slow, a, b) => [a, b].iter().any(|l| matches!(l, LinkState::Slow { .. })),
+            (LinkKey::Slow, a, b) => [a, b].iter().any(|l| matches!(l, LinkState::Slow(_))),
             (LinkKey::CutOneWay, a, _) => a == LinkState::Cut,
             (LinkKey::Cut, a, b) => [a, b].contains(&LinkState::Cut),
         };

@@ -6,10 +6,12 @@ use ratatui::layout::Rect;
 
 use super::scene::Scene;
 use super::topology;
+use crate::action::SlowLink;
 use crate::run::event::LinkState;
 use crate::screen::layout::Pane;
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
+use crate::text::words;
 
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
@@ -78,7 +80,7 @@ fn wide(scene: &Scene<'_>, from: NodeId, to: NodeId) -> (String, Tone) {
     match scene.view.links.get(from, to) {
         _ if from == to => (glyph(Glyph::Unasked).to_owned(), Tone::Dim),
         LinkState::Cut => (format!("{} ", glyph(Glyph::Cut)), Tone::Bad),
-        LinkState::Slow { delay, .. } => (format!("{}{}", glyph(Glyph::Slow), delay.as_millis()), Tone::Slow),
+        LinkState::Slow(how) => (format!("{}{}", glyph(Glyph::Slow), slow(&how)), Tone::Slow),
         LinkState::Up if !scene.view.links.passes(to, from) => {
             (format!("{}{}", glyph(Glyph::Both), glyph(Glyph::OneWay)), Tone::Warn)
         }
@@ -86,11 +88,20 @@ fn wide(scene: &Scene<'_>, from: NodeId, to: NodeId) -> (String, Tone) {
     }
 }
 
+/// The delay in milliseconds; of a link that is not slow, how much it loses or repeats.
+fn slow(how: &SlowLink) -> String {
+    match how {
+        SlowLink { delay, .. } if !delay.is_zero() => delay.as_millis().to_string(),
+        SlowLink { loss: 1.., .. } => format!("-{}", words::share(how.loss)),
+        _ => format!("+{}", words::share(how.duplicate)),
+    }
+}
+
 fn narrow(scene: &Scene<'_>, from: NodeId, to: NodeId) -> (String, Tone) {
     let (glyph, tone) = match scene.view.links.get(from, to) {
         _ if from == to => (Glyph::Unasked, Tone::Dim),
         LinkState::Cut => (Glyph::Cut, Tone::Bad),
-        LinkState::Slow { .. } => (Glyph::Slow, Tone::Slow),
+        LinkState::Slow(_) => (Glyph::Slow, Tone::Slow),
         LinkState::Up if !scene.view.links.passes(to, from) => (Glyph::OneWay, Tone::Warn),
         LinkState::Up => (Glyph::Both, Tone::Dim),
     };

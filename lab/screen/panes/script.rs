@@ -136,6 +136,7 @@ fn outcome_words(outcome: RunOutcome) -> (Glyph, Tone, &'static str) {
         RunOutcome::AsExpected => (Glyph::Yes, Tone::Done, "AS EXPECTED"),
         RunOutcome::Violated => (Glyph::No, Tone::Bad, "NOT AS EXPECTED"),
         RunOutcome::Undecided => (Glyph::Pending, Tone::Warn, "UNDECIDED"),
+        RunOutcome::Panicked => (Glyph::Pending, Tone::Bad, "A FAULT OF KVLAB"),
     }
 }
 

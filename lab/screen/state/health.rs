@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use kvlab::types::{NodeId, Role};
+use kvlab::types::{CLOCK_PERMILLE_TRUE, DiskCondition, NodeId, Role};
 
 use super::node::{Freshness, NodeView};
 use super::view::ViewState;
 use crate::engine::HEARD_WITHIN;
 use crate::run::event::ProcessState;
+use crate::text::words;
 
 /// A lag up to this is operations on their way: a heartbeat's worth of a busy cluster.
 const LAG_ON_THE_WAY: u64 = 100;
@@ -45,6 +46,12 @@ pub enum Health {
     Campaigning,
     /// At least one of its links is slow.
     Slow,
+    /// The lab has made its disk slow.
+    SlowDisk,
+    /// The lab lets its next sync fail.
+    SyncFails,
+    /// The lab lets its clock run at this rate, in thousandths.
+    Clock(u16),
     /// Nothing to say.
     Up,
 }
@@ -100,7 +107,7 @@ impl ViewState {
 
     fn own_health(&self, node: &NodeView) -> Health {
         let status = node.status.as_ref();
-        if status.is_some_and(|s| s.disk_full) {
+        if status.is_some_and(|s| s.disk_full) || node.disk == DiskCondition::Full {
             return Health::DiskFull;
         }
         if let Some((done, total)) = status.and_then(|s| s.resync) {
@@ -114,6 +121,14 @@ impl ViewState {
         }
         if status.is_some_and(|s| s.stale) {
             return Health::Stale;
+        }
+        match node.disk {
+            DiskCondition::Slow { .. } => return Health::SlowDisk,
+            DiskCondition::SyncFails => return Health::SyncFails,
+            DiskCondition::Ok | DiskCondition::Full => {}
+        }
+        if node.clock != CLOCK_PERMILLE_TRUE {
+            return Health::Clock(node.clock);
         }
         let slow =
             |&o: &NodeId| self.links.delay(node.id, o).is_some() || self.links.delay(o, node.id).is_some();
@@ -202,6 +217,12 @@ impl Health {
             Self::Stale => ("stale", "refuses eventual reads: too stale", Hurt),
             Self::Campaigning => ("asks votes", "asks for votes", Busy),
             Self::Slow => ("slow", "is behind a slow link", Hurt),
+            Self::SlowDisk => ("slow disk", "has a slow disk", Hurt),
+            Self::SyncFails => ("sync fails", "has a disk that fails its next sync", Hurt),
+            Self::Clock(permille) => {
+                let word = format!("clock ×{:.1}", f64::from(permille) / 1000.0);
+                return (word, format!("has a clock that runs {}", words::clock_rate(permille)), Hurt);
+            }
             Self::Up => ("up", "is up", Calm),
         };
         (word.to_owned(), phrase.to_owned(), severity)

@@ -39,7 +39,7 @@ impl Links {
     /// The delay of the link, if it is slow.
     pub fn delay(&self, from: NodeId, to: NodeId) -> Option<Duration> {
         match self.get(from, to) {
-            LinkState::Slow { delay, .. } => Some(delay),
+            LinkState::Slow(slow) => Some(slow.delay),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use kvlab::types::{Ballot, Event, NodeId, Report, Role};
+use kvlab::types::{Ballot, CLOCK_PERMILLE_TRUE, DiskCondition, Event, NodeCondition, NodeId, Report, Role};
 
 use super::Ring;
 use crate::engine::{NodeState, Term};
@@ -40,6 +40,10 @@ pub struct NodeView {
     pub starts: u32,
     /// The last thing done to it, and when.
     pub last_fault: Option<(u64, String)>,
+    /// The condition of its disk, as the lab has set it.
+    pub disk: DiskCondition,
+    /// The rate of its clock, as the lab has set it, in thousandths.
+    pub clock: u16,
     /// Its lag over time; `None`: not known at that time.
     pub lag: Ring<(u64, Option<u64>), LAG_SAMPLES_MAX>,
 }
@@ -81,6 +85,8 @@ impl NodeView {
             last_vote: None,
             starts: 0,
             last_fault: None,
+            disk: DiskCondition::Ok,
+            clock: CLOCK_PERMILLE_TRUE,
             lag: Ring::default(),
         }
     }
@@ -95,11 +101,28 @@ impl NodeView {
                 self.role = None;
                 self.leads_since_us = None;
                 self.watched = false;
+                self.disk = self.disk.after_restart();
             }
             _ => {}
         }
         self.process = Some(state.clone());
         self.process_since_us = t_us;
+    }
+
+    /// The lab has set a condition of its disk or clock.
+    pub fn condition_is(&mut self, condition: NodeCondition) {
+        match condition {
+            NodeCondition::Disk(disk) => self.disk = disk,
+            NodeCondition::Clock(clock) => self.clock = clock.permille().unwrap_or(self.clock),
+        }
+    }
+
+    /// Whether the lab has done something to it that is not undone.
+    pub fn has_fault(&self) -> bool {
+        self.is_paused()
+            || self.is_down()
+            || self.disk != DiskCondition::Ok
+            || self.clock != CLOCK_PERMILLE_TRUE
     }
 
     /// It said something of itself. Its own words end here: what is kept is what every engine says.

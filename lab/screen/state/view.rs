@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvlab::types::{NodeId, Quirks};
+use kvlab::types::{ClockCondition, DiskCondition, NodeId, Quirks};
 
 use super::Ring;
 use super::lesson::{Lesson, LessonStep};
@@ -88,6 +88,10 @@ impl ViewState {
                     self.fault_check();
                 }
             }
+            LabEvent::Condition { node, condition } => {
+                self.node(*node, |n, _| n.condition_is(*condition));
+                self.fault_check();
+            }
             LabEvent::Action { action, error: None, .. } => self.blame(action),
             LabEvent::Action { .. }
             | LabEvent::Damage { .. }
@@ -169,6 +173,8 @@ impl ViewState {
             A::Partition { groups } => groups.iter().flatten().copied().collect(),
             A::Isolate { node } | A::Pause { node } | A::Kill { node } | A::Terminate { node } => vec![*node],
             A::PowerLoss { node } | A::TearTail { node } | A::Wipe { node } => vec![*node],
+            A::Disk { node, condition } if *condition != DiskCondition::Ok => vec![*node],
+            A::Clock { node, condition } if *condition != ClockCondition::Ok => vec![*node],
             _ => vec![],
         };
         let text = events::action(action);
@@ -178,7 +184,7 @@ impl ViewState {
     }
 
     fn fault_check(&mut self) {
-        let broken = self.links.bent() > 0 || self.nodes.values().any(|n| n.is_paused() || n.is_down());
+        let broken = self.links.bent() > 0 || self.nodes.values().any(NodeView::has_fault);
         self.load.fault_is(broken, self.now_us);
     }
 

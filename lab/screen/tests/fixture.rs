@@ -10,7 +10,7 @@ use kvlab::types::{
     Role, Status, Vote,
 };
 
-use crate::action::Action;
+use crate::action::{Action, SlowLink};
 use crate::run::event::*;
 
 mod broken;
@@ -582,7 +582,7 @@ pub fn many_faults(nodes: u8) -> Vec<Stamped> {
     tale.start();
     tale.load_on = true;
     tale.until(3_000_000);
-    let slow = LinkState::Slow { delay: Duration::from_millis(80), jitter: Duration::from_millis(10) };
+    let slow = LinkState::Slow(SlowLink::by(Duration::from_millis(80), Duration::from_millis(10)));
     tale.emit(LabEvent::Link { from: N1, to: N2, state: slow });
     tale.emit(LabEvent::Link { from: N2, to: N1, state: slow });
     tale.act(Actor::Person, Action::Cut { from: N3, to: N1 });

@@ -7,7 +7,7 @@ use crossterm::event::KeyCode;
 use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
 use super::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
-use crate::action::Action;
+use crate::action::{Action, SlowLink};
 use crate::run::event::*;
 use crate::screen::input::*;
 use crate::screen::keys::{KEYS, Key, KeyCommand, Scope};
@@ -79,7 +79,7 @@ fn links_are_toggled() {
     let view = view();
     let cut = |from, to| Action::Cut { from, to };
     let heal = |from, to| Action::HealLink { from, to };
-    let slow = |from, to| Action::Slow { from, to, delay: SLOW_DELAY, jitter: SLOW_JITTER };
+    let slow = |from, to| Action::Slow { from, to, how: SlowLink::by(SLOW_DELAY, SLOW_JITTER) };
     assert_eq!(typed("x2", &view), Some(UiCommand::Perform(vec![cut(N1, N2), cut(N2, N1)])));
     assert_eq!(typed("3X2", &view), one(cut(N3, N2)));
     assert_eq!(typed("2d1", &view), Some(UiCommand::Perform(vec![slow(N2, N1), slow(N1, N2)])));

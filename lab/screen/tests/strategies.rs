@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::types::{
-    Ballot, EPOCH_NUMBER_MAX, Epoch, Event, MemberVote, NodeId, NodeStatus, PeerStatus, Position, Quirk,
-    Quirks, ReadLevel, Report, ResyncReason, Resyncs, Role, SEQ_MAX, Status, Vote, WriteLevel,
+    Ballot, ClockCondition, DiskCondition, EPOCH_NUMBER_MAX, Epoch, Event, MemberVote, NodeCondition, NodeId,
+    NodeStatus, PeerStatus, Position, Quirk, Quirks, ReadLevel, Report, ResyncReason, Resyncs, Role, SEQ_MAX,
+    Status, Vote, WriteLevel,
 };
 use proptest::prelude::*;
 
-use crate::action::Action;
+use crate::action::{Action, SlowLink};
 use crate::run::event::*;
 
 /// Members and strangers.
@@ -196,11 +197,37 @@ fn process() -> impl Strategy<Value = ProcessState> {
 }
 
 fn link() -> impl Strategy<Value = LinkState> {
+    prop_oneof![Just(LinkState::Up), Just(LinkState::Cut), slow().prop_map(LinkState::Slow),]
+}
+
+fn slow() -> impl Strategy<Value = SlowLink> {
+    (duration(), duration(), 0u16..=1000, 0u16..=1000).prop_map(|(delay, jitter, loss, duplicate)| SlowLink {
+        delay,
+        jitter,
+        loss,
+        duplicate,
+    })
+}
+
+fn disk() -> impl Strategy<Value = DiskCondition> {
     prop_oneof![
-        Just(LinkState::Up),
-        Just(LinkState::Cut),
-        (duration(), duration()).prop_map(|(delay, jitter)| LinkState::Slow { delay, jitter }),
+        Just(DiskCondition::Ok),
+        Just(DiskCondition::Full),
+        duration().prop_map(|by| DiskCondition::Slow { by }),
+        Just(DiskCondition::SyncFails),
     ]
+}
+
+fn clock() -> impl Strategy<Value = ClockCondition> {
+    prop_oneof![
+        Just(ClockCondition::Ok),
+        any::<u16>().prop_map(|permille| ClockCondition::Rate { permille }),
+        duration().prop_map(|by| ClockCondition::Jump { by }),
+    ]
+}
+
+fn condition() -> impl Strategy<Value = NodeCondition> {
+    prop_oneof![disk().prop_map(NodeCondition::Disk), clock().prop_map(NodeCondition::Clock)]
 }
 
 fn actor() -> impl Strategy<Value = Actor> {
@@ -216,12 +243,9 @@ fn action() -> impl Strategy<Value = Action> {
         prop::collection::vec(prop::collection::vec(node(), 0..4), 0..4)
             .prop_map(|groups| Action::Partition { groups }),
         node().prop_map(|node| Action::Isolate { node }),
-        (node(), node(), duration(), duration()).prop_map(|(from, to, delay, jitter)| Action::Slow {
-            from,
-            to,
-            delay,
-            jitter
-        }),
+        (node(), node(), slow()).prop_map(|(from, to, how)| Action::Slow { from, to, how }),
+        (node(), disk()).prop_map(|(node, condition)| Action::Disk { node, condition }),
+        (node(), clock()).prop_map(|(node, condition)| Action::Clock { node, condition }),
         Just(Action::HealAll),
         node().prop_map(|node| Action::Heal { node }),
         node().prop_map(|node| Action::Kill { node }),
@@ -361,8 +385,12 @@ fn verdict() -> impl Strategy<Value = Verdict> {
 }
 
 fn scenario() -> impl Strategy<Value = ScenarioEvent> {
-    let outcome =
-        prop_oneof![Just(RunOutcome::AsExpected), Just(RunOutcome::Violated), Just(RunOutcome::Undecided)];
+    let outcome = prop_oneof![
+        Just(RunOutcome::AsExpected),
+        Just(RunOutcome::Violated),
+        Just(RunOutcome::Undecided),
+        Just(RunOutcome::Panicked)
+    ];
     let index = prop_oneof![0usize..8, any::<usize>()];
     prop_oneof![
         (index.clone(), prop::option::of(text()), number(), prop::option::of(number())).prop_map(
@@ -428,6 +456,7 @@ pub fn stamped() -> impl Strategy<Value = Stamped> {
         1 => super::proofs::violation().prop_map(|violation| LabEvent::Violation(Box::new(violation))),
         2 => scenario().prop_map(LabEvent::Scenario),
         1 => (node(), damage()).prop_map(|(node, damage)| LabEvent::Damage { node, damage }),
+        1 => (node(), condition()).prop_map(|(node, condition)| LabEvent::Condition { node, condition }),
         1 => (level, text()).prop_map(|(level, text)| LabEvent::Notice { level, text }),
     ];
     let t_us = prop_oneof![8 => 0u64..20_000_000, 1 => any::<u64>()];

@@ -3,6 +3,7 @@
 use kvlab::types::{Epoch, Position};
 
 use super::*;
+use crate::action::SlowLink;
 use crate::scenario::tests::fixture;
 
 const N1: NodeId = NodeId(1);
@@ -136,7 +137,7 @@ fn a_vacancy_is_filled_when_it_has_lasted_and_again_if_that_did_not_help() {
 fn a_paused_node_or_a_slow_link_is_not_whole() {
     let mut view = whole(ms(1), 1);
     assert!(is_whole(&view));
-    view.links.insert((N1, N2), LinkState::Slow { delay: ms(1), jitter: ms(0) });
+    view.links.insert((N1, N2), LinkState::Slow(SlowLink::by(ms(1), ms(0))));
     assert!(!is_whole(&view));
     view = whole(ms(1), 1);
     view.processes.insert(N2, ProcessState::Paused { pid: 1 });

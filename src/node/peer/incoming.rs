@@ -102,7 +102,7 @@ impl PeerServer {
     /// Takes members until it is dropped.
     pub(in crate::node) async fn listen(self: Rc<Self>, listener: TcpListener) {
         loop {
-            let (stream, addr) = self.gate.accept(&listener, self.local.clock, "member").await;
+            let (stream, addr) = self.gate.accept(&listener, &self.local.clock, "member").await;
             let (server, stranger) = (self.clone(), self.strangers.enter());
             spawn_local(async move {
                 if let Err(refused) = server.hear(stream, addr, stranger).await {

@@ -100,6 +100,9 @@ pub(crate) struct Crash {
     pub(crate) loss: Loss,
     /// It was not writing but cleaning up what is committed through this seq, and `torn` says how far it has come.
     pub(crate) cleaning: Option<u64>,
+    /// It dies because a sync of the jobs under way has failed, after so many that went well: what that sync should have
+    /// made durable is dropped.
+    pub(crate) sync_fails: Option<usize>,
     /// It dies again while it recovers, after so many operations on the disk.
     pub(crate) again: Option<usize>,
 }
@@ -107,5 +110,5 @@ pub(crate) struct Crash {
 impl Crash {
     /// Nothing of what was under way survives, and nothing else happens.
     pub(crate) const CLEAN: Self =
-        Self { survivors: 0, torn: 0, loss: Loss::Whole, cleaning: None, again: None };
+        Self { survivors: 0, torn: 0, loss: Loss::Whole, cleaning: None, sync_fails: None, again: None };
 }

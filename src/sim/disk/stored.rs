@@ -89,6 +89,15 @@ impl StoredDisk {
         texts.flat_map(|text| text.lines().map(line).collect::<Vec<Line>>()).collect()
     }
 
+    /// Lets a sync of a batch fail and drop what it should have made durable. Nobody hears of what storage says.
+    fn fail_sync(&mut self, syncs: usize, jobs: VecDeque<DiskJob>) {
+        self.disk.fail_sync_and_drop_after(syncs as u64);
+        match self.writer.execute(storage_jobs(jobs)) {
+            Ok(_) | Err(StorageError::Io { .. }) => {}
+            Err(error) => panic!("{}: storage takes a failed sync for: {error}", self.options.node),
+        }
+    }
+
     /// Lets the power fail in the midst of what storage does. Whatever storage says, nobody hears; but it must not
     /// take the failure for something else.
     fn cut_off<T>(&mut self, operations: usize, work: impl FnOnce(&mut Self) -> Result<T, StorageError>) {
@@ -119,6 +128,9 @@ impl SimDisk for StoredDisk {
     }
 
     fn crash(&mut self, mut jobs: VecDeque<DiskJob>, crash: Crash) {
+        if let Some(syncs) = crash.sync_fails {
+            self.fail_sync(syncs, std::mem::take(&mut jobs));
+        }
         let cut_off = jobs.split_off(crash.survivors.min(jobs.len()));
         if !jobs.is_empty() {
             for done in must(self.options.node, "write", self.writer.execute(storage_jobs(jobs))) {

@@ -19,7 +19,8 @@ impl Oracle {
         match event {
             // What a primary served until now was current, as far as anyone could know.
             Event::SteppedDown { epoch, .. } => {
-                self.heard.insert(id, Heard { at: cluster.now(), epoch: *epoch, last: 0 });
+                let at = cluster.node(id).clock().shows(cluster.now());
+                self.heard.insert(id, Heard { at, epoch: *epoch, last: 0 });
                 self.leads.remove(&id);
                 Ok(())
             }

@@ -97,7 +97,8 @@ impl Oracle {
         };
         debug_assert_eq!(from, epoch.node);
         if epoch >= before.epoch && cluster.status(to).is_some_and(|status| epoch >= status.promised) {
-            self.heard.insert(to, Heard { at: cluster.now(), epoch, last });
+            let at = cluster.node(to).clock().shows(cluster.now());
+            self.heard.insert(to, Heard { at, epoch, last });
         }
     }
 

@@ -296,7 +296,8 @@ fn an_eventual_read_is_served_within_both_bounds() {
     world.oracle.heard.remove(&N2);
     says(&told(&mut world, &reply()), "n2 serves an eventual read at age None");
     let mut world = healthy();
-    world.oracle.heard.get_mut(&N2).expect("it has heard").at = Duration::ZERO;
+    world.oracle.heard.get_mut(&N2).expect("it has heard").at =
+        world.cluster.node(N2).clock().shows(Duration::ZERO);
     world.cluster.set_now(Duration::from_secs(60));
     says(&told(&mut world, &reply()), "n2 serves an eventual read at age Some(60s)");
     let mut world = healthy();

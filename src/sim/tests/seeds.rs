@@ -20,9 +20,12 @@ fn hold(options: &SimOptions) -> Vec<SeedOutcome> {
     let trace = std::env::var_os("KVLAB_TRACE").is_some();
     let options = SimOptions { trace, ..options.clone() };
     let outcomes: Vec<_> = seeds().map(|seed| simulate(seed, &options)).collect();
-    let broken: Vec<_> = outcomes.iter().filter(|outcome| outcome.violation.is_some()).collect();
+    let bad = |outcome: &&SeedOutcome| outcome.violation.is_some() || outcome.panic.is_some();
+    let broken: Vec<_> = outcomes.iter().filter(bad).collect();
     let report = |outcome: &&SeedOutcome| {
-        let violation = outcome.violation.as_ref().expect("a broken seed");
+        let violation = outcome.violation.as_ref().map(ToString::to_string);
+        let panicked = outcome.panic.as_ref().map(|panic| format!("panicked {panic}"));
+        let violation = violation.or(panicked).expect("a broken seed");
         let trace = &outcome.trace;
         let trace = trace[trace.len().saturating_sub(trace_lines())..].join("\n");
         format!("seed {}: {violation}\n{trace}", outcome.seed)

@@ -11,7 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use super::contract::{Disk, DiskFile, LockOutcome};
+use super::contract::{Disk, DiskFile};
+use super::layer::{Layer, Layered};
 
 /// The first pause.
 pub(crate) const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -50,17 +51,7 @@ pub(crate) enum Room<'a> {
 
 /// A disk whose users have patience.
 #[derive(Debug)]
-pub(crate) struct PatientDisk {
-    inner: Arc<dyn Disk>,
-    patience: Arc<RoomPatience>,
-}
-
-#[derive(Debug)]
-struct PatientFile {
-    inner: Arc<dyn DiskFile>,
-    path: PathBuf,
-    patience: Arc<RoomPatience>,
-}
+struct Patient(Arc<RoomPatience>);
 
 impl RoomPatience {
     /// From now on the calling thread waits where there is no room, and tells when that begins and ends.
@@ -142,97 +133,57 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-impl PatientDisk {
-    /// `inner`, for users with `patience`.
-    pub(crate) fn new(inner: Arc<dyn Disk>, patience: Arc<RoomPatience>) -> Self {
-        Self { inner, patience }
-    }
-
-    fn file(&self, path: &Path, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(PatientFile { inner, path: path.to_owned(), patience: self.patience.clone() })
-    }
+/// `inner`, for users with `patience`.
+pub(crate) fn with_patience(inner: Arc<dyn Disk>, patience: Arc<RoomPatience>) -> Arc<dyn Disk> {
+    Arc::new(Layered::new(Patient(patience), inner))
 }
 
-impl Disk for PatientDisk {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        let file = self.patience.try_until_room(path, || self.inner.create(path))?;
-        Ok(self.file(path, file))
+/// Cuts off what a write that found no room has left, and syncs what was there before: it may be long until the next
+/// sync, and nothing that counts already may be at risk for so long.
+fn tidy(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
+    if file.size()? > bytes {
+        file.truncate(bytes)?;
     }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(path, self.inner.open(path)?))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.patience.try_until_room(path, || self.inner.create_dir(path))
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.patience.try_until_room(to, || self.inner.rename(from, to))
-    }
-
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_file(path)
-    }
-
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        self.inner.lock(path)
-    }
+    // Not to be taken for a lack of room, even if that is its reason.
+    file.sync().map_err(|error| io::Error::other(format!("sync before waiting for room: {error}")))
 }
 
-impl PatientFile {
-    /// Cuts off what a write that found no room has left, and syncs what was there before: it may be long until the
-    /// next sync, and nothing that counts already may be at risk for so long.
-    fn tidy(&self, bytes: u64) -> io::Result<()> {
-        if self.inner.size()? > bytes {
-            self.inner.truncate(bytes)?;
+impl Layer for Patient {
+    /// Its path, to tell where there is no room.
+    type File = PathBuf;
+
+    fn opened(&self, path: &Path, _below: &dyn DiskFile) -> io::Result<PathBuf> {
+        Ok(path.to_owned())
+    }
+
+    fn create(&self, path: &Path, below: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
+        self.0.try_until_room(path, || below.create(path))
+    }
+
+    fn create_dir(&self, path: &Path, below: &dyn Disk) -> io::Result<()> {
+        self.0.try_until_room(path, || below.create_dir(path))
+    }
+
+    fn rename(&self, from: &Path, to: &Path, below: &dyn Disk) -> io::Result<()> {
+        self.0.try_until_room(to, || below.rename(from, to))
+    }
+
+    fn write_at(&self, path: &PathBuf, below: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        if self.0.waiter().is_none() {
+            return below.write_at(bytes, offset);
         }
-        // Not to be taken for a lack of room, even if that is its reason.
-        self.inner.sync().map_err(|error| io::Error::other(format!("sync before waiting for room: {error}")))
-    }
-}
-
-impl DiskFile for PatientFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.inner.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if self.patience.waiter().is_none() {
-            return self.inner.write_at(bytes, offset);
-        }
-        let before = self.inner.size()?;
-        self.patience.try_until_room(&self.path, || match self.inner.write_at(bytes, offset) {
+        let before = below.size()?;
+        self.0.try_until_room(path, || match below.write_at(bytes, offset) {
             Err(error) if is_full(&error) => {
-                self.tidy(before)?;
+                tidy(below, before)?;
                 Err(error)
             }
             other => other,
         })
     }
 
-    fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.inner.size()
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.patience.try_until_room(&self.path, || self.inner.truncate(len))
+    fn truncate(&self, path: &PathBuf, below: &dyn DiskFile, len: u64) -> io::Result<()> {
+        self.0.try_until_room(path, || below.truncate(len))
     }
 }
 
@@ -243,10 +194,10 @@ mod tests {
     use super::super::MemoryDisk;
     use super::*;
 
-    fn disk() -> (MemoryDisk, PatientDisk, Arc<RoomPatience>) {
+    fn disk() -> (MemoryDisk, Arc<dyn Disk>, Arc<RoomPatience>) {
         let memory = MemoryDisk::new(0);
         let patience = Arc::new(RoomPatience::default());
-        (memory.clone(), PatientDisk::new(Arc::new(memory), patience.clone()), patience)
+        (memory.clone(), with_patience(Arc::new(memory), patience.clone()), patience)
     }
 
     fn full(outcome: io::Result<()>) -> bool {

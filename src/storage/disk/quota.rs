@@ -4,7 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::contract::{Disk, DiskFile, LockOutcome};
+use super::contract::{Disk, DiskFile};
+use super::layer::{Layer, Layered};
 
 /// `inner`, on which the files of `dir` (and of the directories in it) may have `bytes_max` bytes in all. What would
 /// need more fails with [`io::ErrorKind::StorageFull`], after as much as there was room for: as on a disk of that size.
@@ -12,38 +13,28 @@ use super::contract::{Disk, DiskFile, LockOutcome};
 /// Files are counted by their lengths, whoever made them. It counts from what it has seen itself, and measures anew
 /// before it says that there is no room: so room that others make is found, and what others take is not until then.
 pub fn with_quota(inner: Arc<dyn Disk>, dir: &Path, bytes_max: u64) -> Arc<dyn Disk> {
-    let quota = Quota { bytes_max, used: Mutex::default() };
-    Arc::new(QuotaDisk { inner, dir: dir.to_owned(), quota: Arc::new(quota) })
-}
-
-#[derive(Clone, Debug)]
-struct QuotaDisk {
-    inner: Arc<dyn Disk>,
-    dir: PathBuf,
-    quota: Arc<Quota>,
-}
-
-#[derive(Debug)]
-struct QuotaFile {
-    inner: Arc<dyn DiskFile>,
-    disk: QuotaDisk,
+    let quota = Quota { inner: inner.clone(), dir: dir.to_owned(), bytes_max, used: Mutex::default() };
+    Arc::new(Layered::new(quota, inner))
 }
 
 #[derive(Debug)]
 struct Quota {
+    /// To be measured.
+    inner: Arc<dyn Disk>,
+    dir: PathBuf,
     bytes_max: u64,
     /// At least what is used, as far as was seen; `None`: not measured yet.
     used: Mutex<Option<u64>>,
 }
 
-impl QuotaDisk {
+impl Quota {
     /// How many of `bytes` more there is room for. They count as used from now on.
     fn take_room(&self, bytes: u64) -> io::Result<u64> {
         if bytes == 0 {
             return Ok(0);
         }
         let mut used = self.lock();
-        let fits = |used: u64| bytes.min(self.quota.bytes_max.saturating_sub(used));
+        let fits = |used: u64| bytes.min(self.bytes_max.saturating_sub(used));
         let now = match *used {
             Some(seen) if fits(seen) == bytes => seen,
             _ => self.measure(&self.dir)?,
@@ -78,84 +69,48 @@ impl QuotaDisk {
         Ok(bytes)
     }
 
-    fn file(&self, inner: Arc<dyn DiskFile>) -> Arc<dyn DiskFile> {
-        Arc::new(QuotaFile { inner, disk: self.clone() })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Option<u64>> {
-        self.quota.used.lock().unwrap_or_else(PoisonError::into_inner)
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Disk for QuotaDisk {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
+impl Layer for Quota {
+    type File = ();
+
+    fn opened(&self, _path: &Path, _below: &dyn DiskFile) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn create(&self, path: &Path, below: &dyn Disk) -> io::Result<Arc<dyn DiskFile>> {
         // It may empty a file that was there.
         self.forget();
-        Ok(self.file(self.inner.create(path)?))
+        below.create(path)
     }
 
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn DiskFile>> {
-        Ok(self.file(self.inner.open(path)?))
-    }
-
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.create_dir(path)
-    }
-
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        self.inner.list(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+    fn rename(&self, from: &Path, to: &Path, below: &dyn Disk) -> io::Result<()> {
         self.forget();
-        self.inner.rename(from, to)
+        below.rename(from, to)
     }
 
-    fn remove_file(&self, path: &Path) -> io::Result<()> {
+    fn remove_file(&self, path: &Path, below: &dyn Disk) -> io::Result<()> {
         self.forget();
-        self.inner.remove_file(path)
+        below.remove_file(path)
     }
 
-    fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.remove_dir(path)
-    }
-
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.inner.sync_dir(path)
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        self.inner.lock(path)
-    }
-}
-
-impl DiskFile for QuotaFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.inner.read_at(buffer, offset)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let growth = (offset + bytes.len() as u64).saturating_sub(self.inner.size()?);
-        let lacking = growth - self.disk.take_room(growth)?;
+    fn write_at(&self, (): &(), below: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let growth = (offset + bytes.len() as u64).saturating_sub(below.size()?);
+        let lacking = growth - self.take_room(growth)?;
         if lacking == 0 {
-            return self.inner.write_at(bytes, offset);
+            return below.write_at(bytes, offset);
         }
         let fits = bytes.len().saturating_sub(usize::try_from(lacking).unwrap_or(usize::MAX));
-        self.inner.write_at(&bytes[..fits], offset)?;
+        below.write_at(&bytes[..fits], offset)?;
         Err(io::ErrorKind::StorageFull.into())
     }
 
-    fn sync(&self) -> io::Result<()> {
-        self.inner.sync()
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        self.inner.size()
-    }
-
-    fn truncate(&self, len: u64) -> io::Result<()> {
-        self.disk.forget();
-        self.inner.truncate(len)
+    fn truncate(&self, (): &(), below: &dyn DiskFile, len: u64) -> io::Result<()> {
+        self.forget();
+        below.truncate(len)
     }
 }
 

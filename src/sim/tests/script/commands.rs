@@ -8,7 +8,7 @@ use crate::replication::{Config, DiskJob as Job};
 use crate::sim::disk::Crash;
 use crate::sim::network::{EnvelopeId, Link};
 use crate::sim::text;
-use crate::types::{Command, NodeId, Op, Quirk, ReadLevel, WriteLevel};
+use crate::types::{Command, DiskCondition, NodeId, Op, Quirk, ReadLevel, WriteLevel};
 
 use super::parse;
 use super::runner::Runner;
@@ -278,7 +278,9 @@ fn disk(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
     let [id, state @ ("full" | "room")] = words else { return Err("disk N full, or disk N room".to_owned()) };
     let id = parse::node(id)?;
     runner.running(id)?;
-    runner.cluster_mut()?.disk(id, *state == "full");
+    let cluster = runner.cluster_mut()?;
+    cluster.node_mut(id).condition = if *state == "full" { DiskCondition::Full } else { DiskCondition::Ok };
+    cluster.tell_room(id);
     runner.flush()
 }
 
