@@ -234,12 +234,12 @@ fn a_run_has_a_token_that_only_its_owner_can_read_and_its_orders_need() {
     let (code, _, err) = lab.ask(&["promote", "n3", "--addr", addr]);
     assert_eq!(code, 0, "{err}");
 
-    lab.signal(Signal::TERM);
-    lab.ends_with_a_report();
     for log in ["n1.log", "n2.log", "n3.log", "events.jsonl", "cluster.json"] {
         let text = std::fs::read_to_string(run.join(log)).expect("a file of the run");
         assert!(!text.contains(token), "it is in {log}");
     }
+    lab.signal(Signal::TERM);
+    lab.ends_with_a_report();
 }
 
 #[test]

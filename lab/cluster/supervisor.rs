@@ -21,7 +21,7 @@ use super::lifecycle::{Lifecycle, ProcessEnding};
 use super::process::{Spawned, Spawner, first_line, tail};
 use super::tasks::Tasks;
 use super::view::Shared;
-use crate::engine::{DiskFault, Engine, Launch, Order};
+use crate::engine::{DiskFault, Engine, Launch, NodeOrder};
 use crate::run::event::{Damage, ProcessState};
 
 /// How long a process that has closed its output, or said nonsense, may take to end by itself.
@@ -186,7 +186,7 @@ impl Supervisor {
     /// If nodes of this engine take no such order, or the process does not take it.
     pub(super) async fn set_condition(&self, condition: NodeCondition) -> anyhow::Result<()> {
         let node = self.node();
-        let line = self.context.engine.order(&Order::Condition(condition));
+        let line = self.context.engine.order(&NodeOrder::Condition(condition));
         let line = line.with_context(|| format!("{node}: nodes of this engine take no conditions"))?;
         // A clock that stands still cannot jump.
         let jumps = matches!(condition, NodeCondition::Clock(ClockCondition::Jump { .. }));
@@ -264,7 +264,7 @@ impl Supervisor {
             if condition == NodeCondition::Disk(DiskCondition::Ok) {
                 // What stood has ended with the process before.
                 self.context.shared.set_condition(node, condition);
-            } else if let Some(line) = self.context.engine.order(&Order::Condition(condition)) {
+            } else if let Some(line) = self.context.engine.order(&NodeOrder::Condition(condition)) {
                 // If it has ended, that shows below.
                 let _ = self.tell(line).await;
             }

@@ -24,7 +24,7 @@ use super::support::orders::Orders;
 use super::support::{logging, reach};
 use crate::cli::{LogForm, NodeArgs};
 use crate::cluster::raise_open_files;
-use crate::engine::Order;
+use crate::engine::NodeOrder;
 use crate::run::token;
 
 /// Lines of standard input that are no orders, of which the log tells each; it tells how many more there are at the end.
@@ -196,13 +196,13 @@ fn heed(orders: &mut Orders<impl io::BufRead>, conditions: Option<&NodeCondition
     // Whatever cannot be read any further has ended.
     while let Ok(Some(order)) = orders.next() {
         let why = match (order, conditions) {
-            (Ok(Order::Condition(condition)), Some(conditions)) => {
+            (Ok(NodeOrder::Condition(condition)), Some(conditions)) => {
                 warn!(%condition, "a fault was set");
                 conditions.set(condition);
                 continue;
             }
-            (Ok(Order::Condition(_)), None) => "a fault, and --conditions was not given".to_owned(),
-            (Ok(Order::Token(_)), _) => "a token, which is taken at the start only".to_owned(),
+            (Ok(NodeOrder::Condition(_)), None) => "a fault, and --conditions was not given".to_owned(),
+            (Ok(NodeOrder::Token(_)), _) => "a token, which is taken at the start only".to_owned(),
             (Err(error), _) => error.to_string(),
         };
         nonsense = u64::saturating_add(nonsense, 1);

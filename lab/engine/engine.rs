@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use kvlab::types::{Command, NodeId, Ready, Reply, Report};
 
-use super::order::Order;
+use super::orders::NodeOrder;
 use super::settings::NodeSettings;
 use crate::run::event::Cut;
 
@@ -88,7 +88,7 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>>;
 
     /// The line that tells a running node this on its standard input; `None`: a node of this engine takes no such order.
-    fn order(&self, order: &Order) -> Option<String> {
+    fn order(&self, order: &NodeOrder) -> Option<String> {
         let _ = order;
         None
     }

@@ -14,7 +14,7 @@ use kvlab::types::{Command, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
 
 use super::engine::{DiskFault, Engine, Framing, Launch};
-use super::order::Order;
+use super::orders::NodeOrder;
 use crate::run::event::Cut;
 
 /// The variable of the environment from which a node, or a command that asks one, takes the cluster's token.
@@ -72,7 +72,7 @@ impl Engine for KvlabNode {
     }
 
     fn first_words(&self) -> Option<String> {
-        Some(Order::Token(self.token.clone()).line())
+        Some(NodeOrder::Token(self.token.clone()).line())
     }
 
     fn ready(&self, line: &str) -> anyhow::Result<Ready> {
@@ -107,7 +107,7 @@ impl Engine for KvlabNode {
         Ok(cut.map(|cut| Cut { file: cut.file.display().to_string(), from: cut.from, to: cut.to }))
     }
 
-    fn order(&self, order: &Order) -> Option<String> {
+    fn order(&self, order: &NodeOrder) -> Option<String> {
         Some(order.line())
     }
 

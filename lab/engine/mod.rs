@@ -4,20 +4,20 @@
 //! ready, and translates its own words into ours. Links, signals, supervision and the run directory stay the same.
 //!
 //! `engine` has the trait and what it is given, `settings` the settings that every node of a run shares, `state` what a
-//! node says of itself in words that every engine has, `kvlab` the engine that is there today, `order` what the lab tells
+//! node says of itself in words that every engine has, `kvlab` the engine that is there today, `orders` what the lab tells
 //! a node of that one on its standard input, `condition` those of these orders that set a fault.
 
 mod condition;
 #[expect(clippy::module_inception, reason = "the trait itself, among what belongs to it")]
 mod engine;
 mod kvlab;
-mod order;
+mod orders;
 mod settings;
 mod state;
 
 pub use self::engine::{DiskFault, Engine, Framing, Launch};
 pub use self::kvlab::{KvlabNode, TOKEN_VARIABLE};
-pub use self::order::{NotAnOrder, ORDER_BYTES_MAX, Order};
+pub use self::orders::{NodeOrder, NotAnOrder, ORDER_BYTES_MAX};
 pub use self::settings::{NodeSettings, say_durability};
 #[cfg(test)]
 pub use self::state::Kvlab;

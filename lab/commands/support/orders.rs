@@ -1,11 +1,11 @@
-//! What a node is told on its standard input, line by line: see [`Order`].
+//! What a node is told on its standard input, line by line: see [`NodeOrder`].
 
 use std::io::{self, BufRead, ErrorKind};
 
 use anyhow::{Context as _, bail};
 use kvlab::node::Token;
 
-use crate::engine::{NotAnOrder, ORDER_BYTES_MAX, Order};
+use crate::engine::{NodeOrder, NotAnOrder, ORDER_BYTES_MAX};
 
 /// Reads the orders of a node.
 #[derive(Debug)]
@@ -23,13 +23,13 @@ impl<R: BufRead> Orders<R> {
     ///
     /// # Errors
     /// If the input cannot be read.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Result<Order, NotAnOrder>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Result<NodeOrder, NotAnOrder>>> {
         let Some(line) = self.line()? else { return Ok(None) };
         if line.len() > ORDER_BYTES_MAX {
             return Ok(Some(Err(NotAnOrder::TooLong)));
         }
         let text = std::str::from_utf8(&line).map_err(|_| NotAnOrder::NotText(line.len()));
-        Ok(Some(text.and_then(Order::parse)))
+        Ok(Some(text.and_then(NodeOrder::parse)))
     }
 
     /// The token, which has to be the next line.
@@ -39,8 +39,8 @@ impl<R: BufRead> Orders<R> {
     pub(crate) fn token(&mut self) -> anyhow::Result<Token> {
         const EXPECTED: &str = "--token-stdin needs a first line `token TOKEN` on standard input";
         match self.next().context("cannot read standard input")? {
-            Some(Ok(Order::Token(token))) => Ok(token),
-            Some(Ok(Order::Condition(_))) => bail!("{EXPECTED}, and there is another order"),
+            Some(Ok(NodeOrder::Token(token))) => Ok(token),
+            Some(Ok(NodeOrder::Condition(_))) => bail!("{EXPECTED}, and there is another order"),
             Some(Err(error)) => bail!("{EXPECTED}, and there is {error}"),
             None => bail!("{EXPECTED}, which has ended"),
         }
@@ -119,7 +119,7 @@ mod tests {
     fn the_token_comes_first_and_what_follows_is_left() {
         let mut orders = Orders::new(&b"token s3cret\ntoken again\n"[..]);
         assert_eq!(orders.token().expect("a token").reveal(), "s3cret");
-        assert!(matches!(orders.next(), Ok(Some(Ok(Order::Token(_))))));
+        assert!(matches!(orders.next(), Ok(Some(Ok(NodeOrder::Token(_))))));
         for input in [&b""[..], b"s3cret\n", b"token\n", b"\xff\n"] {
             let error = format!("{:#}", Orders::new(input).token().expect_err("no token"));
             assert!(error.contains("--token-stdin") && !error.contains("s3cret"), "{error}");

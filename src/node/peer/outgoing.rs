@@ -143,7 +143,7 @@ impl Dial {
                     debug!(peer = %to, addr = %self.addr, %end, dropped, "link ended");
                 }
                 Attempt::Done(Err(error)) => {
-                    debug!(peer = %to, addr = %self.addr, %error, "link cannot connect")
+                    debug!(peer = %to, addr = %self.addr, %error, "link cannot connect");
                 }
                 Attempt::Unanswered => {
                     debug!(peer = %to, addr = %self.addr, ?patience, "link cannot connect: no answer");

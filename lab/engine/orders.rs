@@ -8,8 +8,8 @@
 //! Only whoever has started the node holds its standard input, so an order needs no token, and nothing of it is on a
 //! command line or in an environment, where others of the machine could read it. Words are parted by single spaces; a
 //! line ends with a newline and is at most [`ORDER_BYTES_MAX`] long. A line that is no order is noticed and changes
-//! nothing; the end of the input ends the node. The lab writes lines with [`Order::line`], the node reads them with
-//! [`Order::parse`].
+//! nothing; the end of the input ends the node. The lab writes lines with [`NodeOrder::line`], the node reads them with
+//! [`NodeOrder::parse`].
 
 use kvlab::node::{TOKEN_BYTES_MAX, Token};
 use kvlab::types::NodeCondition;
@@ -23,7 +23,7 @@ const TOKEN: &str = "token";
 
 /// What a node is told by whoever has started it.
 #[derive(Clone, Debug)]
-pub enum Order {
+pub enum NodeOrder {
     /// The cluster's token.
     Token(Token),
     /// A condition of the node's disk or clock.
@@ -52,7 +52,7 @@ pub enum NotAnOrder {
     NotText(usize),
 }
 
-impl Order {
+impl NodeOrder {
     /// The line that says it, with its newline.
     pub fn line(&self) -> String {
         match self {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn parse(line: &str) -> Result<String, String> {
-        Order::parse(line).map(|order| order.line()).map_err(|error| error.to_string())
+        NodeOrder::parse(line).map(|order| order.line()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -116,7 +116,7 @@ mod tests {
             let error = parse(line).expect_err(line);
             assert!(error.contains(says) && !error.contains("s3cret"), "{line:?}: {error}");
         }
-        let order = Order::parse("token s3cret").expect("an order");
+        let order = NodeOrder::parse("token s3cret").expect("an order");
         assert!(!format!("{order:?}").contains("s3cret"));
     }
 }
