@@ -80,10 +80,10 @@ fn conditions_and_bad_links_out_of_bounds() {
         step_refused(&format!("slow = {{ from = \"n1\", to = \"n2\"{how} }}"), place, &[says]);
     };
     slow("", "5:8", "expected `delay`, `loss` or `duplicate`");
-    slow(", loss = \"95%\"", "5:42", "as good as cut");
-    slow(", loss = \"5\"", "5:42", "a part is in percent");
-    slow(", duplicate = 0.5", "5:47", "is not a part in percent");
-    slow(", duplicate = \"101%\"", "5:47", "out of range");
+    slow(", loss = \"95%\"", "5:41", "as good as cut");
+    slow(", loss = \"5\"", "5:41", "a part is in percent");
+    slow(", duplicate = 0.5", "5:46", "is not a part in percent");
+    slow(", duplicate = \"101%\"", "5:46", "out of range");
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn links_and_operations() {
         "5:55",
         &["is not absent"],
     );
-    step_refused("get = { node = \"n1\", key = \"k\", absent = false }", "5:42", &["can only be true"]);
+    step_refused("get = { node = \"n1\", key = \"k\", absent = false }", "5:41", &["can only be true"]);
     let contradiction = "get = { node = \"n1\", key = \"k\", value = \"v\", outcome = \"failed\" }";
     step_refused(contradiction, "5:56", &["only where the outcome is ok"]);
     step_refused("load = 300", "5:8", &["load cannot be the number 300", "300/s"]);
