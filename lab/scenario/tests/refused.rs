@@ -289,7 +289,7 @@ fn links_and_operations() {
         "5:55",
         &["is not absent"],
     );
-    step_refused("get = { node = \"n1\", key = \"k\", absent = false }", "5:41", &["can only be true"]);
+    step_refused("get = { node = \"n1\", key = \"k\", absent = false }", "5:42", &["can only be true"]);
     let contradiction = "get = { node = \"n1\", key = \"k\", value = \"v\", outcome = \"failed\" }";
     step_refused(contradiction, "5:56", &["only where the outcome is ok"]);
     step_refused("load = 300", "5:8", &["load cannot be the number 300", "300/s"]);
