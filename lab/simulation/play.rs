@@ -20,7 +20,7 @@ const UNEXPECTED_MAX: usize = 20;
 /// Plays a scenario on the cluster of one seed. Returns what is concluded and the events of the run. A panic is a fault of
 /// kvlab's own and no verdict: an outcome of its own, without events.
 pub(crate) fn play_seed(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stamped>) {
-    let played = catch_unwind(AssertUnwindSafe(|| {
+    unless_it_panics(seed, || {
         let mut stage = Simulated::new(scenario, scenario.load(seed), seed);
         let mut conclusion = at_once(scenario::play(&mut stage, scenario));
         if let Some(broken) = stage.broken() {
@@ -28,10 +28,16 @@ pub(crate) fn play_seed(scenario: &Scenario, seed: u64) -> (Conclusion, Vec<Stam
             conclusion.reasons.insert(0, format!("seen from inside: {broken}"));
         }
         (conclusion, stage.take_events())
-    }));
-    played.unwrap_or_else(|panic| {
+    })
+}
+
+fn unless_it_panics(
+    seed: u64,
+    play: impl FnOnce() -> (Conclusion, Vec<Stamped>),
+) -> (Conclusion, Vec<Stamped>) {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let place = seeds::panicked_at().map(|place| format!(" (at {place})")).unwrap_or_default();
-        let why = format!("a fault of kvlab's own: it panicked with seed {seed}: {}{place}", said(&*panic));
+        let why = format!("it panicked with seed {seed}: {}{place}", said(&*panic));
         let undecided = Conclusion::undecided(Verdict::default(), Duration::ZERO, why);
         (Conclusion { outcome: RunOutcome::Panicked, ..undecided }, Vec::new())
     })
@@ -82,5 +88,22 @@ impl SeedTally {
         if outcome != RunOutcome::AsExpected && self.not_as_expected.len() < UNEXPECTED_MAX {
             self.not_as_expected.push(UnexpectedSeed { seed, outcome, reasons });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_no_verdict_and_names_the_seed_and_what_it_said() {
+        let (conclusion, events) = unless_it_panics(77, || panic!("index {} out of bounds", 9));
+        assert_eq!((conclusion.outcome, events.len()), (RunOutcome::Panicked, 0));
+        let why = conclusion.why().expect("a reason");
+        assert!(why.starts_with("it panicked with seed 77: index 9 out of bounds"), "{why}");
+        let mut tally = SeedTally::default();
+        tally.add(77, conclusion);
+        assert_eq!((tally.panicked, tally.violated, tally.undecided), (1, 0, 0));
+        assert_eq!(tally.not_as_expected[0].seed, 77);
     }
 }

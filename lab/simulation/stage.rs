@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use kvlab::sim::{ClientRequest, CrashKind, LinkQuality, World};
 use kvlab::storage::{self, Durability};
-use kvlab::types::{ClockCondition, Command, NodeCondition, NodeId, NodeStatus, Reply};
+use kvlab::types::{ClockCondition, Command, DiskCondition, NodeCondition, NodeId, NodeStatus, Reply};
 use rand::rngs::SmallRng;
 use rand::{Rng as _, SeedableRng as _};
 
@@ -160,7 +160,6 @@ impl Simulated {
             let stamped = Stamped::from(event);
             if let LabEvent::Process { node, state: died @ ProcessState::Died { .. } } = &stamped.event {
                 self.view.processes.insert(*node, died.clone());
-                self.view.disks.remove(node);
             }
             self.events.push(stamped);
         }
@@ -315,6 +314,10 @@ impl Simulated {
             self.violated(broken);
         }
         self.view.processes.insert(node, running(&self.world, node));
+        if self.view.disks.get(&node).is_some_and(|disk| disk.after_restart() == DiskCondition::Ok) {
+            // What stood has ended with the process before.
+            self.set_condition(node, NodeCondition::Disk(DiskCondition::Ok));
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::types;
 use kvlab::types::{Ready, Reply, Report};
 
-use crate::engine::{DiskFault, Engine, Framing, Launch};
+use crate::engine::{DiskFault, Engine, Framing, Launch, NodeOrder};
 use crate::run::event::{Cut, LabEvent, Stamped};
 use crate::run::journal::Journal;
 
@@ -74,6 +74,10 @@ impl Engine for StandIn {
         anyhow::ensure!(there, "{} has no data", data.display());
         self.faults.lock().expect("no panic").push(fault);
         Ok(Some(Cut { file: "log".to_owned(), from: 9, to: 5 }))
+    }
+
+    fn order(&self, order: &NodeOrder) -> Option<String> {
+        Some(order.to_string())
     }
 
     fn perform(

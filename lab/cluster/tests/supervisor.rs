@@ -18,7 +18,7 @@ struct Rig {
     supervisor: Arc<Supervisor>,
     engine: Arc<StandIn>,
     record: Record,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Rig {
@@ -51,7 +51,7 @@ impl Rig {
         let log = dir.path().join("n1.log");
         let supervisor = Arc::new(Supervisor::new(launch, log, deadlines, context.clone()));
         context.tasks.spawn(watch(Arc::clone(&supervisor), context.clone()));
-        Self { supervisor, engine, record, _dir: dir }
+        Self { supervisor, engine, record, dir }
     }
 
     async fn running(script: &str) -> (Self, u32) {
@@ -67,6 +67,16 @@ impl Rig {
 
     fn pid(&self) -> Option<u32> {
         self.supervisor.life.pid()
+    }
+
+    /// Waits until its log has exactly these lines.
+    async fn until_log(&self, lines: &[&str]) {
+        let log = self.dir.path().join("n1.log");
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+        while tail(&log, 99) != lines {
+            assert!(tokio::time::Instant::now() < deadline, "{:?} is not {lines:?}", tail(&log, 99));
+            tokio::task::yield_now().await;
+        }
     }
 
     async fn start_error(&self) -> String {
@@ -122,6 +132,36 @@ async fn a_paused_node_can_be_killed_and_started_again() {
     let bootstrapped: Vec<_> =
         rig.engine.launches.lock().expect("no panic").iter().map(|launch| launch.bootstrap).collect();
     assert_eq!(bootstrapped, [true, false], "only the very first start may find an empty directory");
+}
+
+/// As a well-behaved one, and writes what it is told into its log.
+const LISTENING: &str = "trap 'exit 0' TERM; exec 3<&0; cat <&3 >&2 & READY; wait";
+
+#[tokio::test]
+async fn conditions_are_told_at_once_and_those_that_outlive_a_process_at_each_start() {
+    let (rig, _) = Rig::running(LISTENING).await;
+    let disk = |condition| NodeCondition::Disk(condition);
+    let slow = disk(DiskCondition::Slow { by: Duration::from_millis(20) });
+    let fast = NodeCondition::Clock(ClockCondition::Rate { permille: 1500 });
+    let jump = NodeCondition::Clock(ClockCondition::Jump { by: Duration::from_secs(1) });
+    for condition in [slow, fast, jump] {
+        rig.supervisor.set_condition(condition).await.expect("told");
+    }
+    rig.until_log(&["disk slow 20000us", "clock rate 1500", "clock jump 1000000us"]).await;
+
+    rig.supervisor.kill().await.expect("killed");
+    let error = rig.supervisor.set_condition(jump).await.expect_err("it is down").to_string();
+    assert!(error.contains("the clock of n1 cannot jump: it is down"), "{error}");
+    rig.supervisor.set_condition(disk(DiskCondition::Full)).await.expect("kept for the start");
+    rig.start().await;
+    let before = ["disk slow 20000us", "clock rate 1500", "clock jump 1000000us"];
+    rig.until_log(&[&before[..], &["disk full", "clock rate 1500"]].concat()).await;
+
+    rig.supervisor.set_condition(disk(DiskCondition::SyncFails)).await.expect("told");
+    rig.supervisor.kill().await.expect("killed");
+    rig.start().await;
+    let then = ["disk full", "clock rate 1500", "disk sync-fails", "clock rate 1500"];
+    rig.until_log(&[&before[..], &then].concat()).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! Events → state: what holds for any events, and what the made-up run must lead to.
 
-use kvlab::types::{Epoch, Event, NodeId, NodeStatus, Report, Role};
+use kvlab::types::{
+    ClockCondition, DiskCondition, Epoch, Event, NodeCondition, NodeId, NodeStatus, Report, Role,
+};
 use proptest::prelude::*;
 
 use super::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
@@ -262,6 +264,28 @@ fn part_cuts_and_slow_links_have_their_words() {
         assert!(text.contains(part), "{text}");
     }
     assert!(view.lag(NodeId(4)).is_some_and(|lag| lag > 1_000), "a paused node falls behind");
+}
+
+#[test]
+fn conditions_have_their_words_until_they_are_taken_back() {
+    let word = |condition| {
+        let mut events = split_brain(Player::Person);
+        events.retain(|stamped| stamped.t_us <= moment::CALM);
+        let t_us = events.last().expect("some").t_us;
+        let said = |condition| Stamped { t_us, event: LabEvent::Condition { node: N2, condition } };
+        events.push(said(condition));
+        let before = ViewState::of(&events).health(N2).word();
+        events.push(said(NodeCondition::Disk(DiskCondition::Ok)));
+        events.push(said(NodeCondition::Clock(ClockCondition::Ok)));
+        assert_eq!(ViewState::of(&events).health(N2), Health::Up);
+        before
+    };
+    let by = std::time::Duration::from_millis(20);
+    assert_eq!(word(NodeCondition::Disk(DiskCondition::Full)), "disk full");
+    assert_eq!(word(NodeCondition::Disk(DiskCondition::Slow { by })), "slow disk");
+    assert_eq!(word(NodeCondition::Disk(DiskCondition::SyncFails)), "sync fails");
+    assert_eq!(word(NodeCondition::Clock(ClockCondition::Rate { permille: 1500 })), "clock ×1.5");
+    assert_eq!(word(NodeCondition::Clock(ClockCondition::Jump { by })), "up");
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use super::play::at_once;
 use super::stage::*;
 use crate::action::Action;
+use crate::cluster::View;
 use crate::run::event::RunOutcome;
-use crate::run::event::{Actor, LabEvent, Stamped};
+use crate::run::event::{Actor, LabEvent, ProcessState, Stamped};
 use crate::scenario::Scenario;
 use crate::scenario::{Conclusion, EMBEDDED, play};
 
@@ -145,6 +146,67 @@ fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
             matches!(&told.event, LabEvent::Action { by: Actor::Lab, action: Action::Promote { .. }, .. })
         };
         assert!(told.iter().any(|told| by_the_lab(&told)), "seed {seed}: nobody was promoted by the lab");
+    }
+}
+
+/// What each condition does is seen by clients and in the process, and settling takes back what still stands.
+const CONDITIONS: &str = r#"
+title = "t"
+settle = "20s"
+[workload]
+consistency = ["quorum"]
+[[step]]
+at = "1s"
+disk = { node = "n1", full = true }
+[[step]]
+after = "300ms"
+put = { node = "n1", key = "k", quorum = true, outcome = "failed" }
+[[step]]
+disk = { node = "n1", ok = true }
+[[step]]
+after = "300ms"
+put = { node = "n1", key = "k", value = "v", quorum = true }
+[[step]]
+clock = { node = "n2", rate = 0.5 }
+[[step]]
+clock = { node = "n3", jump = "20s" }
+[[step]]
+wait = { converged = true }
+[[step]]
+disk = { node = "n3", sync_fails = true }
+[[step]]
+wait = { state = { node = "n3", is = "died" } }
+[[step]]
+restart = "n3"
+[[step]]
+wait = { caught_up = "n3" }
+[[step]]
+slow = { from = "n1", to = "n2", loss = "20%", duplicate = "20%" }
+[[step]]
+get = { node = "n1", key = "k", quorum = true, value = "v" }
+[[step]]
+disk = { node = "n2", full = true }
+[[step]]
+kill = "n2"
+[[step]]
+restart = "n2"
+"#;
+
+#[test]
+fn conditions_do_what_they_say_and_settling_takes_them_back() {
+    let scenario = scenario(CONDITIONS);
+    for seed in 0..3 {
+        let (outcome, told) = played(&scenario, seed);
+        assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None), "seed {seed}");
+        let mut view = View::default();
+        for stamped in &told {
+            if let LabEvent::Condition { node, condition } = stamped.event {
+                view.set_condition(node, condition);
+            }
+        }
+        assert!(view.disks.is_empty() && view.clocks.is_empty(), "seed {seed}: {view:?}");
+        let died = |told: &Stamped| matches!(&told.event, LabEvent::Process { state: ProcessState::Died { how }, .. } if how.contains("sync"));
+        assert!(told.iter().any(died), "seed {seed}");
     }
 }
 

@@ -75,7 +75,7 @@ fn what_was_cut_off_a_log_is_told_with_file_and_bytes() {
     let said = [
         &format!("the power took the 872 bytes that were not synced: {file}"),
         "the power took nothing: everything was synced",
-        &format!("the last write is torn: {file}"),
+        &format!("the last write is torn, one member failed: {file}"),
         "nothing was written that could be torn",
         "the disk is empty, all promises forgotten: one member failed",
     ];
