@@ -47,6 +47,8 @@ struct Inner {
     syncs: u64,
     /// This sync, and none after it, fails.
     sync_fails_at: Option<u64>,
+    /// And drops what it should have written.
+    failed_sync_drops: bool,
     /// How many bytes files may still grow.
     room: Option<u64>,
     locks: BTreeSet<PathBuf>,
@@ -84,6 +86,7 @@ impl MemoryDisk {
             power_fails_at: None,
             syncs: 0,
             sync_fails_at: None,
+            failed_sync_drops: false,
             room: None,
             locks: BTreeSet::new(),
         };
@@ -117,10 +120,24 @@ impl MemoryDisk {
         inner.power_fails_at = Some(inner.operations + n);
     }
 
-    /// The sync (of a file or a directory) after the next `n` fails, once. What it should have made durable is not.
+    /// The sync (of a file or a directory) after the next `n` fails, once. What it should have made durable is not; a
+    /// later sync makes it so.
     pub fn fail_sync_after(&self, n: u64) {
+        self.fail_sync(n, false);
+    }
+
+    /// As [`fail_sync_after`](Self::fail_sync_after), and what a file had not synced is dropped, as kernels do: it is read
+    /// as it was written until the next [`crash`](Self::crash) that loses anything, and later syncs succeed, but only
+    /// what is written again do they make durable. What was dropped at a file's end has then never been there; elsewhere
+    /// what was durable before is, or zeros are. The names in a directory are not dropped.
+    pub fn fail_sync_and_drop_after(&self, n: u64) {
+        self.fail_sync(n, true);
+    }
+
+    fn fail_sync(&self, n: u64, drops: bool) {
         let mut inner = self.lock_inner();
         inner.sync_fails_at = Some(inner.syncs + n);
+        inner.failed_sync_drops = drops;
     }
 
     /// Files may grow by `bytes` more in all; the write that needs more is cut short and fails. Without any room no
@@ -300,8 +317,15 @@ impl DiskFile for MemoryFile {
 
     fn sync(&self) -> io::Result<()> {
         let (mut inner, fate) = self.begin()?;
-        if inner.sync_takes_effect(&fate)? {
-            lock(&self.content).sync();
+        match inner.sync_takes_effect(&fate) {
+            Ok(true) => lock(&self.content).sync(),
+            Ok(false) => {}
+            Err(error) => {
+                if inner.failed_sync_drops {
+                    lock(&self.content).fail_sync_and_drop();
+                }
+                return Err(error);
+            }
         }
         fate.heard()
     }
@@ -539,6 +563,39 @@ mod tests {
         assert!(file.sync().is_err());
         disk.crash(Loss::Whole);
         assert_eq!(read(&disk, "/a").unwrap(), b"");
+    }
+
+    #[test]
+    fn a_failed_sync_drops_what_only_a_second_write_brings_back() {
+        let disk = MemoryDisk::new(1);
+        let file = write(&disk, "/a", b"durable");
+        file.sync().unwrap();
+        disk.sync_dir(Path::new("/")).unwrap();
+        file.write_at(b"D", 0).unwrap();
+        file.write_at(b", lost, lost too", 7).unwrap();
+        disk.fail_sync_and_drop_after(0);
+        assert!(file.sync().is_err());
+        file.sync().unwrap();
+        assert_eq!(read(&disk, "/a").unwrap(), b"Durable, lost, lost too", "memory still has it");
+        file.write_at(b", kept", 7).unwrap();
+        file.sync().unwrap();
+        disk.crash(Loss::Nothing);
+        disk.crash(Loss::Torn);
+        assert_eq!(read(&disk, "/a").unwrap(), b"durable, kept", "what was written again, and no more");
+    }
+
+    #[test]
+    fn what_a_failed_sync_dropped_before_later_writes_is_zeros() {
+        let disk = MemoryDisk::new(1);
+        let file = write(&disk, "/a", b"ab");
+        disk.sync_dir(Path::new("/")).unwrap();
+        disk.fail_sync_and_drop_after(0);
+        assert!(file.sync().is_err());
+        file.write_at(b"cd", 2).unwrap();
+        file.sync().unwrap();
+        file.write_at(b"e", 4).unwrap();
+        disk.crash(Loss::Whole);
+        assert_eq!(read(&disk, "/a").unwrap(), [0, 0, b'c', b'd']);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files and directories of a [`MemoryDisk`](super::MemoryDisk): each as it is, and as much of it as is durable.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rand::Rng;
@@ -37,6 +38,9 @@ pub(super) enum Change {
 pub(super) struct FileContent {
     pub(super) bytes: Vec<u8>,
     synced: Synced,
+    /// What a failed sync has dropped, ascending and apart: it is read as it was written, but no later sync makes it
+    /// durable until it is written again. `synced` is [`Synced::Other`] while there is any.
+    dropped: Vec<Range<usize>>,
 }
 
 /// What of a file is durable.
@@ -86,9 +90,46 @@ impl Change {
 }
 
 impl FileContent {
-    /// Makes the bytes durable.
+    /// Makes the bytes durable, but for those that were dropped.
     pub(super) fn sync(&mut self) {
-        self.synced = Synced::Prefix(self.bytes.len());
+        let before = match &mut self.synced {
+            Synced::Other(bytes) if !self.dropped.is_empty() => std::mem::take(bytes),
+            _ => {
+                self.synced = Synced::Prefix(self.bytes.len());
+                return;
+            }
+        };
+        let mut durable = self.bytes.clone();
+        for range in &self.dropped {
+            for at in range.clone() {
+                durable[at] = before.get(at).copied().unwrap_or(0);
+            }
+        }
+        // A file that ends in what was dropped has never grown.
+        if let Some(last) = self.dropped.last().filter(|last| last.end == durable.len()) {
+            durable.truncate(last.start.max(before.len()));
+        }
+        self.synced = Synced::Other(durable);
+    }
+
+    /// A sync fails as a kernel's does: the pages that it could not write are clean from now on, and their content is
+    /// nowhere but in memory.
+    pub(super) fn fail_sync_and_drop(&mut self) {
+        let durable = match std::mem::take(&mut self.synced) {
+            Synced::Prefix(len) => self.bytes[..len].to_vec(),
+            Synced::Other(bytes) => bytes,
+        };
+        self.dropped.clear();
+        for (at, byte) in self.bytes.iter().enumerate() {
+            if durable.get(at) == Some(byte) {
+                continue;
+            }
+            match self.dropped.last_mut() {
+                Some(last) if last.end == at => last.end += 1,
+                _ => self.dropped.push(at..at + 1),
+            }
+        }
+        self.synced = Synced::Other(durable);
     }
 
     /// How many bytes of it a loss of power is sure to leave.
@@ -106,11 +147,21 @@ impl FileContent {
             self.bytes.resize(offset + bytes.len(), 0);
         }
         self.bytes[offset..offset + bytes.len()].copy_from_slice(bytes);
+        self.no_longer_dropped(&(offset..offset + bytes.len()));
     }
 
     pub(super) fn truncate(&mut self, len: usize) {
         self.keep_synced_below(len);
         self.bytes.resize(len, 0);
+        self.no_longer_dropped(&(len..usize::MAX));
+    }
+
+    /// These bytes were written anew, or are gone.
+    fn no_longer_dropped(&mut self, anew: &Range<usize>) {
+        let outside =
+            |old: Range<usize>| [old.start..old.end.min(anew.start), old.start.max(anew.end)..old.end];
+        let dropped = std::mem::take(&mut self.dropped).into_iter().flat_map(outside);
+        self.dropped = dropped.filter(|range| !range.is_empty()).collect();
     }
 
     /// Something at or after `offset` is about to change.
@@ -126,9 +177,10 @@ impl FileContent {
         match &mut self.synced {
             Synced::Prefix(len) if torn => tear(&mut self.bytes, *len, rng),
             Synced::Prefix(len) => self.bytes.truncate(*len),
-            Synced::Other(_) if torn && rng.random_bool(0.5) => {}
+            Synced::Other(_) if torn && self.dropped.is_empty() && rng.random_bool(0.5) => {}
             Synced::Other(bytes) => self.bytes = std::mem::take(bytes),
         }
+        self.dropped.clear();
         self.sync();
     }
 }
