@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::cleanup::questions::{AnswerKind, CleanupAnswer, CleanupProgress};
 use super::error::StorageError;
-use super::gate::Ground;
+use super::gate::{Ground, LogEra};
 use super::hints::task::HintTask;
 use super::index::Slot;
 use super::install::snapshot::SnapshotReader;
@@ -41,10 +41,12 @@ pub struct Store {
 #[derive(Debug)]
 pub(super) struct Cleaning {
     /// Of the log that it was begun for.
-    pub(super) generation: u64,
+    pub(super) era: LogEra,
     /// What is above this seq stays.
     pub(super) through: u64,
     pub(super) progress: CleanupProgress,
+    /// The highest seq that supersedes something that it drops.
+    pub(super) superseded: u64,
 }
 
 /// How the disk is used.
@@ -70,7 +72,15 @@ impl Usage {
 
 impl Store {
     pub(super) fn new(contents: Contents, ground: Ground, segment_bytes: u64) -> Self {
-        Self { contents, log: None, ground, segment_bytes, cleaning: None, answer: None, closed: false }
+        Self {
+            contents,
+            log: None,
+            ground,
+            segment_bytes,
+            cleaning: None,
+            answer: None,
+            closed: false,
+        }
     }
 
     /// The durable state of a key. For a key that the store does not know, the version is the position up to which
@@ -96,20 +106,25 @@ impl Store {
             JobOutcome::Quiet => None,
             JobOutcome::Told(input) => Some(input),
             JobOutcome::Appended(appended) => self.apply_appended(appended)?,
-            JobOutcome::Installed { id, log, rollback, generation, contents } => {
-                self.contents = *contents;
-                self.log = Some(log);
-                self.ground.generation = generation;
+            JobOutcome::Installed { id, log, rollback, era, contents } => {
+                self.replace(*contents, log, era);
                 Some(Input::Installed { id, log, rollback })
             }
-            JobOutcome::Closed { generation, grown } => {
-                if generation == self.ground.generation {
+            JobOutcome::Cut { log, outcome, era, contents } => {
+                match contents {
+                    Some(contents) => self.replace(*contents, log, era),
+                    None => self.log = Some(log),
+                }
+                Some(Input::LogCut { log, outcome })
+            }
+            JobOutcome::Closed { era, grown } => {
+                if era == self.ground.era {
                     self.contents.segments.grow(grown);
                 }
                 self.closed = true;
                 None
             }
-            JobOutcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
+            JobOutcome::Swapped { swap, base, floor } => self.apply_swapped(*swap, base, floor)?,
             JobOutcome::NotSwapped(error) => {
                 self.answer = Some(CleanupAnswer(error.map_or(AnswerKind::Stop, AnswerKind::Full)));
                 None
@@ -118,7 +133,7 @@ impl Store {
     }
 
     /// A frozen view of the durable state as of now: its records, its position, and how many bytes will come
-    /// (counted by [`Entry::weight`]). Neither later writes, nor a later full resync, nor a cleanup disturb it.
+    /// (counted by [`Entry::weight`]). Neither later writes, nor a later full resync, nor a cut, nor a cleanup disturb it.
     ///
     /// # Errors
     /// None so far; opening files may come.
@@ -184,13 +199,26 @@ impl Store {
         std::mem::take(&mut self.closed)
     }
 
-    fn apply_swapped(&mut self, swap: Swap, floor: Position) -> Result<Option<Input>, StorageError> {
+    /// Another log counts from now on, or less of the one that did.
+    fn replace(&mut self, contents: Contents, log: LogId, era: LogEra) {
+        self.contents = contents;
+        self.log = Some(log);
+        self.ground.era = era;
+    }
+
+    fn apply_swapped(
+        &mut self,
+        swap: Swap,
+        base: Position,
+        floor: Position,
+    ) -> Result<Option<Input>, StorageError> {
         if !self.contents.segments.replace(&swap.old, swap.new) {
             return Err(StorageError::misuse(format!(
                 "segments {:?} are not there to be replaced",
                 swap.old
             )));
         }
+        self.contents.base = base;
         self.contents.floor = floor;
         self.answer = Some(CleanupAnswer(AnswerKind::Go));
         Ok(None)
