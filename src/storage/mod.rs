@@ -11,6 +11,7 @@
 //! * [`writing`]: the disk thread. Jobs are queued, taken in batches, carried out, and answered.
 //! * [`log`]: the bytes. Records in segments, the writing end, where a torn log ends.
 //! * [`store`] over [`index`] and [`tally`]: where each key's newest record is, and what each segment is used for.
+//!   [`store_entries`] reads the log in batches.
 //! * [`open`], [`meta`], [`recovery`]: a start reads the meta file, then the log, or the [`hints`] that stand for it.
 //!   [`ending`] says how the log ends, [`mending`] puts that right, [`sweep`] removes leftovers.
 //! * [`cutting`]: the end of a log that its primary does not share goes, durably.
@@ -60,6 +61,7 @@ mod recovery;
 mod segment_name;
 mod store;
 mod store_cleanup;
+mod store_entries;
 mod sweep;
 mod tally;
 #[cfg(test)]

@@ -11,9 +11,10 @@ use super::install::snapshot::SnapshotReader;
 use super::log::record::{self, RecordPlace};
 use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
+use super::store_entries::Cursors;
 use super::tally::Held;
 use super::writing::job::{Appended, Done, JobOutcome, Swap};
-use crate::replication::{EntriesFound, Input, LogId};
+use crate::replication::{Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
@@ -35,6 +36,8 @@ pub struct Store {
     pub(super) answer: Option<CleanupAnswer>,
     /// A segment was closed on request.
     closed: bool,
+    /// For those who read the log in batches.
+    pub(super) cursors: Cursors,
 }
 
 /// What the store knows of the cleanup under way.
@@ -80,6 +83,7 @@ impl Store {
             cleaning: None,
             answer: None,
             closed: false,
+            cursors: Cursors::default(),
         }
     }
 
@@ -145,14 +149,6 @@ impl Store {
         Ok((SnapshotReader::new(segments.pieces()), self.contents.last, bytes))
     }
 
-    /// Durable entries from the seq `from` on: at most `bytes_max` bytes of [`Entry::weight`], but at least one.
-    ///
-    /// # Errors
-    /// If the disk cannot be read.
-    pub fn entries_from(&self, _from: u64, _bytes_max: usize) -> Result<EntriesFound, StorageError> {
-        Ok(EntriesFound::Gone)
-    }
-
     /// Where the durable log ends.
     pub fn last(&self) -> Position {
         self.contents.last
@@ -204,6 +200,7 @@ impl Store {
         self.contents = contents;
         self.log = Some(log);
         self.ground.era = era;
+        self.cursors = Cursors::default();
     }
 
     fn apply_swapped(

@@ -7,6 +7,7 @@ mod crash;
 mod cutting;
 mod damage;
 mod dump;
+mod entries;
 mod failures;
 mod forgetting;
 mod full;
