@@ -179,6 +179,7 @@ fn open(options: &NodeOptions) -> Result<(Store, Writer, Opened), NodeError> {
         durability: options.durability(),
         segment_bytes: options.segment_bytes,
         first_promise: Promise { learner: wiped, ..Promise::default() },
+        alone: options.members.len() == 1,
         ..storage::Options::new(options.id)
     };
     let disk = match options.disk_max {
@@ -222,6 +223,19 @@ fn announce(opened: &Opened, options: &NodeOptions, hub: &mut Hub) {
         let file = file.display();
         notice(format!(
             "a torn tail was cut: {bytes} bytes at offset {offset} of {file}; nothing shows that they were synced"
+        ));
+    }
+    if let Some(forgot) = &opened.forgot {
+        let (file, (synced_file, synced_to)) = (forgot.file.display(), &forgot.synced_to);
+        let (ended_at, bytes, synced_file) = (forgot.ended_at, forgot.bytes, synced_file.display());
+        let now = if options.members.len() == 1 {
+            "it is the only member and goes on without them; what they held is lost".to_owned()
+        } else {
+            format!("{id} is a learner until the others have made up for what it has forgotten")
+        };
+        notice(format!(
+            "{bytes} bytes that were synced are gone: the log ends at byte {ended_at} of {file}, and was synced up to \
+             byte {synced_to} of {synced_file}; {now}"
         ));
     }
     for (hint, why) in &opened.hints_bad {

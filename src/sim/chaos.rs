@@ -119,6 +119,7 @@ impl Simulation {
         let disks = |node| storage::Options {
             durability: options.durability,
             segment_bytes,
+            alone: members.len() == 1,
             ..storage::Options::new(node)
         };
         let mut world = World::on_disks(configs, environment, dice, |id, dice| {

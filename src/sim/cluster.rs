@@ -265,7 +265,7 @@ impl Cluster {
                     views.push_back(Input::SnapshotRead { id: view, entries, done });
                 }
                 Effect::EntriesRead { to, from, bytes } => {
-                    let found = self.nodes[&id].disk.entries_from(from, bytes);
+                    let found = self.node_mut(id).disk.entries_from(from, bytes);
                     views.push_back(Input::EntriesRead { to, from, found });
                 }
                 Effect::SnapshotClose { id: view } => self.node_mut(id).disk.close_view(view),

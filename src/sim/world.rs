@@ -116,8 +116,9 @@ impl<T> World<T> {
     /// from inside: what the clients see decides.
     pub fn new(configs: Vec<Config>, disks: storage::Options, environment: Environment, seed: u64) -> Self {
         let oracle_off = configs.iter().any(|config| !config.quirks.is_empty());
+        let alone = configs.len() == 1;
         let world = Self::on_disks(configs, environment, Dice::new(seed), |id, dice| {
-            Box::new(StoredDisk::new(storage::Options { node: id, ..disks }, dice.number()))
+            Box::new(StoredDisk::new(storage::Options { node: id, alone, ..disks }, dice.number()))
         });
         Self { oracle_off, ..world }
     }
@@ -395,6 +396,7 @@ impl<T> World<T> {
                         self.counts.installs += 1;
                         self.counts.rollbacks += u64::from(discarded > 0);
                     }
+                    Event::LogCut { discarded, .. } => self.counts.rollbacks += u64::from(discarded > 0),
                     Event::LearnerGraduated => self.counts.graduations += 1,
                     _ => {}
                 }

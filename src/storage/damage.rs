@@ -42,11 +42,15 @@ pub fn cut_to_synced(disk: Arc<dyn Disk>, dir: &Path) -> Result<Option<Cut>, Sto
     let Some((meta, last)) = last_segment(&home)? else { return Ok(None) };
     let by_meta = meta.segments.iter().find(|known| known.segment == last.piece.segment.name.number);
     let known = by_meta.map_or(HEADER_BYTES, |known| known.bytes);
-    let here = (meta.generation, last.piece.segment.name.number);
+    if meta.cut.is_some() {
+        return Ok(None); // what stays is synced, and what goes is the next start's to cut
+    }
+    let here = (meta.era(), last.piece.segment.name.number);
     let synced = match Marked::read(&home)? {
-        Some(marked) if (marked.generation, marked.segment) == here => known.max(marked.bytes),
-        // The log or its last segment was begun after the mark was written: nothing more was acknowledged as synced.
-        Some(marked) if (marked.generation, marked.segment) < here => known,
+        Some(marked) if (marked.era, marked.segment) == here => known.max(marked.bytes),
+        // The log, or what it is since it was cut, or its last segment was begun after the mark was written: nothing more
+        // was acknowledged as synced.
+        Some(marked) if (marked.era, marked.segment) < here => known,
         _ if last.piece.bytes <= known => known,
         _ => {
             let what = "the mark is missing or not whole: nobody can say up to where the log is synced";
@@ -59,8 +63,9 @@ pub fn cut_to_synced(disk: Arc<dyn Disk>, dir: &Path) -> Result<Option<Cut>, Sto
 /// The last write is torn: cuts the log within its last record, at a byte that follows from `seed`. `None`: there is
 /// no record.
 ///
-/// If that record was synced and acknowledged, this is more than a loss of power does: it is a disk that loses what
-/// it has promised to keep. If the meta file knows that it was synced, the next start says so and refuses.
+/// There is one rule for every record, synced or not. If it was synced, and so maybe acknowledged, this is more than a
+/// loss of power does: it is a disk that loses what it has promised to keep. The next start sees by the mark that the
+/// log ends too early, says so, and makes the member a learner ([`Forgotten`](crate::storage::Forgotten)).
 ///
 /// # Errors
 /// If the directory is in use, or the disk fails.

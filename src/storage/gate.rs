@@ -1,7 +1,8 @@
 //! Who may put files into the log's directory beside the disk thread, and until when.
 //!
 //! Hints and cleanup write beside the log on a thread of their own. A full resync that is installed meanwhile removes
-//! the whole directory; from that moment nothing may be created in it any more.
+//! the whole directory, and a cut makes part of what they work on a thing of the past; from that moment nothing may be
+//! created there any more for the log as it was.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,17 @@ use super::home::Home;
 /// writing of one.
 #[derive(Clone, Debug)]
 pub(super) struct LogGate {
-    generation: Arc<Mutex<u64>>,
+    era: Arc<Mutex<LogEra>>,
+}
+
+/// Which log counts, and how often a part of it has been taken back. What was said of a log in an earlier era (that a
+/// file belongs to it, that so many bytes of it are synced) counts for nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LogEra {
+    /// The log's generation.
+    pub(super) generation: u64,
+    /// How often a log of this store has been cut below what was synced.
+    pub(super) cuts: u64,
 }
 
 /// Where work beside the log is done.
@@ -22,7 +33,7 @@ pub(super) struct Ground {
     pub(super) home: Home,
     pub(super) gate: LogGate,
     /// The log that it is done for.
-    pub(super) generation: u64,
+    pub(super) era: LogEra,
     /// Nobody else may open the store before it is over.
     pub(super) _lock: Arc<Lock>,
 }
@@ -30,7 +41,7 @@ pub(super) struct Ground {
 /// Why work beside the log ended before its end.
 #[derive(Debug)]
 pub(super) enum Halt {
-    /// The log that it was done for has been replaced, or the node stops.
+    /// The log that it was done for has been replaced or cut, or the node stops.
     Stopped,
     /// There is no room for it; what was written is removed.
     Full(StorageError),
@@ -39,24 +50,24 @@ pub(super) enum Halt {
 }
 
 impl LogGate {
-    /// To the log of `generation`.
-    pub(super) fn new(generation: u64) -> Self {
-        Self { generation: Arc::new(Mutex::new(generation)) }
+    /// To the log of `era`.
+    pub(super) fn new(era: LogEra) -> Self {
+        Self { era: Arc::new(Mutex::new(era)) }
     }
 
-    /// Lets whoever works for `generation` in, if that is the log that counts.
-    pub(super) fn enter(&self, generation: u64) -> Result<MutexGuard<'_, u64>, Halt> {
+    /// Lets whoever works for the log of `era` in, if that is the one that counts.
+    pub(super) fn enter(&self, era: LogEra) -> Result<MutexGuard<'_, LogEra>, Halt> {
         let guard = self.lock();
-        if *guard == generation { Ok(guard) } else { Err(Halt::Stopped) }
+        if *guard == era { Ok(guard) } else { Err(Halt::Stopped) }
     }
 
-    /// From now on the log of `generation` counts; waits for whoever is in.
-    pub(super) fn change(&self, generation: u64) {
-        *self.lock() = generation;
+    /// From now on the log of `era` counts; waits for whoever is in.
+    pub(super) fn change(&self, era: LogEra) {
+        *self.lock() = era;
     }
 
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, LogEra> {
+        self.era.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

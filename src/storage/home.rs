@@ -3,12 +3,12 @@
 //! ```text
 //! lock                      held by the process that has the store open
 //! meta                      promise, lineage, which log counts (see meta.rs)
-//! synced                    up to where the log is synced (see synced.rs); nothing depends on it
+//! synced                    up to where the log is synced (see synced.rs)
 //! log-00000001/             the log of generation 1: a full resync starts the next generation beside it
 //!   00000001.log            its segments
 //!   00000001.hint           what the index needs of a closed one
 //!   00000002-1.log          written anew by cleanup
-//! rollback/1@n1-412.jsonl   entries that a full resync discarded
+//! rollback/1@n1-412.jsonl   entries that a full resync or a cut discarded
 //! ```
 
 use std::io::ErrorKind;

@@ -15,6 +15,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::error::StorageError;
+use super::gate::LogEra;
 use super::home::{Home, META};
 use super::segment_name::{FORMAT, SegmentName, SyncedTo};
 use crate::replication::Promise;
@@ -43,9 +44,18 @@ pub(super) struct Meta {
     pub(super) floor: Position,
     /// The lineage up to `base`. What comes after is in the log itself.
     pub(super) lineage: Lineage,
-    /// The highest number of a segment that cleanup has ever read in this log; 0 if none. A file of this or a lower
-    /// number that `segments` does not name has been replaced.
+    /// The highest number of a segment that cleanup has ever read in this log, or that was received; 0 if none. What is
+    /// up to `base` is in segments of this or a lower number. A file of such a number that `segments` does not name
+    /// has been replaced.
     pub(super) cleaned: u32,
+    /// The highest seq that superseded something that cleanup has dropped. Below it the log cannot be cut: older values
+    /// would be missing.
+    pub(super) superseded: u64,
+    /// How often a log of this store has been cut: see [`LogEra`].
+    pub(super) cuts: u64,
+    /// The log is being cut back to here: whatever `segments` does not hold is to go. A start finishes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cut: Option<Position>,
     /// The segments as of when this was written, and up to where each was synced. All but the last were closed.
     pub(super) segments: Vec<SyncedTo>,
 }
@@ -81,6 +91,16 @@ impl Meta {
         home.finish_part(&home.dir, META)
     }
 
+    /// The era that `segments` speaks of.
+    pub(super) fn era(&self) -> LogEra {
+        LogEra { generation: self.generation, cuts: self.cuts }
+    }
+
+    /// No cut goes below this seq.
+    pub(super) fn cut_floor(&self) -> u64 {
+        self.base.seq.max(self.superseded)
+    }
+
     /// Whether a file of the log that `segments` does not name is none of its segments: cleanup has replaced it, or has
     /// written it and not come to swap it in.
     pub(super) fn has_replaced(&self, name: SegmentName) -> bool {
@@ -99,6 +119,9 @@ impl Meta {
         }
         if !self.lineage.contains(self.floor, base.seq) {
             return Err("the floor is not below the base");
+        }
+        if self.cut.is_some_and(|fork| fork.seq < self.cut_floor()) {
+            return Err("the log is to be cut below its base, or below what cleanup has dropped");
         }
         if self.segments.is_empty() || !self.segments.windows(2).all(|w| w[0].segment < w[1].segment) {
             return Err("the segments do not ascend");
@@ -168,6 +191,9 @@ mod tests {
             lineage: Lineage::from_spans(vec![(epochs[0], 1), (epochs[1], 11)]).unwrap(),
             floor: Position::new(epochs[0], 7),
             cleaned: 1,
+            superseded: 21,
+            cuts: 2,
+            cut: None,
             segments: vec![
                 SyncedTo { segment: 1, revision: 3, bytes: 100 },
                 SyncedTo::new(SegmentName::first(2), 28),
@@ -250,6 +276,11 @@ mod tests {
         assert!(!sum(&Meta { segments: Vec::new(), ..meta() }));
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 21), ..meta() }), "above the base");
         assert!(!sum(&Meta { floor: Position::new(epochs_of(&meta())[1], 7), ..meta() }), "off the lineage");
+        assert!(sum(&Meta { cut: Some(Position::new(epochs_of(&meta())[1], 21)), ..meta() }));
+        assert!(
+            !sum(&Meta { cut: Some(Position::new(epochs_of(&meta())[1], 20)), ..meta() }),
+            "below the floor"
+        );
         let twice = vec![SyncedTo::new(SegmentName::first(2), 28); 2];
         assert!(!sum(&Meta { segments: twice, ..meta() }));
     }

@@ -11,7 +11,10 @@
 //! * [`writing`]: the disk thread. Jobs are queued, taken in batches, carried out, and answered.
 //! * [`log`]: the bytes. Records in segments, the writing end, where a torn log ends.
 //! * [`store`] over [`index`] and [`tally`]: where each key's newest record is, and what each segment is used for.
+//!   [`store_entries`] reads the log in batches.
 //! * [`open`], [`meta`], [`recovery`]: a start reads the meta file, then the log, or the [`hints`] that stand for it.
+//!   [`ending`] says how the log ends, [`mending`] puts that right, [`sweep`] removes leftovers.
+//! * [`cutting`]: the end of a log that its primary does not share goes, durably.
 //! * [`install`]: a full resync, read here or put in place here; what it discards goes to a file first.
 //! * [`cleanup`], with the store's part in [`store_cleanup`]: what may be dropped, and why. It runs beside all this.
 //! * [`home`], [`gate`], [`file`], [`segment_name`]: the data directory, who may write to it, its files and their names.
@@ -21,10 +24,11 @@
 //!
 //! * What was acknowledged as durable is there after the process is killed; with [`Durability::Always`], after a
 //!   loss of power too. A disk that loses what it has synced breaks this, and is found out where it shows.
-//! * A torn tail is cut and reported. Bad bytes anywhere else are an error with file and offset. There is no guess.
+//! * A torn tail is cut and reported. If it had been synced, the member is durably a learner before. Bad bytes anywhere
+//!   else are an error with file and offset. There is no guess.
 //! * A promise is on disk before the jobs after it and after the jobs before it.
-//! * A full resync replaces the state at one instant, the renaming of the meta file; entries that it discards are
-//!   in `rollback/` before.
+//! * A full resync replaces the state at one instant, the renaming of the meta file, and so does a cut; entries that
+//!   they discard are in `rollback/` before.
 //! * A cleanup changes nothing that a lookup can see, but for dropped tombstones, whose keys are absent as of the
 //!   floor. A crash at any of its steps leaves the segments as they were before a swap or as they are after it.
 //! * A hint tells only of what is durable, and counts only if it is right in every byte. With hints, a start does not
@@ -32,11 +36,13 @@
 //! * Where there is no room, the disk thread waits for it, keeps what it was given, and says so. Reads go on. (A
 //!   cleanup or a hint for which there is no room is given up instead, without a trace.)
 //! * After a failed sync, or a write that failed for any other reason, nothing more is written. The next start reads
-//!   what is there.
+//!   what is there, and writes again what is not known to be synced.
 
 mod cleanup;
+mod cutting;
 mod damage;
 mod disk;
+mod ending;
 mod error;
 mod file;
 #[cfg(feature = "fuzzing")]
@@ -47,6 +53,7 @@ mod home;
 mod index;
 mod install;
 mod log;
+mod mending;
 mod meta;
 mod open;
 mod options;
@@ -54,6 +61,8 @@ mod recovery;
 mod segment_name;
 mod store;
 mod store_cleanup;
+mod store_entries;
+mod sweep;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -67,6 +76,7 @@ pub use self::damage::{Cut, cut_to_synced, tear_tail};
 pub use self::disk::{
     Disk, DiskFile, DiskSwitch, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_conditions, with_quota,
 };
+pub use self::ending::Forgotten;
 pub use self::error::StorageError;
 pub use self::hints::task::HintTask;
 pub use self::install::snapshot::SnapshotReader;

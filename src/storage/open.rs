@@ -3,18 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cutting;
 use super::disk::{Disk, RoomPatience, with_patience};
+use super::ending::{Forgotten, Proven};
 use super::error::StorageError;
 use super::file::File;
 use super::gate::{Ground, LogGate};
-use super::home::{Home, META, ROLLBACK};
+use super::home::{Home, META};
 use super::log::log::Log;
 use super::log::segment::HEADER_BYTES;
+use super::log::synced::Marked;
+use super::mending;
 use super::meta::Meta;
 use super::options::{Options, SEGMENT_BYTES_MAX};
 use super::recovery::{self, Tail};
-use super::segment_name::SegmentName;
 use super::store::Store;
+use super::sweep::sweep;
 use super::writing::writer::Writer;
 use crate::replication::Recovered;
 use crate::types::{Lineage, Position};
@@ -28,6 +32,8 @@ pub struct Opened {
     pub fresh: bool,
     /// A torn tail was cut: file, offset, bytes dropped. Nothing shows that any of it had been synced.
     pub torn: Option<(PathBuf, u64, u64)>,
+    /// The log ends before what was synced of it. The member has become a learner, unless it is alone.
+    pub forgot: Option<Forgotten>,
     /// Keys that have a value.
     pub keys: u64,
     /// Bytes of all segments.
@@ -38,7 +44,8 @@ pub struct Opened {
     pub hints_bad: Vec<(PathBuf, String)>,
 }
 
-/// Opens the store in `dir`, or creates one; takes the lock; cuts a torn tail; reads the log.
+/// Opens the store in `dir`, or creates one; takes the lock; finishes a cut that was begun; reads the log; cuts a torn
+/// tail. If the log ends before what was synced of it, the member is durably a learner before anything is cut.
 ///
 /// # Errors
 /// If the directory is in use, another member's, of another format or corrupt, or the disk fails.
@@ -79,7 +86,7 @@ pub fn open(
     let patience = Arc::new(RoomPatience::default());
     let disk = with_patience(disk, patience.clone());
     let (home, lock) = Home::enter(disk, dir)?;
-    let (meta, fresh) = match Meta::load(&home)? {
+    let (mut meta, fresh) = match Meta::load(&home)? {
         Some(meta) => (meta, false),
         None => (create(&home, &options)?, true),
     };
@@ -88,12 +95,16 @@ pub fn open(
     }
     // The meta file may have been renamed by a process that was killed before it synced the directory.
     home.sync_dir(&home.dir)?;
+    cutting::finish(&home, &mut meta)?;
     sweep(&home, &meta)?;
-    let recovery::Read { contents, torn, hints_missing, hints_bad } =
-        recovery::read_log(&home, &meta, Tail::MayBeTorn)?;
+    let proven = Proven::of(&meta, Marked::read(&home)?);
+    let mut read = recovery::read_log(&home, &meta, Tail::MayBeTorn(proven))?;
+    mending::mend(&home, &mut meta, &mut read, proven, options.alone)?;
+    let torn = read.torn();
+    let recovery::Read { contents, forgot, hints_missing, hints_bad, .. } = read;
 
-    let (generation, gate) = (meta.generation, LogGate::new(meta.generation));
-    let ground = Ground { home, gate, generation, _lock: Arc::new(lock) };
+    let (era, gate) = (meta.era(), LogGate::new(meta.era()));
+    let ground = Ground { home, gate, era, _lock: Arc::new(lock) };
     let mut promise = meta.promise;
     promise.epoch = promise.epoch.max(contents.last.epoch);
     let (last, lineage) = (contents.last, contents.lineage.clone());
@@ -105,6 +116,7 @@ pub fn open(
         recovered,
         fresh,
         torn,
+        forgot,
         keys: store.keys(),
         log_bytes: store.log_bytes(),
         hints_missing,
@@ -127,6 +139,9 @@ fn create(home: &Home, options: &Options) -> Result<Meta, StorageError> {
         base: Position::ZERO,
         floor: Position::ZERO,
         cleaned: 0,
+        superseded: 0,
+        cuts: 0,
+        cut: None,
         lineage: Lineage::default(),
         segments: log.synced(),
     };
@@ -143,41 +158,6 @@ fn refuse_orphaned_log(home: &Home, generation: u64) -> Result<(), StorageError>
         if File::open(&*home.disk, &path)?.size()? > HEADER_BYTES {
             let what = format!("the meta file is missing, but {} holds records", path.display());
             return Err(StorageError::corrupt(&home.dir.join(META), 0, what));
-        }
-    }
-    Ok(())
-}
-
-/// Removes what a crash has left half done: logs that do not count, files that were never whole.
-fn sweep(home: &Home, meta: &Meta) -> Result<(), StorageError> {
-    for generation in home.generations()? {
-        if generation != meta.generation {
-            home.remove_log(generation)?;
-        }
-    }
-    home.remove_parts(&home.dir)?;
-    home.remove_parts(&home.log_dir(meta.generation))?;
-    sweep_log(home, meta)?;
-    if home.list(&home.dir)?.iter().any(|name| name == ROLLBACK) {
-        home.remove_parts(&home.dir.join(ROLLBACK))?;
-    }
-    Ok(())
-}
-
-/// Removes what cleanup has replaced, or written and not swapped, and hints of segments that are not there. A segment
-/// that nobody should have removed from the meta file stays, for recovery to complain of.
-fn sweep_log(home: &Home, meta: &Meta) -> Result<(), StorageError> {
-    let dir = home.log_dir(meta.generation);
-    let newest = meta.segments.last().map_or(0, |last| last.segment);
-    let is_gone = |name: SegmentName| {
-        let known = meta.segments.iter().any(|known| known.name() == name);
-        meta.has_replaced(name) || (!known && name.number <= newest)
-    };
-    for file in home.list(&dir)? {
-        let log = SegmentName::of_log(&file).is_some_and(|name| meta.has_replaced(name));
-        let hint = SegmentName::of_hint(&file).is_some_and(is_gone);
-        if log || hint {
-            home.remove(&dir.join(file))?;
         }
     }
     Ok(())

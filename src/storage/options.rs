@@ -33,6 +33,9 @@ pub struct Options {
     pub segment_bytes: u64,
     /// What a store that is created has promised: in its very first meta file, so that no crash can come between.
     pub first_promise: Promise,
+    /// The cluster has no other member. If such a store has lost what was synced, it does not become a learner: there is
+    /// nobody to learn from.
+    pub alone: bool,
 }
 
 impl Options {
@@ -43,6 +46,7 @@ impl Options {
             durability: Durability::default(),
             segment_bytes: SEGMENT_BYTES,
             first_promise: Promise::default(),
+            alone: false,
         }
     }
 }

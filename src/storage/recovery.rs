@@ -1,18 +1,20 @@
 //! Reading a log back into an index: of a closed segment its hint, if it has a good one, and otherwise every record.
-//! A torn tail is cut; anything else that is not as it was written is an error that names file and offset.
+//! Where the log ends is found here, and put right by whoever asked ([`mending`](super::mending)); anything else that is
+//! not as it was written is an error that names file and offset.
 //!
 //! Records that a hint tells of are checked when they are read, each with its checksum: a start does not read values.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::ending::{Forgotten, LogEnd, Proven};
 use super::error::StorageError;
 use super::file::File;
 use super::hints::hint::{self, Hint};
 use super::home::Home;
 use super::index::{Index, Slot};
 use super::log::record::{Flaw, Kind};
-use super::log::segment::{self, HEADER_BYTES, Piece, Scan, ScanStep, Segment};
+use super::log::segment::{HEADER_BYTES, Piece, Scan, ScanStep, Segment};
 use super::log::tail::{self, TailEnd};
 use super::meta::Meta;
 use super::segment_name::SegmentName;
@@ -27,6 +29,8 @@ pub(super) struct Contents {
     /// Where it ends.
     pub(super) last: Position,
     pub(super) lineage: Lineage,
+    /// Up to here it may have gaps.
+    pub(super) base: Position,
     /// A key that it does not know is absent as of this.
     pub(super) floor: Position,
 }
@@ -35,7 +39,10 @@ pub(super) struct Contents {
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) contents: Contents,
-    pub(super) torn: Option<Torn>,
+    /// How it ends. The contents are those of the log put right.
+    pub(super) end: LogEnd,
+    /// It ends before what was synced of it.
+    pub(super) forgot: Option<Forgotten>,
     /// Closed segments without a hint.
     pub(super) hints_missing: usize,
     /// Hints that do not count, and why.
@@ -45,53 +52,62 @@ pub(super) struct Read {
 /// Whether the end of the log may be torn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tail {
-    /// It was being written when the process ended: cut what is torn.
-    MayBeTorn,
+    /// It was being written when the process ended, and was synced up to there.
+    MayBeTorn(Proven),
     /// It has just been synced.
     IsWhole,
 }
 
-/// A torn tail that was cut: in which file, where, and how many bytes were dropped.
-pub(super) type Torn = (PathBuf, u64, u64);
-
-/// Reads the log that `meta` names. What is returned is durable.
+/// Reads the log that `meta` names. Changes nothing.
 pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, StorageError> {
     let dir = home.log_dir(meta.generation);
     let names = segment_names(home, &dir, meta)?;
+    let missing = match meta.segments.get(names.len()) {
+        // Whatever is written next must not go to what cleanup has read, or what was received.
+        Some(next) if names.last().is_none_or(|last| last.number <= meta.cleaned) => Some(next.segment),
+        _ => None,
+    };
     let contents = Contents {
         index: Index::default(),
         segments: Segments::default(),
         last: Position::ZERO,
         lineage: meta.lineage.clone(),
+        base: meta.base,
         floor: meta.floor,
     };
-    let read = Read { contents, torn: None, hints_missing: 0, hints_bad: Vec::new() };
+    let read = Read { contents, end: LogEnd::Whole, forgot: None, hints_missing: 0, hints_bad: Vec::new() };
     let mut reader = Reader { home, meta, dir: &dir, read };
     for (i, &name) in names.iter().enumerate() {
-        let is_last = i + 1 == names.len();
-        reader.read_segment(name, is_last, tail == Tail::MayBeTorn && is_last)?;
+        let role = match tail {
+            _ if i + 1 < names.len() || missing.is_some() => Role::Closed,
+            Tail::IsWhole => Role::Whole,
+            Tail::MayBeTorn(proven) => Role::MayBeTorn { synced: proven.of_segment(name.number) },
+        };
+        reader.read_segment(name, role)?;
     }
     let mut read = reader.read;
     read.contents.last = read.contents.last.max(meta.base);
-    if tail == Tail::MayBeTorn
-        && let Some(held) = read.contents.segments.all().last()
-    {
-        // A process killed before its sync leaves bytes that only the system's cache holds; and what was cut just
-        // now must stay cut.
-        held.piece.segment.file.sync()?;
-        home.sync_dir(&dir)?;
+    read.end = missing.map_or(read.end, LogEnd::Missing);
+    match tail {
+        Tail::MayBeTorn(proven) => {
+            let last = read.contents.segments.all().last().map(|held| &held.piece);
+            read.forgot = read.end.forgotten(&dir, meta, last, proven);
+        }
+        Tail::IsWhole if names.len() < meta.segments.len() => {
+            return missing_segment(&dir, meta.segments[names.len()].name());
+        }
+        Tail::IsWhole => {}
     }
     Ok(read)
 }
 
-/// The log's segments: those that the meta file names, and those with contiguous numbers after them.
+/// The log's segments: those that the meta file names, and those with contiguous numbers after them. Some may be
+/// missing at the end, if they hold nothing of what is up to the base.
 pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<SegmentName>, StorageError> {
     let mut found: Vec<SegmentName> =
         home.list(dir)?.iter().filter_map(|file| SegmentName::of_log(file)).collect();
     found.retain(|name| !meta.has_replaced(*name));
     found.sort_unstable();
-    let missing =
-        |name: SegmentName| Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"));
     for (i, known) in meta.segments.iter().map(|known| known.name()).enumerate() {
         match found.get(i) {
             Some(&name) if name == known => {}
@@ -99,16 +115,32 @@ pub(super) fn segment_names(home: &Home, dir: &Path, meta: &Meta) -> Result<Vec<
                 let path = dir.join(name.log());
                 return Err(StorageError::corrupt(&path, 0, "the meta file does not know this segment"));
             }
-            _ => return missing(known),
+            None if known.number > meta.cleaned => return Ok(found),
+            _ => return missing_segment(dir, known),
         }
     }
     for pair in found[meta.segments.len() - 1..].windows(2) {
         let next = SegmentName::first(pair[0].number + 1);
         if pair[1] != next {
-            return missing(next);
+            return missing_segment(dir, next);
         }
     }
     Ok(found)
+}
+
+fn missing_segment<T>(dir: &Path, name: SegmentName) -> Result<T, StorageError> {
+    Err(StorageError::corrupt(&dir.join(name.log()), 0, "the segment is missing"))
+}
+
+/// How a segment is read.
+#[derive(Clone, Copy, Debug)]
+enum Role {
+    /// It is not written to any more. Its hint will do.
+    Closed,
+    /// It is the last, and whole.
+    Whole,
+    /// It is the last, and was synced up to there.
+    MayBeTorn { synced: u64 },
 }
 
 struct Reader<'a> {
@@ -119,41 +151,44 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read_segment(
-        &mut self,
-        name: SegmentName,
-        is_last: bool,
-        cut_allowed: bool,
-    ) -> Result<(), StorageError> {
+    fn read_segment(&mut self, name: SegmentName, role: Role) -> Result<(), StorageError> {
         let file = File::open(&*self.home.disk, &self.dir.join(name.log()))?;
         let bytes = file.size()?;
-        let first = self.read.contents.last.seq + 1;
+        let mut first = self.read.contents.last.seq + 1;
+        if name.number > self.meta.cleaned {
+            first = first.max(self.meta.base.seq + 1);
+        }
         let segment = Arc::new(Segment { name, first, file });
-        let synced = self.check_length(&segment, bytes)?;
+        self.check_length(&segment, bytes, role)?;
         let mut piece = Piece { segment: segment.clone(), bytes };
-        if !is_last && self.read_hint(&piece)? {
+        if matches!(role, Role::Closed) && self.read_hint(&piece)? {
             return Ok(());
         }
 
-        // A segment's header is synced before anything else is written to it or known of it.
-        match segment.check_header(self.meta.generation) {
-            Err(StorageError::Corrupt { .. }) if cut_allowed && synced == 0 && bytes <= HEADER_BYTES => {
-                return self.restart_segment(&segment, bytes);
+        match (segment.check_header(self.meta.generation), role) {
+            // A header is synced before anything else is written to its segment or known of it. So either the segment
+            // was just being created, or the file has been cut since.
+            (Err(StorageError::Corrupt { .. }), Role::MayBeTorn { synced })
+                if bytes < HEADER_BYTES || (bytes == HEADER_BYTES && synced == 0) =>
+            {
+                piece.bytes = HEADER_BYTES;
+                self.read.contents.segments.push(Held::new(piece));
+                self.read.end = LogEnd::Headless { bytes };
+                return Ok(());
             }
-            checked => checked?,
+            (checked, _) => checked?,
         }
         self.read.contents.segments.push(Held::new(piece.clone()));
         if let Some((offset, flaw)) = self.read_records(&piece)? {
             let last = self.read.contents.last.max(self.meta.base);
-            let verdict = if cut_allowed {
-                tail::judge(&piece, offset, flaw, synced, last)?
-            } else {
-                TailEnd::Corrupt(flaw.to_string())
+            let verdict = match role {
+                Role::MayBeTorn { synced } => tail::judge(&piece, offset, flaw, synced, last)?,
+                Role::Closed | Role::Whole => TailEnd::Corrupt(flaw.to_string()),
             };
             match verdict {
                 TailEnd::Corrupt(what) => return Err(piece.segment.file.corrupt(offset, what)),
                 TailEnd::Torn => {
-                    self.read.torn = Some(cut(&piece, offset)?);
+                    self.read.end = LogEnd::Torn { bytes: piece.bytes - offset };
                     piece.bytes = offset;
                     self.read.contents.segments.grow(piece);
                 }
@@ -202,12 +237,12 @@ impl Reader<'_> {
         false
     }
 
-    /// Checks a segment's length against what the meta file knows of it; returns up to where it was synced then.
-    fn check_length(&self, segment: &Segment, bytes: u64) -> Result<u64, StorageError> {
+    /// Checks a segment's length against what the meta file knows of it.
+    fn check_length(&self, segment: &Segment, bytes: u64, role: Role) -> Result<(), StorageError> {
         let known = self.meta.segments.binary_search_by_key(&segment.name, |known| known.name());
-        let Ok(i) = known else { return Ok(0) };
+        let Ok(i) = known else { return Ok(()) };
         let synced = self.meta.segments[i].bytes;
-        if bytes < synced {
+        if bytes < synced && !matches!(role, Role::MayBeTorn { .. }) {
             let what = format!("the file ends here, although it was synced up to byte {synced}");
             return Err(segment.file.corrupt(bytes, what));
         }
@@ -215,7 +250,7 @@ impl Reader<'_> {
             let what = format!("the segment was closed here, but the file has {bytes} bytes");
             return Err(segment.file.corrupt(synced, what));
         }
-        Ok(synced)
+        Ok(())
     }
 
     /// Takes the records of a piece in, up to its end or to the first bad one.
@@ -270,21 +305,19 @@ impl Reader<'_> {
         }
         contents.last = at;
     }
-
-    /// The power went while the segment was being created: writes its header again.
-    fn restart_segment(&mut self, segment: &Arc<Segment>, bytes: u64) -> Result<(), StorageError> {
-        segment.file.truncate(0)?;
-        segment.file.write_at(&segment::header(self.meta.generation, segment.name.number), 0)?;
-        let piece = Piece { segment: segment.clone(), bytes: HEADER_BYTES };
-        self.read.contents.segments.push(Held::new(piece));
-        self.read.torn = Some((segment.file.path.clone(), 0, bytes));
-        Ok(())
-    }
 }
 
-/// Cuts a torn tail. [`read_log`] syncs the file before it returns, so that nothing is ever written after bytes
-/// that might come back.
-fn cut(piece: &Piece, offset: u64) -> Result<Torn, StorageError> {
-    piece.segment.file.truncate(offset)?;
-    Ok((piece.segment.file.path.clone(), offset, piece.bytes - offset))
+impl Read {
+    /// The torn tail that is cut, if nothing shows that any of it had been synced: in which file, where, and how many
+    /// bytes are dropped.
+    pub(super) fn torn(&self) -> Option<(PathBuf, u64, u64)> {
+        let last = &self.contents.segments.all().last()?.piece;
+        let path = || last.segment.file.path.clone();
+        match self.end {
+            _ if self.forgot.is_some() => None,
+            LogEnd::Torn { bytes } => Some((path(), last.bytes, bytes)),
+            LogEnd::Headless { bytes } => Some((path(), 0, bytes)),
+            LogEnd::Whole | LogEnd::Missing(_) => None,
+        }
+    }
 }

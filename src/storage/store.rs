@@ -4,16 +4,17 @@ use bytes::Bytes;
 
 use super::cleanup::questions::{AnswerKind, CleanupAnswer, CleanupProgress};
 use super::error::StorageError;
-use super::gate::Ground;
+use super::gate::{Ground, LogEra};
 use super::hints::task::HintTask;
 use super::index::Slot;
 use super::install::snapshot::SnapshotReader;
 use super::log::record::{self, RecordPlace};
 use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
+use super::store_entries::Cursors;
 use super::tally::Held;
 use super::writing::job::{Appended, Done, JobOutcome, Swap};
-use crate::replication::{EntriesFound, Input, LogId};
+use crate::replication::{Input, LogId};
 use crate::types::{Entry, Found, Lineage, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
@@ -35,16 +36,20 @@ pub struct Store {
     pub(super) answer: Option<CleanupAnswer>,
     /// A segment was closed on request.
     closed: bool,
+    /// For those who read the log in batches.
+    pub(super) cursors: Cursors,
 }
 
 /// What the store knows of the cleanup under way.
 #[derive(Debug)]
 pub(super) struct Cleaning {
     /// Of the log that it was begun for.
-    pub(super) generation: u64,
+    pub(super) era: LogEra,
     /// What is above this seq stays.
     pub(super) through: u64,
     pub(super) progress: CleanupProgress,
+    /// The highest seq that supersedes something that it drops.
+    pub(super) superseded: u64,
 }
 
 /// How the disk is used.
@@ -70,7 +75,16 @@ impl Usage {
 
 impl Store {
     pub(super) fn new(contents: Contents, ground: Ground, segment_bytes: u64) -> Self {
-        Self { contents, log: None, ground, segment_bytes, cleaning: None, answer: None, closed: false }
+        Self {
+            contents,
+            log: None,
+            ground,
+            segment_bytes,
+            cleaning: None,
+            answer: None,
+            closed: false,
+            cursors: Cursors::default(),
+        }
     }
 
     /// The durable state of a key. For a key that the store does not know, the version is the position up to which
@@ -96,20 +110,25 @@ impl Store {
             JobOutcome::Quiet => None,
             JobOutcome::Told(input) => Some(input),
             JobOutcome::Appended(appended) => self.apply_appended(appended)?,
-            JobOutcome::Installed { id, log, rollback, generation, contents } => {
-                self.contents = *contents;
-                self.log = Some(log);
-                self.ground.generation = generation;
+            JobOutcome::Installed { id, log, rollback, era, contents } => {
+                self.replace(*contents, log, era);
                 Some(Input::Installed { id, log, rollback })
             }
-            JobOutcome::Closed { generation, grown } => {
-                if generation == self.ground.generation {
+            JobOutcome::Cut { log, outcome, era, contents } => {
+                match contents {
+                    Some(contents) => self.replace(*contents, log, era),
+                    None => self.log = Some(log),
+                }
+                Some(Input::LogCut { log, outcome })
+            }
+            JobOutcome::Closed { era, grown } => {
+                if era == self.ground.era {
                     self.contents.segments.grow(grown);
                 }
                 self.closed = true;
                 None
             }
-            JobOutcome::Swapped { swap, floor } => self.apply_swapped(*swap, floor)?,
+            JobOutcome::Swapped { swap, base, floor } => self.apply_swapped(*swap, base, floor)?,
             JobOutcome::NotSwapped(error) => {
                 self.answer = Some(CleanupAnswer(error.map_or(AnswerKind::Stop, AnswerKind::Full)));
                 None
@@ -118,7 +137,7 @@ impl Store {
     }
 
     /// A frozen view of the durable state as of now: its records, its position, and how many bytes will come
-    /// (counted by [`Entry::weight`]). Neither later writes, nor a later full resync, nor a cleanup disturb it.
+    /// (counted by [`Entry::weight`]). Neither later writes, nor a later full resync, nor a cut, nor a cleanup disturb it.
     ///
     /// # Errors
     /// None so far; opening files may come.
@@ -128,14 +147,6 @@ impl Store {
         let headers = segments.all().len() as u64 * HEADER_BYTES;
         let bytes = self.log_bytes() - headers + segments.records() * per_record as u64;
         Ok((SnapshotReader::new(segments.pieces()), self.contents.last, bytes))
-    }
-
-    /// Durable entries from the seq `from` on: at most `bytes_max` bytes of [`Entry::weight`], but at least one.
-    ///
-    /// # Errors
-    /// If the disk cannot be read.
-    pub fn entries_from(&self, _from: u64, _bytes_max: usize) -> Result<EntriesFound, StorageError> {
-        Ok(EntriesFound::Gone)
     }
 
     /// Where the durable log ends.
@@ -184,13 +195,27 @@ impl Store {
         std::mem::take(&mut self.closed)
     }
 
-    fn apply_swapped(&mut self, swap: Swap, floor: Position) -> Result<Option<Input>, StorageError> {
+    /// Another log counts from now on, or less of the one that did.
+    fn replace(&mut self, contents: Contents, log: LogId, era: LogEra) {
+        self.contents = contents;
+        self.log = Some(log);
+        self.ground.era = era;
+        self.cursors = Cursors::default();
+    }
+
+    fn apply_swapped(
+        &mut self,
+        swap: Swap,
+        base: Position,
+        floor: Position,
+    ) -> Result<Option<Input>, StorageError> {
         if !self.contents.segments.replace(&swap.old, swap.new) {
             return Err(StorageError::misuse(format!(
                 "segments {:?} are not there to be replaced",
                 swap.old
             )));
         }
+        self.contents.base = base;
         self.contents.floor = floor;
         self.answer = Some(CleanupAnswer(AnswerKind::Go));
         Ok(None)

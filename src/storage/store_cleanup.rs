@@ -10,7 +10,7 @@ use super::cleanup::run::{Cleaned, Cleanup};
 use super::error::StorageError;
 use super::gate::Halt;
 use super::store::{Cleaning, Store};
-use super::writing::job::Job;
+use super::writing::job::{Job, Swap};
 use super::writing::writer::Writer;
 use crate::types::Position;
 
@@ -44,7 +44,7 @@ impl Store {
         let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
         let total = groups.iter().map(Group::bytes).sum();
         let progress = CleanupProgress { done: 0, total };
-        self.cleaning = Some(Cleaning { generation: self.ground.generation, through, progress });
+        self.cleaning = Some(Cleaning { era: self.ground.era, through, progress, superseded: 0 });
         Ok(Cleanup { ground: self.ground.clone(), groups, progress })
     }
 
@@ -64,7 +64,7 @@ impl Store {
     /// # Errors
     /// If the index does not know a record of the log: a bug, and final.
     pub fn serve(&mut self, request: CleanupRequest) -> Result<Served, StorageError> {
-        let Some(cleaning) = self.cleaning.as_mut().filter(|c| c.generation == self.ground.generation) else {
+        let Some(cleaning) = self.cleaning.as_mut().filter(|c| c.era == self.ground.era) else {
             return Ok(Served::Answer(CleanupAnswer(AnswerKind::Stop)));
         };
         let answer = match request.0 {
@@ -72,9 +72,17 @@ impl Store {
                 cleaning.progress = progress;
                 let through = cleaning.through;
                 let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
-                AnswerKind::Verdicts(judged.collect::<Result<_, _>>()?)
+                let judged = judged.collect::<Result<Vec<_>, _>>()?;
+                let superseded = judged.iter().map(|(_, by)| *by).max().unwrap_or(0);
+                if let Some(cleaning) = &mut self.cleaning {
+                    cleaning.superseded = cleaning.superseded.max(superseded);
+                }
+                AnswerKind::Verdicts(judged.into_iter().map(|(fate, _)| fate).collect())
             }
-            RequestKind::Swap(swap) => return Ok(Served::Job(Job::Swap(swap))),
+            RequestKind::Swap(swap) => {
+                let swap = Swap { superseded: cleaning.superseded, ..*swap };
+                return Ok(Served::Job(Job::Swap(Box::new(swap))));
+            }
             RequestKind::Move { moved, forgotten } => {
                 for (key, slot) in moved {
                     if let Some(before) = self.contents.index.repoint(&key, slot) {
@@ -105,16 +113,22 @@ impl Store {
         active.map_or(0, |active| active.piece.segment.first.saturating_sub(1))
     }
 
-    /// What is to become of a record of a closed segment.
-    fn judge(&self, at: Position, key: Option<&Bytes>, through: u64) -> Result<RecordFate, StorageError> {
+    /// What is to become of a record of a closed segment, and the seq below which no cut may go then: of what superseded
+    /// it, or its own if it is a tombstone.
+    fn judge(
+        &self,
+        at: Position,
+        key: Option<&Bytes>,
+        through: u64,
+    ) -> Result<(RecordFate, u64), StorageError> {
         if at.seq > through {
-            return Ok(RecordFate::Keep);
+            return Ok((RecordFate::Keep, 0));
         }
-        let Some(key) = key else { return Ok(RecordFate::Drop) };
+        let Some(key) = key else { return Ok((RecordFate::Drop, 0)) };
         match self.contents.index.get(key) {
-            Some(slot) if slot.seq > at.seq => Ok(RecordFate::Drop),
-            Some(slot) if slot.seq == at.seq && slot.live => Ok(RecordFate::Keep),
-            Some(slot) if slot.seq == at.seq => Ok(RecordFate::DropTombstone),
+            Some(slot) if slot.seq > at.seq => Ok((RecordFate::Drop, slot.seq)),
+            Some(slot) if slot.seq == at.seq && slot.live => Ok((RecordFate::Keep, 0)),
+            Some(slot) if slot.seq == at.seq => Ok((RecordFate::DropTombstone, slot.seq)),
             _ => Err(StorageError::misuse(format!("the index does not know record {at} of the log"))),
         }
     }

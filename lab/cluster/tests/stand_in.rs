@@ -77,7 +77,7 @@ impl Engine for StandIn {
     }
 
     fn order(&self, order: &NodeOrder) -> Option<String> {
-        Some(order.to_string())
+        Some(order.line())
     }
 
     fn perform(

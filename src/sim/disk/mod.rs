@@ -52,7 +52,7 @@ pub(crate) trait SimDisk: fmt::Debug {
     fn close_view(&mut self, id: SnapshotId);
 
     /// Durable entries from a seq on: at most `bytes_max` of weight, or one.
-    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound;
+    fn entries_from(&mut self, from: u64, bytes_max: usize) -> EntriesFound;
 
     /// What a member starts with: forgets what a process held in memory, and reads the rest.
     fn recover(&mut self) -> Recovered;

@@ -65,9 +65,15 @@ impl StoredDisk {
         let opened = open_on(&self.disk, self.options);
         let (store, writer, opened) = must(self.options.node, "open its store after a crash", opened);
         (self.store, self.writer) = (store, writer);
-        self.tears += u64::from(opened.torn.is_some());
+        self.tears += u64::from(opened.torn.is_some() || opened.forgot.is_some());
         self.promise = opened.recovered.promise;
         self.recovered = opened.recovered;
+    }
+
+    /// No cut of the log that is written goes below this seq.
+    #[cfg(test)]
+    pub(crate) fn cut_floor(&self) -> u64 {
+        self.writer.cut_floor()
     }
 
     /// As `kvlab cleanup` has it: closes the last segment, and goes through all that are closed.
@@ -177,7 +183,7 @@ impl SimDisk for StoredDisk {
         self.views.remove(&id);
     }
 
-    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
+    fn entries_from(&mut self, from: u64, bytes_max: usize) -> EntriesFound {
         must(self.options.node, "read its log", self.store.entries_from(from, bytes_max))
     }
 

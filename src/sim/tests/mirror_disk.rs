@@ -55,6 +55,7 @@ impl MirrorDisk {
 
 impl SimDisk for MirrorDisk {
     fn write(&mut self, jobs: Vec<Job>) {
+        self.model.set_cut_floor(self.stored.cut_floor());
         self.model.write(jobs.clone());
         self.stored.write(jobs);
     }
@@ -85,6 +86,7 @@ impl SimDisk for MirrorDisk {
 
     fn crash(&mut self, jobs: VecDeque<Job>, crash: Crash) {
         self.model.crash(VecDeque::new(), Crash::CLEAN);
+        self.model.set_cut_floor(self.stored.cut_floor());
         let submitted = jobs.clone();
         self.stored.crash(jobs, crash);
         let records = self.stored.records();
@@ -119,8 +121,12 @@ impl SimDisk for MirrorDisk {
         found
     }
 
-    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
-        self.stored.entries_from(from, bytes_max)
+    fn entries_from(&mut self, from: u64, bytes_max: usize) -> EntriesFound {
+        let found = self.stored.entries_from(from, bytes_max);
+        if matches!(found, EntriesFound::Entries(_)) {
+            assert_eq!(found, self.model.entries_from(from, bytes_max));
+        }
+        found
     }
 
     fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {

@@ -26,6 +26,8 @@ pub(crate) struct ModelDisk {
     index: BTreeMap<Bytes, (Option<Bytes>, Position)>,
     /// Up to here, tombstones have been dropped.
     floor: Position,
+    /// Storage says that it has dropped what was superseded up to here.
+    cut_floor: u64,
     installing: Option<(SnapshotId, Vec<Entry>)>,
     views: BTreeMap<SnapshotId, VecDeque<Entry>>,
     rollbacks: Vec<Entry>,
@@ -85,6 +87,7 @@ impl ModelDisk {
         self.lineage = lineage;
         // The state leaves out what its sender had dropped, so whatever it does not hold is absent as of `at`.
         self.floor = at;
+        self.cut_floor = at.seq;
         rollback
     }
 }
@@ -136,7 +139,7 @@ impl ModelDisk {
     /// Cuts the log back to `fork`, unless that is below what was dropped.
     fn cut(&mut self, fork: Position) -> CutOutcome {
         assert!(self.lineage.contains(fork, self.last.seq), "fork {fork} is not on the log");
-        if fork.seq < self.floor.seq {
+        if fork.seq < self.floor.seq.max(self.cut_floor) {
             return CutOutcome::BelowCleanup;
         }
         let all = std::mem::take(&mut self.records);
@@ -152,6 +155,11 @@ impl ModelDisk {
         let spans = self.lineage.spans().iter().copied().filter(|&(_, first)| first <= fork.seq).collect();
         self.lineage = Lineage::from_spans(spans).expect("the beginning of a lineage is one");
         CutOutcome::Done(rollback)
+    }
+
+    /// No cut goes below this seq.
+    pub(super) fn set_cut_floor(&mut self, seq: u64) {
+        self.cut_floor = seq;
     }
 
     /// A start takes what the log says for promised.
@@ -217,7 +225,7 @@ impl SimDisk for ModelDisk {
         self.promise.learner = true;
     }
 
-    fn entries_from(&self, from: u64, bytes_max: usize) -> EntriesFound {
+    fn entries_from(&mut self, from: u64, bytes_max: usize) -> EntriesFound {
         if from <= self.floor.seq {
             return EntriesFound::Gone;
         }

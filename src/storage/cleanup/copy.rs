@@ -52,8 +52,8 @@ pub(super) struct Copied {
 impl Copy {
     /// Creates both files, under names that count for nothing.
     pub(super) fn begin(ground: &Ground, name: SegmentName) -> Result<Self, Halt> {
-        let _inside = ground.gate.enter(ground.generation)?;
-        let (home, dir) = (&ground.home, ground.home.log_dir(ground.generation));
+        let _inside = ground.gate.enter(ground.era)?;
+        let (home, dir) = (&ground.home, ground.home.log_dir(ground.era.generation));
         let create = |file: &str| File::create(&*home.disk, &Home::part(&dir, file));
         let file = create(&name.log())?;
         let hint_file = match create(&name.hint()) {
@@ -66,10 +66,10 @@ impl Copy {
         Ok(Self {
             ground: ground.clone(),
             name,
-            buffer: segment::header(ground.generation, name.number).to_vec(),
+            buffer: segment::header(ground.era.generation, name.number).to_vec(),
             written: 0,
             synced: 0,
-            hint: Some(HintWriter::new(hint_file.clone(), ground.generation, name)),
+            hint: Some(HintWriter::new(hint_file.clone(), ground.era.generation, name)),
             file,
             hint_file,
         })
@@ -110,9 +110,9 @@ impl Copy {
             hint.finish(self.written)?;
         }
         let hint = self.read_hint()?;
-        let dir = self.ground.home.log_dir(self.ground.generation);
+        let dir = self.ground.home.log_dir(self.ground.era.generation);
         {
-            let _inside = self.ground.gate.enter(self.ground.generation)?;
+            let _inside = self.ground.gate.enter(self.ground.era)?;
             self.ground.home.name_part(&dir, &self.name.log())?;
             self.ground.home.finish_part(&dir, &self.name.hint())?;
         }
@@ -133,8 +133,8 @@ impl Copy {
 
     fn remove(&self) -> Result<(), Halt> {
         let home = &self.ground.home;
-        let dir = home.log_dir(self.ground.generation);
-        let _inside = self.ground.gate.enter(self.ground.generation)?;
+        let dir = home.log_dir(self.ground.era.generation);
+        let _inside = self.ground.gate.enter(self.ground.era)?;
         for file in [self.name.log(), self.name.hint()] {
             ignore_missing(home.remove(&Home::part(&dir, &file)))?;
             ignore_missing(home.remove(&dir.join(&file)))?;
@@ -145,7 +145,7 @@ impl Copy {
     /// Reads the hint back: the index is about to believe it.
     fn read_hint(&self) -> Result<Hint, Halt> {
         let bytes = self.hint_file.read_all(hint::bytes_max(self.written))?;
-        let hint = Hint::check(&bytes.into(), self.ground.generation, self.name, self.written)
+        let hint = Hint::check(&bytes.into(), self.ground.era.generation, self.name, self.written)
             .map_err(|flaw| self.hint_file.corrupt(0, format!("as just written, {flaw}")))?;
         Ok(hint)
     }

@@ -21,7 +21,7 @@ use crate::storage::hints::task::HintTask;
 pub enum KeeperNews {
     /// The cleanup under way asks this of the store, and waits.
     Ask(CleanupRequest),
-    /// The cleanup is over. `None`: it has been given up, since the log was replaced.
+    /// The cleanup is over. `None`: it has been given up, since the log was replaced or cut.
     Cleaned(Option<Cleaned>),
     /// A hint or a cleanup was given up for lack of room, and what was written of it removed.
     NoRoom {

@@ -40,7 +40,7 @@ pub(crate) enum RequestKind {
 pub(crate) enum AnswerKind {
     Verdicts(Vec<RecordFate>),
     Go,
-    /// The log has been replaced.
+    /// The log has been replaced or cut.
     Stop,
     /// There was no room for the meta file; nothing is swapped.
     Full(StorageError),

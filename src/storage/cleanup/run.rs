@@ -63,11 +63,12 @@ impl Cleanup {
             Err(halt) => return Err(copy.discard(halt)),
         };
         let swap = Swap {
-            generation: self.ground.generation,
+            era: self.ground.era,
             old: group.inputs.iter().map(|piece| piece.segment.name).collect(),
             new: copied.new.clone(),
             base: group.base,
             floor: copied.dropped.iter().map(|(_, seq)| *seq).max().unwrap_or(0),
+            superseded: 0, // the store knows
         };
         match ask(CleanupRequest(RequestKind::Swap(Box::new(swap))))?.0 {
             AnswerKind::Full(error) => return Err(copy.discard(Halt::Full(error))),
@@ -110,8 +111,8 @@ impl Cleanup {
     /// The old files count no more.
     fn remove_old(&self, group: &Group) -> Result<(), Halt> {
         let home = &self.ground.home;
-        let dir = home.log_dir(self.ground.generation);
-        let _inside = self.ground.gate.enter(self.ground.generation)?;
+        let dir = home.log_dir(self.ground.era.generation);
+        let _inside = self.ground.gate.enter(self.ground.era)?;
         for piece in &group.inputs {
             let name = piece.segment.name;
             ignore_missing(home.remove(&dir.join(name.hint())))?;

@@ -21,25 +21,25 @@ impl HintTask {
     /// Reads the segment and writes its hint, durably; in place of the one that is there, if any. Looks between
     /// records whether to `may_continue`.
     pub(in crate::storage) fn run(&self, may_continue: &dyn Fn() -> bool) -> Result<(), Halt> {
-        let Ground { home, gate, generation, .. } = &self.ground;
-        let dir = home.log_dir(*generation);
+        let Ground { home, gate, era, .. } = &self.ground;
+        let dir = home.log_dir(era.generation);
         let name = self.piece.segment.name.hint();
         let part = Home::part(&dir, &name);
         let file = {
-            let _inside = gate.enter(*generation)?;
+            let _inside = gate.enter(*era)?;
             File::create(&*home.disk, &part)?
         };
-        let mut writer = HintWriter::new(file, *generation, self.piece.segment.name);
+        let mut writer = HintWriter::new(file, era.generation, self.piece.segment.name);
         match self.fill(&mut writer, may_continue) {
             Ok(()) => {}
             Err(Halt::Failed(error)) => return Err(Halt::Failed(error)),
             Err(halt) => {
-                let _inside = gate.enter(*generation)?;
+                let _inside = gate.enter(*era)?;
                 ignore_missing(home.remove(&part))?;
                 return Err(halt);
             }
         }
-        let _inside = gate.enter(*generation)?;
+        let _inside = gate.enter(*era)?;
         Ok(home.finish_part(&dir, &name)?)
     }
 

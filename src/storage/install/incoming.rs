@@ -53,13 +53,17 @@ impl Incoming {
         if self.last > at {
             return bad(format!("a state as of {at} holds {}", self.last));
         }
-        self.log.sync()?;
+        // What comes later is written to a segment of its own: a torn tail never reaches into the state, of which no
+        // partial resync would bring a part back.
+        self.log.close_segment(at.seq + 1)?;
+        let last = self.log.active().segment.name.number;
         let meta = Meta {
             generation: self.log.generation(),
             base: at,
             // Whatever is not in it is absent as of its position: the sender may have dropped tombstones.
             floor: at,
-            cleaned: 0,
+            cleaned: last - 1,
+            superseded: at.seq,
             lineage,
             segments: self.log.synced(),
             ..present.clone()

@@ -1,4 +1,4 @@
-//! Entries that a full resync discards, kept for people: `rollback/<epoch>-<seq>.jsonl`, named after the first of
+//! Entries that a full resync or a cut discards, kept for people: `rollback/<epoch>-<seq>.jsonl`, named after the first of
 //! them, one JSON object a line.
 //!
 //! ```json

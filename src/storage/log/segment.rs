@@ -117,7 +117,17 @@ impl Segment {
 impl Scan {
     /// From the first record on.
     pub(crate) fn new(piece: Piece) -> Self {
-        Self { piece, offset: HEADER_BYTES, buffer: Vec::new(), buffered_at: HEADER_BYTES }
+        Self::starting_at(piece, HEADER_BYTES)
+    }
+
+    /// From the record on that begins at byte `offset`.
+    pub(crate) fn starting_at(piece: Piece, offset: u64) -> Self {
+        Self { piece, offset, buffer: Vec::new(), buffered_at: offset }
+    }
+
+    /// Where the next record begins.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The next record.

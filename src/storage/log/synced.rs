@@ -1,28 +1,33 @@
 //! The mark: up to where the log is synced, left where it can be read after the process has been killed.
 //!
 //! ```text
-//! kvlab-synced 1 5f3a09c1 00000000000000000002 0000000003 00000000000000002871
-//!                checksum generation           segment    bytes of it
+//! kvlab-synced 2 5f3a09c1 00000000000000000002 00000000000000000000 0000000003 00000000000000002871
+//!                checksum generation           cuts                 segment    bytes of it
 //! ```
 //!
 //! One line of fixed length in the file `synced`, written over in place after each sync and before anything that the
 //! sync made durable is acknowledged. It is never synced itself: the system keeps it when the process is killed,
-//! and that is when it is wanted. Whoever plays a loss of power cuts the log back to it
-//! ([`cut_to_synced`](crate::storage::cut_to_synced)). The store never reads it, and nothing depends on it.
+//! and that is when it is wanted. Two read it:
 //!
-//! It may be behind by what was synced and not yet acknowledged. It is never ahead.
+//! * A start: a log that ends before its mark has lost what was acknowledged (`mending.rs`).
+//! * Whoever plays a loss of power cuts the log back to it ([`cut_to_synced`](crate::storage::cut_to_synced)).
+//!
+//! It may be behind by what was synced and not yet acknowledged, and after a loss of power by more: an earlier mark may
+//! be back, or none. It is never ahead, because it names the log's era: a log that was replaced, or cut, begins the next
+//! one, in the meta file, before anything is taken from it, and a mark of any other era counts for nothing.
 
 use std::path::PathBuf;
 
 use crate::storage::error::StorageError;
 use crate::storage::file::File;
+use crate::storage::gate::LogEra;
 use crate::storage::home::{Home, log_name};
 use crate::storage::segment_name::SegmentName;
 use crate::types::Position;
 
 /// The mark's file.
 pub(crate) const SYNCED: &str = "synced";
-const TITLE: &str = "kvlab-synced 1";
+const TITLE: &str = "kvlab-synced 2";
 /// No mark is longer.
 const LINE_BYTES_MAX: u64 = 128;
 
@@ -31,6 +36,8 @@ const LINE_BYTES_MAX: u64 = 128;
 pub struct SyncedEnd {
     /// The log's generation.
     pub generation: u64,
+    /// How often a log of this store had been cut.
+    pub cuts: u64,
     /// The last segment. All earlier ones are synced whole.
     pub segment: u32,
     /// How many of its bytes are synced.
@@ -49,8 +56,8 @@ impl SyncedEnd {
 /// What a mark says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Marked {
-    /// The log's generation.
-    pub(crate) generation: u64,
+    /// The log's era.
+    pub(crate) era: LogEra,
     /// The segment that was written to. Those before it are synced whole.
     pub(crate) segment: u32,
     /// How many of its bytes are synced.
@@ -78,7 +85,11 @@ impl SyncMark {
 
     /// Notes how far the log is synced, if that has changed.
     pub(crate) fn say(&mut self, end: &SyncedEnd) -> Result<(), StorageError> {
-        let now = Marked { generation: end.generation, segment: end.segment, bytes: end.bytes };
+        let now = Marked {
+            era: LogEra { generation: end.generation, cuts: end.cuts },
+            segment: end.segment,
+            bytes: end.bytes,
+        };
         if self.said != Some(now) {
             self.file.write_at(now.line().as_bytes(), 0)?;
             self.said = Some(now);
@@ -94,13 +105,14 @@ impl Marked {
         Ok(bytes.and_then(|bytes| Self::parse(&bytes)))
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let body = self.body();
         format!("{TITLE} {:08x} {body}\n", crc32fast::hash(body.as_bytes()))
     }
 
     fn body(&self) -> String {
-        format!("{:020} {:010} {:020}", self.generation, self.segment, self.bytes)
+        let LogEra { generation, cuts } = self.era;
+        format!("{generation:020} {cuts:020} {:010} {:020}", self.segment, self.bytes)
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {
@@ -108,7 +120,7 @@ impl Marked {
         let (_, body) = line.strip_prefix(TITLE)?.strip_prefix(' ')?.strip_suffix('\n')?.split_once(' ')?;
         let mut words = body.split(' ');
         let marked = Self {
-            generation: words.next()?.parse().ok()?,
+            era: LogEra { generation: words.next()?.parse().ok()?, cuts: words.next()?.parse().ok()? },
             segment: words.next()?.parse().ok()?,
             bytes: words.next()?.parse().ok()?,
         };
@@ -121,15 +133,25 @@ impl Marked {
 mod tests {
     use super::*;
 
-    const MARKED: Marked = Marked { generation: 2, segment: 3, bytes: 2871 };
+    const MARKED: Marked = Marked { era: LogEra { generation: 2, cuts: 1 }, segment: 3, bytes: 2871 };
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        for marked in [MARKED, Marked { generation: u64::MAX, segment: u32::MAX, bytes: u64::MAX }] {
+        for marked in [
+            MARKED,
+            Marked {
+                era: LogEra { generation: u64::MAX, cuts: u64::MAX },
+                segment: u32::MAX,
+                bytes: u64::MAX,
+            },
+        ] {
             assert_eq!(Marked::parse(marked.line().as_bytes()), Some(marked));
         }
         let line = MARKED.line();
-        assert!(line.ends_with(" 00000000000000000002 0000000003 00000000000000002871\n"), "{line}");
+        assert!(
+            line.ends_with(" 00000000000000000002 00000000000000000001 0000000003 00000000000000002871\n"),
+            "{line}"
+        );
         assert_eq!(line.len(), Marked { segment: u32::MAX, ..MARKED }.line().len(), "written over in place");
         assert!(line.len() as u64 <= LINE_BYTES_MAX);
     }

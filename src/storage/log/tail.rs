@@ -1,19 +1,17 @@
 //! Torn tail, or corruption?
 //!
 //! A crash may tear what was written since the last sync: cut it anywhere, or leave zeros in place of any of its
-//! sectors, *later ones surviving earlier ones*. Bytes that were synced cannot be torn; if they are bad, they are
-//! corrupt, and so may be records that were acknowledged. Given a bad record at byte X of the last segment:
+//! sectors, *later ones surviving earlier ones*. Bytes that were synced are not torn by a crash; if there is anything
+//! good after them, they are corrupt. Given a bad record at byte X of the last segment:
 //!
-//! 1. The meta file notes up to where each segment was synced when it was written. X below that: corrupt.
+//! 1. X was synced, as the meta file or the mark says, and a good record follows: corrupt.
 //! 2. Every record notes up to where its segment was synced when it was written. A good record after X that was
 //!    written when X was synced already proves that X was whole once: corrupt.
 //! 3. Good records after X that were all written in the same unsynced stretch as X prove nothing by themselves.
 //!    If what was lost shows the mark of an unwritten sector (nothing but zeros up to a sector's boundary): torn.
 //!    Otherwise a write was damaged rather than missed: corrupt.
-//! 4. No good record after X: torn.
-//!
-//! What cannot be told apart by anyone is damage to the very last write after it was synced and acknowledged, with
-//! nothing whole after it: it looks like a tear, and is cut, and reported.
+//! 4. No good record after X: the log ends here. If X was synced, this is more than a crash does, and what was
+//!    acknowledged is gone: the member is a learner from now on (`mending.rs`).
 
 use super::record::{self, FIXED_BYTES, Flaw, Outline, RecordPlace};
 use super::segment::Piece;
@@ -35,8 +33,8 @@ pub(crate) enum TailEnd {
     Corrupt(String),
 }
 
-/// Judges the bad record at byte `bad` of the last segment. `synced` is what the meta file knows of the segment,
-/// `last` the position of the record before the bad one.
+/// Judges the bad record at byte `bad` of the last segment, which was synced up to byte `synced`. `last` is the position
+/// of the record before the bad one.
 pub(crate) fn judge(
     piece: &Piece,
     bad: u64,
@@ -44,14 +42,18 @@ pub(crate) fn judge(
     synced: u64,
     last: Position,
 ) -> Result<TailEnd, StorageError> {
-    if bad < synced {
-        return Ok(TailEnd::Corrupt(format!("{flaw}, although the log was synced up to byte {synced}")));
-    }
     let mut search = Search { piece, bad, last, window: Vec::new(), window_at: 0, budget: 0 };
     search.budget = (piece.bytes - bad).saturating_mul(CHECKS_PER_BYTE);
     let mut from = bad + 1;
     let mut first_good = None;
     while let Some((at, outline)) = search.next_good(from)? {
+        if bad < synced {
+            let synced = synced.min(piece.bytes);
+            return Ok(TailEnd::Corrupt(format!(
+                "{flaw}, although the log was synced up to byte {synced}, and record {} at byte {at} is whole",
+                outline.at
+            )));
+        }
         if u64::from(outline.synced) > bad {
             return Ok(TailEnd::Corrupt(format!(
                 "{flaw}, but record {} at byte {at} was written after this place was synced",

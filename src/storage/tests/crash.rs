@@ -26,12 +26,14 @@ struct State {
 struct History {
     states: Vec<State>,
     log: u64,
+    /// No cut goes below this seq.
+    base: u64,
     incoming: Vec<Entry>,
 }
 
 impl History {
     fn new() -> Self {
-        Self { states: vec![State::default()], log: 0, incoming: Vec::new() }
+        Self { states: vec![State::default()], log: 0, base: 0, incoming: Vec::new() }
     }
 
     fn follow(&mut self, job: &Job) {
@@ -50,12 +52,18 @@ impl History {
             | Job::Core(DiskJob::InstallAbort { .. })
             | Job::CloseSegment
             | Job::Swap(_) => {}
-            Job::Core(DiskJob::Cut { .. }) => unreachable!("the script has none yet"),
+            Job::Core(DiskJob::Cut { log, fork }) => {
+                self.log = log.0;
+                if fork.seq >= self.base && fork.seq < state.last.seq {
+                    self.states.push(cut_back(state, *fork));
+                }
+            }
             Job::Core(DiskJob::Save { promise }) => self.states.push(State { promise: *promise, ..state }),
             Job::Core(DiskJob::InstallBegin { .. }) => self.incoming.clear(),
             Job::Core(DiskJob::InstallChunk { entries, .. }) => self.incoming.extend_from_slice(entries),
             Job::Core(DiskJob::InstallCommit { log, at, lineage, fork, .. }) => {
                 self.log = log.0;
+                self.base = at.seq;
                 let mut discarded = state.discarded;
                 discarded.extend(state.log.iter().filter(|entry| entry.at.seq > fork.seq).cloned());
                 let log = std::mem::take(&mut self.incoming);
@@ -64,6 +72,14 @@ impl History {
             }
         }
     }
+}
+
+fn cut_back(mut state: State, fork: Position) -> State {
+    let all = std::mem::take(&mut state.log);
+    let (stay, go): (Vec<_>, Vec<_>) = all.into_iter().partition(|entry| entry.at.seq <= fork.seq);
+    state.discarded.extend(go);
+    let spans = state.lineage.spans().iter().copied().filter(|&(_, first)| first <= fork.seq).collect();
+    State { log: stay, last: fork, lineage: Lineage::from_spans(spans).unwrap(), ..state }
 }
 
 /// Batches with everything that a writer does, records around the size of a sector, and several segments.
@@ -76,6 +92,10 @@ fn script() -> Vec<Vec<Job>> {
             })
             .collect()
     };
+    // What comes where a log was cut: never what was there before.
+    let others = |epoch, from: u64, to: u64| -> Vec<Entry> {
+        (from..=to).map(|seq| put(epoch, seq, &format!("key {}", seq % 3), &long(200))).collect()
+    };
     let snapshot = [vec![noop(1, 1)], values(1, 2, 4), vec![noop(3, 5)], values(3, 6, 14)].concat();
     let later = [vec![noop(1, 1)], vec![put(1, 4, "gap", &long(700))], values(5, 30, 33)].concat();
     let commit = |log, at, spans: &[(u64, u64)], fork| {
@@ -86,31 +106,44 @@ fn script() -> Vec<Vec<Job>> {
         vec![append(values(1, 2, 3)), append(values(1, 4, 6))],
         vec![append(values(1, 7, 8)), save(2), append([vec![noop(2, 9)], values(2, 10, 16)].concat())],
         vec![append(vec![del(2, 17, "key 1"), put(2, 18, "huge", &long(3000))]), append(values(2, 19, 20))],
+        // Across several segments, then where the log ends, then within the last.
+        vec![cut(1, at(2, 12)), append_to(0, values(2, 21, 22)), append_to(1, others(2, 13, 18))],
+        vec![
+            cut(2, at(2, 18)),
+            append_to(2, others(2, 19, 20)),
+            cut(3, at(2, 19)),
+            append_to(3, values(2, 20, 20)),
+        ],
         vec![
             save(3),
             Job::Core(DiskJob::InstallBegin { id: ID }),
             Job::Core(DiskJob::InstallChunk { id: ID, entries: vec![noop(9, 1)] }),
         ],
-        vec![append(values(2, 21, 22)), Job::Core(DiskJob::InstallBegin { id: ID })],
+        vec![append_to(3, values(2, 21, 22)), Job::Core(DiskJob::InstallBegin { id: ID })],
         vec![Job::Core(DiskJob::InstallChunk { id: ID, entries: snapshot[..6].to_vec() })],
         vec![
             Job::Core(DiskJob::InstallChunk { id: ID, entries: snapshot[6..].to_vec() }),
-            append(values(2, 23, 23)),
+            append_to(3, values(2, 23, 23)),
         ],
-        vec![commit(1, at(3, 14), &[(1, 1), (3, 5)], at(1, 4)), append_to(0, values(2, 24, 24))],
-        vec![append_to(1, values(3, 15, 19)), append_to(1, values(3, 20, 21)), save(4)],
+        vec![commit(4, at(3, 14), &[(1, 1), (3, 5)], at(1, 4)), append_to(3, values(2, 24, 24))],
+        vec![append_to(4, values(3, 15, 19)), append_to(4, values(3, 20, 21)), save(4)],
         vec![
             Job::Core(DiskJob::InstallBegin { id: ID }),
             Job::Core(DiskJob::InstallAbort { id: ID }),
-            append_to(1, values(3, 22, 22)),
+            append_to(4, values(3, 22, 22)),
         ],
+        // Below the base: nothing changes but the name.
+        vec![cut(5, at(3, 13)), append_to(5, values(3, 23, 23))],
+        vec![cut(6, at(3, 16)), append_to(6, vec![noop(4, 17)]), append_to(6, others(4, 18, 22))],
         vec![
             Job::Core(DiskJob::InstallBegin { id: ID }),
             Job::Core(DiskJob::InstallChunk { id: ID, entries: later }),
-            commit(2, at(5, 33), &[(1, 1), (5, 24)], at(3, 22)),
-            append_to(2, values(5, 34, 38)),
+            commit(7, at(5, 33), &[(1, 1), (5, 24)], at(1, 4)),
+            append_to(7, values(5, 34, 38)),
         ],
-        vec![append_to(2, values(5, 39, 40)), save(7)],
+        vec![append_to(7, values(5, 39, 40)), save(7)],
+        // All that came after the state that was received.
+        vec![cut(8, at(5, 33)), append_to(8, others(5, 34, 35))],
     ]
 }
 
@@ -135,10 +168,13 @@ fn live(disk: &Arc<dyn Disk>, durability: Durability) -> Life {
     for batch in script() {
         let mut synced = 0;
         for job in &batch {
+            let refused = matches!(job, Job::Core(DiskJob::Cut { fork, .. }) if fork.seq < life.history.base);
             life.history.follow(job);
-            let orders_sync =
-                matches!(job, Job::Core(DiskJob::Save { .. }) | Job::Core(DiskJob::InstallCommit { .. }));
-            if orders_sync || durability == Durability::Always {
+            let orders_sync = matches!(
+                job,
+                Job::Core(DiskJob::Save { .. } | DiskJob::InstallCommit { .. } | DiskJob::Cut { .. })
+            );
+            if (orders_sync && !refused) || durability == Durability::Always {
                 synced = life.history.states.len() - 1;
             }
         }
@@ -192,9 +228,11 @@ fn check(rig: &Rig, life: &Life, at_least: usize, context: &str) -> usize {
     };
     assert!(index >= at_least, "{context}: state {index} of {at_least}..{}", states.len());
 
+    assert_eq!((&rig.opened.forgot, found.promise.learner), (&None, false), "{context}: an honest disk");
     let names = rig.disk.list(&rig.dir).unwrap();
     assert_eq!(names.iter().filter(|name| name.starts_with("log-")).count(), 1, "{context}: {names:?}");
     assert!(!names.iter().any(|name| name.ends_with(".part")), "{context}: {names:?}");
+    assert!(!rig.files().iter().any(|name| name.ends_with(".part")), "{context}: {:?}", rig.files());
     let mut kept = String::new();
     if names.iter().any(|name| name == "rollback") {
         for name in rig.disk.list(&rig.dir.join("rollback")).unwrap() {
@@ -279,4 +317,35 @@ fn the_power_goes_at_any_operation_and_some_of_the_unsynced_with_it() {
     cut_off_everywhere(Durability::Always, Loss::Torn, 0..6, false);
     cut_off_everywhere(Durability::Always, Loss::Torn, 100..101, true);
     cut_off_everywhere(Durability::Os, Loss::Torn, 200..206, false);
+}
+
+/// A loss of power may bring back any mark that was ever written. None of them makes a learner of a member whose disk
+/// has kept its word.
+#[test]
+fn an_old_mark_that_comes_back_makes_nobody_a_learner() {
+    let dir = Path::new(DIR);
+    let live = |batches: usize| {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
+        let mut rig = Rig::open_with(&disk, dir, options(Durability::Always)).unwrap();
+        let mut marks = vec![read_file(&disk, &dir.join("synced"))];
+        for batch in script().into_iter().take(batches) {
+            rig.run(batch);
+            marks.push(read_file(&disk, &dir.join("synced")));
+        }
+        (rig, marks)
+    };
+    let length = script().len();
+    let (_, marks) = live(length);
+    let distinct: std::collections::BTreeSet<_> = marks.iter().collect();
+    assert!(distinct.len() > length / 2, "the mark moves");
+    for batches in 0..=length {
+        for (age, mark) in marks[..=batches].iter().enumerate() {
+            let (rig, _) = live(batches);
+            let last = rig.store.last();
+            write_file(&rig.disk, &dir.join("synced"), mark);
+            let rig = rig.reopen();
+            assert_eq!(rig.opened.forgot, None, "after {batches} batches, with the mark of after {age}");
+            assert_eq!((rig.store.last(), rig.opened.recovered.promise.learner), (last, false));
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::storage::{Cut, cut_to_synced, tear_tail};
+use crate::storage::{Cut, Forgotten, cut_to_synced, tear_tail};
 use crate::types::SnapshotId;
 
 /// Every mode; the interval is one that no test waits for.
@@ -140,6 +140,7 @@ fn a_kill_at_any_operation_and_then_a_loss_of_power_keeps_what_was_synced() {
             let rig =
                 Rig::open_with(&disk, Path::new("/d"), options).unwrap_or_else(|e| panic!("{context}: {e}"));
             assert!(rig.store.last() >= synced, "{context}: {} of {synced}", rig.store.last());
+            assert_eq!(rig.opened.forgot, None, "{context}");
             // At most a segment that was just being created has to begin again.
             assert!(
                 rig.opened.torn.as_ref().is_none_or(|torn| torn.1 == 0),
@@ -189,6 +190,8 @@ fn a_torn_tail_is_within_the_last_record_and_follows_from_the_seed() {
         let path = rig.last_segment();
         let (disk, dir, _) = kill(rig);
         let whole = read_file(&disk, &path);
+        let (meta, mark) = (dir.join("meta"), dir.join("synced"));
+        let said = (read_file(&disk, &meta), read_file(&disk, &mark));
         let ends: Vec<u64> = record_ends(&entries(1..=5)).into_iter().map(|end| end as u64).collect();
         let mut places = std::collections::BTreeSet::new();
         for seed in 0..200 {
@@ -200,8 +203,18 @@ fn a_torn_tail_is_within_the_last_record_and_follows_from_the_seed() {
             assert_eq!(tear_tail(disk.clone(), &dir, seed).unwrap(), Some(cut.clone()), "seed {seed}");
             places.insert(cut.to);
             let rig = Rig::open(&disk, &dir);
-            assert_eq!(rig.opened.torn, Some((path.clone(), ends[4], cut.to - ends[4])));
+            let forgot = Forgotten {
+                file: path.clone(),
+                ended_at: ends[4],
+                synced_to: (path.clone(), ends[5]),
+                bytes: ends[5] - ends[4],
+            };
+            assert_eq!((rig.opened.forgot.clone(), rig.opened.torn.clone()), (Some(forgot), None));
+            assert!(rig.opened.recovered.promise.learner);
             assert_eq!(rig.log(), entries(1..=4));
+            kill(rig);
+            write_file(&disk, &meta, &said.0);
+            write_file(&disk, &mark, &said.1);
         }
         assert_eq!(places.len() as u64, ends[5] - ends[4] - 1, "every byte of it gets its turn");
     });
@@ -220,17 +233,6 @@ fn a_tail_is_torn_again_and_again_until_nothing_is_left() {
         assert_eq!(Rig::open(&disk, &dir).log(), entries(1..=left));
     }
     assert_eq!(tear_tail(disk, &dir, 0).unwrap(), None);
-}
-
-#[test]
-fn a_torn_record_that_was_known_to_be_synced_is_refused() {
-    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::new(0));
-    let mut rig = Rig::open(&disk, Path::new("/d"));
-    rig.run(vec![append(entries(1..=3)), save(7)]);
-    let (disk, dir, options) = kill(rig);
-    let cut = tear_tail(disk.clone(), &dir, 3).unwrap().unwrap();
-    let error = Rig::open_with(&disk, &dir, options).err().expect("refused");
-    assert!(matches!(error, StorageError::Corrupt { offset, .. } if offset == cut.to), "{error}");
 }
 
 #[test]

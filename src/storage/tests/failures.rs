@@ -31,6 +31,50 @@ fn a_failed_sync_is_final() {
     assert_eq!(rig.reopen().log(), [put(1, 1, "a", "1")]);
 }
 
+/// A failed sync may have dropped what it should have written, and the next one succeeds without it. Whatever a start
+/// calls durable it has written again.
+#[test]
+fn what_a_failed_sync_dropped_is_written_again_before_it_counts() {
+    for mark in [true, false] {
+        for operations in 0..30 {
+            let (disk, shared) = memory();
+            let dir = Path::new("/d");
+            let options = Options { segment_bytes: 150, ..Options::new(NODE) };
+            let mut rig = Rig::open_with(&shared, dir, options).unwrap();
+            rig.run(vec![append(vec![put(1, 1, "a", "1")])]);
+            disk.fail_sync_and_drop_after(operations);
+            let mut seq = 1;
+            while rig.try_run(vec![append(vec![put(1, seq + 1, "a", &format!("the value {seq}"))])]).is_ok() {
+                seq += 1;
+            }
+            let path = rig.last_segment();
+            drop(rig);
+            disk.crash(Loss::Nothing);
+            if !mark {
+                shared.remove_file(&dir.join("synced")).unwrap();
+            }
+            // The system still has it in memory, and the next sync succeeds. That proves nothing.
+            let file = shared.open(&path).unwrap();
+            let there = file.size().unwrap();
+            file.sync().unwrap();
+            let dropped = disk.durable_len(&path) as u64;
+            let rig = Rig::open_with(&shared, dir, options).unwrap();
+            let recovered = rig.opened.recovered.last;
+            drop(rig);
+            disk.crash(Loss::Whole);
+            let rig = Rig::open_with(&shared, dir, options).unwrap();
+            let context = format!("sync {operations}: {there} bytes were there, {dropped} durable");
+            assert_eq!(rig.opened.recovered.last, recovered, "{context}: it was called durable");
+            assert_eq!((rig.opened.forgot.clone(), rig.opened.torn.clone()), (None, None), "{context}");
+            if there == dropped {
+                // The directory's sync: names are not dropped.
+                continue;
+            }
+            assert!(dropped < there && recovered.seq >= seq, "{context}");
+        }
+    }
+}
+
 #[test]
 fn a_failed_save_is_final_and_leaves_the_old_promise() {
     // Of the new meta file, then of its directory; the log is clean.

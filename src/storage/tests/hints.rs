@@ -241,7 +241,7 @@ fn the_segment_that_is_written_to_has_no_hint_and_a_torn_tail_is_still_found() {
         write_file(disk, &last, &bytes);
         let rig = Rig::open_with(disk, dir, options()).unwrap();
         assert_eq!(rig.log(), entries()[..19]);
-        assert_eq!(rig.opened.torn.as_ref().map(|torn| &torn.0), Some(&last));
+        assert_eq!(rig.opened.forgot.as_ref().map(|forgot| &forgot.file), Some(&last));
         assert_eq!(rig.opened.hints_missing, 0);
     });
 }

@@ -4,9 +4,12 @@ mod basics;
 mod cleanup;
 mod cleanup_crash;
 mod crash;
+mod cutting;
 mod damage;
 mod dump;
+mod entries;
 mod failures;
+mod forgetting;
 mod full;
 mod hints;
 mod install;
@@ -146,6 +149,10 @@ fn put(epoch: u64, seq: u64, key: &str, value: &str) -> Entry {
 
 fn del(epoch: u64, seq: u64, key: &str) -> Entry {
     Entry { at: at(epoch, seq), op: Op::Del { key: Bytes::copy_from_slice(key.as_bytes()) } }
+}
+
+fn cut(log: u64, fork: Position) -> Job {
+    Job::Core(DiskJob::Cut { log: LogId(log), fork })
 }
 
 fn append(entries: Vec<Entry>) -> Job {

@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::replication::{DiskJob, Input, LogId, Rollback};
+use crate::replication::{CutOutcome, DiskJob, Input, LogId, Rollback};
 use crate::storage::error::StorageError;
+use crate::storage::gate::LogEra;
 use crate::storage::index::Slot;
 use crate::storage::log::segment::Piece;
 use crate::storage::recovery::Contents;
@@ -25,7 +26,7 @@ pub enum Job {
 /// A group of segments that a cleanup has written anew, ready to be swapped.
 #[derive(Clone, Debug)]
 pub struct Swap {
-    pub(in crate::storage) generation: u64,
+    pub(in crate::storage) era: LogEra,
     /// Consecutive segments.
     pub(in crate::storage) old: Vec<SegmentName>,
     /// What comes in their place; `None`: nothing was left.
@@ -34,6 +35,8 @@ pub struct Swap {
     pub(in crate::storage) base: u64,
     /// The highest tombstone that was dropped; 0: none.
     pub(in crate::storage) floor: u64,
+    /// The highest seq that superseded something that was dropped, or tombstone that was; 0: none.
+    pub(in crate::storage) superseded: u64,
 }
 
 /// A job that is done, one for each job, in their order. For [`Store::apply`](crate::storage::Store::apply), which tells
@@ -52,20 +55,28 @@ pub(crate) enum JobOutcome {
         id: SnapshotId,
         log: LogId,
         rollback: Option<Rollback>,
-        generation: u64,
+        era: LogEra,
         contents: Box<Contents>,
+    },
+    /// The log's name has changed. With contents, it was cut, and this is what it holds.
+    Cut {
+        log: LogId,
+        outcome: CutOutcome,
+        era: LogEra,
+        contents: Option<Box<Contents>>,
     },
     /// Another segment was begun.
     Closed {
-        generation: u64,
+        era: LogEra,
         grown: Piece,
     },
     /// A cleanup's swap stands.
     Swapped {
         swap: Box<Swap>,
+        base: Position,
         floor: Position,
     },
-    /// It does not: the log has been replaced, or (with the error) there was no room.
+    /// It does not: the log has been replaced or cut, or (with the error) there was no room.
     NotSwapped(Option<StorageError>),
 }
 

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::job::{Appended, Done, Job, JobOutcome, Swap};
-use crate::replication::{DiskJob, Input, LogId};
+use crate::replication::{CutOutcome, DiskJob, Input, LogId};
+use crate::storage::cutting::{self, Shortening};
 use crate::storage::disk::{Lock, RoomPatience};
 use crate::storage::error::StorageError;
-use crate::storage::gate::{Ground, LogGate};
+use crate::storage::gate::{Ground, LogEra, LogGate};
 use crate::storage::home::{Home, META, ignore_missing};
 use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
@@ -14,8 +15,9 @@ use crate::storage::log::log::Log;
 use crate::storage::log::synced::{SyncMark, SyncedEnd};
 use crate::storage::meta::Meta;
 use crate::storage::options::{Durability, Options};
-use crate::storage::recovery::Contents;
+use crate::storage::recovery::{self, Contents, Tail};
 use crate::storage::segment_name::SyncedTo;
+use crate::storage::sweep::sweep_log;
 use crate::types::{Entry, Lineage, Position, SnapshotId};
 
 /// Carries out [`Job`]s. Lives on the disk thread, or is driven directly by a simulator.
@@ -131,12 +133,8 @@ impl Writer {
     /// [`sync`](Self::sync).
     pub fn synced(&self) -> SyncedEnd {
         let end = self.log.synced_end();
-        SyncedEnd {
-            generation: self.log.generation(),
-            segment: end.segment,
-            bytes: end.bytes,
-            last: self.synced_last,
-        }
+        let LogEra { generation, cuts } = self.meta.era();
+        SyncedEnd { generation, cuts, segment: end.segment, bytes: end.bytes, last: self.synced_last }
     }
 
     /// Lets nothing happen after a failure.
@@ -159,8 +157,7 @@ impl Writer {
             Job::Core(job) => self.carry_out_for_core(job),
             Job::CloseSegment => {
                 self.log.close_segment(self.last.seq + 1)?;
-                let (generation, grown) = (self.log.generation(), self.log.active().clone());
-                Ok(JobOutcome::Closed { generation, grown })
+                Ok(JobOutcome::Closed { era: self.meta.era(), grown: self.log.active().clone() })
             }
             Job::Swap(swap) => self.swap(swap),
         }
@@ -178,7 +175,7 @@ impl Writer {
                 self.meta.save(&self.home)?;
                 return Ok(JobOutcome::Told(Input::Saved { promise }));
             }
-            DiskJob::Cut { .. } => return Err(StorageError::misuse("nobody cuts yet".to_owned())),
+            DiskJob::Cut { log, fork } => return self.cut(log, fork),
             DiskJob::InstallBegin { id } => {
                 if let Some(previous) = self.incoming.take() {
                     previous.discard(&self.home)?;
@@ -252,21 +249,71 @@ impl Writer {
         meta.save(&self.home)?;
 
         let old = std::mem::replace(&mut self.meta, meta).generation;
+        self.resume(&contents);
+        self.log_id = Some(log);
+        // From here on nobody puts anything into the old directory any more.
+        let era = self.meta.era();
+        self.gate.change(era);
+        self.home.remove_log(old)?;
+        Ok(JobOutcome::Installed { id, log, rollback, era, contents: Box::new(contents) })
+    }
+
+    /// Cuts the log back to `fork`: see [`cutting`] for the order, and for what a crash leaves.
+    fn cut(&mut self, log: LogId, fork: Position) -> Result<JobOutcome, StorageError> {
+        if !self.lineage.contains(fork, self.last.seq) {
+            let what = format!("a log up to {} cannot be cut at {fork}, which is not on it", self.last);
+            return Err(StorageError::misuse(what));
+        }
+        self.log_id = Some(log);
+        let unchanged = |outcome| JobOutcome::Cut { log, outcome, era: self.meta.era(), contents: None };
+        if fork.seq < self.meta.cut_floor() {
+            return Ok(unchanged(CutOutcome::BelowCleanup));
+        }
+        if fork == self.last {
+            let unchanged = unchanged(CutOutcome::Done(None));
+            self.sync_log()?;
+            return Ok(unchanged);
+        }
+        self.sync_log()?;
+        let rollback = rollback::keep(&self.home, self.log.pieces(), fork.seq, self.last.seq, &self.lineage)?;
+        let segments = cutting::segments_up_to(self.log.pieces(), fork.seq, self.meta.cleaned)?;
+        self.meta.cut = Some(fork);
+        self.meta.cuts += 1;
+        self.meta.segments = segments;
+        self.meta.save(&self.home)?;
+        // From here on nobody puts anything into the directory that was meant for the log as it was.
+        self.gate.change(self.meta.era());
+        sweep_log(&self.home, &self.meta)?;
+        cutting::make(&self.home, &self.meta, Shortening::Anew)?;
+        self.meta.cut = None;
+        self.meta.save(&self.home)?;
+        let contents = recovery::read_log(&self.home, &self.meta, Tail::IsWhole)?.contents;
+        if contents.last != fork {
+            let what = format!("the log was cut at {fork} and ends in {}", contents.last);
+            return Err(self.log.active().segment.file.corrupt(0, what));
+        }
+        self.resume(&contents);
+        let (era, contents) = (self.meta.era(), Some(Box::new(contents)));
+        Ok(JobOutcome::Cut { log, outcome: CutOutcome::Done(rollback), era, contents })
+    }
+
+    /// Goes on where this log ends, which is durable.
+    fn resume(&mut self, contents: &Contents) {
         let (generation, segment_bytes) = (self.meta.generation, self.options.segment_bytes);
         self.log = Log::resume(&self.home, generation, segment_bytes, contents.segments.pieces());
-        self.log_id = Some(log);
         self.last = contents.last;
         self.synced_last = contents.last;
         self.lineage = contents.lineage.clone();
-        // From here on nobody puts anything into the old directory any more.
-        self.gate.change(generation);
-        self.home.remove_log(old)?;
-        Ok(JobOutcome::Installed { id, log, rollback, generation, contents: Box::new(contents) })
+    }
+
+    /// No cut goes below this seq.
+    pub fn cut_floor(&self) -> u64 {
+        self.meta.cut_floor()
     }
 
     /// A cleanup's new segment takes the place of the old ones, the base and the floor rise: one new meta file.
     fn swap(&mut self, swap: Box<Swap>) -> Result<JobOutcome, StorageError> {
-        if swap.generation != self.log.generation() {
+        if swap.era != self.meta.era() {
             return Ok(JobOutcome::NotSwapped(None));
         }
         // What supersedes the dropped records must not be lost where they are gone.
@@ -285,6 +332,7 @@ impl Writer {
             floor: self.meta.floor.max(position(swap.floor)),
             lineage: Lineage::from_spans(spans).expect("the beginning of a lineage is one"),
             cleaned: swap.old.iter().map(|old| old.number).fold(self.meta.cleaned, u32::max),
+            superseded: self.meta.superseded.max(swap.superseded),
             segments,
             ..self.meta.clone()
         };
@@ -299,9 +347,9 @@ impl Writer {
         }
         meta.put_in_place(&self.home)?;
         self.log.replace(pieces);
-        let floor = meta.floor;
+        let (base, floor) = (meta.base, meta.floor);
         self.meta = meta;
-        Ok(JobOutcome::Swapped { swap, floor })
+        Ok(JobOutcome::Swapped { swap, base, floor })
     }
 
     /// What must have happened to appended entries before they count.
