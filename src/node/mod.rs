@@ -16,7 +16,7 @@
 //!
 //! What others can make a node hold or do is bounded, each bound a constant or a setting ([`Limits`]) beside the code
 //! that keeps it. The node does not know that it is being tested: faults are outside, in the links and in signals.
-//! Two exceptions are explicit: quirks, and the [`Conditions`] of its disk and clock, which are off unless asked for.
+//! Two exceptions are explicit: quirks, and the [`NodeConditions`] of its disk and clock, which are off unless asked for.
 
 mod bounds;
 mod clock;

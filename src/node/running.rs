@@ -307,7 +307,7 @@ async fn changed(changes: &mut Option<watch::Receiver<WarpedClock>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn failed(failure: Failure) -> Response {
