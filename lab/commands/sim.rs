@@ -207,8 +207,8 @@ impl<'a> SimTally<'a> {
         if more > 0 {
             let _ = writeln!(out, "and {more} more seeds that broke a promise\n");
         }
-        let Counts { faults, epochs, writes, reads, unknown, installs, rollbacks, tears, wipes, .. } =
-            self.counts;
+        let Counts { faults, epochs, writes, reads, unknown, installs, cuts, rollbacks, .. } = self.counts;
+        let Counts { tears, torn, wipes, failed_syncs, graduations, .. } = self.counts;
         let (count, rate) = (played.count, played.per_second());
         let verdict = match (self.violations_total, self.panics_total) {
             (0, 0) => "clean".to_owned(),
@@ -220,7 +220,9 @@ impl<'a> SimTally<'a> {
         let _ = writeln!(
             out,
             "  {faults} faults, {epochs} epochs; {writes} writes and {reads} reads answered, {unknown} of unknown \
-             outcome;\n  {installs} full resyncs, {rollbacks} with a rollback; {tears} torn logs, {wipes} disks wiped"
+             outcome;\n  {cuts} logs cut and {installs} full resyncs, {rollbacks} with a rollback; {tears} torn ends, \
+             {torn} of what was synced;\n  {wipes} disks wiped, {failed_syncs} failed syncs, {graduations} learners that \
+             count again"
         );
         if self.counts.undecided > 0 {
             let _ = writeln!(out, "  {} keys that the judge could not decide", self.counts.undecided);

@@ -17,7 +17,7 @@ const OPERATIONS_MAX: u64 = 30;
 const SYNCS_MAX: u64 = 3;
 /// What becomes of what a failed sync has dropped. With [`Loss::Nothing`] it is still read after the restart, and lost by
 /// the next loss of power: a start that does not write it again breaks a promise (rule 13 of the design).
-const FAILED_SYNC_LEAVES: [Loss; 1] = [Loss::Whole];
+const FAILED_SYNC_LEAVES: [Loss; 2] = [Loss::Nothing, Loss::Whole];
 
 /// How a member's process dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +64,18 @@ impl<T> World<T> {
         self.look()
     }
 
-    /// A member's process dies, if it runs, and the last record of its log is torn, synced or not: its disk breaks its
-    /// word, so only what the clients see is judged from here on.
+    /// A member's process dies, if it runs, and the last record of its log is torn, synced or not. While no more than a
+    /// minority has failed like that, every promise holds; beyond that, only what the clients see is judged.
     pub fn tear_tail(&mut self, node: NodeId) -> Result<(), String> {
+        self.oracle_off |= !self.has_failed(node) && !self.may_fail();
         if self.is_running(node) {
             self.kill(node, CrashKind::Kill)?;
         }
-        self.oracle_off = true;
         self.note(|| format!("the log of {node} is torn"));
+        self.oracle.torn(self.cluster.node(node));
         let seed = self.dice.number();
         self.cluster.node_mut(node).disk.tear_tail(seed);
+        self.counts.torn += 1;
         Ok(())
     }
 
@@ -233,13 +235,17 @@ impl<T> World<T> {
         self.cluster.nodes().filter(busy).map(SimNode::id).collect()
     }
 
-    /// Whether one more disk may be wiped: never those of more than a minority at a time.
-    pub(super) fn may_wipe(&self) -> bool {
-        let lost = |node: &&SimNode| {
-            let learner = self.cluster.status(node.id()).is_some_and(|s| s.role == Role::Learner);
-            (node.wiped && !node.is_running()) || learner || node.disk.promise().learner
-        };
-        self.cluster.nodes().filter(lost).count() < (self.cluster.ids().len() - 1) / 2
+    /// Whether one more disk may be wiped or torn: never those of more than a minority at a time.
+    pub(super) fn may_fail(&self) -> bool {
+        let failed = self.cluster.ids().into_iter().filter(|&id| self.has_failed(id)).count();
+        failed < (self.cluster.ids().len() - 1) / 2
+    }
+
+    /// Whether a member has lost what it had durable, and does not count again.
+    fn has_failed(&self, id: NodeId) -> bool {
+        let node = self.cluster.node(id);
+        let learner = self.cluster.status(id).is_some_and(|status| status.role == Role::Learner);
+        (node.wiped && !node.is_running()) || learner || node.disk.promise().learner
     }
 
     /// How far a batch comes: often not far.

@@ -127,7 +127,7 @@ impl Cluster {
     pub(crate) fn deliver(&mut self, link: Link, envelope: EnvelopeId) {
         let Some(envelope) = self.network.take(link, envelope) else { return };
         let (from, to) = link;
-        if self.nodes[&to].is_running() {
+        if self.nodes[&to].is_running() && self.network.is_heard(link, &envelope) {
             assert!(!self.nodes[&to].paused, "a delivery to {to}, which is paused");
             let message = envelope.message;
             self.events.push(ClusterEvent::Received { link, message: Rc::clone(&message) });
@@ -282,7 +282,7 @@ impl Cluster {
         }
         let link = (from, to);
         let message = Rc::new(message);
-        let envelope = self.network.send(link, Rc::clone(&message));
+        let envelope = self.network.send(link, Rc::clone(&message), self.nodes[&from].starts);
         self.events.push(ClusterEvent::Sent { link, envelope, message });
     }
 

@@ -44,6 +44,8 @@ enum Fault {
     Force,
     Follow,
     Wipe,
+    /// A disk loses the last record of a log, synced or not.
+    Tear,
     Cleanup,
     DiskFull,
     DiskSlow,
@@ -60,7 +62,7 @@ enum Fault {
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 27] = [
+const WEIGHTS: [(Fault, u32); 28] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
@@ -78,6 +80,7 @@ const WEIGHTS: [(Fault, u32); 27] = [
     (Fault::Force, 6),
     (Fault::Follow, 4),
     (Fault::Wipe, 3),
+    (Fault::Tear, 4),
     (Fault::DiskFull, 3),
     (Fault::DiskSlow, 3),
     (Fault::SyncFails, 3),
@@ -168,15 +171,8 @@ impl Simulation {
             Fault::Force if self.options.force && running && !paused => {
                 self.order(id, Command::Promote { force: true })?;
             }
-            // What a wiped member's former process has sent must not arrive after it has come back.
-            Fault::Wipe
-                if self.options.wipes
-                    && self.world.environment.ordered
-                    && running
-                    && self.world.may_wipe() =>
-            {
-                self.world.wipe(id)?;
-            }
+            Fault::Wipe if self.options.wipes && running && self.world.may_fail() => self.world.wipe(id)?,
+            Fault::Tear if self.options.wipes && self.world.may_fail() => self.world.tear_tail(id)?,
             Fault::Follow if running && !paused => {
                 let primary = self.world.dice.pick(&ids);
                 self.order(id, Command::Follow { primary })?;

@@ -19,6 +19,8 @@ pub(crate) struct Envelope {
     pub(crate) id: EnvelopeId,
     /// What it says.
     pub(crate) message: Rc<Message>,
+    /// Which start of its sender's process has sent it.
+    pub(crate) start: u64,
 }
 
 /// The messages under way and the links that are cut. Nothing is delivered by itself.
@@ -26,18 +28,20 @@ pub(crate) struct Envelope {
 pub(crate) struct SimNetwork {
     queues: BTreeMap<Link, Vec<Envelope>>,
     cut: BTreeSet<Link>,
+    /// The newest process that has been heard on each link.
+    newest: BTreeMap<Link, u64>,
     sent: u64,
 }
 
 impl SimNetwork {
     /// Puts a message on its way. `None`: the link is cut, and the message is gone.
-    pub(crate) fn send(&mut self, link: Link, message: Rc<Message>) -> Option<EnvelopeId> {
+    pub(crate) fn send(&mut self, link: Link, message: Rc<Message>, start: u64) -> Option<EnvelopeId> {
         self.sent += 1;
         if self.cut.contains(&link) {
             return None;
         }
         let id = EnvelopeId(self.sent);
-        self.queues.entry(link).or_default().push(Envelope { id, message });
+        self.queues.entry(link).or_default().push(Envelope { id, message, start });
         Some(id)
     }
 
@@ -48,10 +52,18 @@ impl SimNetwork {
         Some(queue.remove(place))
     }
 
+    /// Whether a message that arrives is heard: not if a newer process of its sender has been, as a newer connection
+    /// ends the one before.
+    pub(crate) fn is_heard(&mut self, link: Link, envelope: &Envelope) -> bool {
+        let newest = self.newest.entry(link).or_default();
+        *newest = envelope.start.max(*newest);
+        envelope.start == *newest
+    }
+
     /// Sends a copy of a message that is under way.
     pub(crate) fn duplicate(&mut self, link: Link, id: EnvelopeId) -> Option<EnvelopeId> {
-        let message = self.queues.get(&link)?.iter().find(|envelope| envelope.id == id)?.message.clone();
-        self.send(link, message)
+        let envelope = self.queues.get(&link)?.iter().find(|envelope| envelope.id == id)?.clone();
+        self.send(link, envelope.message, envelope.start)
     }
 
     /// What is under way on a link, oldest first.

@@ -33,7 +33,7 @@ pub struct SimOptions {
     pub force: bool,
     /// Which faults there are.
     pub mix: FaultMix,
-    /// Disks are also wiped, never those of more than a minority at a time.
+    /// Disks are also wiped or torn, never those of more than a minority at a time.
     pub wipes: bool,
     /// When a write counts as durable. In the modes that do not sync each batch, processes are killed but the power
     /// does not go: what is promised then is what is promised of `always`.
@@ -81,11 +81,11 @@ impl FaultMix {
 }
 
 impl SimOptions {
-    /// What shows these mistakes by what the clients see alone: three members whose disks are not wiped, and the faults
-    /// that show the first of them best. Everything else is drawn from the seed.
+    /// What shows these mistakes by what the clients see alone: three members, the faults that show the first of them
+    /// best, and disks that are not wiped or torn unless that is what it takes. Everything else is drawn from the seed.
     pub fn for_quirks(quirks: Quirks) -> Self {
         let mix = quirks.iter().next().map_or(FaultMix::Everything, FaultMix::of);
         let chaos = if mix == FaultMix::Relapse { RELAPSES_FOR } else { Self::default().chaos };
-        Self { nodes: Some(3), chaos, wipes: false, mix, quirks, judge_only: true, ..Self::default() }
+        Self { nodes: Some(3), chaos, wipes: quirks.has(Quirk::NoLearners), mix, quirks, judge_only: true, ..Self::default() }
     }
 }

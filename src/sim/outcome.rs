@@ -102,7 +102,9 @@ counts! {
     committed,
     /// Full resyncs installed.
     installs,
-    /// Of these, with entries discarded.
+    /// Logs cut back to a fork.
+    cuts,
+    /// Of both, with entries discarded.
     rollbacks,
     /// Violations found by the judge. After a forced promotion, linearizability may break.
     harm,
@@ -110,10 +112,12 @@ counts! {
     undecided,
     /// Torn ends of logs that a start has cut.
     tears,
+    /// Logs torn by a disk that broke its word.
+    torn,
     /// Disks wiped.
     wipes,
     /// Syncs that failed.
     failed_syncs,
-    /// Wiped members that count in quorums again.
+    /// Learners that count in quorums again.
     graduations,
 }

@@ -252,10 +252,10 @@ impl<T> World<T> {
             seed: self.dice.number(),
             clock_offset: Duration::from_millis(self.dice.between(0, 1_000_000)),
         };
-        // A member that has forgotten everything must not meet its own past: its connections are new ones.
-        if self.cluster.node(id).wiped {
+        // What was said to the process before was said on its connections, and is gone with them. (Of other members it
+        // may arrive: that is harder to bear.)
+        if self.cluster.node(id).wiped || self.cluster.node(id).disk.promise().learner {
             for other in self.cluster.ids() {
-                self.cluster.network.clear((id, other));
                 self.cluster.network.clear((other, id));
             }
         }
@@ -396,7 +396,10 @@ impl<T> World<T> {
                         self.counts.installs += 1;
                         self.counts.rollbacks += u64::from(discarded > 0);
                     }
-                    Event::LogCut { discarded, .. } => self.counts.rollbacks += u64::from(discarded > 0),
+                    Event::LogCut { discarded, .. } => {
+                        self.counts.cuts += 1;
+                        self.counts.rollbacks += u64::from(discarded > 0);
+                    }
                     Event::LearnerGraduated => self.counts.graduations += 1,
                     _ => {}
                 }

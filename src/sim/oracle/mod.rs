@@ -103,7 +103,7 @@ pub(crate) struct Oracle {
     /// Values whose writes were refused.
     refused: Vec<(Bytes, RequestId)>,
     wiped: bool,
-    /// What wiped disks held: an acknowledgement of it may have been under way.
+    /// What wiped and torn disks held: an acknowledgement of it may have been under way.
     ghosts: Vec<(NodeId, Lineage, u64)>,
 }
 
@@ -120,6 +120,11 @@ impl Oracle {
         self.ghosts.push((id, node.disk.lineage().clone(), node.disk.last().seq));
         self.shown.remove(&id);
         self.granted.retain(|(voter, _), _| *voter != id);
+    }
+
+    /// The end of a member's log is about to be torn: it forgets acknowledgements, and no promise.
+    pub(crate) fn torn(&mut self, node: &SimNode) {
+        self.ghosts.push((node.id(), node.disk.lineage().clone(), node.disk.last().seq));
     }
 
     /// Takes in what one step made happen.

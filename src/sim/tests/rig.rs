@@ -35,7 +35,7 @@ impl Rig {
 
     /// A message arrives, whoever has sent it.
     pub(super) fn say(&mut self, link: (NodeId, NodeId), message: Message) {
-        if let Some(id) = self.cluster.network.send(link, Rc::new(message)) {
+        if let Some(id) = self.cluster.network.send(link, Rc::new(message), u64::MAX) {
             self.cluster.deliver(link, id);
         }
     }
