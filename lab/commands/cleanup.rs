@@ -97,7 +97,7 @@ async fn wait_for_end(
             return said(&last);
         }
         if let Some((done, total)) = disk.cleanup {
-            let percent = words::percent(done, total);
+            let percent = words::percent_of(done, total);
             if percent >= told + STEP_PERCENT {
                 told = percent;
                 output::tell(format_args!("{node}: {percent}% of {}", words::bytes(total)));

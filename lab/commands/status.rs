@@ -118,7 +118,7 @@ fn cells(status: &NodeStatus, address: &str) -> [String; 13] {
 /// What it gave as a primary, what it got as a replica: `3 partial 1 full`, `1 got`.
 fn resyncs(status: &Status) -> String {
     if let Some((bytes, of)) = status.resync {
-        return format!("getting {}%", words::percent(bytes, of));
+        return format!("getting {}%", words::percent_of(bytes, of));
     }
     let Resyncs { partial, full, installed } = status.resyncs;
     let counts = [(partial, "partial"), (full, "full"), (installed, "got")];
@@ -134,7 +134,7 @@ fn resyncs(status: &Status) -> String {
 fn garbage(status: &NodeStatus) -> String {
     let percent = status.disk.garbage_percent;
     match status.disk.cleanup {
-        Some((done, total)) => format!("{percent}% (cleanup {}%)", words::percent(done, total)),
+        Some((done, total)) => format!("{percent}% (cleanup {}%)", words::percent_of(done, total)),
         None => format!("{percent}%"),
     }
 }

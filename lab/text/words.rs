@@ -127,7 +127,7 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// How much of the whole a part is, in percent. Whatever a node says of itself, it is a number from 0 to 100.
-pub fn percent(part: u64, whole: u64) -> u64 {
+pub fn percent_of(part: u64, whole: u64) -> u64 {
     let percent = u128::from(part.min(whole)) * 100 / u128::from(whole.max(1));
     u64::try_from(percent).expect("at most 100")
 }
@@ -251,11 +251,11 @@ mod tests {
     #[test]
     fn a_percentage_is_one_whatever_a_node_says() {
         assert_eq!(
-            [(0, 0), (1, 3), (3, 3), (7, 3)].map(|(part, whole)| percent(part, whole)),
+            [(0, 0), (1, 3), (3, 3), (7, 3)].map(|(part, whole)| percent_of(part, whole)),
             [0, 33, 100, 100]
         );
-        assert_eq!(percent(u64::MAX, u64::MAX), 100);
-        assert_eq!(percent(u64::MAX / 2, u64::MAX), 49);
+        assert_eq!(percent_of(u64::MAX, u64::MAX), 100);
+        assert_eq!(percent_of(u64::MAX / 2, u64::MAX), 49);
     }
 
     #[test]
