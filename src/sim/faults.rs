@@ -45,6 +45,8 @@ enum Fault {
     Follow,
     Wipe,
     Cleanup,
+    /// A byte of a value on a disk changes by itself.
+    Rot,
     DiskFull,
     DiskSlow,
     /// The next sync fails, and its process ends.
@@ -60,7 +62,7 @@ enum Fault {
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 27] = [
+const WEIGHTS: [(Fault, u32); 28] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
@@ -87,6 +89,7 @@ const WEIGHTS: [(Fault, u32); 27] = [
     (Fault::ClockOk, 3),
     (Fault::BadLink, 4),
     (Fault::Cleanup, 2),
+    (Fault::Rot, 4),
     (Fault::Mend, 4),
 ];
 
@@ -207,6 +210,7 @@ impl Simulation {
                 self.world.slow(from, to, quality);
             }
             Fault::Cleanup => return Ok(self.world.cleanup(id)),
+            Fault::Rot => return Ok(self.world.rot(id)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -335,7 +339,9 @@ impl Simulation {
         self.healed = true;
         self.world.environment.network = NetworkQuality::CALM;
         self.world.environment.disk_max = Duration::from_millis(1);
-        self.mend()
+        self.mend()?;
+        self.world.scrub();
+        Ok(())
     }
 
     /// No cuts, every process running, disks and clocks as they should be.

@@ -110,6 +110,10 @@ counts! {
     undecided,
     /// Torn ends of logs that a start has cut.
     tears,
+    /// Values that have rotted on a disk.
+    rots,
+    /// Damaged values that got their right ones back from another member.
+    repairs,
     /// Disks wiped.
     wipes,
     /// Syncs that failed.
