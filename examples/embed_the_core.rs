@@ -116,7 +116,7 @@ impl Cluster {
                 // A read is answered before any other input.
                 Effect::Read { token, key } => {
                     let found = disk.get(&key).cloned().unwrap_or_default();
-                    self.inputs.push_front((node, Input::ReadDone { token, found }));
+                    self.inputs.push_front((node, Input::ReadDone { token, found: found.into() }));
                 }
                 Effect::Reply { request, reply } => {
                     self.replies.insert(request, reply);

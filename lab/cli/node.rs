@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use kvlab::node::Limits;
+use kvlab::node::{Limits, SCRUB_RATE};
 use kvlab::storage::{CleanupPolicy, Durability, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
 use kvlab::types::{NodeId, Quirk};
 
-use super::values::{link, node_durability, ratio, time};
+use super::values::{link, node_durability, ratio, scrub_rate, time};
 use crate::scenario;
 
 /// Run one store process.
@@ -70,6 +70,9 @@ pub struct NodeArgs {
     /// Clean up by itself only when there are at least this many bytes of garbage
     #[arg(long, value_name = "BYTES", default_value_t = CleanupPolicy::default().bytes)]
     pub cleanup_bytes: u64,
+    /// Look through so many bytes of closed segments a second for damaged values, round after round; off: never
+    #[arg(long, value_name = "BYTES", default_value_t = SCRUB_RATE, value_parser = scrub_rate)]
+    pub scrub_rate: u64,
     /// Make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
     #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
     pub quirks: Vec<Quirk>,

@@ -49,6 +49,9 @@ pub struct UpArgs {
     /// Nodes clean up by themselves when half of their closed files is garbage, and at least so many bytes
     #[arg(long, value_name = "BYTES")]
     pub cleanup_bytes: Option<u64>,
+    /// Nodes look through so many bytes of closed files a second for damaged values; 0: none
+    #[arg(long, value_name = "BYTES")]
+    pub scrub_rate: Option<u64>,
     /// Have every node make a famous mistake on purpose, by name (see docs/museum.md); may be given more than once
     #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
     pub quirks: Vec<Quirk>,

@@ -36,6 +36,14 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Ok(if minutes.is_some() { time * 60 } else { time })
 }
 
+/// Bytes a second of the scrub, or `off`.
+pub(super) fn scrub_rate(text: &str) -> Result<u64, String> {
+    match text {
+        "off" => Ok(0),
+        number => number.parse().map_err(|_| "expected a number of bytes a second, or off".to_owned()),
+    }
+}
+
 /// `always`, `os`, or `interval=TIME` with a [`time`].
 pub(super) fn node_durability(text: &str) -> Result<Durability, String> {
     match text.strip_prefix("interval=") {

@@ -119,7 +119,13 @@ fn said(last: &LastCleanup) -> Result<String, Trouble> {
         None => {
             let freed = last.before.saturating_sub(last.after);
             let (freed, before) = (words::bytes(freed), words::bytes(last.before));
-            Ok(format!("freed {freed} of {before} in {} ms", last.took_ms))
+            let left = match last.left_damaged {
+                0 => String::new(),
+                n => format!(
+                    "; {n} segments left as they are: a value in them is damaged and not repaired yet"
+                ),
+            };
+            Ok(format!("freed {freed} of {before} in {} ms{left}", last.took_ms))
         }
     }
 }

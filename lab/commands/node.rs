@@ -132,6 +132,7 @@ fn options(args: NodeArgs, token: Option<Token>) -> anyhow::Result<NodeOptions> 
         backlog_bytes: args.backlog_bytes,
         segment_bytes: args.segment_bytes,
         cleanup: CleanupPolicy { ratio: args.cleanup_ratio, bytes: args.cleanup_bytes },
+        scrub_rate: args.scrub_rate,
         quirks: args.quirks.into_iter().collect(),
         token,
         conditions: args.conditions.then(NodeConditions::new),
@@ -305,6 +306,7 @@ mod tests {
                 backlog_bytes: Some(4097),
                 segment_bytes: Some(8193),
                 cleanup_bytes: Some(0),
+                scrub_rate: Some(70_000),
                 quirks: [Quirk::VoteAmnesia, Quirk::NoFence].into_iter().collect(),
             };
             let told = told(&settings);
@@ -315,6 +317,7 @@ mod tests {
                 backlog_bytes: Some(told.backlog_bytes as u64),
                 segment_bytes: Some(told.segment_bytes),
                 cleanup_bytes: Some(told.cleanup.bytes),
+                scrub_rate: Some(told.scrub_rate),
                 quirks: told.quirks,
             };
             assert_eq!(arrived, settings);
@@ -328,6 +331,7 @@ mod tests {
             (default.backlog_bytes, default.segment_bytes)
         );
         assert_eq!((untold.cleanup, untold.quirks), (default.cleanup, default.quirks));
+        assert_eq!(untold.scrub_rate, default.scrub_rate);
     }
 
     #[test]
@@ -349,6 +353,14 @@ mod tests {
         let told = cleanup("--cleanup-ratio 0.25 --cleanup-bytes 1000");
         assert_eq!(told, CleanupPolicy { ratio: 0.25, bytes: 1000 });
         assert!(cleanup("--cleanup-ratio off").ratio > 1.0);
+    }
+
+    #[test]
+    fn the_scrub_is_as_fast_as_told() {
+        let rate = |more: &str| parse(&format!("{BASE} {more}")).expect(more).scrub_rate;
+        assert_eq!(rate(""), 1 << 20);
+        assert_eq!(rate("--scrub-rate 1000"), 1000);
+        assert_eq!((rate("--scrub-rate off"), rate("--scrub-rate 0")), (0, 0));
     }
 
     #[test]

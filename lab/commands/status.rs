@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use futures_util::future::join_all;
-use kvlab::types::{NodeId, NodeStatus, Report, Resyncs, Role, Status};
+use kvlab::types::{DamageStatus, NodeId, NodeStatus, Report, Resyncs, Role, ShownDamage, Status};
 use kvlab::wire::{Request, Response};
 use serde::Serialize;
 
@@ -93,7 +93,28 @@ fn table(nodes: &[Asked]) -> String {
     for (id, quirk) in statuses.flat_map(|s| s.quirks.iter().map(|quirk| (s.id, quirk))) {
         let _ = writeln!(out, "QUIRK at {id}: {quirk}: {}", quirk.mistake());
     }
+    for status in nodes.iter().filter_map(|asked| asked.status.as_ref()) {
+        damage(&mut out, status);
+    }
     out
+}
+
+/// What of a node's disk is damaged, and how far the search for more is.
+fn damage(out: &mut String, status: &NodeStatus) {
+    let (id, DamageStatus { now, found, repaired, some, .. }) = (status.replication.id, &status.disk.damage);
+    if *found == 0 {
+        return;
+    }
+    let scrub = &status.disk.scrub;
+    let searched = match (scrub.rate, scrub.round, scrub.rounds) {
+        (0, ..) => "the scrub is off".to_owned(),
+        (_, Some((done, total)), _) => format!("scrub at {}%", done * 100 / total.max(1)),
+        (_, None, rounds) => format!("{rounds} scrubs done"),
+    };
+    let _ = writeln!(out, "DAMAGE at {id}: {now} values now, {found} found, {repaired} repaired; {searched}");
+    for ShownDamage { at, key, file, offset } in some {
+        let _ = writeln!(out, "  {key:?} ({at}) in {file} at byte {offset}: not repaired yet");
+    }
 }
 
 fn cells(status: &NodeStatus, address: &str) -> [String; 13] {

@@ -83,6 +83,7 @@ fn options(args: &UpArgs, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOpt
             backlog_bytes: args.backlog_bytes,
             segment_bytes: args.segment_bytes,
             cleanup_bytes: args.cleanup_bytes,
+            scrub_rate: args.scrub_rate,
             quirks: args.quirks.iter().copied().collect(),
         },
     };

@@ -187,10 +187,11 @@ mod tests {
             backlog_bytes: Some(4096),
             segment_bytes: Some(8192),
             cleanup_bytes: Some(0),
+            scrub_rate: Some(0),
             quirks: [Quirk::VoteAmnesia, Quirk::NoFence].into_iter().collect(),
         };
         let settings = "--stale-after 1500ms --stale-lag 10 --durability interval=10ms --backlog-bytes 4096 \
-                        --segment-bytes 8192 --cleanup-bytes 0 --quirk no-fence --quirk vote-amnesia";
+                        --segment-bytes 8192 --cleanup-bytes 0 --scrub-rate 0 --quirk no-fence --quirk vote-amnesia";
         assert_eq!(line(&launch), format!("{base} {settings}"));
     }
 

@@ -22,6 +22,8 @@ pub struct NodeSettings {
     pub segment_bytes: Option<u64>,
     /// How much garbage there must be before a node cleans up by itself.
     pub cleanup_bytes: Option<u64>,
+    /// How many bytes of closed files are looked through for damage a second; 0: none.
+    pub scrub_rate: Option<u64>,
     /// The mistakes that each node makes on purpose.
     pub quirks: Quirks,
 }
@@ -37,6 +39,7 @@ impl NodeSettings {
             ("--backlog-bytes", number(self.backlog_bytes)),
             ("--segment-bytes", number(self.segment_bytes)),
             ("--cleanup-bytes", number(self.cleanup_bytes)),
+            ("--scrub-rate", number(self.scrub_rate)),
         ];
         let given = flags.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?]));
         let quirks = self.quirks.iter().map(|quirk| ["--quirk", quirk.name()].map(str::to_owned));

@@ -40,6 +40,8 @@ pub struct NodeState {
     pub stale: bool,
     /// Whether its disk has no room.
     pub disk_full: bool,
+    /// Values on its disk that are damaged and not repaired yet.
+    pub damaged: u64,
     /// Progress of a full resync that it receives: bytes so far and in all.
     pub resync: Option<(u64, u64)>,
     /// At a primary: each other member.
@@ -146,6 +148,7 @@ impl From<&NodeStatus> for NodeState {
             heard_ms: own.heard_ms,
             stale: own.stale,
             disk_full: own.disk_full,
+            damaged: status.disk.damage.now,
             resync: own.resync,
             peers: own.peers.iter().map(peer).collect(),
             keys: status.keys,

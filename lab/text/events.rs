@@ -80,6 +80,15 @@ fn event_says(node: NodeId, event: &Event) -> (Level, String) {
             format!("{node}: its disk is full; writes wait, new ones are refused, reads go on"),
         ),
         Event::DiskFull { full: false } => (Level::Info, format!("{node} has room on its disk again")),
+        Event::ValueDamaged { at, key, file, offset } => (
+            Level::Error,
+            format!(
+                "{node}: the value of {key} ({at}) is damaged, in {file} at byte {offset}; it asks the others"
+            ),
+        ),
+        Event::ValueRepaired { at } => {
+            (Level::Info, format!("{node} has repaired the damaged value of {at}: another member had it"))
+        }
         Event::LearnerGraduated => (Level::Info, format!("{node} has caught up: it votes and counts again")),
     }
 }

@@ -113,7 +113,8 @@ fn after(node: NodeId, command: &Command, setback: &Setback, someone_else: NodeI
                 _ => Next::Retry(someone_else),
             },
             Failure::Busy(_) => Next::Retry(node),
-            Failure::Stopping => Next::Retry(someone_else),
+            // Its disk has lost the value; somebody else's has not.
+            Failure::Stopping | Failure::Damaged { .. } => Next::Retry(someone_else),
             Failure::WriteTimeout { .. }
             | Failure::Deposed { .. }
             | Failure::NoQuorum { .. }

@@ -10,8 +10,8 @@ use tracing::warn;
 
 use super::meter::Meter;
 use crate::replication::{CHUNK_BYTES, Config, Core, DiskJob, Effect, Input, LogId, Recovered, RequestId};
-use crate::storage::{Done, Job, SnapshotReader, StorageError, Store};
-use crate::types::{Entry, Event, MemberStatus, Message, NodeId, Reply, SnapshotId, Status, Time};
+use crate::storage::{Done, Job, SnapshotPart, SnapshotReader, StorageError, Store};
+use crate::types::{Entry, Event, MemberStatus, Message, NodeId, Op, Reply, SnapshotId, Status, Time};
 
 /// Where what leaves the core goes. None of these may come back into the driver before its call returns.
 pub(super) trait Outlet {
@@ -41,7 +41,7 @@ pub(super) struct Driver {
     jobs: Vec<Job>,
     /// Reads answered and not yet heard by the core. These go first.
     reads: VecDeque<Input>,
-    /// Snapshots opened and chunks read, not yet heard by the core.
+    /// Snapshots opened, chunks read and damage met, not yet heard by the core.
     chunks: VecDeque<Input>,
     /// The log in use, and up to where it is durable.
     durable: (LogId, u64),
@@ -108,7 +108,7 @@ impl Driver {
                 self.handle(now, input, outlet)?;
             }
         }
-        Ok(())
+        self.answer_core(now, outlet)
     }
 
     /// The node is stopping: every request that waits gets the answer that is true of it now. No request may follow.
@@ -161,12 +161,24 @@ impl Driver {
         self.jobs.push(job);
     }
 
+    /// What the store has been told by others than the core, the core hears now.
+    ///
+    /// # Errors
+    /// As [`handle`](Self::handle).
+    pub(super) fn tell_core(&mut self, now: Time, outlet: &mut impl Outlet) -> Result<(), StorageError> {
+        self.answer_core(now, outlet)
+    }
+
     fn answer_core(&mut self, now: Time, outlet: &mut impl Outlet) -> Result<(), StorageError> {
-        while let Some(answer) = self.reads.pop_front().or_else(|| self.chunks.pop_front()) {
+        loop {
+            // What was read may have been damaged.
+            self.chunks.extend(self.store.take_damage_news().into_iter().map(Input::Damage));
+            let Some(answer) = self.reads.pop_front().or_else(|| self.chunks.pop_front()) else {
+                return Ok(());
+            };
             let effects = self.core.step(now, answer);
             self.carry_out(effects, outlet)?;
         }
-        Ok(())
     }
 
     fn carry_out(&mut self, effects: Vec<Effect>, outlet: &mut impl Outlet) -> Result<(), StorageError> {
@@ -180,7 +192,7 @@ impl Driver {
                 Effect::Disk(DiskJob::Append { log, entries }) => self.append(log, entries),
                 Effect::Disk(job) => self.jobs.push(job.into()),
                 Effect::Read { token, key } => {
-                    let found = self.store.get(&key)?;
+                    let found = self.store.lookup(&key)?;
                     self.reads.push_back(Input::ReadDone { token, found });
                 }
                 Effect::SnapshotOpen { id } => self.snapshot_open(id)?,
@@ -188,6 +200,11 @@ impl Driver {
                 Effect::EntriesRead { to, from, bytes } => {
                     let found = self.store.entries_from(from, bytes)?;
                     self.chunks.push_back(Input::EntriesRead { to, from, found });
+                }
+                Effect::Repair { entry: Entry { at, op } } => {
+                    if let Op::Put { key, value } = op {
+                        self.jobs.extend(self.store.repair(at, &key, value));
+                    }
                 }
                 Effect::SnapshotClose { id } => drop(self.snapshots.remove(&id)),
             }
@@ -219,8 +236,10 @@ impl Driver {
             warn!(?id, "a snapshot that is not open was to be read");
             return Ok(());
         };
-        let (entries, done) = reader.next_chunk(CHUNK_BYTES)?;
-        self.chunks.push_back(Input::SnapshotRead { id, entries, done });
+        self.chunks.push_back(match self.store.read_snapshot(reader, CHUNK_BYTES)? {
+            SnapshotPart::Entries(entries, done) => Input::SnapshotRead { id, entries, done },
+            SnapshotPart::Lost => Input::SnapshotLost { id },
+        });
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! Hints and cleanups: when they begin, what becomes of them, what is told of them.
+//! Hints, cleanups and the scrub: when they begin, what becomes of them, what is told of them.
 //!
 //! The work is done on the keeper's thread (see [`Keeper`]). Its questions come to the node's loop, are answered from
 //! the store there, and go to the disk thread where they are jobs. A cleanup begins because somebody asks for it, or
@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use super::clock::millis;
 use super::conn::Conn;
 use super::driver::Driver;
+use super::scrubbing::Scrubbing;
 use crate::storage::{
     Cleaned, Cleanup, CleanupPolicy, Job, Keeper, KeeperNews, NothingToDo, Served, StorageError,
 };
@@ -23,7 +24,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long none begins by itself after one was given up for lack of room.
 const PAUSE_AFTER_NO_ROOM: Duration = Duration::from_secs(60);
 
-/// Hints and cleanups of one node, as its loop sees them.
+/// How long none begins by itself after one had to leave damage as it is: it may be repaired by then.
+const PAUSE_WHERE_DAMAGED: Duration = Duration::from_secs(60);
+
+/// Hints, cleanups and the scrub of one node, as its loop sees them.
 #[derive(Debug)]
 pub(super) struct Housekeeping {
     keeper: Keeper,
@@ -36,6 +40,7 @@ pub(super) struct Housekeeping {
     began: Time,
     ended: u64,
     last: Option<LastCleanup>,
+    scrubbing: Scrubbing,
 }
 
 /// A client's request for a cleanup.
@@ -58,7 +63,7 @@ impl Asker {
     fn refuse(&self, why: NothingToDo) {
         self.answer(match why {
             NothingToDo::NoGarbage => CleanupReply::Nothing,
-            NothingToDo::UnderWay | NothingToDo::NotCommitted => {
+            NothingToDo::UnderWay | NothingToDo::NotCommitted | NothingToDo::Damaged => {
                 CleanupReply::Refused { reason: why.to_string() }
             }
         });
@@ -67,9 +72,10 @@ impl Asker {
 
 impl Housekeeping {
     /// Nothing is under way.
-    pub(super) fn new(keeper: Keeper, policy: CleanupPolicy) -> Self {
+    pub(super) fn new(keeper: Keeper, policy: CleanupPolicy, scrub_rate: u64) -> Self {
         let (look_at, began) = (Time::ZERO, Time::ZERO);
-        Self { keeper, policy, asked: None, look_at, began, ended: 0, last: None }
+        let scrubbing = Scrubbing::new(scrub_rate);
+        Self { keeper, policy, asked: None, look_at, began, ended: 0, last: None, scrubbing }
     }
 
     /// A client asks for a cleanup: the last segment is closed first, so that everything can be cleaned.
@@ -99,8 +105,9 @@ impl Housekeeping {
         }
     }
 
-    /// Begins a cleanup if the policy says so and it is time to look.
+    /// Begins a cleanup if the policy says so and it is time to look; goes on with the scrub.
     pub(super) fn look(&mut self, now: Time, driver: &mut Driver) {
+        self.scrubbing.look(now, driver, &self.keeper);
         if now < self.look_at || self.asked.is_some() {
             return;
         }
@@ -130,8 +137,19 @@ impl Housekeeping {
                 }
                 Ok(None)
             }
+            KeeperNews::Damaged(damaged) => {
+                driver.store_mut().note_damage(damaged);
+                Ok(None)
+            }
+            KeeperNews::Scrubbed(scrubbed) => {
+                self.scrubbing.hear(now, scrubbed, driver);
+                Ok(None)
+            }
             KeeperNews::Cleaned(cleaned) => {
                 let given_up = cleaned.is_none().then(|| "the log was replaced by a full resync".to_owned());
+                if cleaned.is_some_and(|cleaned| cleaned.left_damaged > 0) {
+                    self.look_at = now + PAUSE_WHERE_DAMAGED;
+                }
                 Ok(Some(self.end(now, cleaned.unwrap_or_default(), given_up, driver)))
             }
             KeeperNews::NoRoom { cleanup: true, error } => {
@@ -150,7 +168,7 @@ impl Housekeeping {
     }
 
     /// How the disk is used, and what cleanup does about it.
-    pub(super) fn status(&self, driver: &Driver) -> DiskStatus {
+    pub(super) fn status(&self, now: Time, driver: &Driver) -> DiskStatus {
         let usage = driver.store().usage();
         DiskStatus {
             live_bytes: usage.live_bytes,
@@ -159,6 +177,8 @@ impl Housekeeping {
             cleanup: driver.store().cleanup_progress().map(|progress| (progress.done, progress.total)),
             cleanups: self.ended,
             last_cleanup: self.last.clone(),
+            damage: driver.store().damage_status(),
+            scrub: self.scrubbing.status(now, driver),
         }
     }
 
@@ -182,15 +202,21 @@ impl Housekeeping {
 
     fn end(&mut self, now: Time, cleaned: Cleaned, given_up: Option<String>, driver: &mut Driver) -> String {
         driver.store_mut().end_cleanup();
-        let Cleaned { before, after, dropped } = cleaned;
+        let Cleaned { before, after, dropped, left_damaged } = cleaned;
         let took_ms = millis(now.saturating_sub(self.began));
         self.ended += 1;
-        self.last = Some(LastCleanup { before, after, took_ms, given_up: given_up.clone() });
+        self.last = Some(LastCleanup { before, after, took_ms, given_up: given_up.clone(), left_damaged });
         match given_up {
             None => {
-                info!(before, after, dropped, took_ms, "cleanup done");
+                info!(before, after, dropped, left_damaged, took_ms, "cleanup done");
                 let freed = before.saturating_sub(after);
-                format!("cleanup freed {freed} of {before} bytes in {took_ms} ms: {dropped} records dropped")
+                let left = match left_damaged {
+                    0 => String::new(),
+                    n => format!("; {n} segments left as they are, since a value in them is damaged"),
+                };
+                format!(
+                    "cleanup freed {freed} of {before} bytes in {took_ms} ms: {dropped} records dropped{left}"
+                )
             }
             Some(why) => {
                 warn!(why, took_ms, "cleanup given up");

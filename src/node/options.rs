@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::conditions::NodeConditions;
+use super::scrubbing::SCRUB_RATE;
 use super::token::Token;
 use crate::replication::Config;
 use crate::storage::{CleanupPolicy, Durability, SEGMENT_BYTES};
@@ -49,6 +50,8 @@ pub struct NodeOptions {
     pub segment_bytes: u64,
     /// When a cleanup begins by itself.
     pub cleanup: CleanupPolicy,
+    /// How many bytes of closed segments are looked through for damage a second; 0: none.
+    pub scrub_rate: u64,
     /// The mistakes that this node makes on purpose; none unless asked for.
     pub quirks: Quirks,
     /// What members and operators must show, if set; at any address that is not loopback, everybody must. Required for
@@ -147,6 +150,7 @@ impl NodeOptions {
             backlog_bytes: 16 << 20,
             segment_bytes: SEGMENT_BYTES,
             cleanup: CleanupPolicy::default(),
+            scrub_rate: SCRUB_RATE,
             quirks: Quirks::NONE,
             token: None,
             conditions: None,

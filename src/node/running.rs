@@ -182,6 +182,7 @@ impl RunningNode {
     fn take_keeper_news(&mut self, news: KeeperNews) -> Result<(), NodeError> {
         let now = self.hub.local.clock.now();
         let told = self.housekeeping.hear(now, news, &mut self.driver).map_err(NodeError::Disk)?;
+        self.driver.tell_core(now, &mut self.hub).map_err(NodeError::Disk)?;
         if let Some(text) = told {
             self.hub.watchers.tell_news(now, text);
         }
@@ -235,7 +236,7 @@ impl RunningNode {
             connections: self.server.connections(),
             keys: self.driver.store().keys(),
             log_bytes: self.driver.store().log_bytes(),
-            disk: Box::new(self.housekeeping.status(&self.driver)),
+            disk: Box::new(self.housekeeping.status(now, &self.driver)),
             uptime_ms: millis(now),
             pid: process::id(),
         }

@@ -91,7 +91,7 @@ async fn start(
     let keeper = Keeper::spawn(move |news| {
         let _ = from_keeper.send(news);
     });
-    let mut housekeeping = Housekeeping::new(keeper, options.cleanup);
+    let mut housekeeping = Housekeeping::new(keeper, options.cleanup, options.scrub_rate);
 
     let members = options.members_sorted();
     let own = options.advertise.clone().unwrap_or_else(|| line.client.clone());

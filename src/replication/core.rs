@@ -19,6 +19,7 @@ use super::log::Log;
 use super::primary::Primary;
 use super::quorum::majority;
 use super::quorum_read::{LocalRead, QuorumReads};
+use super::repair::Repairs;
 use super::replica::Replica;
 use crate::types::{
     Command, EPOCH_NUMBER_MAX, Entry, Epoch, Event, Failure, Message, NodeId, Quirk, ReadLevel, Reply,
@@ -94,6 +95,8 @@ pub struct Core {
     pub(super) links: BTreeMap<NodeId, bool>,
     /// The quorum reads that it coordinates.
     pub(super) reads: QuorumReads,
+    /// Values that are damaged on its disk, and that it asks the others for.
+    pub(super) repairs: Repairs,
     /// Lookups that the driver has not answered, and what each is for.
     pub(super) local_reads: BTreeMap<ReadToken, LocalRead>,
     /// The last token given to a lookup.
@@ -152,6 +155,7 @@ impl Core {
             heard: BTreeMap::new(),
             links: BTreeMap::new(),
             reads: QuorumReads::new(config.incarnation),
+            repairs: Repairs::default(),
             local_reads: BTreeMap::new(),
             read_tokens: 0,
             snapshots: config.incarnation,
@@ -185,6 +189,8 @@ impl Core {
             Input::SnapshotRead { id, entries, done } => self.on_snapshot_read(id, entries, done),
             Input::EntriesRead { to, from, found } => self.on_entries_read(to, from, found),
             Input::LogCut { log, outcome } => self.on_log_cut(log, outcome),
+            Input::SnapshotLost { id } => self.on_snapshot_lost(id),
+            Input::Damage(news) => self.on_damage(news),
             Input::ChunkStored { id } => self.on_chunk_stored(id),
             Input::Disk { full } => self.on_disk(full),
             Input::Installed { id, log, rollback } => self.on_installed(id, log, rollback),
@@ -203,7 +209,11 @@ impl Core {
         };
         let order = self.follow_order.as_ref().map(|order| order.ends);
         let idle = self.now + HEARTBEAT_EVERY;
-        [campaign, auto, role, order, self.reads.deadline()].into_iter().flatten().fold(idle, Time::min)
+        let repair = self.repair_deadline();
+        [campaign, auto, role, order, repair, self.reads.deadline()]
+            .into_iter()
+            .flatten()
+            .fold(idle, Time::min)
     }
 
     /// The driver is shutting down: no new request will be begun, and those that wait learn the truth.
@@ -233,6 +243,7 @@ impl Core {
         self.primary_on_time();
         self.staleness_on_time();
         self.reads_on_time();
+        self.repairs_on_time();
     }
 
     fn on_request(&mut self, request: RequestId, command: Command) {
@@ -257,7 +268,10 @@ impl Core {
         if let Some(reason) = self.out_of_bounds(&message) {
             return self.emit(Effect::Reject { from, reason });
         }
-        self.heard.insert(from, self.now);
+        let before = self.heard.insert(from, self.now);
+        if before.is_none_or(|before| self.now.saturating_sub(before) > UNREACHABLE_AFTER) {
+            self.repairs.ask_again(self.now); // it may have what nobody else had
+        }
         match message {
             Message::Heartbeat { epoch, last, commit, sent, counts } => {
                 self.on_heartbeat(from, epoch, (last, commit, sent), counts);
@@ -279,6 +293,8 @@ impl Core {
             Message::ReadAnswer { round, promised, last, found } => {
                 self.on_read_answer(from, round, promised, last, found);
             }
+            Message::RepairRequest { at, key } => self.on_repair_request(from, at, key),
+            Message::RepairAnswer { entry } => self.on_repair_answer(entry),
             Message::SnapshotBegin { epoch, id, at, lineage, bytes_total } => {
                 self.on_snapshot_begin(from, epoch, id, at, lineage, bytes_total);
             }

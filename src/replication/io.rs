@@ -20,7 +20,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Command, Entry, Epoch, Event, Found, Lineage, Message, NodeId, Position, Reply, SnapshotId,
+    Command, Damage, Entry, Epoch, Event, Lineage, Lookup, Message, NodeId, Position, Reply, SnapshotId,
 };
 
 /// Something happened.
@@ -66,7 +66,7 @@ pub enum Input {
         /// From the effect.
         token: ReadToken,
         /// What the durable state holds.
-        found: Found,
+        found: Lookup,
     },
     /// Answers [`Effect::SnapshotOpen`].
     SnapshotOpened {
@@ -102,6 +102,14 @@ pub enum Input {
         /// What became of it.
         outcome: CutOutcome,
     },
+    /// Answers [`Effect::SnapshotRead`]: the state cannot be completed any more, since a damaged value of it has been
+    /// superseded meanwhile. A new one can be opened.
+    SnapshotLost {
+        /// From the effect.
+        id: SnapshotId,
+    },
+    /// A damaged value was found, or has become whole, or needless.
+    Damage(DamageNews),
     /// Answers [`DiskJob::InstallChunk`]: written (not yet synced), so the next may come.
     ChunkStored {
         /// From the effect.
@@ -186,8 +194,26 @@ pub enum Effect {
         /// At most so many bytes of [`Entry::weight`], but at least one entry.
         bytes: usize,
     },
+    /// Write the right value of this entry over the damaged one. Answered by [`Input::Damage`], now or later.
+    Repair {
+        /// The entry, as another member has it.
+        entry: Entry,
+    },
     /// Tell whoever watches.
     Event(Event),
+}
+
+/// What the disk tells of damaged values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DamageNews {
+    /// The value of this version is not the one that was written.
+    Found(Damage),
+    /// It is whole again.
+    Repaired(Position),
+    /// What was offered for it is not the one that was written either.
+    NotRepaired(Position),
+    /// Nobody needs it any more: the key has another version, or the log was replaced.
+    Gone(Position),
 }
 
 /// What a log holds from a seq on.

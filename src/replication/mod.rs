@@ -65,6 +65,8 @@
 //! or is too many operations behind. A *quorum* read is linearizable with quorum writes, from any node
 //! (`quorum_read.rs` has the rule and the reason).
 //!
+//! A value that is damaged on a member's disk is asked for from the others (`repair.rs`).
+//!
 //! # Quirks
 //!
 //! A member can be told to make one of nine famous mistakes ([`Quirk`]); it is not told to unless a person wants to
@@ -97,6 +99,7 @@ mod primary;
 mod progress;
 mod quorum;
 mod quorum_read;
+mod repair;
 mod replica;
 mod resync;
 mod status;

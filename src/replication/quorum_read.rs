@@ -20,7 +20,8 @@ use super::config::HEARTBEAT_EVERY;
 use super::core::Core;
 use super::io::{Effect, ReadToken, RequestId};
 use crate::types::{
-    Epoch, Failure, Found, MemberVote, Message, NodeId, Position, Quirk, Quirks, Reply, RoundId, Time, Vote,
+    Epoch, Failure, Found, Lookup, MemberVote, Message, NodeId, Position, Quirk, Quirks, Reply, RoundId,
+    Time, Vote,
 };
 
 /// What a lookup in this node's durable state is for.
@@ -30,6 +31,8 @@ pub(super) enum LocalRead {
     Eventual { request: RequestId },
     /// For a round of the member `to`, which may be this one.
     Answer { to: NodeId, round: RoundId },
+    /// For the member `to`, whose value of this version is damaged.
+    Repair { to: NodeId, at: Position, key: Bytes },
 }
 
 /// The quorum reads that this node coordinates.
@@ -78,7 +81,7 @@ struct Answer {
     /// Where its durable log ends.
     last: Position,
     /// What it holds for the key.
-    found: Found,
+    found: Lookup,
     /// When it answered, since the read began.
     after: Duration,
 }
@@ -133,13 +136,19 @@ impl Core {
         self.emit(Effect::Read { token, key });
     }
 
-    pub(super) fn on_read_done(&mut self, token: ReadToken, found: Found) {
+    pub(super) fn on_read_done(&mut self, token: ReadToken, found: Lookup) {
         match self.local_reads.remove(&token) {
             None => {}
             Some(LocalRead::Eventual { request }) => {
                 let epoch = self.epoch();
-                self.reply(request, Reply::Value { found, epoch, votes: Vec::new() });
+                match found {
+                    Lookup::Found(found) => {
+                        self.reply(request, Reply::Value { found, epoch, votes: Vec::new() });
+                    }
+                    Lookup::Damaged(damage) => self.fail(request, Self::damaged(*damage)),
+                }
             }
+            Some(LocalRead::Repair { to, at, key }) => self.answer_repair(to, at, key, found),
             Some(LocalRead::Answer { to, round }) => {
                 let (promised, last) = (self.promise.epoch, self.log.durable_end());
                 if to == self.config.id {
@@ -217,7 +226,7 @@ impl Core {
         id: RoundId,
         promised: Epoch,
         last: Position,
-        found: Found,
+        found: Lookup,
     ) {
         let (now, members, quorum) = (self.now, self.config.members.len(), self.quorum());
         // A round never uses another round's answers: of rounds that are over, nothing is known here.
@@ -333,32 +342,40 @@ fn decide(answers: &BTreeMap<NodeId, Answer>, quorum: usize, quirks: Quirks) -> 
     let epochs = answers.values().map(|answer| answer.last.epoch);
     let epoch = epochs.into_iter().find(|&epoch| in_epoch(epoch).count() >= quorum)?;
     let decides = |answer: &&Answer| {
-        let version = answer.found.version;
-        let nothing_newer = in_epoch(epoch).filter(|other| other.found.version <= version).count();
+        let version = answer.found.version();
+        let nothing_newer = in_epoch(epoch).filter(|other| other.found.version() <= version).count();
         let holds_it = in_epoch(epoch).filter(|other| other.last.seq >= version.seq).count();
         nothing_newer >= quorum && holds_it >= quorum
     };
-    let newest = in_epoch(epoch).filter(decides).max_by_key(|answer| answer.found.version)?;
-    Some(Decision { epoch, found: newest.found.clone() })
+    let newest = in_epoch(epoch).filter(decides).max_by_key(|answer| answer.found.version())?;
+    Some(Decision { epoch, found: supplied(answers, newest.found.version())? })
+}
+
+/// What a version holds: from any member that has it whole. A version names one value, whoever has it.
+fn supplied(answers: &BTreeMap<NodeId, Answer>, version: Position) -> Option<Found> {
+    let same = answers.values().filter(|answer| answer.found.version() == version);
+    same.filter_map(|answer| answer.found.found()).next().cloned()
 }
 
 /// [`Quirk::HighestSeqRead`]: of a majority's answers, the one with the highest seq; its epoch, and whether anyone else
 /// has it, do not matter.
 fn highest_seq(answers: &BTreeMap<NodeId, Answer>, quorum: usize) -> Option<Decision> {
-    let highest = answers.values().max_by_key(|answer| answer.found.version.seq)?;
-    let Found { version, .. } = highest.found;
-    (answers.len() >= quorum).then(|| Decision { epoch: version.epoch, found: highest.found.clone() })
+    let highest = answers.values().max_by_key(|answer| answer.found.version().seq)?;
+    let version = highest.found.version();
+    let found = supplied(answers, version)?;
+    (answers.len() >= quorum).then(|| Decision { epoch: version.epoch, found })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Damage;
 
     fn answer(promised: u64, last: (u64, u64), version: (u64, u64), value: &'static str) -> Answer {
         let at = |(number, seq)| Position::new(Epoch::new(number, NodeId(1)), seq);
         let found = Found { value: Some(Bytes::from_static(value.as_bytes())), version: at(version) };
         let promised = Epoch::new(promised, NodeId(1));
-        Answer { promised, last: at(last), found, after: Duration::ZERO }
+        Answer { promised, last: at(last), found: found.into(), after: Duration::ZERO }
     }
 
     fn decided(answers: Vec<Answer>) -> Option<Bytes> {
@@ -396,5 +413,26 @@ mod tests {
     fn a_promise_without_an_entry_of_its_epoch_is_not_enough() {
         let answers = vec![answer(3, (1, 9), (1, 9), "x"), answer(3, (1, 9), (1, 9), "x")];
         assert_eq!(decided(answers), None);
+    }
+
+    #[test]
+    fn a_damaged_value_counts_by_its_version_and_is_supplied_by_whoever_has_it() {
+        let damaged = |answer: Answer| {
+            let (at, key) = (answer.found.version(), Bytes::new());
+            let damage = Damage { at, key, file: String::new(), offset: 28 };
+            Answer { found: Lookup::Damaged(Box::new(damage)), ..answer }
+        };
+        let new = || answer(1, (1, 9), (1, 9), "new");
+        assert_eq!(decided(vec![damaged(new()), new()]), Some("new".into()));
+        assert_eq!(decided(vec![damaged(new()), damaged(new())]), None, "it is not absent, and not known");
+        // One that has not promised the epoch does not count, but what it has is what it is.
+        let apart = answer(2, (1, 9), (1, 9), "new");
+        assert_eq!(decided(vec![damaged(new()), damaged(new()), apart]), Some("new".into()));
+        let old = answer(1, (1, 9), (1, 3), "old");
+        assert_eq!(
+            decided(vec![damaged(new()), damaged(new()), old]),
+            None,
+            "an older value is not the value"
+        );
     }
 }

@@ -259,7 +259,7 @@ impl Core {
         self.send(to, message);
     }
 
-    fn snapshot(&mut self, id: SnapshotId) -> Option<(NodeId, &mut SnapshotStream)> {
+    pub(super) fn snapshot(&mut self, id: SnapshotId) -> Option<(NodeId, &mut SnapshotStream)> {
         let RoleState::Primary(primary) = &mut self.role else { return None };
         primary.peers.iter_mut().find_map(|(&node, peer)| match &mut peer.stream {
             Stream::Snapshot(snapshot) if snapshot.id == id => Some((node, snapshot)),
@@ -268,7 +268,7 @@ impl Core {
     }
 
     /// Forgets a full resync, delivered or not.
-    fn close_snapshot(&mut self, to: NodeId) {
+    pub(super) fn close_snapshot(&mut self, to: NodeId) {
         let RoleState::Primary(primary) = &mut self.role else { return };
         let Some(peer) = primary.peers.get_mut(&to) else { return };
         if let Stream::Snapshot(snapshot) = std::mem::take(&mut peer.stream)

@@ -2,8 +2,10 @@
 //!
 //! An error is a promise that was broken by what was done, in words. The world is of no use then.
 
+use std::collections::BTreeSet;
+
 use crate::storage::{Durability, Loss};
-use crate::types::{ClockCondition, DiskCondition, NodeId, Role};
+use crate::types::{ClockCondition, DiskCondition, Entry, NodeId, Op, Position, Role};
 
 use super::disk::Crash;
 use super::environment::LinkQuality;
@@ -115,6 +117,41 @@ impl<T> World<T> {
             self.note(|| format!("{node} cleans up what is committed through {through}"));
         }
         cleaned
+    }
+
+    /// A byte of some value on a member's disk rots, in a segment that is closed. Each version rots once, at one member,
+    /// and only if all others hold it: so it never rots wherever it is. Returns whether there was one.
+    pub(super) fn rot(&mut self, node: NodeId) -> bool {
+        let held = |node: &SimNode| -> BTreeSet<Position> {
+            let puts = |entry: &Entry| matches!(&entry.op, Op::Put { value, .. } if !value.is_empty());
+            node.disk.records().iter().filter(|entry| puts(entry)).map(|entry| entry.at).collect()
+        };
+        let mut everywhere = held(self.cluster.node(node));
+        for other in self.cluster.nodes().filter(|other| other.id() != node) {
+            let theirs = held(other);
+            everywhere.retain(|at| theirs.contains(at));
+        }
+        let sound: Vec<Position> = everywhere.difference(&self.rotten).copied().collect();
+        if sound.is_empty() {
+            return false;
+        }
+        let (at, seed) = (self.dice.pick(&sound), self.dice.number());
+        let is_rotten = self.cluster.ids().len() > 1 && self.cluster.node_mut(node).disk.rot(at, seed);
+        if is_rotten {
+            self.note(|| format!("the value of {at} rots on {node}'s disk"));
+            self.rotten.insert(at);
+            self.counts.rots += 1;
+        }
+        is_rotten
+    }
+
+    /// All members that run look for damage on their disks.
+    pub(super) fn scrub(&mut self) {
+        for id in self.cluster.ids() {
+            if self.is_running(id) {
+                self.cluster.node_mut(id).disk.scrub();
+            }
+        }
     }
 
     /// Sets the condition of a member's disk. While it is full, what it is given waits; where its syncs fail, the next one

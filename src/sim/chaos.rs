@@ -258,7 +258,7 @@ impl Simulation {
 
     fn is_at_rest(&self) -> bool {
         let mut nodes = self.world.cluster.nodes();
-        if !self.clients.all_done() || !nodes.all(|node| node.jobs().is_empty()) {
+        if !self.clients.all_done() || !nodes.all(|node| node.jobs().is_empty() && node.disk.damaged() == 0) {
             return false;
         }
         let ids = self.world.members();

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use crate::replication::{CHUNK_BYTES, Config, DiskJob as Job, Effect, Input, RequestId};
-use crate::storage::Loss;
+use crate::storage::{Loss, SnapshotPart};
 use crate::types::{Command, DiskCondition, Event, Message, NodeId, Reply, Status, Time};
 
 use super::disk::{Crash, SimDisk};
@@ -227,11 +227,14 @@ impl Cluster {
         self.feed_after(id, effects);
     }
 
-    /// Carries out effects, and feeds the answers that they ask for, lookups before all others.
+    /// Carries out effects, and feeds the answers that they ask for, lookups before all others, and what the disk has met.
     fn feed_after(&mut self, id: NodeId, effects: Vec<Effect>) {
         let (mut lookups, mut views) = (VecDeque::new(), VecDeque::new());
         self.carry_out(id, effects, &mut lookups, &mut views);
-        while let Some(input) = lookups.pop_front().or_else(|| views.pop_front()) {
+        loop {
+            // What was read may have been damaged.
+            views.extend(self.node_mut(id).disk.take_damage().into_iter().map(Input::Damage));
+            let Some(input) = lookups.pop_front().or_else(|| views.pop_front()) else { return };
             let now = self.now;
             let effects = self.node_mut(id).step(now, input);
             self.carry_out(id, effects, &mut lookups, &mut views);
@@ -253,7 +256,7 @@ impl Cluster {
                 Effect::Reply { request, reply } => self.reply(id, request, reply),
                 Effect::Event(event) => self.events.push(ClusterEvent::StateChanged { node: id, event }),
                 Effect::Read { token, key } => {
-                    let found = self.nodes[&id].disk.get(&key);
+                    let found = self.nodes[&id].disk.lookup(&key);
                     lookups.push_back(Input::ReadDone { token, found });
                 }
                 Effect::SnapshotOpen { id: view } => {
@@ -261,13 +264,18 @@ impl Cluster {
                     views.push_back(Input::SnapshotOpened { id: view, at, bytes_total });
                 }
                 Effect::SnapshotRead { id: view } => {
-                    let (entries, done) = self.node_mut(id).disk.read_view(view, CHUNK_BYTES);
-                    views.push_back(Input::SnapshotRead { id: view, entries, done });
+                    views.push_back(match self.node_mut(id).disk.read_view(view, CHUNK_BYTES) {
+                        SnapshotPart::Entries(entries, done) => {
+                            Input::SnapshotRead { id: view, entries, done }
+                        }
+                        SnapshotPart::Lost => Input::SnapshotLost { id: view },
+                    });
                 }
                 Effect::EntriesRead { to, from, bytes } => {
                     let found = self.node_mut(id).disk.entries_from(from, bytes);
                     views.push_back(Input::EntriesRead { to, from, found });
                 }
+                Effect::Repair { entry } => self.node_mut(id).disk.repair(entry),
                 Effect::SnapshotClose { id: view } => self.node_mut(id).disk.close_view(view),
                 Effect::Disk(job) => self.submit(id, job),
             }

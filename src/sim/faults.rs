@@ -47,6 +47,8 @@ enum Fault {
     /// A disk loses the last record of a log, synced or not.
     Tear,
     Cleanup,
+    /// A byte of a value on a disk changes by itself.
+    Rot,
     DiskFull,
     DiskSlow,
     /// The next sync fails, and its process ends.
@@ -90,6 +92,7 @@ const WEIGHTS: [(Fault, u32); 28] = [
     (Fault::ClockOk, 3),
     (Fault::BadLink, 4),
     (Fault::Cleanup, 2),
+    (Fault::Rot, 4),
     (Fault::Mend, 4),
 ];
 
@@ -203,6 +206,7 @@ impl Simulation {
                 self.world.slow(from, to, quality);
             }
             Fault::Cleanup => return Ok(self.world.cleanup(id)),
+            Fault::Rot => return Ok(self.world.rot(id)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -331,7 +335,9 @@ impl Simulation {
         self.healed = true;
         self.world.environment.network = NetworkQuality::CALM;
         self.world.environment.disk_max = Duration::from_millis(1);
-        self.mend()
+        self.mend()?;
+        self.world.scrub();
+        Ok(())
     }
 
     /// No cuts, every process running, disks and clocks as they should be.

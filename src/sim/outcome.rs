@@ -114,6 +114,10 @@ counts! {
     tears,
     /// Logs torn by a disk that broke its word.
     torn,
+    /// Values that have rotted on a disk.
+    rots,
+    /// Damaged values that got their right ones back from another member.
+    repairs,
     /// Disks wiped.
     wipes,
     /// Syncs that failed.

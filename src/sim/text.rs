@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::replication::DiskJob as Job;
 use crate::types::{
-    Ballot, Command, Entry, Event, Failure, Found, Lineage, LossId, MemberVote, Message, NodeId, Op,
+    Ballot, Command, Entry, Event, Failure, Found, Lineage, Lookup, LossId, MemberVote, Message, NodeId, Op,
     ReadLevel, Reply, ResyncReason, RoundId, Status, Vote, WriteLevel,
 };
 
@@ -51,6 +51,14 @@ pub(crate) fn found(found: &Found) -> String {
     format!("{value} ({})", found.version)
 }
 
+/// What a lookup came to.
+pub(crate) fn lookup(lookup: &Lookup) -> String {
+    match lookup {
+        Lookup::Found(f) => found(f),
+        Lookup::Damaged(damage) => format!("damaged ({})", damage.at),
+    }
+}
+
 /// A message whole.
 pub(crate) fn message(message: &Message) -> String {
     match message {
@@ -84,8 +92,10 @@ pub(crate) fn message(message: &Message) -> String {
         }
         Message::ReadRequest { round: r, key } => format!("ReadRequest {} {}", round(*r), word(key)),
         Message::ReadAnswer { round: r, promised, last, found: f } => {
-            format!("ReadAnswer {} promised={promised} last={last}: {}", round(*r), found(f))
+            format!("ReadAnswer {} promised={promised} last={last}: {}", round(*r), lookup(f))
         }
+        Message::RepairRequest { at, key } => format!("RepairRequest {at} of {}", word(key)),
+        Message::RepairAnswer { entry } => format!("RepairAnswer {}", entries(std::slice::from_ref(entry))),
         Message::SnapshotBegin { epoch, id, at, lineage, bytes_total } => {
             let spans = spans(lineage);
             format!("SnapshotBegin {epoch} #{} at={at} lineage=[{spans}] {bytes_total} bytes", id.0)
@@ -132,6 +142,8 @@ pub(crate) fn message_name(message: &Message) -> String {
         Message::Heartbeat { epoch, .. } => format!("Heartbeat {epoch}"),
         Message::Refused { epoch, .. } => format!("Refused {epoch}"),
         Message::Diverged { epoch, .. } => format!("Diverged {epoch}"),
+        Message::RepairRequest { at, .. } => format!("RepairRequest {at}"),
+        Message::RepairAnswer { entry } => format!("RepairAnswer {}", entry.at),
     }
 }
 
@@ -223,6 +235,7 @@ pub(crate) fn reply_kind(reply: &Reply) -> &'static str {
             Failure::Invalid(_) => "invalid",
             Failure::Stopping => "stopping",
             Failure::DiskFull => "disk-full",
+            Failure::Damaged { .. } => "damaged",
             Failure::FollowRefused { .. } => "not-followed",
             Failure::TokenNeeded => "token-needed",
         },
@@ -306,6 +319,8 @@ pub(crate) fn state_change(event: &Event) -> String {
         Event::DiskFull { full: true } => "has no room on its disk".to_owned(),
         Event::DiskFull { full: false } => "has room on its disk again".to_owned(),
         Event::LearnerGraduated => "is a full member again".to_owned(),
+        Event::ValueDamaged { at, key, .. } => format!("finds the value of {key} ({at}) damaged"),
+        Event::ValueRepaired { at } => format!("has repaired the value of {at}"),
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::replication::{Config, RequestId};
 use crate::storage;
-use crate::types::{Command, Event, NodeId, Reply, Status, Time};
+use crate::types::{Command, Event, NodeId, Position, Reply, Status, Time};
 
 use super::agenda::Agenda;
 use super::cluster::{Cluster, ClusterEvent};
@@ -104,6 +104,8 @@ pub struct World<T> {
     pub(super) disk_busy: BTreeMap<NodeId, u64>,
     /// When the last message of each link arrives.
     pub(super) last_arrival: BTreeMap<Link, Time>,
+    /// Versions that have rotted somewhere.
+    pub(super) rotten: BTreeSet<Position>,
     events: Vec<ClusterEvent>,
     trace: Option<Vec<String>>,
     member_events: Option<Vec<MemberEvent>>,
@@ -144,6 +146,7 @@ impl<T> World<T> {
             sync_failed: BTreeSet::new(),
             disk_busy: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
+            rotten: BTreeSet::new(),
             events: Vec::new(),
             trace: None,
             member_events: None,
@@ -401,6 +404,7 @@ impl<T> World<T> {
                         self.counts.rollbacks += u64::from(discarded > 0);
                     }
                     Event::LearnerGraduated => self.counts.graduations += 1,
+                    Event::ValueRepaired { .. } => self.counts.repairs += 1,
                     _ => {}
                 }
                 self.record(node, MemberEventKind::Event(event));

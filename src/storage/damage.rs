@@ -16,7 +16,9 @@ use super::home::Home;
 use super::log::segment::{HEADER_BYTES, Piece, Scan, ScanStep, Segment};
 use super::log::synced::{Marked, SYNCED};
 use super::meta::Meta;
+use super::recovery;
 use super::segment_name::SegmentName;
+use crate::types::Position;
 
 /// What was cut off a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,69 @@ pub fn tear_tail(disk: Arc<dyn Disk>, dir: &Path, seed: u64) -> Result<Option<Cu
     }
     let kept = SmallRng::seed_from_u64(seed).random_range(1..bytes);
     last.cut(start + kept)
+}
+
+/// A value that [`rot_value`] has damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotten {
+    /// The record.
+    pub at: Position,
+    /// The file.
+    pub file: PathBuf,
+    /// The byte of the file that was changed.
+    pub byte: u64,
+    /// Whether the value was whole before; otherwise nothing has changed.
+    pub was_whole: bool,
+}
+
+/// One byte of the value of the record of `seq` rots, durably: which, and how, follows from `seed`. `None`: the log that
+/// counts has no such record, or it has no value.
+///
+/// # Errors
+/// If the directory is in use, or the log cannot be read, or the disk fails.
+pub fn rot_value(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    seq: u64,
+    seed: u64,
+) -> Result<Option<Rotten>, StorageError> {
+    let (home, _lock) = Home::enter(disk, dir)?;
+    let Some(meta) = Meta::load(&home)? else { return Ok(None) };
+    let dir = home.log_dir(meta.generation);
+    for name in recovery::segment_names(&home, &dir, &meta)? {
+        let file = File::open(&*home.disk, &dir.join(name.log()))?;
+        let bytes = file.size()?;
+        let piece = Piece { segment: Arc::new(Segment { name, first: 0, file }), bytes };
+        if bytes > HEADER_BYTES
+            && let Some(rotten) = rot_in(&piece, seq, seed)?
+        {
+            return Ok(Some(rotten));
+        }
+    }
+    Ok(None)
+}
+
+/// As [`rot_value`], in one segment that is synced.
+pub(super) fn rot_in(piece: &Piece, seq: u64, seed: u64) -> Result<Option<Rotten>, StorageError> {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let mut scan = Scan::new(piece.clone());
+    while let ScanStep::Record(offset, record) = scan.next()? {
+        let (start, end) = (record.value_start() as u64, u64::from(record.bytes()));
+        if record.at.seq != seq || start == end {
+            continue;
+        }
+        let (at, was_whole) = (record.at, record.value.is_some());
+        let byte = u64::from(offset) + rng.random_range(start..end);
+        let file = &piece.segment.file;
+        if was_whole {
+            let mut rotten = [0];
+            file.read_at(&mut rotten, byte)?;
+            file.write_at(&[rotten[0] ^ rng.random_range(1..=255)], byte)?;
+            file.sync()?;
+        }
+        return Ok(Some(Rotten { at, file: file.path.clone(), byte, was_whole }));
+    }
+    Ok(None)
 }
 
 /// The segment that was written to, and its file's name within the data directory.

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::disk::is_full;
-use crate::types::NodeId;
+use crate::types::{Damage, NodeId};
 
 /// Why the store cannot be opened, read or written. Each message says what, where, and the way out.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,10 @@ pub enum StorageError {
         /// What is wrong there.
         what: String,
     },
+    /// A value is not the one that was written, and its record's head is whole: the store goes on, and others are asked
+    /// for it.
+    #[error("{}: the value of record {} at byte {} is damaged; another member may have it", .0.file, .0.at, .0.offset)]
+    Damaged(Box<Damage>),
     /// The state that a primary sent contradicts itself; nothing of it was installed.
     #[error("full resync refused, the old state stands: {what}")]
     BadSnapshot {

@@ -19,7 +19,7 @@ pub(super) struct LogGate {
 
 /// Which log counts, and how often a part of it has been taken back. What was said of a log in an earlier era (that a
 /// file belongs to it, that so many bytes of it are synced) counts for nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LogEra {
     /// The log's generation.
     pub(super) generation: u64,

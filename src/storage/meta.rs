@@ -3,7 +3,7 @@
 //! One line that names the format and a checksum, then JSON, so that a person may read it:
 //!
 //! ```text
-//! kvlab-meta 1 5f3a09c1
+//! kvlab-meta 2 5f3a09c1
 //! {"node":"n2","generation":1,"promise":{"epoch":"3@n1","learner":false}, …}
 //! ```
 //!
@@ -261,9 +261,9 @@ mod tests {
     #[test]
     fn a_later_format_is_named() {
         let body = b"{}";
-        let mut bytes = format!("{TITLE} 2 {:08x}\n", checksum(2, body)).into_bytes();
+        let mut bytes = format!("{TITLE} 3 {:08x}\n", checksum(3, body)).into_bytes();
         bytes.extend(body);
-        assert!(matches!(read(&bytes), Err(StorageError::Version { found: 2, .. })));
+        assert!(matches!(read(&bytes), Err(StorageError::Version { found: 3, .. })));
     }
 
     #[test]
@@ -288,7 +288,7 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_do_not_panic(bytes: Vec<u8>, titled: bool) {
-            let mut input = if titled { b"kvlab-meta 1 ".to_vec() } else { Vec::new() };
+            let mut input = if titled { b"kvlab-meta 2 ".to_vec() } else { Vec::new() };
             input.extend(bytes);
             prop_assert!(read(&input).is_err());
         }

@@ -17,6 +17,7 @@
 //! * [`cutting`]: the end of a log that its primary does not share goes, durably.
 //! * [`install`]: a full resync, read here or put in place here; what it discards goes to a file first.
 //! * [`cleanup`], with the store's part in [`store_cleanup`]: what may be dropped, and why. It runs beside all this.
+//! * [`damages`] are values that are not what was written; [`store_damage`] is the store's part in them; [`scrub`] looks for them before they are needed.
 //! * [`home`], [`gate`], [`file`], [`segment_name`]: the data directory, who may write to it, its files and their names.
 //! * [`disk`]: the file system, real or in memory. [`damage`]: what faults do to a dead node's data.
 //!
@@ -24,15 +25,17 @@
 //!
 //! * What was acknowledged as durable is there after the process is killed; with [`Durability::Always`], after a
 //!   loss of power too. A disk that loses what it has synced breaks this, and is found out where it shows.
-//! * A torn tail is cut and reported. If it had been synced, the member is durably a learner before. Bad bytes anywhere
-//!   else are an error with file and offset. There is no guess.
+//! * A torn tail is cut and reported. If it had been synced, the member is durably a learner before. A value that is not
+//!   the one that was written is refused when it is asked for, told with key, file and offset, and repaired from other
+//!   members. Bad bytes anywhere else are an error with file and offset. There is no guess.
 //! * A promise is on disk before the jobs after it and after the jobs before it.
 //! * A full resync replaces the state at one instant, the renaming of the meta file, and so does a cut; entries that
 //!   they discard are in `rollback/` before.
 //! * A cleanup changes nothing that a lookup can see, but for dropped tombstones, whose keys are absent as of the
 //!   floor. A crash at any of its steps leaves the segments as they were before a swap or as they are after it.
 //! * A hint tells only of what is durable, and counts only if it is right in every byte. With hints, a start does not
-//!   read values. So damage to a closed segment shows when a value of it is read, or copied, and not at the start.
+//!   read values. So damage to a closed segment shows when a value of it is read, or copied, or scrubbed, and not at the
+//!   start.
 //! * Where there is no room, the disk thread waits for it, keeps what it was given, and says so. Reads go on. (A
 //!   cleanup or a hint for which there is no room is given up instead, without a trace.)
 //! * After a failed sync, or a write that failed for any other reason, nothing more is written. The next start reads
@@ -41,6 +44,7 @@
 mod cleanup;
 mod cutting;
 mod damage;
+mod damages;
 mod disk;
 mod ending;
 mod error;
@@ -58,9 +62,11 @@ mod meta;
 mod open;
 mod options;
 mod recovery;
+mod scrub;
 mod segment_name;
 mod store;
 mod store_cleanup;
+mod store_damage;
 mod store_entries;
 mod sweep;
 mod tally;
@@ -72,7 +78,8 @@ pub use self::cleanup::keeper::{Keeper, KeeperNews};
 pub use self::cleanup::plan::{CleanupPolicy, NothingToDo};
 pub use self::cleanup::questions::{CleanupAnswer, CleanupProgress, CleanupRequest};
 pub use self::cleanup::run::{Cleaned, Cleanup};
-pub use self::damage::{Cut, cut_to_synced, tear_tail};
+pub use self::damage::{Cut, Rotten, cut_to_synced, rot_value, tear_tail};
+pub use self::damages::{DAMAGES_MAX, Repair};
 pub use self::disk::{
     Disk, DiskFile, DiskSwitch, Lock, LockOutcome, Loss, MemoryDisk, real_disk, with_conditions, with_quota,
 };
@@ -83,8 +90,10 @@ pub use self::install::snapshot::SnapshotReader;
 pub use self::log::synced::SyncedEnd;
 pub use self::open::{Opened, open};
 pub use self::options::{Durability, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
+pub use self::scrub::{ScrubCursor, ScrubTask, Scrubbed, rot_value_of, scrub_at_once};
 pub use self::store::{Store, Usage};
 pub use self::store_cleanup::{Served, clean_at_once};
+pub use self::store_damage::SnapshotPart;
 pub use self::writing::job::{Done, Job, Swap};
 pub use self::writing::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writing::writer::Writer;

@@ -1,12 +1,13 @@
 //! Reading a log back into an index: of a closed segment its hint, if it has a good one, and otherwise every record.
-//! Where the log ends is found here, and put right by whoever asked ([`mending`](super::mending)); anything else that is
-//! not as it was written is an error that names file and offset.
+//! Where the log ends is found here, and put right by whoever asked ([`mending`](super::mending)); a damaged value is noted;
+//! anything else that is not as it was written is an error that names file and offset.
 //!
 //! Records that a hint tells of are checked when they are read, each with its checksum: a start does not read values.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::damages::{DAMAGES_MAX, damage};
 use super::ending::{Forgotten, LogEnd, Proven};
 use super::error::StorageError;
 use super::file::File;
@@ -19,7 +20,7 @@ use super::log::tail::{self, TailEnd};
 use super::meta::Meta;
 use super::segment_name::SegmentName;
 use super::tally::{Held, Segments};
-use crate::types::{Lineage, Position};
+use crate::types::{Damage, Lineage, Position};
 
 /// A log as it was read.
 #[derive(Debug)]
@@ -33,6 +34,10 @@ pub(super) struct Contents {
     pub(super) base: Position,
     /// A key that it does not know is absent as of this.
     pub(super) floor: Position,
+    /// Damaged values that were met when it was read, needed or not; at most [`DAMAGES_MAX`].
+    pub(super) damaged: Vec<Damage>,
+    /// And so many more.
+    pub(super) damaged_more: u64,
 }
 
 /// A log, and what is to be said of it.
@@ -74,6 +79,8 @@ pub(super) fn read_log(home: &Home, meta: &Meta, tail: Tail) -> Result<Read, Sto
         lineage: meta.lineage.clone(),
         base: meta.base,
         floor: meta.floor,
+        damaged: Vec::new(),
+        damaged_more: 0,
     };
     let read = Read { contents, end: LogEnd::Whole, forgot: None, hints_missing: 0, hints_bad: Vec::new() };
     let mut reader = Reader { home, meta, dir: &dir, read };
@@ -179,7 +186,7 @@ impl Reader<'_> {
             (checked, _) => checked?,
         }
         self.read.contents.segments.push(Held::new(piece.clone()));
-        if let Some((offset, flaw)) = self.read_records(&piece)? {
+        if let Some((offset, flaw)) = self.read_records(&piece, role)? {
             let last = self.read.contents.last.max(self.meta.base);
             let verdict = match role {
                 Role::MayBeTorn { synced } => tail::judge(&piece, offset, flaw, synced, last)?,
@@ -253,8 +260,9 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Takes the records of a piece in, up to its end or to the first bad one.
-    fn read_records(&mut self, piece: &Piece) -> Result<Option<(u64, Flaw)>, StorageError> {
+    /// Takes the records of a piece in, up to its end or to the first bad one. Beyond what was synced
+    /// of the last, a value that is not what was written may have been torn, and not damaged.
+    fn read_records(&mut self, piece: &Piece, role: Role) -> Result<Option<(u64, Flaw)>, StorageError> {
         let mut scan = Scan::new(piece.clone());
         loop {
             match scan.next()? {
@@ -271,6 +279,18 @@ impl Reader<'_> {
                         bytes: record.bytes(),
                         live: record.kind == Kind::Put,
                     };
+                    if record.value.is_none() {
+                        let (at, end) = (u64::from(offset), u64::from(offset + record.bytes()));
+                        // What was synced as a whole cannot have been torn.
+                        if let Role::MayBeTorn { synced } = role
+                            && end > synced
+                            && tail::judge(piece, at, Flaw::Value, synced, last.max(self.meta.base))?
+                                == TailEnd::Torn
+                        {
+                            return Ok(Some((at, Flaw::Value)));
+                        }
+                        self.note_damage(damage(piece, offset, record.at, record.key));
+                    }
                     self.take(record.at, record.kind, record.key, slot);
                     self.read.contents.segments.count(1);
                 }
@@ -304,6 +324,15 @@ impl Reader<'_> {
             contents.segments.moved(slot, before);
         }
         contents.last = at;
+    }
+
+    /// Makes room by forgetting what has been superseded, if there is none.
+    fn note_damage(&mut self, damage: Damage) {
+        let Contents { index, damaged, damaged_more, .. } = &mut self.read.contents;
+        if damaged.len() >= DAMAGES_MAX {
+            damaged.retain(|known| index.get(&known.key).is_some_and(|slot| slot.seq == known.at.seq));
+        }
+        if damaged.len() >= DAMAGES_MAX { *damaged_more += 1 } else { damaged.push(damage) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The version of the storage format; in every segment, in every hint and in the meta file.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 /// Set in a [`SegmentKey`] of an odd revision; numbers stay below it.
 const ODD_REVISION: u32 = 1 << 31;
 

@@ -1,8 +1,11 @@
 //! The reading half: lookups in the durable state.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 
 use super::cleanup::questions::{AnswerKind, CleanupAnswer, CleanupProgress};
+use super::damages::{Damages, damage};
 use super::error::StorageError;
 use super::gate::{Ground, LogEra};
 use super::hints::task::HintTask;
@@ -15,7 +18,7 @@ use super::store_entries::Cursors;
 use super::tally::Held;
 use super::writing::job::{Appended, Done, JobOutcome, Swap};
 use crate::replication::{Input, LogId};
-use crate::types::{Entry, Found, Lineage, Op, Position};
+use crate::types::{Damage, Entry, Found, Lineage, Lookup, Op, Position};
 
 /// The durable state, as of the last [`Done`] that was applied. Lives on the node's thread; reads values from the
 /// log, each with its checksum.
@@ -38,6 +41,8 @@ pub struct Store {
     closed: bool,
     /// For those who read the log in batches.
     pub(super) cursors: Cursors,
+    /// Damaged values that were met. A lookup may meet one, and changes nothing else.
+    pub(super) damages: RefCell<Damages>,
 }
 
 /// What the store knows of the cleanup under way.
@@ -75,7 +80,7 @@ impl Usage {
 
 impl Store {
     pub(super) fn new(contents: Contents, ground: Ground, segment_bytes: u64) -> Self {
-        Self {
+        let store = Self {
             contents,
             log: None,
             ground,
@@ -84,21 +89,45 @@ impl Store {
             answer: None,
             closed: false,
             cursors: Cursors::default(),
-        }
+            damages: RefCell::default(),
+        };
+        store.note_what_was_read();
+        store
     }
 
     /// The durable state of a key. For a key that the store does not know, the version is the position up to which
     /// tombstones may have been dropped, here or where the state came from.
     ///
+    /// A value that is damaged is noted, and told by [`take_damage_news`](Self::take_damage_news).
+    ///
     /// # Errors
-    /// If the disk cannot be read, or the record is not what was written.
-    pub fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
+    /// If the disk cannot be read, or the record's head is not what was written.
+    pub fn lookup(&self, key: &[u8]) -> Result<Lookup, StorageError> {
         let Some(slot) = self.contents.index.get(key) else {
-            return Ok(Found { value: None, version: self.contents.floor });
+            return Ok(Lookup::Found(Found { value: None, version: self.contents.floor }));
         };
         let version = Position::new(self.contents.lineage.epoch_of(slot.seq), slot.seq);
-        let value = if slot.live { Some(self.read_value(key, slot, version)?) } else { None };
-        Ok(Found { value, version })
+        if !slot.live {
+            return Ok(Lookup::Found(Found { value: None, version }));
+        }
+        Ok(match self.read_value(key, slot, version)? {
+            Ok(value) => Lookup::Found(Found { value: Some(value), version }),
+            Err(damage) => {
+                self.damages.borrow_mut().note(damage.clone());
+                Lookup::Damaged(Box::new(damage))
+            }
+        })
+    }
+
+    /// The durable state of a key, as [`lookup`](Self::lookup).
+    ///
+    /// # Errors
+    /// As there; and if the value is damaged.
+    pub fn get(&self, key: &[u8]) -> Result<Found, StorageError> {
+        match self.lookup(key)? {
+            Lookup::Found(found) => Ok(found),
+            Lookup::Damaged(damage) => Err(StorageError::Damaged(damage)),
+        }
     }
 
     /// Takes what the writer has made durable into the index. Returns what the core is to hear of it, if anything.
@@ -129,6 +158,16 @@ impl Store {
                 None
             }
             JobOutcome::Swapped { swap, base, floor } => self.apply_swapped(*swap, base, floor)?,
+            JobOutcome::Repaired { era, at, whole } => {
+                let damages = self.damages.get_mut();
+                // In another era it may have been written where nobody looks any more.
+                if whole && era == self.ground.era {
+                    damages.repaired(at);
+                } else {
+                    damages.not_repaired(at);
+                }
+                None
+            }
             JobOutcome::NotSwapped(error) => {
                 self.answer = Some(CleanupAnswer(error.map_or(AnswerKind::Stop, AnswerKind::Full)));
                 None
@@ -146,7 +185,8 @@ impl Store {
         let segments = &self.contents.segments;
         let headers = segments.all().len() as u64 * HEADER_BYTES;
         let bytes = self.log_bytes() - headers + segments.records() * per_record as u64;
-        Ok((SnapshotReader::new(segments.pieces()), self.contents.last, bytes))
+        let (era, last) = (self.ground.era, self.contents.last);
+        Ok((SnapshotReader::as_of(segments.pieces(), era, last), last, bytes))
     }
 
     /// Where the durable log ends.
@@ -199,8 +239,17 @@ impl Store {
     fn replace(&mut self, contents: Contents, log: LogId, era: LogEra) {
         self.contents = contents;
         self.log = Some(log);
+        let replaced = self.ground.era.generation != era.generation;
         self.ground.era = era;
         self.cursors = Cursors::default();
+        let mut damages = self.damages.take();
+        match replaced {
+            true => damages.clear(),
+            // What was cut off is gone; the rest is where it was.
+            false => damages.retain(|damage| self.is_needed(damage)),
+        }
+        self.damages = RefCell::new(damages);
+        self.note_what_was_read();
     }
 
     fn apply_swapped(
@@ -237,16 +286,25 @@ impl Store {
             contents.segments.grow(piece);
             contents.segments.count(records);
         }
+        let damages = self.damages.get_mut();
         for (key, slot) in appended.slots {
             let before = contents.index.note(&key, slot);
             contents.segments.moved(slot, before);
+            if let Some(before) = before.filter(|_| !damages.is_empty()) {
+                damages.gone(before.seq);
+            }
         }
         contents.last = appended.last;
         Ok(Some(Input::Persisted { log: appended.log, through: appended.last.seq }))
     }
 
     /// Reads a value, and checks that it is the one meant.
-    fn read_value(&self, key: &[u8], slot: Slot, version: Position) -> Result<Bytes, StorageError> {
+    fn read_value(
+        &self,
+        key: &[u8],
+        slot: Slot,
+        version: Position,
+    ) -> Result<Result<Bytes, Damage>, StorageError> {
         let piece = self.contents.segments.piece(slot.segment).expect("the index points into the log");
         let mut bytes = vec![0; slot.bytes as usize];
         let read = piece.segment.file.read_at(&mut bytes, slot.offset.into())?;
@@ -257,7 +315,10 @@ impl Store {
             let what = format!("this is record {}, not {version} of the key looked up", record.at);
             return Err(piece.segment.file.corrupt(slot.offset.into(), what));
         }
+        if record.value.is_none() {
+            return Ok(Err(damage(piece, slot.offset, version, key)));
+        }
         let start = record.value_start();
-        Ok(Bytes::from(bytes).slice(start..))
+        Ok(Ok(Bytes::from(bytes).slice(start..)))
     }
 }

@@ -10,6 +10,7 @@ use super::cleanup::run::{Cleaned, Cleanup};
 use super::error::StorageError;
 use super::gate::Halt;
 use super::store::{Cleaning, Store};
+use super::tally::Held;
 use super::writing::job::{Job, Swap};
 use super::writing::writer::Writer;
 use crate::types::Position;
@@ -31,7 +32,7 @@ impl Store {
         self.cleaning.is_none() && policy_wants(closed, self.end_of_closed(), through, policy)
     }
 
-    /// Begins a cleanup of the closed segments. `through` is the highest seq known to be committed: what is above it
+    /// Begins a cleanup of the closed segments, but for those that are known to hold a damaged value. `through` is the highest seq known to be committed: what is above it
     /// stays. There is none beside it until [`end_cleanup`](Self::end_cleanup).
     ///
     /// # Errors
@@ -41,7 +42,8 @@ impl Store {
             return Err(NothingToDo::UnderWay);
         }
         let closed = self.contents.segments.closed();
-        let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes)?;
+        let damaged = |held: &Held| self.is_damaged(&held.piece);
+        let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes, &damaged)?;
         let total = groups.iter().map(Group::bytes).sum();
         let progress = CleanupProgress { done: 0, total };
         self.cleaning = Some(Cleaning { era: self.ground.era, through, progress, superseded: 0 });
@@ -92,6 +94,10 @@ impl Store {
                 for (key, seq) in forgotten {
                     self.contents.index.forget(&key, seq);
                 }
+                AnswerKind::Go
+            }
+            RequestKind::Damaged(met) => {
+                self.note_damage(met);
                 AnswerKind::Go
             }
             RequestKind::Moved => {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::damages::damage;
 use super::error::StorageError;
 use super::log::segment::{HEADER_BYTES, Scan, ScanStep};
 use super::segment_name::SegmentName;
@@ -40,7 +41,8 @@ impl Cursors {
 
 impl Store {
     /// Durable entries, contiguous from the seq `from` on: at most `bytes_max` bytes of [`Entry::weight`], but at least
-    /// one. They are gone if cleanup may have dropped some of them, or if the log ends before `from`.
+    /// one. They are gone if cleanup may have dropped some of them, or if the log ends before `from`. A damaged value ends
+    /// them; if it is the first, they wait until it is repaired, or are gone if nobody can supply it any more.
     ///
     /// Whoever asks for what follows the last batch is served from where that one ended. Whoever begins makes the store
     /// read one segment up to there, once.
@@ -54,7 +56,7 @@ impl Store {
             return Ok(EntriesFound::Gone);
         }
         let (mut segment, mut offset) = self.place_of(from);
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut entries, mut bytes, mut met) = (Vec::new(), 0, None);
         'segments: loop {
             let piece = self.contents.segments.all()[segment].piece.clone();
             let mut scan = Scan::starting_at(piece, offset);
@@ -62,8 +64,11 @@ impl Store {
                 offset = scan.offset();
                 match scan.next()? {
                     ScanStep::Record(_, record) if record.at.seq < from => {}
-                    ScanStep::Record(_, record) => {
-                        let entry = record.to_entry();
+                    ScanStep::Record(at, record) => {
+                        let Some(entry) = record.to_entry() else {
+                            met = Some((at, record.at, record.key.to_vec()));
+                            break 'segments;
+                        };
                         bytes += entry.weight();
                         if !entries.is_empty() && bytes > bytes_max {
                             break 'segments;
@@ -82,6 +87,13 @@ impl Store {
                 break;
             }
             (segment, offset) = (segment + 1, HEADER_BYTES);
+        }
+        if let (true, Some((offset, at, key))) = (entries.is_empty(), met) {
+            // What has been superseded, nobody can supply any more.
+            let damage = damage(&self.contents.segments.all()[segment].piece, offset, at, &key);
+            let needed = self.is_needed(&damage);
+            self.note_damage([damage]);
+            return Ok(if needed { EntriesFound::Damaged } else { EntriesFound::Gone });
         }
         let Some(last) = entries.last() else {
             let what =

@@ -120,6 +120,22 @@ pub enum Event {
     },
     /// This learner has earned its voice back.
     LearnerGraduated,
+    /// A value on this node's disk is not the one that was written. Others are asked for it.
+    ValueDamaged {
+        /// Its version.
+        at: Position,
+        /// Its key, as text.
+        key: String,
+        /// The file, relative to the data directory.
+        file: String,
+        /// The byte of the file at which its record begins.
+        offset: u64,
+    },
+    /// A damaged value is whole again: another member had it.
+    ValueRepaired {
+        /// Its version.
+        at: Position,
+    },
 }
 
 /// Why entries do not do, and the whole state has to be sent.

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, Found};
+use super::damage::Lookup;
+use super::entry::Entry;
 use super::event::ResyncReason;
 use super::lineage::Lineage;
 use super::position::{Epoch, Position, SEQ_MAX};
@@ -111,8 +112,9 @@ pub enum Message {
         promised: Epoch,
         /// Where the durable log ends.
         last: Position,
-        /// The key in that state.
-        found: Found,
+        /// The key in that state. A damaged value has its version, so that it counts like any other; the value itself
+        /// comes from a member that has the same version.
+        found: Lookup,
     },
     /// Primary to replica: a full resync begins. The replica answers with [`Message::SnapshotAck`] 0.
     SnapshotBegin {
@@ -148,6 +150,18 @@ pub enum Message {
         id: SnapshotId,
         /// The last chunk received in order.
         index: u64,
+    },
+    /// Member to all others: the value of this version is damaged here; who has it?
+    RepairRequest {
+        /// The version.
+        at: Position,
+        /// The key that it sets.
+        key: Bytes,
+    },
+    /// Member to member: here it is. Only whoever holds exactly that version, durable and whole, answers.
+    RepairAnswer {
+        /// The entry of that version.
+        entry: Entry,
     },
 }
 
@@ -210,7 +224,9 @@ impl Message {
             | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _ }
             | Self::VoteReply { epoch: _, pre: _, ballot: _ }
             | Self::ReadRequest { round: _, key: _ }
-            | Self::ReadAnswer { round: _, promised: _, last: _, found: _ } => Ok(()),
+            | Self::ReadAnswer { round: _, promised: _, last: _, found: _ }
+            | Self::RepairRequest { at: _, key: _ }
+            | Self::RepairAnswer { entry: _ } => Ok(()),
         }
     }
 
@@ -231,9 +247,10 @@ impl Message {
                 }
                 Ballot::Granted | Ballot::PrimaryAlive { .. } | Ballot::Learner => *epoch,
             },
-            Self::ReadRequest { .. } => Epoch::ZERO,
+            // What is asked for, or given, is a version that the asker holds: it says nothing of anybody's epoch.
+            Self::ReadRequest { .. } | Self::RepairRequest { .. } | Self::RepairAnswer { .. } => Epoch::ZERO,
             Self::ReadAnswer { promised, last, found, .. } => {
-                found.version.epoch.max(last.epoch).max(*promised)
+                found.version().epoch.max(last.epoch).max(*promised)
             }
             Self::SnapshotBegin { epoch, at, lineage, .. } => newest(lineage).max(at.epoch).max(*epoch),
             Self::SnapshotChunk { epoch, entries, .. } => newest_of(entries).max(*epoch),

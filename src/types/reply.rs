@@ -122,6 +122,20 @@ pub enum Failure {
          where the node has it from; give it with --token-file FILE or in KVLAB_TOKEN"
     )]
     TokenNeeded,
+    /// The key's value is damaged on this node's disk, and no other member has supplied it yet. Another node may have it.
+    #[error(
+        "the value of key {key:?} is damaged here ({at}, in {file} at byte {offset}): ask another node, or read with quorum"
+    )]
+    Damaged {
+        /// The value's version.
+        at: Position,
+        /// The key, as text.
+        key: String,
+        /// The file, relative to the data directory.
+        file: String,
+        /// The byte of the file at which its record begins.
+        offset: u64,
+    },
 }
 
 /// Why a member does not follow another.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::position::NodeId;
+use super::position::{NodeId, Position};
 use super::quirks::Quirks;
 use super::status::Status;
 
@@ -83,6 +83,58 @@ pub struct DiskStatus {
     pub cleanups: u64,
     /// How the last of them ended.
     pub last_cleanup: Option<LastCleanup>,
+    /// Values that are not the ones that were written.
+    #[serde(default)]
+    pub damage: DamageStatus,
+    /// How far the search for them is.
+    #[serde(default)]
+    pub scrub: ScrubStatus,
+}
+
+/// Damaged values of a node. A value that nobody needs any more does not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamageStatus {
+    /// How many there are now, as far as is known.
+    pub now: u64,
+    /// How many were found since the node started.
+    pub found: u64,
+    /// How many of these got their right value back from another member.
+    pub repaired: u64,
+    /// How often one was met that there was no room to list. It is refused all the same, and is listed when there is room.
+    pub unlisted: u64,
+    /// Some of those that there are now, oldest version first; at most [`DamageStatus::SHOWN_MAX`].
+    pub some: Vec<ShownDamage>,
+}
+
+/// A damaged value, as a status shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownDamage {
+    /// Its version.
+    pub at: Position,
+    /// Its key, as text.
+    pub key: String,
+    /// The file, relative to the data directory.
+    pub file: String,
+    /// The byte of the file at which its record begins.
+    pub offset: u64,
+}
+
+/// The background search for damage, round after round through the closed segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubStatus {
+    /// Bytes a second; 0: it is off.
+    pub rate: u64,
+    /// The round under way: bytes gone through, and to go through in all. `None`: it pauses between two, or is off.
+    pub round: Option<(u64, u64)>,
+    /// Whole rounds since the node started.
+    pub rounds: u64,
+    /// Milliseconds since the last whole round ended.
+    pub ended_ms_ago: Option<u64>,
+}
+
+impl DamageStatus {
+    /// A status shows so many at most.
+    pub const SHOWN_MAX: usize = 8;
 }
 
 /// How a cleanup ended.
@@ -96,6 +148,9 @@ pub struct LastCleanup {
     pub took_ms: u64,
     /// Why it was given up before its end, if it was.
     pub given_up: Option<String>,
+    /// Segments that were left as they are, since a value in them is damaged and not repaired yet.
+    #[serde(default)]
+    pub left_damaged: u64,
 }
 
 /// The line that a node prints on standard output when its ports are bound and its log is recovered.

@@ -67,7 +67,7 @@ impl Trio {
         self.client(1).put_patiently("warm-up", "v", WriteLevel::Quorum);
     }
 
-    fn data(&self, n: u8) -> PathBuf {
+    pub(crate) fn data(&self, n: u8) -> PathBuf {
         self.dir.path().join(format!("n{n}"))
     }
 

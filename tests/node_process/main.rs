@@ -3,6 +3,7 @@
 mod cleanup;
 mod cluster;
 mod conditions;
+mod damage;
 mod disk;
 mod failover;
 mod flood;

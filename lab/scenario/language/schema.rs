@@ -39,6 +39,7 @@ pub(crate) struct ClusterTable {
     pub(crate) backlog_bytes: Option<Spanned<i64>>,
     pub(crate) segment_bytes: Option<Spanned<i64>>,
     pub(crate) cleanup_bytes: Option<Spanned<i64>>,
+    pub(crate) scrub_rate: Option<Spanned<i64>>,
     pub(crate) quirks: Option<Spanned<Vec<Spanned<String>>>>,
 }
 

@@ -81,6 +81,7 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
     let segment =
         table.segment_bytes.as_ref().map(|n| ranged(n, 4 << 10, 1 << 30, "segment_bytes")).transpose()?;
     let cleanup = table.cleanup_bytes.as_ref().map(|n| ranged(n, 0, 1 << 40, "cleanup_bytes")).transpose()?;
+    let scrub = table.scrub_rate.as_ref().map(|n| ranged(n, 0, 1 << 40, "scrub_rate")).transpose()?;
     let lag = table.stale_lag.as_ref().map(|n| ranged(n, 0, 1 << 40, "stale_lag")).transpose()?;
     Ok(ClusterPlan {
         nodes: u8::try_from(nodes).unwrap_or(3),
@@ -91,6 +92,7 @@ fn cluster(table: &ClusterTable) -> Checked<ClusterPlan> {
             backlog_bytes: backlog,
             segment_bytes: segment,
             cleanup_bytes: cleanup,
+            scrub_rate: scrub,
             quirks: table.quirks.as_ref().map_or(Ok(Quirks::NONE), quirks)?,
         },
     })

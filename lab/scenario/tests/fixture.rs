@@ -55,6 +55,7 @@ pub(crate) fn state(node: NodeId, role: Role, epoch: Epoch, seq: u64) -> NodeSta
         heard_ms: behind.then_some(20),
         stale: false,
         disk_full: false,
+        damaged: 0,
         resync: None,
         peers: Vec::new(),
         keys: 0,

@@ -62,7 +62,7 @@ fn every_word_is_in_the_reference() {
 #[test]
 fn every_key_is_in_an_example() {
     let examples = blocks("toml").join("\n");
-    let keys = "nodes failover durability stale_after stale_lag backlog_bytes segment_bytes cleanup_bytes quirks on clients rate consistency registers \
+    let keys = "nodes failover durability stale_after stale_lag backlog_bytes segment_bytes cleanup_bytes scrub_rate quirks on clients rate consistency registers \
                 ledger settle title episode story within primaries primary converged caught_up fresh lag seq state \
                 both_ways jitter absent quorum force outcome full slow sync_fails ok rate jump loss duplicate partial_resyncs full_resyncs";
     let actions = ACTIONS.iter().copied();

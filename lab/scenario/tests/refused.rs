@@ -136,6 +136,7 @@ fn settings_of_the_cluster_and_the_load() {
     cluster("backlog_bytes = 1", 17, &["out of range"]);
     cluster("segment_bytes = 4095", 17, &["out of range"]);
     cluster("cleanup_bytes = -1", 17, &["out of range"]);
+    cluster("scrub_rate = -1", 14, &["out of range"]);
     cluster(
         "quirks = [\"no-fense\"]",
         11,

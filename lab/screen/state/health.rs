@@ -36,6 +36,8 @@ pub enum Health {
     PartCut,
     /// Its disk has no room.
     DiskFull,
+    /// Values on its disk are damaged and not repaired yet: so many.
+    Damaged(u64),
     /// Its disk was wiped and it has not earned its voice back.
     Learner,
     /// Receives the whole state: so many percent of it.
@@ -109,6 +111,9 @@ impl ViewState {
         let status = node.status.as_ref();
         if status.is_some_and(|s| s.disk_full) || node.disk == DiskCondition::Full {
             return Health::DiskFull;
+        }
+        if let Some(damaged) = status.map(|s| s.damaged).filter(|&damaged| damaged > 0) {
+            return Health::Damaged(damaged);
         }
         if let Some((done, total)) = status.and_then(|s| s.resync) {
             let percent = done.saturating_mul(100).checked_div(total).unwrap_or(0).min(100);
@@ -210,6 +215,13 @@ impl Health {
             Self::CutOff => ("cut off", "is cut off", Alarm),
             Self::PartCut => ("part cut", "is cut from some members", Hurt),
             Self::DiskFull => ("disk full", "has no room on its disk", Hurt),
+            Self::Damaged(count) => {
+                let phrase = format!(
+                    "has {count} damaged {} on its disk",
+                    if count == 1 { "value" } else { "values" }
+                );
+                return ("damaged".to_owned(), phrase, Hurt);
+            }
             Self::Learner => ("learner", "is a learner: its disk was wiped", Busy),
             Self::Resync(percent) => {
                 return (format!("sync {percent}%"), format!("receives the whole state, {percent}%"), Busy);

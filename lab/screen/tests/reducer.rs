@@ -79,6 +79,27 @@ fn last_status(node: NodeId) -> NodeStatus {
 }
 
 #[test]
+fn damage_on_a_disk_is_a_hurt_until_it_is_repaired() {
+    let calm = at(Player::Person, moment::CALM);
+    let damaged = |now: u64| {
+        let mut status = last_status(N2);
+        status.disk.damage.now = now;
+        let mut view = calm.clone();
+        let event = LabEvent::Node { node: N2, report: Report::Status(status) };
+        view.apply(&Stamped { t_us: view.now_us, event });
+        view
+    };
+    let view = damaged(2);
+    assert_eq!((view.health(N2), view.health(N2).word().as_str()), (Health::Damaged(2), "damaged"));
+    let situation = view.situation();
+    assert_eq!(
+        (situation.severity, situation.text.as_str()),
+        (Severity::Hurt, "n2 has 2 damaged values on its disk")
+    );
+    assert_eq!(damaged(0).health(N2), calm.health(N2));
+}
+
+#[test]
 fn a_full_disk_is_an_alarm_at_the_primary_and_a_hurt_elsewhere() {
     let calm = at(Player::Person, moment::CALM);
     let full = |node: NodeId| {

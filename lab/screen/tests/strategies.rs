@@ -94,6 +94,13 @@ fn core_event() -> impl Strategy<Value = Event> {
         any::<bool>().prop_map(|stale| Event::Stale { stale }),
         any::<bool>().prop_map(|full| Event::DiskFull { full }),
         Just(Event::LearnerGraduated),
+        (position(), text(), text(), number()).prop_map(|(at, key, file, offset)| Event::ValueDamaged {
+            at,
+            key,
+            file,
+            offset
+        }),
+        position().prop_map(|at| Event::ValueRepaired { at }),
     ]
 }
 

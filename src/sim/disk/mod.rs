@@ -17,9 +17,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::replication::{DiskJob as Job, EntriesFound, Input, Promise, Recovered};
-use crate::storage::Loss;
-use crate::types::{Entry, Found, Lineage, Position, SnapshotId};
+use crate::replication::{DamageNews, DiskJob as Job, EntriesFound, Input, Promise, Recovered};
+use crate::storage::{Loss, SnapshotPart};
+use crate::types::{Entry, Lineage, Lookup, Position, SnapshotId};
 
 pub(crate) use self::stored::StoredDisk;
 
@@ -40,13 +40,29 @@ pub(crate) trait SimDisk: fmt::Debug {
     fn tear_tail(&mut self, seed: u64);
 
     /// What the applied state holds for a key.
-    fn get(&self, key: &[u8]) -> Found;
+    fn lookup(&self, key: &[u8]) -> Lookup;
+
+    /// What there is to tell of damaged values since this was last asked.
+    fn take_damage(&mut self) -> Vec<DamageNews>;
+
+    /// Writes the right value of an entry over the damaged one, at once.
+    fn repair(&mut self, entry: Entry);
+
+    /// A byte of the value of this version rots, in a record that is not written to any more. Returns whether it is
+    /// there, is whole, and may rot.
+    fn rot(&mut self, at: Position, seed: u64) -> bool;
+
+    /// Reads everything, so that all damage is found.
+    fn scrub(&mut self);
+
+    /// How many damaged values it knows of.
+    fn damaged(&self) -> u64;
 
     /// Opens a frozen view of the applied state. Returns its position and how many bytes will come.
     fn open_view(&mut self, id: SnapshotId) -> (Position, u64);
 
     /// The view's next records, at most `bytes_max` of weight or one record, and whether none follow.
-    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool);
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> SnapshotPart;
 
     /// Forgets a view.
     fn close_view(&mut self, id: SnapshotId);

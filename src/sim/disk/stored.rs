@@ -7,12 +7,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 
-use crate::replication::{DiskJob, EntriesFound, Input, Promise, Recovered};
+use crate::replication::{DamageNews, DiskJob, EntriesFound, Input, Promise, Recovered};
 use crate::storage::{
-    Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotReader, StorageError, Store, Writer,
-    clean_at_once, open, tear_tail,
+    Disk, Done, Job, Loss, MemoryDisk, Opened, Options, SnapshotPart, SnapshotReader, StorageError, Store,
+    Writer, clean_at_once, open, rot_value_of, scrub_at_once, tear_tail,
 };
-use crate::types::{Entry, Epoch, Found, Lineage, NodeId, Op, Position, SnapshotId};
+use crate::types::{Entry, Epoch, Lineage, Lookup, NodeId, Op, Position, SnapshotId};
 
 use super::{Crash, SimDisk};
 
@@ -36,6 +36,8 @@ pub(crate) struct StoredDisk {
     /// What the rollback files of wiped disks held.
     kept: Vec<Entry>,
     tears: u64,
+    /// What stood where something has rotten: the log is whole, and whoever looks at it from outside sees it so.
+    rotten: BTreeMap<Position, Entry>,
 }
 
 impl StoredDisk {
@@ -55,6 +57,7 @@ impl StoredDisk {
             views: BTreeMap::new(),
             kept: Vec::new(),
             tears: 0,
+            rotten: BTreeMap::new(),
         }
     }
 
@@ -164,19 +167,49 @@ impl SimDisk for StoredDisk {
         self.reopen();
     }
 
-    fn get(&self, key: &[u8]) -> Found {
-        must(self.options.node, "read", self.store.get(key))
-    }
-
     fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {
         let (reader, at, bytes) = must(self.options.node, "open a snapshot", self.store.snapshot());
         self.views.insert(id, reader);
         (at, bytes)
     }
 
-    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool) {
+    fn lookup(&self, key: &[u8]) -> Lookup {
+        must(self.options.node, "read", self.store.lookup(key))
+    }
+
+    fn take_damage(&mut self) -> Vec<DamageNews> {
+        self.store.take_damage_news()
+    }
+
+    fn repair(&mut self, entry: Entry) {
+        let Entry { at, op: Op::Put { key, value } } = entry else { return };
+        let Some(job) = self.store.repair(at, &key, value) else { return };
+        for done in must(self.options.node, "repair", self.writer.execute(vec![job])) {
+            must(self.options.node, "apply", self.store.apply(done));
+        }
+    }
+
+    fn rot(&mut self, at: Position, seed: u64) -> bool {
+        let Some(entry) = self.records().into_iter().find(|entry| entry.at == at) else { return false };
+        let rotten = rot_value_of(&self.store, at.seq, seed);
+        let is_rotten = must(self.options.node, "rot", rotten);
+        if is_rotten {
+            self.rotten.insert(at, entry);
+        }
+        is_rotten
+    }
+
+    fn scrub(&mut self) {
+        must(self.options.node, "be scrubbed", scrub_at_once(&mut self.store));
+    }
+
+    fn damaged(&self) -> u64 {
+        self.store.damage_status().now
+    }
+
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> SnapshotPart {
         let view = self.views.get_mut(&id).expect("a read of a view that is not open");
-        must(self.options.node, "read a snapshot", view.next_chunk(bytes_max))
+        must(self.options.node, "read a snapshot", self.store.read_snapshot(view, bytes_max))
     }
 
     fn close_view(&mut self, id: SnapshotId) {
@@ -217,7 +250,19 @@ impl SimDisk for StoredDisk {
 
     fn records(&self) -> Vec<Entry> {
         let (mut reader, ..) = must(self.options.node, "open a snapshot", self.store.snapshot());
-        must(self.options.node, "read a snapshot", reader.next_chunk(usize::MAX)).0
+        let mut records = Vec::new();
+        loop {
+            match reader.next_chunk(usize::MAX) {
+                Err(StorageError::Damaged(damage)) => records.push(self.rotten[&damage.at].clone()),
+                read => {
+                    let (mut part, done) = must(self.options.node, "read a snapshot", read);
+                    records.append(&mut part);
+                    if done {
+                        return records;
+                    }
+                }
+            }
+        }
     }
 
     fn contents(&self) -> BTreeMap<Bytes, Bytes> {

@@ -25,8 +25,9 @@ impl Oracle {
                     format!("{from} answers a read as of {last}, its disk ends {}", disk.last())
                 })?;
                 ensure(!disk.promise().learner, || format!("{from} is a learner and answers a quorum read"))?;
-                ensure(found.value.is_none() || self.stands(found.version), || {
-                    format!("{from} answers with version {}, which nobody wrote", found.version)
+                let absent = found.found().is_some_and(|found| found.value.is_none());
+                ensure(absent || self.stands(found.version()), || {
+                    format!("{from} answers with version {}, which nobody wrote", found.version())
                 })?;
                 self.show(cluster, node, *promised, "answers a read as having promised")
             }

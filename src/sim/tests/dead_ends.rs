@@ -83,7 +83,13 @@ fn whatever_disks_are_torn_or_wiped_an_operator_leads_out() {
                 assert_eq!(rig.role(id), role, "{damage:?}: {id}");
                 assert_eq!(rig.cluster.node(id).last(), rig.cluster.node(primary).last(), "{damage:?}: {id}");
             }
-            let kept = rig.cluster.node(primary).disk.get(b"b").value.is_some();
+            let kept = rig
+                .cluster
+                .node(primary)
+                .disk
+                .lookup(b"b")
+                .found()
+                .is_some_and(|found| found.value.is_some());
             let whole = damage.iter().filter(|damage| **damage == Damage::None).count();
             assert!(kept || whole <= members / 2, "{damage:?}: a committed write is lost");
         }

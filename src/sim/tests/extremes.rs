@@ -113,7 +113,12 @@ fn message(from: NodeId) -> impl Strategy<Value = Message> {
         }),
         (number(), e(), position(from), position(from)).prop_map(|(number, promised, last, version)| {
             let round = RoundId { incarnation: number, number };
-            Message::ReadAnswer { round, promised, last, found: Found { value: None, version } }
+            Message::ReadAnswer { round, promised, last, found: Found { value: None, version }.into() }
+        }),
+        position(from).prop_map(|at| Message::RepairRequest { at, key: "k".into() }),
+        position(from).prop_map(|at| {
+            let op = Op::Put { key: "k".into(), value: "v".into() };
+            Message::RepairAnswer { entry: Entry { at, op } }
         }),
         (e(), number(), position(from), lineage(from), number()).prop_map(
             |(epoch, id, at, lineage, bytes_total)| Message::SnapshotBegin {

@@ -7,9 +7,11 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::replication::{CutOutcome, DiskJob as Job, EntriesFound, Input, Promise, Recovered, Rollback};
-use crate::storage::Options;
-use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
+use crate::replication::{
+    CutOutcome, DamageNews, DiskJob as Job, EntriesFound, Input, Promise, Recovered, Rollback,
+};
+use crate::storage::{Options, SnapshotPart};
+use crate::types::{Entry, Lineage, Lookup, Op, Position, SnapshotId};
 
 use super::model_disk::ModelDisk;
 use crate::sim::disk::{Crash, SimDisk, StoredDisk};
@@ -112,13 +114,35 @@ impl SimDisk for MirrorDisk {
         unreachable!("no prefix of the jobs leaves a disk that breaks its word");
     }
 
-    fn get(&self, key: &[u8]) -> Found {
-        let found = self.stored.get(key);
-        let model = self.model.get(key);
+    fn lookup(&self, key: &[u8]) -> Lookup {
+        let (lookup, model) = (self.stored.lookup(key), self.model.lookup(key));
+        let (Lookup::Found(found), Lookup::Found(model)) = (&lookup, &model) else {
+            panic!("nothing rots here: {lookup:?}, {model:?}")
+        };
         assert_eq!(found.value, model.value);
         // How far a member can vouch for an absent key is the one thing in which they differ.
         assert!(found.value.is_none() || found.version == model.version);
-        found
+        lookup
+    }
+
+    fn take_damage(&mut self) -> Vec<DamageNews> {
+        self.stored.take_damage()
+    }
+
+    fn repair(&mut self, entry: Entry) {
+        self.stored.repair(entry);
+    }
+
+    fn rot(&mut self, _at: Position, _seed: u64) -> bool {
+        false // one that breaks its word is nothing to compare with
+    }
+
+    fn scrub(&mut self) {
+        self.stored.scrub();
+    }
+
+    fn damaged(&self) -> u64 {
+        self.stored.damaged()
     }
 
     fn entries_from(&mut self, from: u64, bytes_max: usize) -> EntriesFound {
@@ -133,7 +157,7 @@ impl SimDisk for MirrorDisk {
         self.stored.open_view(id)
     }
 
-    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool) {
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> SnapshotPart {
         self.stored.read_view(id, bytes_max)
     }
 

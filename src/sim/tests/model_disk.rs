@@ -1,13 +1,15 @@
 //! What a disk should do, in plain collections. Golden scripts are told on it; the real one is compared with it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 
 use crate::replication::{
-    CutOutcome, DiskJob as Job, EntriesFound, Input, LogId, Promise, Recovered, Rollback,
+    CutOutcome, DamageNews, DiskJob as Job, EntriesFound, Input, LogId, Promise, Recovered, Rollback,
 };
-use crate::types::{Entry, Found, Lineage, Op, Position, SnapshotId};
+use crate::storage::SnapshotPart;
+use crate::types::{Damage, Entry, Found, Lineage, Lookup, Op, Position, SnapshotId};
 
 use crate::sim::disk::{Crash, SimDisk};
 
@@ -31,6 +33,10 @@ pub(crate) struct ModelDisk {
     installing: Option<(SnapshotId, Vec<Entry>)>,
     views: BTreeMap<SnapshotId, VecDeque<Entry>>,
     rollbacks: Vec<Entry>,
+    /// Seqs of versions whose values are damaged, and are their keys' newest.
+    rotten: BTreeSet<u64>,
+    /// Those of them that were met by the running process, and what it has not heard of them. A look may meet one.
+    met: RefCell<(BTreeSet<u64>, Vec<DamageNews>)>,
 }
 
 impl ModelDisk {
@@ -49,6 +55,9 @@ impl ModelDisk {
     }
 
     fn take_in(&mut self, entry: Entry) {
+        if let Some((_, before)) = entry.op.key().and_then(|key| self.index.get(key)).cloned() {
+            self.no_longer(before.seq, DamageNews::Gone(before));
+        }
         match &entry.op {
             Op::Noop => {}
             Op::Put { key, value } => {
@@ -59,6 +68,24 @@ impl ModelDisk {
             }
         }
         self.records.push(entry);
+    }
+
+    /// A damaged value was met.
+    fn meet(&self, at: Position, key: &Bytes) -> Damage {
+        let damage = Damage { at, key: key.clone(), file: "log".to_owned(), offset: at.seq };
+        let (met, news) = &mut *self.met.borrow_mut();
+        if met.insert(at.seq) {
+            news.push(DamageNews::Found(damage.clone()));
+        }
+        damage
+    }
+
+    /// A damaged value is none any more.
+    fn no_longer(&mut self, seq: u64, why: DamageNews) {
+        let (met, news) = self.met.get_mut();
+        if self.rotten.remove(&seq) && met.remove(&seq) {
+            news.push(why);
+        }
     }
 
     fn install(
@@ -79,6 +106,10 @@ impl ModelDisk {
         self.rollbacks.extend(discarded);
         self.records.clear();
         self.index.clear();
+        for seq in std::mem::take(&mut self.rotten) {
+            self.rotten.insert(seq);
+            self.no_longer(seq, DamageNews::Gone(Position::new(self.lineage.epoch_of(seq), seq)));
+        }
         for record in records {
             assert!(record.at <= at, "record {} of a state as of {at}", record.at);
             self.take_in(record);
@@ -229,22 +260,62 @@ impl SimDisk for ModelDisk {
         if from <= self.floor.seq {
             return EntriesFound::Gone;
         }
+        let is_rotten = |entry: &Entry| self.rotten.contains(&entry.at.seq);
+        if let Some(entry) = self.records.iter().find(|entry| entry.at.seq == from && is_rotten(entry)) {
+            entry.op.key().iter().for_each(|key| drop(self.meet(entry.at, key)));
+            return EntriesFound::Damaged;
+        }
         let mut taken = 0;
         let fits = |entry: &&Entry| {
             let first = taken == 0;
             taken += entry.weight();
             first || taken <= bytes_max
         };
-        let entries: Vec<_> =
-            self.records.iter().filter(|r| r.at.seq >= from).take_while(fits).cloned().collect();
+        let entries: Vec<_> = self
+            .records
+            .iter()
+            .filter(|r| r.at.seq >= from)
+            .take_while(fits)
+            .take_while(|entry| !is_rotten(entry))
+            .cloned()
+            .collect();
         if entries.is_empty() { EntriesFound::Gone } else { EntriesFound::Entries(entries) }
     }
 
-    fn get(&self, key: &[u8]) -> Found {
-        match self.index.get(key) {
-            Some((value, version)) => Found { value: value.clone(), version: *version },
-            None => Found { value: None, version: self.floor },
+    fn lookup(&self, key: &[u8]) -> Lookup {
+        match self.index.get_key_value(key) {
+            Some((key, (_, version))) if self.rotten.contains(&version.seq) => {
+                Lookup::Damaged(Box::new(self.meet(*version, key)))
+            }
+            Some((_, (value, version))) => Found { value: value.clone(), version: *version }.into(),
+            None => Found { value: None, version: self.floor }.into(),
         }
+    }
+
+    fn take_damage(&mut self) -> Vec<DamageNews> {
+        std::mem::take(&mut self.met.get_mut().1)
+    }
+
+    fn repair(&mut self, entry: Entry) {
+        let (at, is_it) = (entry.at, self.records.contains(&entry));
+        match is_it {
+            true => self.no_longer(at.seq, DamageNews::Repaired(at)),
+            false => self.met.get_mut().1.push(DamageNews::NotRepaired(at)),
+        }
+    }
+
+    fn rot(&mut self, at: Position, _seed: u64) -> bool {
+        self.index.values().any(|(value, version)| value.is_some() && *version == at)
+            && self.rotten.insert(at.seq)
+    }
+
+    fn scrub(&mut self) {
+        let keys: Vec<Bytes> = self.index.keys().cloned().collect();
+        keys.iter().for_each(|key| drop(self.lookup(key)));
+    }
+
+    fn damaged(&self) -> u64 {
+        self.met.borrow().0.len() as u64
     }
 
     fn open_view(&mut self, id: SnapshotId) -> (Position, u64) {
@@ -266,17 +337,25 @@ impl SimDisk for ModelDisk {
         (self.last, bytes)
     }
 
-    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> (Vec<Entry>, bool) {
-        let view = self.views.get_mut(&id).expect("a read of a view that is not open");
+    fn read_view(&mut self, id: SnapshotId, bytes_max: usize) -> SnapshotPart {
+        let mut view = self.views.remove(&id).expect("a read of a view that is not open");
         let (mut chunk, mut bytes) = (Vec::new(), 0);
         while let Some(record) = view.front() {
+            if self.rotten.contains(&record.at.seq)
+                && let Some(key) = record.op.key()
+            {
+                self.meet(record.at, key);
+                break;
+            }
             bytes += record.weight();
             if bytes > bytes_max && !chunk.is_empty() {
                 break;
             }
             chunk.extend(view.pop_front());
         }
-        (chunk, view.is_empty())
+        let done = view.is_empty();
+        self.views.insert(id, view);
+        SnapshotPart::Entries(chunk, done)
     }
 
     fn close_view(&mut self, id: SnapshotId) {
@@ -287,6 +366,7 @@ impl SimDisk for ModelDisk {
         self.log = None;
         self.installing = None;
         self.views.clear();
+        self.met.take();
         let (last, lineage) = (self.last, self.lineage.clone());
         Recovered { last, lineage, promise: self.promise, wiped: false }
     }
@@ -352,13 +432,17 @@ mod tests {
         Job::Append { log: LogId(0), entries }
     }
 
+    fn found(disk: &ModelDisk, key: &[u8]) -> Found {
+        disk.lookup(key).found().expect("nothing is damaged").clone()
+    }
+
     #[test]
     fn a_torn_append_leaves_a_prefix() {
         let mut disk = ModelDisk::new();
         disk.tear(append(vec![put(ONE, 1, "a", "1"), put(ONE, 2, "a", "2")]), 1);
         let recovered = disk.recover();
         assert_eq!(recovered.last, Position::new(ONE, 1));
-        assert_eq!(disk.get(b"a").value.as_deref(), Some(&b"1"[..]));
+        assert_eq!(found(&disk, b"a").value.as_deref(), Some(&b"1"[..]));
     }
 
     #[test]
@@ -368,7 +452,11 @@ mod tests {
         let id = SnapshotId(1);
         disk.execute(Job::InstallBegin { id });
         disk.execute(Job::InstallChunk { id, entries: vec![put(TWO, 2, "c", "3")] });
-        assert_eq!(disk.get(b"b").value.as_deref(), Some(&b"2"[..]), "the old state is whole until the end");
+        assert_eq!(
+            found(&disk, b"b").value.as_deref(),
+            Some(&b"2"[..]),
+            "the old state is whole until the end"
+        );
         let lineage = Lineage::from_spans(vec![(ONE, 1), (TWO, 2)]).unwrap();
         let done = disk.execute(Job::InstallCommit {
             id,
@@ -379,7 +467,7 @@ mod tests {
         });
         let rollback = Rollback { entries: 1, file: "rollback/1@n1-2.jsonl".to_owned() };
         assert_eq!(done, Some(Input::Installed { id, log: LogId(1), rollback: Some(rollback) }));
-        assert_eq!(disk.get(b"b"), Found { value: None, version: Position::new(TWO, 3) });
+        assert_eq!(found(&disk, b"b"), Found { value: None, version: Position::new(TWO, 3) });
         assert_eq!(disk.rollbacks(), vec![put(ONE, 2, "b", "2")]);
     }
 
@@ -399,8 +487,8 @@ mod tests {
         let del = Entry { at: Position::new(ONE, 2), op: Op::Del { key: "a".into() } };
         disk.execute(append(vec![put(ONE, 1, "a", "1"), del]));
         disk.execute(append(vec![put(ONE, 3, "b", "2")]));
-        assert_eq!(disk.get(b"a").version, Position::new(ONE, 2));
+        assert_eq!(found(&disk, b"a").version, Position::new(ONE, 2));
         disk.cleanup(u64::MAX);
-        assert_eq!(disk.get(b"a"), Found { value: None, version: Position::new(ONE, 3) });
+        assert_eq!(found(&disk, b"a"), Found { value: None, version: Position::new(ONE, 3) });
     }
 }

@@ -220,7 +220,7 @@ fn a_learner_neither_votes_nor_answers() {
 
 fn answer(promised: Epoch, last: Position) -> ClusterEvent {
     let round = RoundId { incarnation: 1, number: 1 };
-    let found = Found { value: Some("v".into()), version: at(2) };
+    let found = Found { value: Some("v".into()), version: at(2) }.into();
     sent(N2, Message::ReadAnswer { round, promised, last, found })
 }
 

@@ -131,7 +131,8 @@ impl Copy {
         self.remove().err().unwrap_or(why)
     }
 
-    fn remove(&self) -> Result<(), Halt> {
+    /// Removes what there is of it.
+    pub(super) fn remove(&self) -> Result<(), Halt> {
         let home = &self.ground.home;
         let dir = home.log_dir(self.ground.era.generation);
         let _inside = self.ground.gate.enter(self.ground.era)?;
@@ -175,6 +176,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// A record is left out whose value is damaged, and superseded.
+    pub(super) fn drop_damaged(&mut self) {
+        self.records_dropped += 1;
+    }
+
     /// Whether a record is left out; notes it if so.
     pub(super) fn drops(&mut self, entry: &Entry, verdict: RecordFate) -> bool {
         let drops = match (verdict, entry.op.key()) {

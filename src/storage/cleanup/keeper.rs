@@ -1,4 +1,4 @@
-//! The keeper's thread: hints and cleanups, one after the other, beside the disk thread.
+//! The keeper's thread: hints, cleanups and slices of the scrub, one after the other, beside the disk thread.
 //!
 //! A cleanup asks the store, which lives elsewhere: its questions come out as [`KeeperNews::Ask`], one at a time, and
 //! it waits for each [`answer`](Keeper::answer).
@@ -15,6 +15,8 @@ use super::run::{Cleaned, Cleanup};
 use crate::storage::error::StorageError;
 use crate::storage::gate::Halt;
 use crate::storage::hints::task::HintTask;
+use crate::storage::scrub::{ScrubTask, Scrubbed};
+use crate::types::Damage;
 
 /// What the keeper has to say.
 #[derive(Debug)]
@@ -30,15 +32,19 @@ pub enum KeeperNews {
         /// The message.
         error: StorageError,
     },
+    /// Damaged values were met on the way.
+    Damaged(Vec<Damage>),
+    /// A slice of the scrub has been read.
+    Scrubbed(Scrubbed),
     /// The disk has failed, or does not hold what was written. Final for the process, like an error of the disk
     /// thread.
     Failed(StorageError),
 }
 
-/// Runs [`HintTask`]s and [`Cleanup`]s on a thread of its own until it is dropped or [finished](Self::finish).
+/// Runs [`HintTask`]s, [`Cleanup`]s and [`ScrubTask`]s on a thread of its own until it is dropped or [finished](Self::finish).
 ///
 /// Its queue needs no bound: segments close one at a time, and each lacks its hint once; of cleanups the store begins
-/// one at a time.
+/// one at a time; and whoever scrubs waits for one slice before it hands over the next.
 #[derive(Debug)]
 pub struct Keeper {
     tasks: Option<Sender<Task>>,
@@ -51,6 +57,7 @@ pub struct Keeper {
 enum Task {
     Hint(HintTask),
     Clean(Cleanup),
+    Scrub(ScrubTask),
 }
 
 impl Keeper {
@@ -67,7 +74,7 @@ impl Keeper {
             for task in tasks_in {
                 let outcome = panic::catch_unwind(AssertUnwindSafe(|| worker.carry_out(task)));
                 if outcome.is_err() {
-                    let what = "a panic while cleaning up or writing a hint".to_owned();
+                    let what = "a panic while cleaning up, scrubbing or writing a hint".to_owned();
                     (worker.deliver)(KeeperNews::Failed(StorageError::Panicked { what }));
                 }
             }
@@ -85,6 +92,11 @@ impl Keeper {
     /// Has a cleanup run. Its end is told as [`KeeperNews::Cleaned`] or [`KeeperNews::NoRoom`].
     pub fn clean(&self, cleanup: Cleanup) {
         self.take(Task::Clean(cleanup));
+    }
+
+    /// Has a slice of the scrub read. Told as [`KeeperNews::Scrubbed`].
+    pub fn scrub(&self, task: ScrubTask) {
+        self.take(Task::Scrub(task));
     }
 
     /// Answers [`KeeperNews::Ask`].
@@ -137,11 +149,18 @@ impl<D: Fn(KeeperNews)> Worker<D> {
             return;
         }
         let (cleanup, outcome) = match task {
-            Task::Hint(task) => (false, task.run(&may_continue).map(|()| None)),
+            Task::Hint(task) => match task.run(&may_continue) {
+                Ok(damaged) if damaged.is_empty() => return,
+                Ok(damaged) => return (self.deliver)(KeeperNews::Damaged(damaged)),
+                Err(halt) => (false, Err(halt)),
+            },
+            Task::Scrub(task) => match task.run(&may_continue) {
+                Ok(scrubbed) => return (self.deliver)(KeeperNews::Scrubbed(scrubbed)),
+                Err(error) => return (self.deliver)(KeeperNews::Failed(error)),
+            },
             Task::Clean(cleanup) => (true, cleanup.run(&mut |request| self.ask(request)).map(Some)),
         };
         let news = match outcome {
-            Ok(None) => return,
             Err(Halt::Stopped) if !cleanup => return,
             Ok(cleaned) => KeeperNews::Cleaned(cleaned),
             Err(Halt::Stopped) => KeeperNews::Cleaned(None),

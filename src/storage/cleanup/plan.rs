@@ -48,6 +48,11 @@ pub enum NothingToDo {
     /// Every record in the closed segments is needed.
     #[error("there is no garbage in the closed segments")]
     NoGarbage,
+    /// All the garbage is in segments that hold a damaged value as well, and damage is never copied.
+    #[error(
+        "every segment with garbage holds a damaged value as well, and is left as it is until that is repaired"
+    )]
+    Damaged,
 }
 
 impl Group {
@@ -58,12 +63,13 @@ impl Group {
 }
 
 /// The groups of the closed segments that hold anything up to the seq `through`, in log order. `end` is the last seq
-/// of all of them.
+/// of all of them. A segment that is `damaged` is in none.
 pub(crate) fn plan(
     closed: &[Held],
     end: u64,
     through: u64,
     segment_bytes: u64,
+    damaged: &dyn Fn(&Held) -> bool,
 ) -> Result<Vec<Group>, NothingToDo> {
     let candidates = candidates(closed, through);
     if candidates.is_empty() && !closed.is_empty() {
@@ -75,8 +81,9 @@ pub(crate) fn plan(
         let so_far = &candidates[start..i];
         let live: u64 = so_far.iter().map(|held| held.live).sum();
         let bytes: u64 = so_far.iter().map(|held| held.piece.bytes).sum();
-        // One that needs nothing and is no crumb is left alone.
-        let left_alone = |held: &Held| held.garbage() == 0 && held.live * 2 >= segment_bytes;
+        // One that needs nothing and is no crumb is left alone, and one that must not be copied.
+        let left_alone =
+            |held: &Held| (held.garbage() == 0 && held.live * 2 >= segment_bytes) || damaged(held);
         let alone = left_alone(held) || so_far.last().is_some_and(left_alone);
         if i > start
             && (alone || live + held.live > segment_bytes || bytes + held.piece.bytes > GROUP_BYTES_MAX)
@@ -87,7 +94,10 @@ pub(crate) fn plan(
     }
     groups.push(&candidates[start..]);
     let mut planned = Vec::new();
-    for group in groups.into_iter().filter(|group| group.iter().any(|held| held.garbage() > 0)) {
+    groups.retain(|group| group.iter().any(|held| held.garbage() > 0));
+    let any = !groups.is_empty();
+    groups.retain(|group| !damaged(&group[0])); // it is alone then
+    for group in groups {
         let last = group.last().expect("has garbage, so has a segment");
         let next = closed.iter().find(|held| held.name().number > last.name().number);
         let group_end = next.map_or(end, |next| next.piece.segment.first.saturating_sub(1));
@@ -99,7 +109,11 @@ pub(crate) fn plan(
             base: group_end.min(through),
         });
     }
-    if planned.is_empty() { Err(NothingToDo::NoGarbage) } else { Ok(planned) }
+    match (planned.is_empty(), any) {
+        (false, _) => Ok(planned),
+        (true, true) => Err(NothingToDo::Damaged),
+        (true, false) => Err(NothingToDo::NoGarbage),
+    }
 }
 
 /// Whether the policy asks for a cleanup. Only segments that lie below the seq `through` as a whole count: what is
@@ -145,8 +159,18 @@ mod tests {
 
     /// The numbers of each group, and its base.
     fn groups(parts: &[(u64, u64)], through: u64) -> Result<Vec<(Vec<u32>, u64)>, NothingToDo> {
+        groups_beside(parts, through, &[])
+    }
+
+    /// As above, with segments of these numbers damaged.
+    fn groups_beside(
+        parts: &[(u64, u64)],
+        through: u64,
+        damaged: &[u32],
+    ) -> Result<Vec<(Vec<u32>, u64)>, NothingToDo> {
         let closed = closed(parts);
-        let planned = plan(&closed, parts.len() as u64 * 10, through, SEGMENT_BYTES)?;
+        let is_damaged = |held: &Held| damaged.contains(&held.name().number);
+        let planned = plan(&closed, parts.len() as u64 * 10, through, SEGMENT_BYTES, &is_damaged)?;
         Ok(planned
             .iter()
             .map(|group| {
@@ -170,6 +194,15 @@ mod tests {
         assert_eq!(groups(&[(100, 0), (500, 500), (100, 0)], 100), Ok(vec![(vec![1, 2, 3], 30)]));
         assert_eq!(groups(&[(1000, 0), (100, 0)], 100), Err(NothingToDo::NoGarbage));
         assert_eq!(groups(&[], 100), Err(NothingToDo::NoGarbage));
+    }
+
+    #[test]
+    fn what_is_damaged_is_in_no_group_and_does_not_keep_its_neighbours_from_theirs() {
+        let parts = [(100, 900), (100, 900), (100, 900), (100, 900)];
+        assert_eq!(groups_beside(&parts, 100, &[2]), Ok(vec![(vec![1], 10), (vec![3, 4], 40)]));
+        assert_eq!(groups_beside(&parts, 100, &[1, 2, 3, 4]), Err(NothingToDo::Damaged));
+        assert_eq!(groups_beside(&[(900, 0), (100, 900)], 100, &[2]), Err(NothingToDo::Damaged));
+        assert_eq!(groups_beside(&[(900, 0), (900, 0)], 100, &[2]), Err(NothingToDo::NoGarbage));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::storage::error::StorageError;
 use crate::storage::index::Slot;
 use crate::storage::writing::job::Swap;
-use crate::types::Position;
+use crate::types::{Damage, Position};
 
 /// How far a cleanup is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) enum RequestKind {
     Move { moved: Vec<(Bytes, Slot)>, forgotten: Vec<(Bytes, u64)> },
     /// Everything has moved.
     Moved,
+    /// These values are damaged; what holds them is left as it is.
+    Damaged(Vec<Damage>),
 }
 
 #[derive(Debug)]

@@ -2,17 +2,18 @@
 
 use super::copy::{Copied, Copy, Kept};
 use super::plan::Group;
-use super::questions::{AnswerKind, CleanupAnswer, CleanupProgress, CleanupRequest, RequestKind};
+use super::questions::{AnswerKind, CleanupAnswer, CleanupProgress, CleanupRequest, RecordFate, RequestKind};
 use crate::storage::error::StorageError;
 use crate::storage::gate::{Ground, Halt};
 use crate::storage::hints::hint::Hint;
 use crate::storage::home::ignore_missing;
-use crate::storage::install::snapshot::SnapshotReader;
-use crate::storage::log::record::{self, Kind};
+use crate::storage::install::snapshot::{Item, SnapshotReader};
+use crate::storage::log::record::Kind;
 use crate::storage::log::segment::HEADER_BYTES;
 use crate::storage::writing::job::Swap;
+use crate::types::Damage;
 
-/// How much is read before the store is asked, in bytes of [`Entry::weight`]: at most 4096 records.
+/// How much is read before the store is asked, in bytes of records: at most 7000 of them, and one that may be long.
 const SLICE_BYTES: usize = 256 << 10;
 /// How many places are told to the store at a time.
 const SLICE_RECORDS: usize = 4096;
@@ -35,6 +36,16 @@ pub struct Cleaned {
     pub after: u64,
     /// Records that are gone, tombstones among them.
     pub dropped: u64,
+    /// Segments that were left as they are, since a value in them is damaged.
+    pub left_damaged: u64,
+}
+
+/// What a group has become.
+enum GroupCopy {
+    /// All that was to be kept of it is written.
+    Whole(Kept),
+    /// These values of it are damaged: it stays as it is.
+    Damaged(Vec<Damage>),
 }
 
 /// Has the store and the disk thread do something, and waits for it.
@@ -57,7 +68,15 @@ impl Cleanup {
 
     fn clean_group(&mut self, group: &Group, cleaned: &mut Cleaned, ask: Ask<'_>) -> Result<(), Halt> {
         let mut copy = Copy::begin(&self.ground, group.output)?;
-        let outcome = self.copy_group(group, &mut copy, ask).and_then(|kept| copy.finish(kept, group.first));
+        let outcome = match self.copy_group(group, &mut copy, ask) {
+            Ok(GroupCopy::Whole(kept)) => copy.finish(kept, group.first),
+            Ok(GroupCopy::Damaged(damaged)) => {
+                copy.remove()?;
+                cleaned.left_damaged += group.inputs.len() as u64;
+                return expect_go(ask(CleanupRequest(RequestKind::Damaged(damaged)))?.0);
+            }
+            Err(halt) => Err(halt),
+        };
         let copied = match outcome {
             Ok(copied) => copied,
             Err(halt) => return Err(copy.discard(halt)),
@@ -81,29 +100,37 @@ impl Cleanup {
         self.remove_old(group)
     }
 
-    /// Reads the group and writes what is to be kept. Returns what was not.
-    fn copy_group(&mut self, group: &Group, copy: &mut Copy, ask: Ask<'_>) -> Result<Kept, Halt> {
+    /// Reads the group and writes what is to be kept. Ends where that is damaged.
+    fn copy_group(&mut self, group: &Group, copy: &mut Copy, ask: Ask<'_>) -> Result<GroupCopy, Halt> {
         let mut kept = Kept::default();
         let mut reader = SnapshotReader::new(group.inputs.clone());
         self.progress.done += HEADER_BYTES * group.inputs.len() as u64;
         loop {
-            let (entries, last) = reader.next_chunk(SLICE_BYTES)?;
-            self.progress.done += entries.iter().map(|entry| u64::from(record::bytes_of(entry))).sum::<u64>();
-            let records = entries.iter().map(|entry| (entry.at, entry.op.key().cloned())).collect();
+            let (items, last) = next_slice(&mut reader)?;
+            self.progress.done += items.iter().map(Item::record_bytes).sum::<u64>();
+            let records = items.iter().map(Item::record).collect();
             let judge = RequestKind::Judge { records, progress: self.progress };
             let verdicts = match ask(CleanupRequest(judge))?.0 {
-                AnswerKind::Verdicts(verdicts) if verdicts.len() == entries.len() => verdicts,
+                AnswerKind::Verdicts(verdicts) if verdicts.len() == items.len() => verdicts,
                 other => return Err(expect_go(other).expect_err("verdicts were asked for")),
             };
-            for (entry, verdict) in entries.iter().zip(verdicts) {
-                if kept.drops(entry, verdict) {
-                    continue;
+            let mut damaged = Vec::new();
+            for (item, verdict) in items.into_iter().zip(verdicts) {
+                match item {
+                    Item::Damaged(..) if verdict == RecordFate::Drop => kept.drop_damaged(),
+                    Item::Damaged(damage, _) => damaged.push(damage),
+                    Item::Entry(entry) if kept.drops(&entry, verdict) => {}
+                    Item::Entry(entry) => {
+                        kept.records += 1;
+                        copy.add(&entry)?;
+                    }
                 }
-                kept.records += 1;
-                copy.add(entry)?;
+            }
+            if !damaged.is_empty() {
+                return Ok(GroupCopy::Damaged(damaged));
             }
             if last {
-                return Ok(kept);
+                return Ok(GroupCopy::Whole(kept));
             }
         }
     }
@@ -120,6 +147,17 @@ impl Cleanup {
         }
         Ok(home.sync_dir(&dir)?)
     }
+}
+
+/// The next records of a group, and whether none follow.
+fn next_slice(reader: &mut SnapshotReader) -> Result<(Vec<Item>, bool), StorageError> {
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    while bytes < SLICE_BYTES as u64 {
+        let Some(item) = reader.next_item()? else { return Ok((items, true)) };
+        bytes += item.record_bytes();
+        items.push(item);
+    }
+    Ok((items, false))
 }
 
 /// Tells the store where everything is now.

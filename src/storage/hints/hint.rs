@@ -394,10 +394,10 @@ mod tests {
     fn the_layout_is_as_documented() {
         let (bytes, _) = write(&[(3, Kind::Del, b"k".to_vec(), 0)]);
         let mut expected = b"KVLABHNT".to_vec();
-        expected.extend([1, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
+        expected.extend([2, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 3, 0, 0, 0]);
         expected.extend([3, 3, 0, 0, 0, 0, 0, 0, 0, 1]);
-        expected.extend([2, 35, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'k']);
-        expected.extend([255, 1, 0, 0, 0, 0, 0, 0, 0, 63, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend([2, 39, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, b'k']);
+        expected.extend([255, 1, 0, 0, 0, 0, 0, 0, 0, 67, 0, 0, 0, 0, 0, 0, 0]);
         expected.extend(crc32fast::hash(&expected).to_le_bytes());
         assert_eq!(bytes, expected);
     }

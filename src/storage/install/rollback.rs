@@ -6,7 +6,7 @@
 //! {"epoch":"1@n1","seq":413,"op":"del","key_hex":"00ff"}
 //! ```
 //!
-//! A key or value that is not UTF-8 stands as hexadecimal digits in `key_hex` or `value_hex` instead. If some of the
+//! A put whose value is damaged has the op `damaged`, and its key. A key or value that is not UTF-8 stands as hexadecimal digits in `key_hex` or `value_hex` instead. If some of the
 //! entries had been dropped by cleanup, here or where the log came from, the last line says up to where:
 //!
 //! ```json
@@ -18,13 +18,13 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::snapshot::SnapshotReader;
+use super::snapshot::{Item, SnapshotReader};
 use crate::replication::Rollback;
 use crate::storage::error::StorageError;
 use crate::storage::file::File;
 use crate::storage::home::{Home, ROLLBACK};
 use crate::storage::log::segment::Piece;
-use crate::types::{Entry, Epoch, Lineage, Op, Position};
+use crate::types::{Epoch, Lineage, Op, Position};
 
 /// Lines are written when this much has come together.
 const WRITE_BYTES: usize = 1 << 20;
@@ -59,28 +59,28 @@ pub(crate) fn keep(
     }
     let mut reader = SnapshotReader::from_seq(pieces, after + 1);
     let mut next = loop {
-        match reader.take_next()? {
-            Some(entry) if entry.at.seq <= after => {}
+        match reader.next_item()? {
+            Some(item) if item.record().0.seq <= after => {}
             other => break other,
         }
     };
     let position = |seq| Position::new(lineage.epoch_of(seq), seq);
     let dir = home.dir.join(ROLLBACK);
     home.ensure_dir(&dir)?;
-    let name = free_name(home, next.as_ref().map_or_else(|| position(after + 1), |first| first.at))?;
+    let name = free_name(home, next.as_ref().map_or_else(|| position(after + 1), |first| first.record().0))?;
     let file = File::create(&*home.disk, &Home::part(&dir, &name))?;
     let (mut buffer, mut written, mut entries) = (Vec::new(), 0, 0);
     let (mut expected, mut missing) = (after + 1, None);
     loop {
         // What is not there between this entry and the one before, or the end of the log.
-        let at = next.as_ref().map_or(last + 1, |entry| entry.at.seq);
+        let at = next.as_ref().map_or(last + 1, |item| item.record().0.seq);
         if at > expected {
             missing = Some(position(at - 1));
         }
         expected = at + 1;
         match &next {
-            Some(entry) => {
-                write_line(&mut buffer, entry);
+            Some(item) => {
+                write_line(&mut buffer, item);
                 entries += 1;
             }
             None => missing.iter().for_each(|at| write_cleaned(&mut buffer, *at)),
@@ -93,7 +93,7 @@ pub(crate) fn keep(
         if next.is_none() {
             break;
         }
-        next = reader.take_next()?;
+        next = reader.next_item()?;
     }
     file.sync()?;
     home.finish_part(&dir, &name)?;
@@ -110,15 +110,19 @@ fn free_name(home: &Home, first: Position) -> Result<String, StorageError> {
     Ok(free.expect("one name more than there are files"))
 }
 
-fn write_line(buffer: &mut Vec<u8>, entry: &Entry) {
-    let (op, key, value) = match &entry.op {
-        Op::Noop => ("noop", None, None),
-        Op::Put { key, value } => ("put", Some(key), Some(value)),
-        Op::Del { key } => ("del", Some(key), None),
+fn write_line(buffer: &mut Vec<u8>, item: &Item) {
+    let (at, _) = item.record();
+    let (op, key, value) = match item {
+        Item::Damaged(damage, _) => ("damaged", Some(&damage.key), None),
+        Item::Entry(entry) => match &entry.op {
+            Op::Noop => ("noop", None, None),
+            Op::Put { key, value } => ("put", Some(key), Some(value)),
+            Op::Del { key } => ("del", Some(key), None),
+        },
     };
     let (key, key_hex) = key.map_or((None, None), text_or_hex);
     let (value, value_hex) = value.map_or((None, None), text_or_hex);
-    push(buffer, &Line { epoch: entry.at.epoch, seq: entry.at.seq, op, key, key_hex, value, value_hex });
+    push(buffer, &Line { epoch: at.epoch, seq: at.seq, op, key, key_hex, value, value_hex });
 }
 
 /// Up to `at`, entries are missing.
@@ -141,11 +145,12 @@ fn text_or_hex(bytes: &Bytes) -> (Option<&str>, Option<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::NodeId;
+    use crate::types::{Damage, Entry, NodeId};
 
     #[test]
     fn lines_are_as_documented() {
-        let entry = |seq, op| Entry { at: Position::new(Epoch::new(1, NodeId(1)), seq), op };
+        let at = |seq| Position::new(Epoch::new(1, NodeId(1)), seq);
+        let entry = |seq, op| Item::Entry(Entry { at: at(seq), op });
         let bytes = Bytes::from_static;
         let mut lines = Vec::new();
         write_line(&mut lines, &entry(411, Op::Noop));
@@ -155,6 +160,8 @@ mod tests {
         );
         write_line(&mut lines, &entry(413, Op::Del { key: bytes(b"\x00\xff") }));
         write_line(&mut lines, &entry(414, Op::Put { key: bytes(b""), value: bytes(b"\x80") }));
+        let damage = Damage { at: at(415), key: bytes(b"lost"), file: String::new(), offset: 28 };
+        write_line(&mut lines, &Item::Damaged(damage, 50));
         let expected = concat!(
             r#"{"epoch":"1@n1","seq":411,"op":"noop"}"#,
             "\n",
@@ -163,6 +170,8 @@ mod tests {
             r#"{"epoch":"1@n1","seq":413,"op":"del","key_hex":"00ff"}"#,
             "\n",
             r#"{"epoch":"1@n1","seq":414,"op":"put","key":"","value_hex":"80"}"#,
+            "\n",
+            r#"{"epoch":"1@n1","seq":415,"op":"damaged","key":"lost"}"#,
             "\n",
         );
         assert_eq!(String::from_utf8(lines).unwrap(), expected);

@@ -1,12 +1,15 @@
 //! One record of the log, as bytes.
 //!
 //! ```text
-//! crc32 u32 | length u32 | synced u32 | epoch number u64 | epoch node u8 | seq u64 | kind u8 | key length u32 | key | value
+//! crc32 u32 | length u32 | synced u32 | epoch number u64 | epoch node u8 | seq u64 | kind u8 | key length u32
+//!     | crc32 of the value u32 | key | value
 //! ```
 //!
-//! Little endian. `length` counts what follows it. The checksum covers everything after itself and then the
-//! record's place (segment u32, offset u32), which is not stored: a copy of a record elsewhere, for instance
-//! within a value, is no record. `synced` says up to which byte of its segment the log was known to be synced
+//! Little endian. `length` counts what follows it. All but the value is the record's *head*. The first checksum covers
+//! the head after itself and then the record's place (segment u32, offset u32), which is not stored: a copy of a record
+//! elsewhere, for instance within a value, is no record. The value has a checksum of its own, which the head holds: so a
+//! record whose value is damaged still says for certain what it is, whose, and where the next begins, and what the value
+//! must be to be the right one (see `damages.rs`). `synced` says up to which byte of its segment the log was known to be synced
 //! when the record was written; recovery tells a torn tail from corruption by it (see `tail.rs`).
 
 use bytes::Bytes;
@@ -19,7 +22,9 @@ use crate::types::{
 /// Checksum and length: what must be read before it is known how much more to read.
 pub(crate) const PREFIX_BYTES: usize = 8;
 /// A record without key and value.
-pub(crate) const FIXED_BYTES: usize = 34;
+pub(crate) const FIXED_BYTES: usize = 38;
+/// Where the checksum of the value stands.
+const VALUE_CRC_AT: usize = 34;
 /// The longest record.
 pub(crate) const RECORD_BYTES_MAX: usize = FIXED_BYTES + KEY_BYTES_MAX + VALUE_BYTES_MAX;
 
@@ -47,7 +52,10 @@ pub(crate) struct Record<'a> {
     pub(crate) synced: u32,
     pub(crate) kind: Kind,
     pub(crate) key: &'a [u8],
-    pub(crate) value: &'a [u8],
+    /// `None`: it is not the one that was written.
+    pub(crate) value: Option<&'a [u8]>,
+    value_bytes: usize,
+    value_crc: u32,
 }
 
 /// What can be told of a record before its bytes are all there.
@@ -67,6 +75,8 @@ pub(crate) enum Flaw {
     Length(u64),
     #[error("a record's checksum does not match")]
     Checksum,
+    #[error("the checksum of a record's value does not match")]
+    Value,
     #[error("a record of unknown kind {0}")]
     Kind(u8),
     #[error("a record's key length does not fit it")]
@@ -98,9 +108,10 @@ pub(crate) fn encode(
     buffer.extend_from_slice(&entry.at.seq.to_le_bytes());
     buffer.push(Kind::of(&entry.op) as u8);
     buffer.extend_from_slice(&u32::try_from(key.len()).expect("bounded above").to_le_bytes());
+    buffer.extend_from_slice(&crc32fast::hash(value).to_le_bytes());
     buffer.extend_from_slice(key);
-    buffer.extend_from_slice(value);
     let crc = checksum(&buffer[start + 4..], place);
+    buffer.extend_from_slice(value);
     buffer[start..start + 4].copy_from_slice(&crc.to_le_bytes());
     Ok(bytes)
 }
@@ -121,22 +132,30 @@ pub(crate) fn length(prefix: [u8; PREFIX_BYTES]) -> Result<usize, Flaw> {
     }
 }
 
-/// Reads the record at the beginning of `bytes`; what follows it does not matter.
+/// Reads the record at the beginning of `bytes`; what follows it does not matter. A value that is not the one that was
+/// written is left out; anything else that is not as it was written is a flaw.
 pub(crate) fn decode(bytes: &[u8], place: RecordPlace) -> Result<Record<'_>, Flaw> {
     let prefix = bytes.first_chunk::<PREFIX_BYTES>().ok_or(Flaw::Short)?;
     let bytes = bytes.get(..length(*prefix)?).ok_or(Flaw::Short)?;
-    if u32_at(bytes, 0) != checksum(&bytes[4..], place) {
+    // Where the head ends is part of what its checksum has to vouch for. A length that cannot be vouches for nothing.
+    let key_end = FIXED_BYTES.saturating_add(u32_at(bytes, 30) as usize);
+    let head = bytes.get(..key_end).ok_or(Flaw::Checksum)?;
+    if u32_at(head, 0) != checksum(&head[4..], place) {
         return Err(Flaw::Checksum);
     }
-    let kind = kind_of(bytes[29])?;
-    let key_end = FIXED_BYTES.saturating_add(u32_at(bytes, 30) as usize);
-    let (key, value) = (bytes.get(FIXED_BYTES..key_end), bytes.get(key_end..));
-    let (Some(key), Some(value)) = (key, value) else { return Err(Flaw::KeyLength) };
+    let kind = kind_of(head[29])?;
+    let (key, value) = (&head[FIXED_BYTES..], &bytes[key_end..]);
     if !shape_fits(kind, key.len(), value.len()) {
         return Err(Flaw::KeyLength);
     }
-    let at = position(bytes).ok_or(Flaw::Beyond)?;
-    Ok(Record { at, synced: u32_at(bytes, 8), kind, key, value })
+    let at = position(head).ok_or(Flaw::Beyond)?;
+    let value_crc = u32_at(head, VALUE_CRC_AT);
+    let (value_bytes, whole) = (value.len(), crc32fast::hash(value) == value_crc);
+    if !whole && value.is_empty() {
+        return Err(Flaw::Checksum); // nothing is not damaged: the head contradicts itself
+    }
+    let value = whole.then_some(value);
+    Ok(Record { at, synced: u32_at(head, 8), kind, key, value, value_bytes, value_crc })
 }
 
 /// What the fixed part of a record says, if it could be one. Cheap: looks at no checksum.
@@ -152,7 +171,7 @@ pub(crate) fn outline(fixed: &[u8; FIXED_BYTES]) -> Option<Outline> {
 impl Record<'_> {
     /// Its length in the file.
     pub(crate) fn bytes(&self) -> u32 {
-        u32::try_from(FIXED_BYTES + self.key.len() + self.value.len())
+        u32::try_from(FIXED_BYTES + self.key.len() + self.value_bytes)
             .expect("records are shorter than 4 GiB")
     }
 
@@ -161,15 +180,21 @@ impl Record<'_> {
         FIXED_BYTES + self.key.len()
     }
 
-    /// An entry of its own.
-    pub(crate) fn to_entry(self) -> Entry {
+    /// Whether `value` is the one that was written.
+    pub(crate) fn wrote(&self, value: &[u8]) -> bool {
+        value.len() == self.value_bytes && crc32fast::hash(value) == self.value_crc
+    }
+
+    /// An entry of its own. `None`: its value is damaged.
+    pub(crate) fn to_entry(self) -> Option<Entry> {
         let copy = Bytes::copy_from_slice;
+        let value = self.value?;
         let op = match self.kind {
             Kind::Noop => Op::Noop,
-            Kind::Put => Op::Put { key: copy(self.key), value: copy(self.value) },
+            Kind::Put => Op::Put { key: copy(self.key), value: copy(value) },
             Kind::Del => Op::Del { key: copy(self.key) },
         };
-        Entry { at: self.at, op }
+        Some(Entry { at: self.at, op })
     }
 }
 
@@ -209,7 +234,7 @@ fn position(bytes: &[u8]) -> Option<Position> {
     (at.epoch.number <= EPOCH_NUMBER_MAX && at.seq <= SEQ_MAX).then_some(at)
 }
 
-/// Of all after the checksum, and of the place.
+/// Of a head after its checksum, and of the place.
 pub(in crate::storage) fn checksum(body: &[u8], place: RecordPlace) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(body);
@@ -278,16 +303,29 @@ mod tests {
             let record = decode(&bytes, PLACE).unwrap();
             prop_assert_eq!(record.bytes(), written);
             prop_assert_eq!(record.synced, synced);
-            prop_assert_eq!(record.to_entry(), entry);
+            prop_assert_eq!(record.to_entry(), Some(entry));
         }
 
         #[test]
-        fn any_flipped_bit_shows(entry in entries(), bit: prop::sample::Index) {
+        fn any_flipped_bit_shows_and_only_those_of_a_value_leave_the_head(
+            entry in entries(),
+            bit: prop::sample::Index,
+        ) {
             let mut bytes = Vec::new();
-            encode(&mut bytes, &entry, PLACE, 0).unwrap();
+            encode(&mut bytes, &entry, PLACE, 9).unwrap();
             let bit = bit.index(bytes.len() * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(decode(&bytes, PLACE).is_err());
+            let head = bytes.len() - entry.op.value().len();
+            if bit / 8 < head {
+                prop_assert!(decode(&bytes, PLACE).is_err());
+                return Ok(());
+            }
+            let record = decode(&bytes, PLACE).unwrap();
+            prop_assert_eq!((record.at, record.synced, record.value), (entry.at, 9, None));
+            prop_assert_eq!(Some(record.key), entry.op.key().map(|key| &key[..]));
+            prop_assert_eq!(record.bytes(), bytes_of(&entry));
+            prop_assert!(record.to_entry().is_none());
+            prop_assert!(record.wrote(entry.op.value()) && !record.wrote(&bytes[head..]));
         }
 
         #[test]
@@ -311,10 +349,15 @@ mod tests {
 
         // A checksum that matches is no licence to trust the rest.
         #[test]
-        fn well_summed_nonsense_is_refused_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 34..200)) {
+        fn well_summed_nonsense_is_refused_without_panic(
+            mut bytes in prop::collection::vec(any::<u8>(), FIXED_BYTES..200),
+            key: prop::sample::Index,
+        ) {
             let length = u32::try_from(bytes.len() - PREFIX_BYTES).unwrap();
             bytes[4..8].copy_from_slice(&length.to_le_bytes());
-            let crc = checksum(&bytes[4..], PLACE);
+            let key = key.index(bytes.len() - FIXED_BYTES + 1);
+            bytes[30..34].copy_from_slice(&u32::try_from(key).unwrap().to_le_bytes());
+            let crc = checksum(&bytes[4..FIXED_BYTES + key], PLACE);
             bytes[..4].copy_from_slice(&crc.to_le_bytes());
             if let Ok(record) = decode(&bytes, PLACE) {
                 prop_assert_eq!(record.bytes() as usize, bytes.len());
@@ -336,12 +379,13 @@ mod tests {
         let mut bytes = Vec::new();
         let op = Op::Put { key: Bytes::from_static(b"k"), value: Bytes::from_static(b"vw") };
         encode(&mut bytes, &entry(3, 2, 258, op), PLACE, 28).unwrap();
-        let body = [
-            29, 0, 0, 0, 28, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0, b'k',
-            b'v', b'w',
-        ];
-        assert_eq!(bytes[4..], body);
-        let mut summed = body.to_vec();
+        let mut head =
+            vec![33, 0, 0, 0, 28, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 2, 2, 1, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0, 0];
+        head.extend(crc32fast::hash(b"vw").to_le_bytes());
+        head.push(b'k');
+        assert_eq!(bytes[4..4 + head.len()], head);
+        assert_eq!(bytes[4 + head.len()..], *b"vw");
+        let mut summed = head;
         summed.extend([7, 0, 0, 0, 28, 0, 0, 0]);
         assert_eq!(bytes[..4], crc32fast::hash(&summed).to_le_bytes());
     }
@@ -360,7 +404,7 @@ mod tests {
         assert_eq!(bytes.len(), RECORD_BYTES_MAX, "a refused entry leaves nothing behind");
 
         let mut prefix = [0; PREFIX_BYTES];
-        for (length_field, fits) in [(0, false), (25, false), (26, true), (u32::MAX, false)] {
+        for (length_field, fits) in [(0, false), (29, false), (30, true), (u32::MAX, false)] {
             prefix[4..].copy_from_slice(&u32::to_le_bytes(length_field));
             assert_eq!(length(prefix).is_ok(), fits, "{length_field}");
         }

@@ -47,12 +47,14 @@ pub(crate) struct Scan {
     buffer: Vec<u8>,
     /// Where in the file the buffer begins.
     buffered_at: u64,
+    /// How much it reads at a time, unless one record needs more.
+    read_bytes: usize,
 }
 
 /// What a scan finds next.
 #[derive(Debug)]
 pub(crate) enum ScanStep<'a> {
-    /// A good record and where it begins.
+    /// A record whose head is good, and where it begins. Its value may be damaged.
     Record(u32, Record<'a>),
     /// The piece ends after a whole record.
     End,
@@ -122,7 +124,13 @@ impl Scan {
 
     /// From the record on that begins at byte `offset`.
     pub(crate) fn starting_at(piece: Piece, offset: u64) -> Self {
-        Self { piece, offset, buffer: Vec::new(), buffered_at: offset }
+        Self::slowly(piece, offset, READ_BYTES)
+    }
+
+    /// As above, and reads `read_bytes` at a time, at most what is usual.
+    pub(crate) fn slowly(piece: Piece, offset: u64, read_bytes: usize) -> Self {
+        let read_bytes = read_bytes.min(READ_BYTES);
+        Self { piece, offset, buffer: Vec::new(), buffered_at: offset, read_bytes }
     }
 
     /// Where the next record begins.
@@ -174,7 +182,7 @@ impl Scan {
             self.buffered_at = self.offset;
             let have = self.buffer.len();
             let left = self.piece.bytes - self.offset - have as u64;
-            let more = wanted.max(READ_BYTES).saturating_sub(have);
+            let more = wanted.max(self.read_bytes).saturating_sub(have);
             let more = usize::try_from(left).unwrap_or(usize::MAX).min(more);
             self.buffer.resize(have + more, 0);
             let read =
@@ -216,6 +224,9 @@ mod tests {
         let crc = crc32fast::hash(&later[..24]);
         later[24..].copy_from_slice(&crc.to_le_bytes());
         segment.file.write_at(&later, 0).unwrap();
-        assert!(matches!(segment.check_header(1), Err(StorageError::Version { found: 9, known: 1, .. })));
+        assert!(matches!(
+            segment.check_header(1),
+            Err(StorageError::Version { found: 9, known: FORMAT, .. })
+        ));
     }
 }

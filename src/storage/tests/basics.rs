@@ -326,11 +326,11 @@ fn the_dump_shows_every_record() {
             lines,
             [
                 "meta: node n1 generation 1 promised 3@n1 base 0@n0/0 floor 0@n0/0",
-                "segment 1: 187 bytes",
-                "  28 +34 3@n1/1 noop",
-                "  62 +86 3@n1/2 put \"k\\n\" = \"01234567890123456789012345678901\"… (50 bytes)",
-                "  148 +36 3@n1/3 del \"\\xc3\\xa4\"",
-                "  184 +3: bad: the file ends within a record",
+                "segment 1: 199 bytes",
+                "  28 +38 3@n1/1 noop",
+                "  66 +90 3@n1/2 put \"k\\n\" = \"01234567890123456789012345678901\"… (50 bytes)",
+                "  156 +40 3@n1/3 del \"\\xc3\\xa4\"",
+                "  196 +3: bad: the file ends within a record",
             ]
         );
     });

@@ -10,7 +10,7 @@ use crate::types::SnapshotId;
 pub(super) const DIR: &str = "/d";
 
 pub(super) fn options() -> Options {
-    Options { segment_bytes: 300, ..Options::new(NODE) }
+    Options { segment_bytes: 320, ..Options::new(NODE) }
 }
 
 /// What each key holds after some entries.
@@ -187,11 +187,11 @@ fn the_policy_looks_at_part_and_size_of_what_could_be_cleaned() {
     rig.run(vec![append(vec![keep, put(1, 2, "a", &"v".repeat(100))])]);
     rig.run(vec![append(vec![put(1, 3, "a", &"v".repeat(100))]), Job::CloseSegment]);
     assert!(!rig.store.wants_cleanup(policy(0.0, 1), 0), "nothing is committed");
-    assert!(rig.store.wants_cleanup(policy(0.29, 135), 9), "135 of 464");
-    assert!(!rig.store.wants_cleanup(policy(0.3, 135), 9));
-    assert!(!rig.store.wants_cleanup(policy(0.29, 136), 9));
+    assert!(rig.store.wants_cleanup(policy(0.31, 139), 9), "139 of 448");
+    assert!(!rig.store.wants_cleanup(policy(0.32, 139), 9));
+    assert!(!rig.store.wants_cleanup(policy(0.31, 140), 9));
     let _cleanup = rig.store.begin_cleanup(9).unwrap();
-    assert!(!rig.store.wants_cleanup(policy(0.29, 135), 9), "never two at once");
+    assert!(!rig.store.wants_cleanup(policy(0.31, 139), 9), "never two at once");
     rig.store.end_cleanup();
     rig.clean(9);
     assert!(!rig.store.wants_cleanup(policy(0.0, 0), 9));

@@ -51,7 +51,8 @@ impl History {
             Job::Core(DiskJob::Append { .. })
             | Job::Core(DiskJob::InstallAbort { .. })
             | Job::CloseSegment
-            | Job::Swap(_) => {}
+            | Job::Swap(_)
+            | Job::Repair(_) => {}
             Job::Core(DiskJob::Cut { log, fork }) => {
                 self.log = log.0;
                 if fork.seq >= self.base && fork.seq < state.last.seq {

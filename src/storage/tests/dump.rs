@@ -73,7 +73,7 @@ fn describe(offset: u32, record: &Record<'_>) -> String {
     let mut text = format!("  {offset} +{} {} ", record.bytes(), record.at);
     let done = match record.kind {
         Kind::Noop => write!(text, "noop"),
-        Kind::Put => write!(text, "put {} = {}", shown(record.key), shown(record.value)),
+        Kind::Put => write!(text, "put {} = {}", shown(record.key), shown(record.value.expect("whole"))),
         Kind::Del => write!(text, "del {}", shown(record.key)),
     };
     done.expect("strings take everything");

@@ -139,7 +139,7 @@ fn cut_at_any_byte_with_the_mark_anywhere_a_log_is_a_learners_if_it_ends_before_
 }
 
 #[test]
-fn a_bad_last_record_below_the_mark_is_forgotten_and_one_before_a_good_record_stops_the_node() {
+fn a_bad_head_of_the_last_record_below_the_mark_is_forgotten_and_one_before_a_good_record_stops_the_node() {
     let before = one_segment();
     let (path, whole) = before.file("00000001.log");
     let ends = record_ends(&entries());
@@ -150,8 +150,14 @@ fn a_bad_last_record_below_the_mark_is_forgotten_and_one_before_a_good_record_st
                 bytes.as_mut().unwrap()[at] ^= 0xff;
             }
         });
-        let start = *ends.iter().rfind(|&&end| end <= at).unwrap();
+        let nth = ends.iter().rposition(|&end| end <= at).unwrap();
+        let start = ends[nth];
+        let in_value = at >= ends[nth + 1] - entries()[nth].op.value().len();
         match Rig::open_with(&disk, Path::new(DIR), before.options) {
+            Ok(rig) if in_value => {
+                // A damaged value is not a damaged log.
+                assert_eq!((rig.store.last(), &rig.opened.forgot), (entries().last().unwrap().at, &None));
+            }
             Ok(rig) => {
                 assert_eq!(start, last, "byte {at}");
                 let forgot = rig.opened.forgot.as_ref().expect("it was synced");

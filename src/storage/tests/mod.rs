@@ -13,6 +13,7 @@ mod forgetting;
 mod full;
 mod hints;
 mod install;
+mod rot;
 mod tearing;
 
 use std::path::{Path, PathBuf};
@@ -102,7 +103,7 @@ impl Rig {
     /// Writes the hints that closed segments lack, as the keeper does.
     fn write_hints(&mut self) -> usize {
         let tasks = self.store.take_hint_tasks();
-        tasks.iter().for_each(|task| task.run(&|| true).unwrap());
+        tasks.iter().for_each(|task| drop(task.run(&|| true).unwrap()));
         tasks.len()
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::replication::{CutOutcome, DiskJob, Input, LogId, Rollback};
+use crate::storage::damages::Repair;
 use crate::storage::error::StorageError;
 use crate::storage::gate::LogEra;
 use crate::storage::index::Slot;
@@ -21,6 +22,8 @@ pub enum Job {
     CloseSegment,
     /// Put a cleanup's new segment in the place of the old ones.
     Swap(Box<Swap>),
+    /// Write a right value over a damaged one.
+    Repair(Box<Repair>),
 }
 
 /// A group of segments that a cleanup has written anew, ready to be swapped.
@@ -78,6 +81,12 @@ pub(crate) enum JobOutcome {
     },
     /// It does not: the log has been replaced or cut, or (with the error) there was no room.
     NotSwapped(Option<StorageError>),
+    /// A damaged value is whole again, durably; or what was offered is not the one that was written there.
+    Repaired {
+        era: LogEra,
+        at: Position,
+        whole: bool,
+    },
 }
 
 /// Entries that are durable.
@@ -102,6 +111,7 @@ impl Job {
             Self::Core(DiskJob::Append { entries, .. } | DiskJob::InstallChunk { entries, .. }) => {
                 entries.iter().map(Entry::weight).sum()
             }
+            Self::Repair(repair) => repair.value.len(),
             _ => 0,
         }
     }

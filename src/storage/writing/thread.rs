@@ -353,7 +353,7 @@ mod tests {
                 thread.submit(Job::Core(DiskJob::Save { promise: Promise::default() }));
                 assert!(store.get(b"x").unwrap().value.is_none(), "reads go on");
                 // What was acknowledged before is synced in every mode, and what was half written is gone.
-                assert_eq!((len(&disk, &path), disk.durable_len(&path)), (28 + 34, 28 + 34));
+                assert_eq!((len(&disk, &path), disk.durable_len(&path)), (28 + 38, 28 + 38));
                 assert!(outcomes.try_recv().is_err(), "nothing is acknowledged meanwhile");
 
                 disk.set_room(None);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::job::{Appended, Done, Job, JobOutcome, Swap};
 use crate::replication::{CutOutcome, DiskJob, Input, LogId};
 use crate::storage::cutting::{self, Shortening};
+use crate::storage::damages::Repair;
 use crate::storage::disk::{Lock, RoomPatience};
 use crate::storage::error::StorageError;
 use crate::storage::gate::{Ground, LogEra, LogGate};
@@ -12,6 +13,7 @@ use crate::storage::home::{Home, META, ignore_missing};
 use crate::storage::install::incoming::Incoming;
 use crate::storage::install::rollback;
 use crate::storage::log::log::Log;
+use crate::storage::log::record::{self, RecordPlace};
 use crate::storage::log::synced::{SyncMark, SyncedEnd};
 use crate::storage::meta::Meta;
 use crate::storage::options::{Durability, Options};
@@ -160,6 +162,7 @@ impl Writer {
                 Ok(JobOutcome::Closed { era: self.meta.era(), grown: self.log.active().clone() })
             }
             Job::Swap(swap) => self.swap(swap),
+            Job::Repair(repair) => self.repair(&repair),
         }
     }
 
@@ -350,6 +353,33 @@ impl Writer {
         let (base, floor) = (meta.base, meta.floor);
         self.meta = meta;
         Ok(JobOutcome::Swapped { swap, base, floor })
+    }
+
+    /// Writes a right value where the damaged one stands. The record's head decides whether it is the right one; it says
+    /// so again when the value has been read back.
+    fn repair(&self, repair: &Repair) -> Result<JobOutcome, StorageError> {
+        let Repair { era, piece, offset, at, key, value } = repair;
+        let file = &piece.segment.file;
+        let place = RecordPlace { segment: piece.segment.name.number, offset: *offset };
+        let mut bytes = vec![0; record::FIXED_BYTES + key.len() + value.len()];
+        // `None`: this is another record, or another value.
+        let mut is_whole = || {
+            let read = file.read_at(&mut bytes, u64::from(*offset))?;
+            let record = record::decode(&bytes[..read], place).ok();
+            let record = record.filter(|it| it.at == *at && it.key == key && it.wrote(value));
+            Ok::<_, StorageError>(record.map(|it| (it.value_start(), it.value.is_some())))
+        };
+        let mut whole = false;
+        if *era == self.meta.era()
+            && let Some((start, good)) = is_whole()?
+        {
+            if !good {
+                file.write_at(value, u64::from(*offset) + start as u64)?;
+                file.sync()?;
+            }
+            whole = good || is_whole()?.is_some_and(|(_, good)| good);
+        }
+        Ok(JobOutcome::Repaired { era: *era, at: *at, whole })
     }
 
     /// What must have happened to appended entries before they count.

@@ -8,9 +8,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::types::{
-    Ballot, Command, EPOCH_NUMBER_MAX, Entry, Epoch, Failure, Found, Lineage, LossId, MemberVote, Message,
-    NodeId, Op, Position, ReadLevel, Reply, ResyncReason, Role, RoundId, SEQ_MAX, SnapshotId, Unfollowed,
-    Vote, WriteLevel,
+    Ballot, Command, Damage, EPOCH_NUMBER_MAX, Entry, Epoch, Failure, Found, Lineage, Lookup, LossId,
+    MemberVote, Message, NodeId, Op, Position, ReadLevel, Reply, ResyncReason, Role, RoundId, SEQ_MAX,
+    SnapshotId, Unfollowed, Vote, WriteLevel,
 };
 use crate::wire::{
     CleanupReply, ClientFrame, NodeFrame, PeerFrame, Request, Response, Topology, TopologyMember,
@@ -143,9 +143,11 @@ fn votes_asked() -> impl Strategy<Value = Message> {
 fn reads() -> impl Strategy<Value = Message> {
     prop_oneof![
         (round(), blob()).prop_map(|(round, key)| Message::ReadRequest { round, key }),
-        (round(), epoch(), position(), found()).prop_map(|(round, promised, last, found)| {
+        (round(), epoch(), position(), lookup()).prop_map(|(round, promised, last, found)| {
             Message::ReadAnswer { round, promised, last, found }
         }),
+        (position(), blob()).prop_map(|(at, key)| Message::RepairRequest { at, key }),
+        entry().prop_map(|entry| Message::RepairAnswer { entry }),
     ]
 }
 
@@ -207,6 +209,8 @@ fn failure() -> impl Strategy<Value = Failure> {
         Just(Failure::Stopping),
         Just(Failure::DiskFull),
         Just(Failure::TokenNeeded),
+        (position(), ".{0,40}", ".{0,40}", any::<u64>())
+            .prop_map(|(at, key, file, offset)| Failure::Damaged { at, key, file, offset }),
         (node(), unfollowed()).prop_map(|(primary, why)| Failure::FollowRefused { primary, why }),
     ]
 }
@@ -251,6 +255,16 @@ fn votes() -> impl Strategy<Value = Vec<MemberVote>> {
 
 fn found() -> impl Strategy<Value = Found> {
     (option::of(blob()), position()).prop_map(|(value, version)| Found { value, version })
+}
+
+fn lookup() -> impl Strategy<Value = Lookup> {
+    let damage = (position(), blob(), ".{0,40}", any::<u64>()).prop_map(|(at, key, file, offset)| Damage {
+        at,
+        key,
+        file,
+        offset,
+    });
+    prop_oneof![found().prop_map(Lookup::Found), damage.prop_map(|it| Lookup::Damaged(Box::new(it)))]
 }
 
 fn entry() -> impl Strategy<Value = Entry> {

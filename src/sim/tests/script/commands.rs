@@ -24,10 +24,11 @@ pub(super) fn carry_out(runner: &mut Runner, words: &[&str]) -> Result<(), Strin
         "deliver" | "drop" | "duplicate" | "network" => network(runner, verb, rest),
         "slow" => slow(runner, rest),
         "cut" | "partition" | "heal" => links(runner, verb, rest),
-        "crash" | "restart" | "wipe" | "tear" | "pause" | "resume" | "cleanup" | "persist" => {
+        "crash" | "restart" | "wipe" | "tear" | "pause" | "resume" | "cleanup" | "persist" | "scrub" => {
             process(runner, verb, rest)
         }
         "disk" => disk(runner, rest),
+        "rot" => rot(runner, rest),
         "tick" => runner.tick(parse::duration(one(rest)?)?),
         "run" => {
             runner.be_quiet();
@@ -113,6 +114,13 @@ fn fill(runner: &mut Runner, id: NodeId, words: &[&str]) -> Result<(), String> {
         runner.extra(id, Command::Write { op, level: WriteLevel::Async, timeout: CLIENT_TIMEOUT })?;
     }
     Ok(())
+}
+
+fn rot(runner: &mut Runner, words: &[&str]) -> Result<(), String> {
+    let [node, key] = words else { return Err("rot which key at which node?".to_owned()) };
+    let disk = &mut runner.cluster_mut()?.node_mut(parse::node(node)?).disk;
+    let at = disk.lookup(key.as_bytes()).version();
+    if disk.rot(at, 0) { Ok(()) } else { Err(format!("there is no value of {key} that could rot")) }
 }
 
 fn network(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String> {
@@ -264,6 +272,10 @@ fn process(runner: &mut Runner, verb: &str, words: &[&str]) -> Result<(), String
         "cleanup" => {
             let cleaned = runner.cluster_mut()?.node_mut(id).disk.cleanup(u64::MAX);
             assert!(cleaned, "the model cleans up");
+        }
+        "scrub" => {
+            runner.running(id)?;
+            runner.cluster_mut()?.node_mut(id).disk.scrub();
         }
         "pause" => {
             runner.running(id)?;

@@ -93,7 +93,7 @@ impl Runner {
             "lacks" => check(has(&wanted)?, false, "whether it is there"),
             "key" => {
                 let key = wanted.split(['=', ' ']).next().unwrap_or_default();
-                let is = match disk.get(key.as_bytes()).value {
+                let is = match disk.lookup(key.as_bytes()).found().and_then(|found| found.value.clone()) {
                     Some(value) => format!("{key}={}", text::word(&value)),
                     None => format!("{key} absent"),
                 };
