@@ -86,6 +86,14 @@ impl SimOptions {
     pub fn for_quirks(quirks: Quirks) -> Self {
         let mix = quirks.iter().next().map_or(FaultMix::Everything, FaultMix::of);
         let chaos = if mix == FaultMix::Relapse { RELAPSES_FOR } else { Self::default().chaos };
-        Self { nodes: Some(3), chaos, wipes: quirks.has(Quirk::NoLearners), mix, quirks, judge_only: true, ..Self::default() }
+        Self {
+            nodes: Some(3),
+            chaos,
+            wipes: quirks.has(Quirk::NoLearners),
+            mix,
+            quirks,
+            judge_only: true,
+            ..Self::default()
+        }
     }
 }

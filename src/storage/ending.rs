@@ -86,8 +86,9 @@ impl LogEnd {
         };
         let from = |segment| if segment == end.segment { end.bytes } else { 0 };
         let whole = meta.segments.iter().filter(|it| (end.segment..proven.segment).contains(&it.segment));
-        let bytes = whole.map(|it| it.bytes.saturating_sub(from(it.segment))).sum::<u64>()
-            + proven.bytes.saturating_sub(from(proven.segment));
+        let bytes = whole
+            .map(|it| it.bytes.saturating_sub(from(it.segment)))
+            .fold(proven.bytes.saturating_sub(from(proven.segment)), u64::saturating_add);
         Some(Forgotten { file, ended_at: end.bytes, synced_to: (path(proven.segment), proven.bytes), bytes })
     }
 }

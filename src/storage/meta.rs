@@ -19,13 +19,13 @@ use super::gate::LogEra;
 use super::home::{Home, META};
 use super::segment_name::{FORMAT, SegmentName, SyncedTo};
 use crate::replication::Promise;
-use crate::types::{Lineage, NodeId, Position};
+use crate::types::{Lineage, NodeId, Position, SEQ_MAX};
 
 /// No meta file is longer. A terabyte of log needs a tenth of it.
 const META_BYTES_MAX: u64 = 4 << 20;
 const TITLE: &str = "kvlab-meta";
-/// The highest generation of a log that is believed: each full resync takes one.
-const GENERATION_MAX: u64 = 1 << 48;
+/// The highest generation of a log, and number of cuts, that is believed: each full resync, or cut, takes one.
+const COUNT_MAX: u64 = 1 << 48;
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,7 +128,8 @@ impl Meta {
         }
         // Each of these is counted on from.
         let named = self.segments.iter().all(|known| known.name().is_within_bounds());
-        if self.generation > GENERATION_MAX || !named || self.cleaned > SegmentName::NUMBER_MAX {
+        let counted = [self.generation, self.cuts].into_iter().all(|count| count <= COUNT_MAX);
+        if !counted || !named || self.cleaned > SegmentName::NUMBER_MAX || self.superseded > SEQ_MAX {
             return Err("a number in it is beyond any that a log can reach");
         }
         Ok(())
@@ -211,8 +212,10 @@ mod tests {
 
     #[test]
     fn numbers_that_could_not_be_counted_on_from_are_refused() {
-        let beyond: [fn(&mut Meta); 4] = [
+        let beyond: [fn(&mut Meta); 6] = [
             |meta| meta.generation = u64::MAX,
+            |meta| meta.cuts = u64::MAX,
+            |meta| meta.superseded = u64::MAX,
             |meta| meta.cleaned = u32::MAX,
             |meta| meta.segments[1].segment = u32::MAX,
             |meta| meta.segments[1].revision = u32::MAX,

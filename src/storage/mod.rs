@@ -11,7 +11,7 @@
 //! * [`writing`]: the disk thread. Jobs are queued, taken in batches, carried out, and answered.
 //! * [`log`]: the bytes. Records in segments, the writing end, where a torn log ends.
 //! * [`store`] over [`index`] and [`tally`]: where each key's newest record is, and what each segment is used for.
-//!   [`store_entries`] reads the log in batches.
+//!   [`store_entries`] reads the log in batches, [`cursors`] are where those ended.
 //! * [`open`], [`meta`], [`recovery`]: a start reads the meta file, then the log, or the [`hints`] that stand for it.
 //!   [`ending`] says how the log ends, [`mending`] puts that right, [`sweep`] removes leftovers.
 //! * [`cutting`]: the end of a log that its primary does not share goes, durably.
@@ -42,6 +42,7 @@
 //!   what is there, and writes again what is not known to be synced.
 
 mod cleanup;
+mod cursors;
 mod cutting;
 mod damage;
 mod damages;

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 
 use super::cleanup::questions::{AnswerKind, CleanupAnswer, CleanupProgress};
+use super::cursors::Cursors;
 use super::damages::{Damages, damage};
 use super::error::StorageError;
 use super::gate::{Ground, LogEra};
@@ -14,7 +15,6 @@ use super::install::snapshot::SnapshotReader;
 use super::log::record::{self, RecordPlace};
 use super::log::segment::HEADER_BYTES;
 use super::recovery::Contents;
-use super::store_entries::Cursors;
 use super::tally::Held;
 use super::writing::job::{Appended, Done, JobOutcome, Swap};
 use crate::replication::{Input, LogId};

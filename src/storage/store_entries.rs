@@ -1,43 +1,11 @@
 //! The store's log, read in batches from a seq on: for members that are further behind than the backlog reaches.
 
-use std::collections::VecDeque;
-
+use super::cursors::Cursor;
 use super::damages::damage;
 use super::error::StorageError;
 use super::log::segment::{HEADER_BYTES, Scan, ScanStep};
-use super::segment_name::SegmentName;
 use super::store::Store;
 use crate::replication::EntriesFound;
-
-/// So many places are remembered: a few for each member that reads at the same time.
-const CURSORS_MAX: usize = 32;
-
-/// Where batches ended, so that the next one need not search its segment from the beginning. Any of them may be out of
-/// date: a segment that has been replaced is not found by its name any more.
-#[derive(Debug, Default)]
-pub(super) struct Cursors(VecDeque<Cursor>);
-
-#[derive(Clone, Copy, Debug)]
-struct Cursor {
-    /// The seq of the record that begins there.
-    seq: u64,
-    segment: SegmentName,
-    offset: u64,
-}
-
-impl Cursors {
-    fn find(&self, seq: u64) -> Option<Cursor> {
-        self.0.iter().rev().find(|cursor| cursor.seq == seq).copied()
-    }
-
-    fn note(&mut self, cursor: Cursor) {
-        self.0.retain(|other| other.seq != cursor.seq);
-        if self.0.len() == CURSORS_MAX {
-            self.0.pop_front();
-        }
-        self.0.push_back(cursor);
-    }
-}
 
 impl Store {
     /// Durable entries, contiguous from the seq `from` on: at most `bytes_max` bytes of [`Entry::weight`], but at least

@@ -171,7 +171,7 @@ fn without_a_mark_nobody_guesses() {
         let mut rig = Rig::open_with(&disk, &dir, options).unwrap();
         rig.run(vec![append(entries(3..=4))]);
         let (disk, dir, options) = kill(rig);
-        for bad in [&whole[..whole.len() - 1], b"", b"kvlab-synced 1 ?"] {
+        for bad in [&whole[..whole.len() - 1], b"", b"kvlab-synced 1 ?", &whole.repeat(9)] {
             write_file(&disk, &mark, bad);
             let error = cut_to_synced(disk.clone(), &dir).unwrap_err();
             assert!(error.to_string().contains("nobody can say"), "{error}");
