@@ -69,6 +69,8 @@ const PATIENCE_FACTOR: u32 = 3;
 /// The pause after the first and after every later lost campaign of its own, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How often a learner says that nobody leads.
+const VACANT_EVERY: Duration = Duration::from_millis(500);
 
 impl Campaign {
     pub(super) fn deadline(&self) -> Time {
@@ -103,9 +105,42 @@ impl Core {
     pub(super) fn campaign_after_restart(&mut self) {
         let first = self.promise.epoch == Epoch::ZERO && self.config.first_primary == self.config.id;
         let was_primary = self.promise.epoch.node == self.config.id;
-        if (first || was_primary) && !self.promise.learner {
-            self.auto_campaign = Some(AutoCampaign { at: self.now, pause: PAUSE_MIN });
+        match self.promise.learner {
+            _ if !first && !was_primary => {}
+            false => self.auto_campaign = Some(AutoCampaign { at: self.now, pause: PAUSE_MIN }),
+            true => self.vacant_at = Some(self.now),
         }
+    }
+
+    /// A restarted primary that is a learner does not ask for votes. So that a healthy majority goes on by itself, it asks
+    /// the others to, until it hears a primary.
+    fn vacancy_on_time(&mut self) {
+        if !self.promise.learner {
+            self.vacant_at = None;
+        }
+        if self.vacant_at.is_some_and(|at| at <= self.now) && self.primary().is_none() {
+            self.vacant_at = Some(self.now + VACANT_EVERY);
+            let epoch = self.promise.epoch;
+            self.others().into_iter().for_each(|other| self.send(other, Message::Vacant { epoch }));
+        }
+    }
+
+    /// Nobody leads, and whoever would ask for votes may not: this member does, unless it knows better.
+    pub(super) fn on_vacant(&mut self, epoch: Epoch) {
+        self.see(epoch);
+        let leads = matches!(self.role, RoleState::Primary(_));
+        let busy = self.campaign.is_some() || self.auto_campaign.is_some();
+        if leads
+            || busy
+            || self.promise.learner
+            || epoch < self.promise.epoch
+            || self.live_primary().is_some()
+        {
+            return;
+        }
+        // Not all at once.
+        let jitter = Duration::from_millis(self.rng.random_range(0..=PAUSE_MIN.as_millis() as u64));
+        self.auto_campaign = Some(AutoCampaign { at: self.now + jitter, pause: PAUSE_MIN });
     }
 
     pub(super) fn on_promote(&mut self, request: RequestId, force: bool) {
@@ -316,6 +351,7 @@ impl Core {
     }
 
     pub(super) fn campaign_on_time(&mut self) {
+        self.vacancy_on_time();
         let now = self.now;
         if let Some(campaign) = &mut self.campaign {
             if campaign.ends <= now && campaign.stage != CampaignStage::Forced {

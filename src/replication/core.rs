@@ -85,6 +85,8 @@ pub struct Core {
     pub(super) patience: Duration,
     /// When it asks for votes by itself, if it does.
     pub(super) auto_campaign: Option<AutoCampaign>,
+    /// When it next says that it would ask for votes and may not, being a learner.
+    pub(super) vacant_at: Option<Time>,
     /// A vote given, to be answered when the promise is saved.
     pub(super) vote_to_answer: Option<(NodeId, Epoch)>,
     /// The highest epoch number heard of, from anyone.
@@ -150,6 +152,7 @@ impl Core {
             question: None,
             patience: CAMPAIGN_PATIENCE_MIN,
             auto_campaign: None,
+            vacant_at: None,
             vote_to_answer: None,
             number_seen: promise.epoch.number,
             heard: BTreeMap::new(),
@@ -202,6 +205,7 @@ impl Core {
     /// When the core next wants an [`Input::Tick`].
     pub fn deadline(&self) -> Time {
         let campaign = self.campaign.as_ref().map(Campaign::deadline);
+        let vacant = self.vacant_at.filter(|_| self.primary().is_none());
         let auto = self.auto_campaign.as_ref().filter(|_| self.campaign.is_none()).map(|auto| auto.at);
         let role = match &self.role {
             RoleState::Primary(primary) => Some(primary.deadline()),
@@ -210,7 +214,7 @@ impl Core {
         let order = self.follow_order.as_ref().map(|order| order.ends);
         let idle = self.now + HEARTBEAT_EVERY;
         let repair = self.repair_deadline();
-        [campaign, auto, role, order, repair, self.reads.deadline()]
+        [campaign, vacant, auto, role, order, repair, self.reads.deadline()]
             .into_iter()
             .flatten()
             .fold(idle, Time::min)
@@ -288,6 +292,7 @@ impl Core {
             Message::VoteRequest { epoch, pre, operator, last } => {
                 self.on_vote_request(from, epoch, pre, operator, last);
             }
+            Message::Vacant { epoch } => self.on_vacant(epoch),
             Message::VoteReply { epoch, pre, ballot } => self.on_vote_reply(from, epoch, pre, ballot),
             Message::ReadRequest { round, key } => self.on_read_request(from, round, key),
             Message::ReadAnswer { round, promised, last, found } => {

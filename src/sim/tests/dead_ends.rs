@@ -56,11 +56,7 @@ fn lead(rig: &mut Rig, damage: &[Damage]) -> NodeId {
         .filter(|(_, damage)| **damage == Damage::None)
         .map(|(&id, _)| id)
         .collect();
-    if whole.len() > members.len() / 2 {
-        // A healthy majority needs no force.
-        assert!(rig.promote(whole[0], false), "{damage:?}: {} has a majority", whole[0]);
-        return whole[0];
-    }
+    assert!(whole.len() <= members.len() / 2, "{damage:?}: a healthy majority goes on by itself");
     for &id in &members {
         assert!(!rig.promote(id, false), "{damage:?}: {id} has no majority");
     }
