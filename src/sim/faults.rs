@@ -64,7 +64,7 @@ enum Fault {
     Mend,
 }
 
-const WEIGHTS: [(Fault, u32); 28] = [
+const WEIGHTS: [(Fault, u32); 29] = [
     (Fault::Cut, 7),
     (Fault::CutBothWays, 4),
     (Fault::Partition, 5),
