@@ -2,7 +2,7 @@
 //!
 //! An error is a promise that was broken by what was done, in words. The world is of no use then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::storage::{Durability, Loss};
 use crate::types::{ClockCondition, DiskCondition, Entry, NodeId, Op, Position, Role};
@@ -135,7 +135,13 @@ impl<T> World<T> {
         if sound.is_empty() {
             return false;
         }
-        let (at, seed) = (self.dice.pick(&sound), self.dice.number());
+        // Mostly one that somebody may ask for.
+        let records = self.cluster.node(node).disk.records();
+        let newest: BTreeMap<_, _> = records.iter().filter_map(|it| Some((it.op.key()?, it.at))).collect();
+        let live: BTreeSet<Position> = newest.into_values().collect();
+        let needed: Vec<Position> = sound.iter().copied().filter(|at| live.contains(at)).collect();
+        let among = if needed.is_empty() || self.dice.chance(250) { &sound } else { &needed };
+        let (at, seed) = (self.dice.pick(among), self.dice.number());
         let is_rotten = self.cluster.ids().len() > 1 && self.cluster.node_mut(node).disk.rot(at, seed);
         if is_rotten {
             self.note(|| format!("the value of {at} rots on {node}'s disk"));

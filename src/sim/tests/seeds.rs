@@ -51,7 +51,7 @@ fn promises_hold_whatever_happens() {
     let sum = |of: fn(&Counts) -> u64| total(&outcomes, of);
     println!(
         "{} seeds: {} steps, {} faults, {} epochs, {} writes, {} reads, {} unknown, {} committed, {} installs, {} \
-         rollbacks, {} torn ends, {} wipes, {} graduations, {} undecided keys",
+         rollbacks, {} torn ends, {} wipes, {} graduations, {} values rotted, {} repaired, {} undecided keys",
         outcomes.len(),
         sum(|c| c.steps),
         sum(|c| c.faults),
@@ -65,6 +65,8 @@ fn promises_hold_whatever_happens() {
         sum(|c| c.tears),
         sum(|c| c.wipes),
         sum(|c| c.graduations),
+        sum(|c| c.rots),
+        sum(|c| c.repairs),
         sum(|c| c.undecided),
     );
     if outcomes.len() >= 80 {
@@ -76,6 +78,8 @@ fn promises_hold_whatever_happens() {
             ("rollbacks", sum(|c| c.rollbacks)),
             ("torn ends of logs", sum(|c| c.tears)),
             ("graduations", sum(|c| c.graduations)),
+            ("values rotted", sum(|c| c.rots)),
+            ("damaged values repaired", sum(|c| c.repairs)),
         ];
         for (what, count) in happened {
             assert!(count >= outcomes.len() as u64 / 40, "{count} {what}: these seeds prove little");
