@@ -69,6 +69,8 @@ const PATIENCE_FACTOR: u32 = 3;
 /// The pause after the first and after every later lost campaign of its own, before jitter.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// Those who are asked to ask for votes begin within this time, so that they do not split them.
+const VACANT_JITTER: Duration = Duration::from_millis(200);
 /// How often a learner says that nobody leads.
 const VACANT_EVERY: Duration = Duration::from_millis(500);
 
@@ -120,26 +122,19 @@ impl Core {
         }
         if self.vacant_at.is_some_and(|at| at <= self.now) && self.primary().is_none() {
             self.vacant_at = Some(self.now + VACANT_EVERY);
-            let epoch = self.promise.epoch;
-            self.others().into_iter().for_each(|other| self.send(other, Message::Vacant { epoch }));
+            self.others().into_iter().for_each(|other| self.send(other, Message::Vacant));
         }
     }
 
     /// Nobody leads, and whoever would ask for votes may not: this member does, unless it knows better.
-    pub(super) fn on_vacant(&mut self, epoch: Epoch) {
-        self.see(epoch);
+    pub(super) fn on_vacant(&mut self) {
         let leads = matches!(self.role, RoleState::Primary(_));
         let busy = self.campaign.is_some() || self.auto_campaign.is_some();
-        if leads
-            || busy
-            || self.promise.learner
-            || epoch < self.promise.epoch
-            || self.live_primary().is_some()
-        {
+        if leads || busy || self.promise.learner || self.live_primary().is_some() {
             return;
         }
         // Not all at once.
-        let jitter = Duration::from_millis(self.rng.random_range(0..=PAUSE_MIN.as_millis() as u64));
+        let jitter = Duration::from_millis(self.rng.random_range(0..=VACANT_JITTER.as_millis() as u64));
         self.auto_campaign = Some(AutoCampaign { at: self.now + jitter, pause: PAUSE_MIN });
     }
 

@@ -292,7 +292,7 @@ impl Core {
             Message::VoteRequest { epoch, pre, operator, last } => {
                 self.on_vote_request(from, epoch, pre, operator, last);
             }
-            Message::Vacant { epoch } => self.on_vacant(epoch),
+            Message::Vacant => self.on_vacant(),
             Message::VoteReply { epoch, pre, ballot } => self.on_vote_reply(from, epoch, pre, ballot),
             Message::ReadRequest { round, key } => self.on_read_request(from, round, key),
             Message::ReadAnswer { round, promised, last, found } => {

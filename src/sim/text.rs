@@ -87,7 +87,7 @@ pub(crate) fn message(message: &Message) -> String {
             let by = if *operator { " operator" } else { "" };
             format!("{}Request {epoch}{by} last={last}", vote_name(*pre))
         }
-        Message::Vacant { epoch } => format!("Vacant {epoch}"),
+        Message::Vacant => "Vacant".to_owned(),
         Message::VoteReply { epoch, pre, ballot: b } => {
             format!("{}Reply {epoch}: {b}", vote_name(*pre))
         }
@@ -143,7 +143,7 @@ pub(crate) fn message_name(message: &Message) -> String {
         Message::Heartbeat { epoch, .. } => format!("Heartbeat {epoch}"),
         Message::Refused { epoch, .. } => format!("Refused {epoch}"),
         Message::Diverged { epoch, .. } => format!("Diverged {epoch}"),
-        Message::Vacant { epoch } => format!("Vacant {epoch}"),
+        Message::Vacant => "Vacant".to_owned(),
         Message::RepairRequest { at, .. } => format!("RepairRequest {at}"),
         Message::RepairAnswer { entry } => format!("RepairAnswer {}", entry.at),
     }

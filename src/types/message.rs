@@ -89,10 +89,7 @@ pub enum Message {
         last: Position,
     },
     /// A member that would ask for votes by itself, and may not because it is a learner: whoever may, ask for them.
-    Vacant {
-        /// What the sender has promised.
-        epoch: Epoch,
-    },
+    Vacant,
     /// Member to candidate.
     VoteReply {
         /// The epoch asked for.
@@ -225,7 +222,7 @@ impl Message {
             Self::SnapshotAck { epoch: _, id: _, index } => within("an acknowledged chunk's index", *index),
             Self::Diverged { epoch: _, last, lineage: _ } => within("a diverged log's last seq", *last),
             Self::Sync { epoch: _, last: _, learner: _, whole: _ }
-            | Self::Vacant { epoch: _ }
+            | Self::Vacant
             | Self::Refused { epoch: _, promised: _, opened: _ }
             | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _ }
             | Self::VoteReply { epoch: _, pre: _, ballot: _ }
@@ -239,10 +236,9 @@ impl Message {
     /// The highest epoch that it names.
     pub fn highest_epoch(&self) -> Epoch {
         match self {
-            Self::Heartbeat { epoch, .. }
-            | Self::Ack { epoch, .. }
-            | Self::Vacant { epoch }
-            | Self::SnapshotAck { epoch, .. } => *epoch,
+            Self::Heartbeat { epoch, .. } | Self::Ack { epoch, .. } | Self::SnapshotAck { epoch, .. } => {
+                *epoch
+            }
             Self::Sync { epoch, last, .. } | Self::VoteRequest { epoch, last, .. } => last.epoch.max(*epoch),
             Self::Diverged { epoch, lineage, .. } => newest(lineage).max(*epoch),
             Self::Append { epoch, prev, entries, .. } => newest_of(entries).max(prev.epoch).max(*epoch),
@@ -255,7 +251,10 @@ impl Message {
                 Ballot::Granted | Ballot::PrimaryAlive { .. } | Ballot::Learner => *epoch,
             },
             // What is asked for, or given, is a version that the asker holds: it says nothing of anybody's epoch.
-            Self::ReadRequest { .. } | Self::RepairRequest { .. } | Self::RepairAnswer { .. } => Epoch::ZERO,
+            Self::Vacant
+            | Self::ReadRequest { .. }
+            | Self::RepairRequest { .. }
+            | Self::RepairAnswer { .. } => Epoch::ZERO,
             Self::ReadAnswer { promised, last, found, .. } => {
                 found.version().epoch.max(last.epoch).max(*promised)
             }

@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_count_that_lies_is_refused() {
         // PeerFrame::Message(Message::Append { epoch 0@n0, prev 0@n0/0, entries: 2^63 of them, and nothing more.
-        let mut payload = vec![1, 3, 0, 0, 0, 0, 0];
+        let mut payload = vec![1, 4, 0, 0, 0, 0, 0];
         payload.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f]);
         let error = feed::<PeerFrame>(&mut admitted(), &[&framed(&payload)]).1.expect("refused");
         assert!(matches!(error, WireError::Malformed { kind: "PeerFrame", .. }), "{error}");
@@ -358,7 +358,7 @@ mod tests {
     fn a_lineage_that_goes_back_is_refused() {
         let spans = |second: u64| {
             // PeerFrame::Message(Message::SnapshotBegin { epoch 3@n1, id 1, at 3@n1/9, lineage of two spans, 0 })
-            framed(&[1, 9, 3, 1, 1, 3, 1, 9, 2, 1, 1, 1, 3, 1, u8::try_from(second).expect("small"), 0])
+            framed(&[1, 11, 3, 1, 1, 3, 1, 9, 2, 1, 1, 1, 3, 1, u8::try_from(second).expect("small"), 0])
         };
         let (frames, error) = feed::<PeerFrame>(&mut admitted(), &[&spans(5)]);
         assert!(error.is_none(), "{error:?}");

@@ -132,7 +132,8 @@ impl Oracle {
             let kept = || kept.iter().any(|entry| entry.at >= *at && entry.op.key() == Some(key));
             let kept = || kept() || cleaned.iter().any(|through| through >= at);
             let may_go = self.forced || *level == WriteLevel::Async;
-            ensure(there || (may_go && (self.wiped || kept())), || {
+            let torn = || self.torn_off.contains(at);
+            ensure(there || (may_go && (self.wiped || torn() || kept())), || {
                 format!("the {level:?} write {at} was acknowledged and is gone without a trace")
             })?;
         }

@@ -105,6 +105,8 @@ pub(crate) struct Oracle {
     wiped: bool,
     /// What wiped and torn disks held: an acknowledgement of it may have been under way.
     ghosts: Vec<(NodeId, Lineage, u64)>,
+    /// The last entries of logs that were torn: on that disk they are gone.
+    torn_off: Vec<Position>,
 }
 
 impl Oracle {
@@ -122,9 +124,11 @@ impl Oracle {
         self.granted.retain(|(voter, _), _| *voter != id);
     }
 
-    /// The end of a member's log is about to be torn: it forgets acknowledgements, and no promise.
+    /// The last record of a member's log is about to be torn: it forgets an acknowledgement, and no promise.
     pub(crate) fn torn(&mut self, node: &SimNode) {
-        self.ghosts.push((node.id(), node.disk.lineage().clone(), node.disk.last().seq));
+        let (lineage, last) = (node.disk.lineage().clone(), node.disk.last());
+        self.torn_off.push(last);
+        self.ghosts.push((node.id(), lineage, last.seq));
     }
 
     /// Takes in what one step made happen.

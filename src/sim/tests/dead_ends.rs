@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::rig::Rig;
 use crate::sim::disk::Crash;
+use crate::sim::text;
 use crate::types::{NodeId, Role};
 
 /// What becomes of a member's disk while all are down.
@@ -56,7 +57,12 @@ fn lead(rig: &mut Rig, damage: &[Damage]) -> NodeId {
         .filter(|(_, damage)| **damage == Damage::None)
         .map(|(&id, _)| id)
         .collect();
-    assert!(whole.len() <= members.len() / 2, "{damage:?}: a healthy majority goes on by itself");
+    let statuses = || members.iter().map(|&id| rig.cluster.status(id).map(|s| text::status(&s))).collect::<Vec<_>>();
+    assert!(
+        whole.len() <= members.len() / 2,
+        "{damage:?}: a healthy majority goes on by itself, but: {:#?}",
+        statuses()
+    );
     for &id in &members {
         assert!(!rig.promote(id, false), "{damage:?}: {id} has no majority");
     }

@@ -78,7 +78,7 @@ fn message(from: NodeId) -> impl Strategy<Value = Message> {
     let loss = || any::<Option<u64>>().prop_map(|loss| loss.map(LossId));
     let whole = select(vec![None, Some(ResyncReason::Diverged)]);
     prop_oneof![
-        e().prop_map(|epoch| Message::Vacant { epoch }),
+        Just(Message::Vacant),
         (e(), number(), number(), number(), loss()).prop_map(|(epoch, last, commit, sent, counts)| {
             Message::Heartbeat { epoch, last, commit, sent, counts }
         }),

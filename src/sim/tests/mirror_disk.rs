@@ -110,8 +110,14 @@ impl SimDisk for MirrorDisk {
         self.compare();
     }
 
-    fn tear_tail(&mut self, _seed: u64) {
-        unreachable!("no prefix of the jobs leaves a disk that breaks its word");
+    /// Of a received state nothing is torn: it is a segment of its own, and closed.
+    fn tear_tail(&mut self, seed: u64) {
+        self.stored.tear_tail(seed);
+        if self.stored.last() < self.model.last() {
+            self.model.tear_tail(seed);
+        }
+        self.model.raise_promise(self.stored.promise());
+        self.compare();
     }
 
     fn lookup(&self, key: &[u8]) -> Lookup {

@@ -29,13 +29,14 @@ impl Rig {
     /// Starts a member that is down.
     pub(super) fn start(&mut self, id: NodeId) {
         self.starts += 1;
-        let (incarnation, seed) = (self.starts, self.starts);
+        let (incarnation, seed) = (self.starts, self.starts << 32);
         self.cluster.start(id, StartDraw { incarnation, seed, clock_offset: Time::ZERO });
     }
 
     /// A message arrives, whoever has sent it.
     pub(super) fn say(&mut self, link: (NodeId, NodeId), message: Message) {
-        if let Some(id) = self.cluster.network.send(link, Rc::new(message), u64::MAX) {
+        let start = self.cluster.node(link.0).starts;
+        if let Some(id) = self.cluster.network.send(link, Rc::new(message), start) {
             self.cluster.deliver(link, id);
         }
     }

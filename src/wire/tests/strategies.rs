@@ -130,7 +130,7 @@ fn whole() -> impl Strategy<Value = Option<ResyncReason>> {
 
 fn votes_asked() -> impl Strategy<Value = Message> {
     prop_oneof![
-        epoch().prop_map(|epoch| Message::Vacant { epoch }),
+        Just(Message::Vacant),
         (epoch(), any::<bool>(), any::<bool>(), position())
             .prop_map(|(epoch, pre, operator, last)| Message::VoteRequest { epoch, pre, operator, last }),
         (epoch(), any::<bool>(), ballot()).prop_map(|(epoch, pre, ballot)| Message::VoteReply {
