@@ -211,7 +211,7 @@ impl Core {
         if peer.refuses {
             primary.refused_since = None;
         }
-        let graduated = peer.learner.is_some() && learner.is_none();
+        let graduated = learner.is_none() && peer.learner.take().is_some();
         let before = peer.acknowledge(durable, now);
         let before = if graduated { 0 } else { before };
         if let Stream::Snapshot(snapshot) = &peer.stream
@@ -242,7 +242,9 @@ impl Core {
         let forced = primary.forced.then_some(primary.opening);
         let Some(peer) = primary.peers.get_mut(&from) else { return };
         let Some(loss) = learner else {
-            peer.learner = None;
+            if peer.learner.take().is_some() {
+                peer.acked = 0; // what it acknowledged as a learner has not counted: it acknowledges it again
+            }
             return;
         };
         if peer.learner.is_none_or(|known| known.loss != loss) {

@@ -53,14 +53,15 @@ impl Repairs {
         self.wanted.values().filter(|wanted| wanted.until > now).count()
     }
 
-    /// Somebody is there who was not: what is wanted is asked for at once.
+    /// Somebody is there who was not: what is wanted is asked for at once, or when the request under way is over.
     pub(super) fn ask_again(&mut self, now: Time) {
         self.wanted.values_mut().for_each(|wanted| wanted.ask_at = wanted.ask_at.min(now));
     }
 
     /// When somebody is to be asked next.
     pub(super) fn deadline(&self, now: Time) -> Option<Time> {
-        let next = self.wanted.values().filter(|wanted| !wanted.writing).map(|wanted| wanted.ask_at).min()?;
+        let waiting = self.wanted.values().filter(|wanted| !wanted.writing);
+        let next = waiting.map(|wanted| wanted.ask_at.max(wanted.until)).min()?;
         if self.under_way(now) < UNDER_WAY_MAX {
             return Some(next);
         }
@@ -109,8 +110,8 @@ impl Core {
             return;
         }
         let room = UNDER_WAY_MAX.saturating_sub(self.repairs.under_way(now));
-        let due =
-            self.repairs.wanted.iter_mut().filter(|(_, wanted)| !wanted.writing && wanted.ask_at <= now);
+        let is_due = |wanted: &Wanted| !wanted.writing && wanted.ask_at <= now && wanted.until <= now;
+        let due = self.repairs.wanted.iter_mut().filter(|(_, wanted)| is_due(wanted));
         let mut requests = Vec::new();
         for (&at, wanted) in due.take(room) {
             wanted.until = now + UNDER_WAY;

@@ -245,7 +245,11 @@ impl Simulation {
         while self.world.now() < deadline {
             let look_again = self.world.now() + OPERATOR_EVERY;
             if self.until(look_again, Self::is_at_rest)? {
-                return Ok(());
+                // What operators had asked for before the healing may still be on its way.
+                self.until(self.world.now() + OPERATOR_EVERY, |_| false)?;
+                if self.is_at_rest() {
+                    return Ok(());
+                }
             }
             self.promote_someone()?;
         }
