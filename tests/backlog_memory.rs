@@ -1,5 +1,6 @@
 //! The backlog's account of its memory is true within a tenth: held against what the kernel says of a process that has
 //! nothing else.
+#![expect(clippy::disallowed_methods, reason = "reads what the kernel says of this process")]
 
 use std::process::Command;
 

@@ -268,7 +268,7 @@ impl<T> World<T> {
     }
 
     /// Every live key of a member and its value, as its disk has it.
-    pub fn contents(&self, node: NodeId) -> std::collections::BTreeMap<bytes::Bytes, bytes::Bytes> {
+    pub fn contents(&self, node: NodeId) -> BTreeMap<bytes::Bytes, bytes::Bytes> {
         self.cluster.node(node).disk.contents()
     }
 

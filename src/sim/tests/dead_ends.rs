@@ -57,7 +57,8 @@ fn lead(rig: &mut Rig, damage: &[Damage]) -> NodeId {
         .filter(|(_, damage)| **damage == Damage::None)
         .map(|(&id, _)| id)
         .collect();
-    let statuses = || members.iter().map(|&id| rig.cluster.status(id).map(|s| text::status(&s))).collect::<Vec<_>>();
+    let statuses =
+        || members.iter().map(|&id| rig.cluster.status(id).map(|s| text::status(&s))).collect::<Vec<_>>();
     assert!(
         whole.len() <= members.len() / 2,
         "{damage:?}: a healthy majority goes on by itself, but: {:#?}",

@@ -1,0 +1,83 @@
+//! Small inputs that have failed once, each with what is right: live, and on simulated clusters.
+#![expect(clippy::disallowed_methods, reason = "scenarios are files")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name)
+}
+
+fn run(file: &Path, more: &[&str]) -> Output {
+    let state = tempfile::tempdir().expect("a directory");
+    Command::new(env!("CARGO_BIN_EXE_kvlab"))
+        .arg("run")
+        .arg(file)
+        .args(["--headless", "--json"])
+        .args(more)
+        .env("XDG_STATE_HOME", state.path())
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program runs")
+}
+
+/// What a run says of itself, if it ended as expected.
+fn as_expected(file: &Path, more: &[&str]) -> Value {
+    let output = run(file, more);
+    let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{} {more:?}\n{said}\n{told}", file.display());
+    serde_json::from_str(&said).expect("an object")
+}
+
+fn both_ways(file: &Path) {
+    as_expected(file, &[]);
+    let output = run(file, &["--simulated", "--seeds", "20"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{} simulated\n{said}", file.display());
+}
+
+/// A value larger than the backlog goes over the standing connections.
+#[test]
+fn a_value_larger_than_the_backlog_costs_no_full_resync() {
+    let text = format!(
+        "title = \"one value twice as large as the backlog, nobody away\"\n[cluster]\nnodes = 3\nbacklog_bytes = 65536\n\
+         [workload]\non = false\n[[step]]\nput = {{ node = \"primary\", key = \"big\", value = \"{}\", quorum = true }}\n\
+         [[step]]\nwait = {{ caught_up = \"replicas\", within = \"10s\" }}\n\
+         [[step]]\nafter = \"1s\"\nexpect = {{ full_resyncs = 0 }}\n",
+        "x".repeat(150_000)
+    );
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("big-value-backlog.toml");
+    std::fs::write(&file, text).expect("written");
+    both_ways(&file);
+}
+
+/// Slow links cost time, not availability: round trips of 100 ms and 380 ms within the usual 500 ms.
+#[test]
+fn quorum_reads_succeed_over_slow_links() {
+    let file = case("slow-link-quorum-read.toml");
+    both_ways(&file);
+    let text = std::fs::read_to_string(&file).expect("the case");
+    assert!(text.contains("delay = \"50ms\""));
+    let folder = tempfile::tempdir().expect("a directory");
+    let slower = folder.path().join("slower.toml");
+    std::fs::write(&slower, text.replace("delay = \"50ms\"", "delay = \"190ms\"")).expect("written");
+    both_ways(&slower);
+}
+
+/// One damaged member is one failure: it does not stand, and the others go on.
+#[test]
+fn one_torn_tail_loses_no_committed_write() {
+    both_ways(&case("torn-tail-committed-write.toml"));
+}
+
+/// A log that ends below its mark makes a learner and no broken promise, and never a panic.
+#[test]
+fn a_tear_below_the_mark_is_a_failed_member_and_no_broken_promise() {
+    let file = case("tear-below-mark.toml");
+    as_expected(&file, &["--seed", "20"]);
+    let output = run(&file, &["--simulated", "--seeds", "20"]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
