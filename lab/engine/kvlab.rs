@@ -235,10 +235,10 @@ mod tests {
         };
         write(1);
         let cut = engine.damage(dir.path(), DiskFault::PowerLoss).expect("done");
-        assert_eq!(cut, Some(Cut { file: file.clone(), from: 62, to: 28 }));
+        assert_eq!(cut, Some(Cut { file: file.clone(), from: 66, to: 28 }));
         write(1);
         let cut = engine.damage(dir.path(), DiskFault::TornTail { seed: 5 }).expect("done").expect("torn");
-        assert!(cut.file == file && cut.from == 62 && (29..62).contains(&cut.to), "{cut:?}");
+        assert!(cut.file == file && cut.from == 66 && (29..66).contains(&cut.to), "{cut:?}");
         write(1);
     }
 

@@ -17,7 +17,8 @@
 //! * [`cutting`]: the end of a log that its primary does not share goes, durably.
 //! * [`install`]: a full resync, read here or put in place here; what it discards goes to a file first.
 //! * [`cleanup`], with the store's part in [`store_cleanup`]: what may be dropped, and why. It runs beside all this.
-//! * [`damages`] are values that are not what was written; [`store_damage`] is the store's part in them; [`scrub`] looks for them before they are needed.
+//! * [`damages`] are values that are not what was written, with the store's part in [`store_damage`]; [`scrub`] looks for
+//!   them before they are needed, with the store's part in [`store_scrub`].
 //! * [`home`], [`gate`], [`file`], [`segment_name`]: the data directory, who may write to it, its files and their names.
 //! * [`disk`]: the file system, real or in memory. [`damage`]: what faults do to a dead node's data.
 //!
@@ -69,6 +70,7 @@ mod store;
 mod store_cleanup;
 mod store_damage;
 mod store_entries;
+mod store_scrub;
 mod sweep;
 mod tally;
 #[cfg(test)]
@@ -91,10 +93,11 @@ pub use self::install::snapshot::SnapshotReader;
 pub use self::log::synced::SyncedEnd;
 pub use self::open::{Opened, open};
 pub use self::options::{Durability, Options, SEGMENT_BYTES, SEGMENT_BYTES_MAX};
-pub use self::scrub::{ScrubCursor, ScrubTask, Scrubbed, rot_value_of, scrub_at_once};
+pub use self::scrub::{ScrubCursor, ScrubTask, Scrubbed};
 pub use self::store::{Store, Usage};
 pub use self::store_cleanup::{Served, clean_at_once};
 pub use self::store_damage::SnapshotPart;
+pub use self::store_scrub::{rot_value_of, scrub_at_once};
 pub use self::writing::job::{Done, Job, Swap};
 pub use self::writing::thread::{DiskNews, DiskThread, JOBS_WAITING_MAX};
 pub use self::writing::writer::Writer;

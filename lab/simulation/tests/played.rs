@@ -138,7 +138,9 @@ fn every_embedded_scenario_is_as_expected() {
 
 #[test]
 fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
-    let left = "title = \"t\"\n[workload]\nconsistency = [\"quorum\"]\n[[step]]\nafter = \"500ms\"\nwipe = \"primary\"\n";
+    // It has lost what the others have, and nobody votes for it.
+    let left = "title = \"t\"\n[cluster]\ndurability = \"os\"\n[workload]\nconsistency = [\"quorum\"]\n\
+                [[step]]\nafter = \"500ms\"\npower_loss = \"primary\"\n";
     for seed in 0..5 {
         let (outcome, told) = played(&scenario(left), seed);
         assert_eq!((outcome.outcome, outcome.why()), (RunOutcome::AsExpected, None), "seed {seed}");
