@@ -1,6 +1,7 @@
 //! Small inputs that have failed once, each with what is right: live, and on simulated clusters.
 #![expect(clippy::disallowed_methods, reason = "scenarios are files")]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -80,4 +81,57 @@ fn a_tear_below_the_mark_is_a_failed_member_and_no_broken_promise() {
     as_expected(&file, &["--seed", "20"]);
     let output = run(&file, &["--simulated", "--seeds", "20"]);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// What takes longer than any fixed time-out of the protocol: a round trip of 2 s between any two members.
+const FAR_APART: &str = r#"
+title = "a round trip of 2 s"
+settle = false
+[cluster]
+nodes = 3
+[workload]
+on = false
+[[step]]
+put = { node = "n2", key = "word", value = "first", quorum = true }
+[[step]]
+slow = { node = "n1", delay = "1s" }
+[[step]]
+slow = { node = "n2", delay = "1s" }
+[[step]]
+say = "far apart"
+[[step]]
+after = "60s"
+say = "the end"
+"#;
+
+#[test]
+fn quorum_operations_succeed_over_a_round_trip_of_two_seconds() {
+    let state = tempfile::tempdir().expect("a directory");
+    let file = state.path().join("far-apart.toml");
+    std::fs::write(&file, FAR_APART).expect("written");
+    let kvlab = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvlab"));
+        command.args(words).env("XDG_STATE_HOME", state.path()).stdin(Stdio::null());
+        command
+    };
+    let mut lab = kvlab(&["run", file.to_str().expect("a path"), "--headless"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let told = BufReader::new(lab.stdout.take().expect("piped"));
+    let far = told.lines().map_while(Result::ok).any(|line| line.contains("far apart"));
+    assert!(far, "the lab has ended before it got there");
+    let mut outcomes = Vec::new();
+    for node in ["n1", "n2", "n3"] {
+        outcomes.push(kvlab(&["get", "word", "--node", node, "--quorum", "--timeout", "8s"]).output());
+    }
+    outcomes.push(kvlab(&["put", "word", "second", "--quorum", "--timeout", "8s"]).output());
+    let _ = lab.kill();
+    let _ = lab.wait();
+    for (i, outcome) in outcomes.into_iter().enumerate() {
+        let outcome = outcome.expect("the program runs");
+        assert_eq!(outcome.status.code(), Some(0), "operation {i}: {outcome:?}");
+        assert!(i == 3 || outcome.stdout == b"first\n", "operation {i}: {outcome:?}");
+    }
 }
