@@ -205,12 +205,14 @@ impl Core {
 
     /// A state that waited for a damaged value to be repaired is looked at again.
     pub(super) fn snapshots_on_heartbeat(&mut self) {
+        let now = self.now;
         let RoleState::Primary(primary) = &mut self.role else { return };
         let mut waiting = Vec::new();
         for peer in primary.peers.values_mut() {
             if let Stream::Snapshot(snapshot) = &mut peer.stream
                 && std::mem::take(&mut snapshot.waits_for_repair)
             {
+                snapshot.acked_at = now; // it is this side that keeps the other waiting
                 waiting.push(snapshot.id);
             }
         }
