@@ -67,13 +67,8 @@ pub(super) struct Question {
 const PATIENCE_FACTOR: u32 = 3;
 
 /// The pause after the first and after every later lost campaign of its own, before jitter.
-const PAUSE_MIN: Duration = Duration::from_millis(50);
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// Those who are asked to ask for votes begin within this time, so that they do not split them.
-const VACANT_JITTER: Duration = Duration::from_millis(200);
-/// How often a learner says that nobody leads.
-const VACANT_EVERY: Duration = Duration::from_millis(500);
-
 impl Campaign {
     pub(super) fn deadline(&self) -> Time {
         // By force it waits for its own disk only, however long that takes.
@@ -112,30 +107,6 @@ impl Core {
             false => self.auto_campaign = Some(AutoCampaign { at: self.now, pause: PAUSE_MIN }),
             true => self.vacant_at = Some(self.now),
         }
-    }
-
-    /// A restarted primary that is a learner does not ask for votes. So that a healthy majority goes on by itself, it asks
-    /// the others to, until it hears a primary.
-    fn vacancy_on_time(&mut self) {
-        if !self.promise.learner {
-            self.vacant_at = None;
-        }
-        if self.vacant_at.is_some_and(|at| at <= self.now) && self.primary().is_none() {
-            self.vacant_at = Some(self.now + VACANT_EVERY);
-            self.others().into_iter().for_each(|other| self.send(other, Message::Vacant));
-        }
-    }
-
-    /// Nobody leads, and whoever would ask for votes may not: this member does, unless it knows better.
-    pub(super) fn on_vacant(&mut self) {
-        let leads = matches!(self.role, RoleState::Primary(_));
-        let busy = self.campaign.is_some() || self.auto_campaign.is_some();
-        if leads || busy || self.promise.learner || self.live_primary().is_some() {
-            return;
-        }
-        // Not all at once.
-        let jitter = Duration::from_millis(self.rng.random_range(0..=VACANT_JITTER.as_millis() as u64));
-        self.auto_campaign = Some(AutoCampaign { at: self.now + jitter, pause: PAUSE_MIN });
     }
 
     pub(super) fn on_promote(&mut self, request: RequestId, force: bool) {
@@ -444,7 +415,7 @@ impl Core {
     }
 
     /// The primary that this member is, or has heard from lately.
-    fn live_primary(&self) -> Option<NodeId> {
+    pub(super) fn live_primary(&self) -> Option<NodeId> {
         let lately = |heard| self.now.saturating_sub(heard) < PRIMARY_ALIVE_FOR;
         self.primary().filter(|_| self.following().is_none_or(|following| lately(following.heard)))
     }

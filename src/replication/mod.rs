@@ -56,7 +56,7 @@
 //!
 //! A member that has lost what it had acknowledged (its disk was wiped, or its log ended before the mark of what was
 //! synced) is a *learner*: it follows, and neither votes nor counts nor stands. Its primary appends a *barrier*, and tells
-//! the learner that it counts again when a quorum of others holds that entry and the learner does too (`primary.rs` has
+//! the learner that it counts again when a quorum of others holds that entry and the learner does too (`learner.rs` has
 //! the reason). Where learners leave no quorum, an operator decides: by force, a learner may lead.
 //!
 //! # Reads
@@ -94,6 +94,7 @@ mod cut;
 mod follow;
 mod install;
 mod io;
+mod learner;
 mod log;
 mod primary;
 mod progress;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::config::{HEARTBEAT_EVERY, UNREACHABLE_AFTER};
 use super::core::{Core, RoleState};
 use super::io::{CHUNK_BYTES, RequestId};
-use super::progress::{Learner, Progress, Stream};
+use super::progress::{Progress, Stream};
 use super::quorum::reached_by;
 use super::replica::Replica;
 use crate::types::{
@@ -182,7 +182,7 @@ impl Core {
     }
 
     /// Hands a new entry to the disk, and to every replica that is in step.
-    fn append_and_stream(&mut self, entry: Entry) {
+    pub(super) fn append_and_stream(&mut self, entry: Entry) {
         self.append_to_disk(vec![entry]);
         self.others().into_iter().for_each(|other| self.stream_to(other));
     }
@@ -230,43 +230,6 @@ impl Core {
         if learner.is_some() && self.counts_again(from).is_some() {
             self.heartbeat_to(from);
         }
-    }
-
-    /// A member says whether it is a learner, and by which loss. The first time that a loss is heard of, an entry is
-    /// written: the *barrier*. Whoever holds a vote that the learner has forgotten has promised a higher epoch and
-    /// refuses that entry; whoever has it refuses a candidate without it. So once a quorum of others has it, nothing
-    /// that the learner has forgotten can decide anything, and no waiting time stands in for this.
-    pub(super) fn hears_learner(&mut self, from: NodeId, learner: Option<LossId>) {
-        let (now, epoch) = (self.now, self.promise.epoch);
-        let RoleState::Primary(primary) = &mut self.role else { return };
-        let forced = primary.forced.then_some(primary.opening);
-        let Some(peer) = primary.peers.get_mut(&from) else { return };
-        let Some(loss) = learner else {
-            if peer.learner.take().is_some() {
-                peer.acked = 0; // what it acknowledged as a learner has not counted: it acknowledges it again
-            }
-            return;
-        };
-        if peer.learner.is_none_or(|known| known.loss != loss) {
-            // An epoch opened by force begins anew from what its primary had: to hold its opening is enough.
-            peer.learner = Some(Learner { loss, barrier: forced });
-        }
-        if let Some(Learner { barrier: barrier @ None, .. }) = &mut peer.learner
-            && !self.disk_full
-        {
-            let entry = self.log.write(epoch, Op::Noop, now);
-            *barrier = Some(entry.at.seq);
-            self.append_and_stream(entry);
-        }
-    }
-
-    /// The loss of a learner that counts again: it holds its barrier, and a quorum of others does.
-    fn counts_again(&self, member: NodeId) -> Option<LossId> {
-        let RoleState::Primary(primary) = &self.role else { return None };
-        let peer = primary.peers.get(&member)?;
-        let Learner { loss, barrier } = peer.learner?;
-        let decided = |barrier: u64| primary.forced || self.commit >= barrier;
-        barrier.filter(|&barrier| peer.acked >= barrier && decided(barrier)).map(|_| loss)
     }
 
     /// Committed = durable on a quorum of the configured members, counted only for entries of this epoch;

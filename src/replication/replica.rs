@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::config::HEARTBEAT_EVERY;
 use super::core::{Core, RoleState};
-use super::io::{DiskJob, Effect, RequestId};
+use super::io::RequestId;
 use super::quorum_read::LocalRead;
 use crate::types::{
     Entry, Epoch, Event, Failure, LossId, Message, NodeId, Position, Quirk, ResyncReason, Time, Unfollowed,
@@ -186,23 +186,9 @@ impl Core {
         }
     }
 
-    /// The loss for which this member is a learner, if it is one.
-    pub(super) fn loss(&self) -> Option<LossId> {
-        self.promise.learner.then_some(LossId(self.config.incarnation))
-    }
-
     /// Follows a primary with a log that is known to be a prefix of the primary's.
     fn is_in_step(&self) -> bool {
         self.following().is_some_and(|following| following.verified) && self.install.is_none()
-    }
-
-    /// A learner counts again: its primary has said that this loss can decide nothing any more (see
-    /// [`Learner`](super::progress::Learner)), or an operator has.
-    pub(super) fn graduate(&mut self) {
-        self.promise.learner = false;
-        let promise = self.promise;
-        self.emit(Effect::Disk(DiskJob::Save { promise }));
-        self.tell(Event::LearnerGraduated);
     }
 
     /// Names the primary's epoch and the highest seq that is both verified against it and durable here.
