@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use kvlab::client::{self, AskError, Connection, Patience};
 use kvlab::node::Token;
+use kvlab::replication::CAMPAIGN_MAX;
 use kvlab::storage::{cut_to_synced, real_disk, tear_tail};
 use kvlab::types::{Command, Ready, Reply, Report};
 use kvlab::wire::{CleanupReply, Request, Response};
@@ -19,9 +20,10 @@ use crate::run::event::Cut;
 
 /// The variable of the environment from which a node, or a command that asks one, takes the cluster's token.
 pub const TOKEN_VARIABLE: &str = "KVLAB_TOKEN";
-/// How long a node may take to accept a connection and greet, and to answer a command given on a direct connection,
-/// campaigns included.
+/// How long a node may take to accept a connection and greet, and to answer a command given on a direct connection.
 const PATIENCE: Patience = Patience { connect: Duration::from_secs(1), answer: Duration::from_secs(3) };
+/// The same for a promotion: over slow links, its campaign may take that long.
+const PATIENCE_PROMOTION: Patience = Patience { answer: CAMPAIGN_MAX, ..PATIENCE };
 /// How often a node tells its status.
 const STATUS_EVERY: Duration = Duration::from_millis(100);
 /// How much of a line that is no ready line is quoted.
@@ -135,7 +137,11 @@ impl Engine for KvlabNode {
 
 /// One request on a connection of its own.
 async fn ask(address: &str, token: &Token, request: Request) -> anyhow::Result<Response> {
-    client::ask(address, Some(token.reveal()), request, PATIENCE).await.map_err(|error| match error {
+    let patience = match request {
+        Request::Do(Command::Promote { .. }) => PATIENCE_PROMOTION,
+        _ => PATIENCE,
+    };
+    client::ask(address, Some(token.reveal()), request, patience).await.map_err(|error| match error {
         AskError::Late(after) => anyhow!("{address} did not answer within {after:?}"),
         error => error.into(),
     })

@@ -1,6 +1,6 @@
 //! Becoming primary: campaigns by vote, campaigns by force, and the votes that others ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::Rng;
@@ -24,6 +24,8 @@ pub(super) struct Campaign {
     pub(super) epoch: Epoch,
     /// How far it is.
     pub(super) stage: CampaignStage,
+    /// The present question.
+    question: u64,
     /// Whether an operator asked for it; then a primary that is alive is no reason to refuse.
     pub(super) operator: bool,
     /// The operator's request, to be answered when it ends.
@@ -55,16 +57,42 @@ pub(super) struct AutoCampaign {
     pub(super) pause: Duration,
 }
 
-/// A question that was asked, and when first: so that even an answer that comes too late tells how slow the links are.
+/// The last questions that this member has asked, each with when: so that even an answer that comes too late tells how slow
+/// the links are.
+#[derive(Debug, Default)]
+pub(super) struct Questions {
+    asked: VecDeque<(u64, Time)>,
+    last: u64,
+}
+
+/// Answers to older questions than the last so many tell nothing.
+const QUESTIONS_MAX: usize = 16;
+
+impl Questions {
+    fn ask(&mut self, now: Time) -> u64 {
+        self.last = self.last.wrapping_add(1);
+        self.asked.push_back((self.last, now));
+        if self.asked.len() > QUESTIONS_MAX {
+            self.asked.pop_front();
+        }
+        self.last
+    }
+
+    fn asked_at(&self, question: u64) -> Option<Time> {
+        self.asked.iter().find(|&&(asked, _)| asked == question).map(|&(_, at)| at)
+    }
+}
+
+/// A vote given that is not on disk yet.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question {
+pub(super) struct VoteToAnswer {
+    to: NodeId,
     epoch: Epoch,
-    stage: CampaignStage,
-    asked_at: Time,
+    question: u64,
 }
 
 /// A question waits for so many times the slowest answer.
-const PATIENCE_FACTOR: u32 = 3;
+const PATIENCE_FACTOR: u32 = 2;
 
 /// The pause after the first and after every later lost campaign of its own, before jitter.
 pub(super) const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -157,26 +185,19 @@ impl Core {
     ) {
         let ballots = self.config.members.iter().map(|&member| (member, None)).collect();
         let (ends, ask_again) = (self.now + self.patience, self.now + HEARTBEAT_EVERY);
-        self.campaign = Some(Campaign { epoch, stage, operator, request, ballots, ends, ask_again });
-        self.note_question(epoch, stage);
+        let question = self.questions.ask(self.now);
+        self.campaign =
+            Some(Campaign { epoch, stage, question, operator, request, ballots, ends, ask_again });
         if stage != CampaignStage::Forced {
             self.tell(Event::Campaign { epoch, pre: stage == CampaignStage::Pre, operator });
             self.others().into_iter().for_each(|other| self.campaign_ask(other));
         }
     }
 
-    fn note_question(&mut self, epoch: Epoch, stage: CampaignStage) {
-        if self.question.is_none_or(|asked| (asked.epoch, asked.stage) != (epoch, stage)) {
-            self.question = Some(Question { epoch, stage, asked_at: self.now });
-        }
-    }
-
     /// An answer has come, in time or not: how long is worth waiting for the next?
-    fn note_answer(&mut self, epoch: Epoch, stage: CampaignStage) {
-        let Some(asked) = self.question.filter(|asked| (asked.epoch, asked.stage) == (epoch, stage)) else {
-            return;
-        };
-        let took = self.now.saturating_sub(asked.asked_at);
+    pub(super) fn note_answer(&mut self, question: u64) {
+        let Some(asked_at) = self.questions.asked_at(question) else { return };
+        let took = self.now.saturating_sub(asked_at);
         self.patience = self.patience.max(took.saturating_mul(PATIENCE_FACTOR)).min(CAMPAIGN_PATIENCE_MAX);
     }
 
@@ -199,8 +220,8 @@ impl Core {
         if !pre && !self.promise_is_saved() {
             return;
         }
-        let operator = campaign.operator;
-        self.send(other, Message::VoteRequest { epoch, pre, operator, last: self.log.last });
+        let (operator, question) = (campaign.operator, campaign.question);
+        self.send(other, Message::VoteRequest { epoch, pre, operator, last: self.log.last, question });
     }
 
     pub(super) fn on_vote_reply(&mut self, from: NodeId, epoch: Epoch, pre: bool, ballot: Ballot) {
@@ -212,7 +233,6 @@ impl Core {
             self.learns_of(voter_last.epoch);
         }
         let stage = if pre { CampaignStage::Pre } else { CampaignStage::Binding };
-        self.note_answer(epoch, stage);
         let now = self.now;
         let current =
             self.campaign.as_ref().is_some_and(|c| c.epoch == epoch && c.stage == stage && now < c.ends);
@@ -246,8 +266,8 @@ impl Core {
                 campaign.stage = CampaignStage::Binding;
                 campaign.ballots.values_mut().for_each(|ballot| *ballot = None);
                 campaign.ends = self.now + self.patience;
+                campaign.question = self.questions.ask(self.now);
                 let operator = campaign.operator;
-                self.note_question(epoch, CampaignStage::Binding);
                 self.tell(Event::Campaign { epoch, pre: false, operator });
                 // Its own vote counts when it is saved, like anyone's.
                 // Only then are the others asked: a claim that a crash could make it forget must not be voted for.
@@ -321,6 +341,8 @@ impl Core {
         let now = self.now;
         if let Some(campaign) = &mut self.campaign {
             if campaign.ends <= now && campaign.stage != CampaignStage::Forced {
+                // Whoever is silent may be gone. If only far away, its answer will say so.
+                self.patience = (self.patience / 2).max(CAMPAIGN_PATIENCE_MIN);
                 self.campaign_lost();
             } else if campaign.ask_again <= now {
                 campaign.ask_again = now + HEARTBEAT_EVERY;
@@ -365,6 +387,7 @@ impl Core {
         pre: bool,
         operator: bool,
         last: Position,
+        question: u64,
     ) {
         if epoch.node != from {
             return;
@@ -375,14 +398,14 @@ impl Core {
             if !pre {
                 self.tell(Event::Voted { epoch, ballot });
             }
-            return self.send(from, Message::VoteReply { epoch, pre, ballot });
+            return self.send(from, Message::VoteReply { epoch, pre, ballot, question });
         }
         if epoch > self.promise.epoch {
             self.tell(Event::Voted { epoch, ballot });
             self.yield_to(epoch);
             self.promise_to(epoch);
         }
-        self.vote_to_answer = Some((from, epoch));
+        self.vote_to_answer = Some(VoteToAnswer { to: from, epoch, question });
         self.answer_vote();
     }
 
@@ -407,10 +430,11 @@ impl Core {
 
     /// Sends the vote that was given, once the disk has it.
     pub(super) fn answer_vote(&mut self) {
-        let Some((to, epoch)) = self.vote_to_answer.filter(|_| self.promise_is_saved()) else { return };
+        let vote = self.vote_to_answer.filter(|_| self.promise_is_saved());
+        let Some(VoteToAnswer { to, epoch, question }) = vote else { return };
         self.vote_to_answer = None;
         if epoch == self.promise.epoch {
-            self.send(to, Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted });
+            self.send(to, Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted, question });
         }
     }
 

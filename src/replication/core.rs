@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use super::campaign::{AutoCampaign, Campaign, Question};
+use super::campaign::{AutoCampaign, Campaign, Questions, VoteToAnswer};
 use super::config::{
     CAMPAIGN_PATIENCE_MIN, Config, EPOCH_JUMP_MAX, HEARTBEAT_EVERY, REQUESTS_WAITING_MAX, Recovered,
     UNREACHABLE_AFTER,
@@ -79,8 +79,8 @@ pub struct Core {
     pub(super) cut: Option<Cut>,
     /// Its own attempt to become primary, while one is under way.
     pub(super) campaign: Option<Campaign>,
-    /// What it last asked the others, under way or not.
-    pub(super) question: Option<Question>,
+    /// The questions that it has asked the others.
+    pub(super) questions: Questions,
     /// How long a question waits for answers.
     pub(super) patience: Duration,
     /// When it asks for votes by itself, if it does.
@@ -88,7 +88,7 @@ pub struct Core {
     /// When it next says that it would ask for votes and may not, being a learner.
     pub(super) vacant_at: Option<Time>,
     /// A vote given, to be answered when the promise is saved.
-    pub(super) vote_to_answer: Option<(NodeId, Epoch)>,
+    pub(super) vote_to_answer: Option<VoteToAnswer>,
     /// The highest epoch number heard of, from anyone.
     pub(super) number_seen: u64,
     /// When anything last came from each other member.
@@ -149,7 +149,7 @@ impl Core {
             give_up_after: GIVE_UP_AFTER_MIN,
             cut: None,
             campaign: None,
-            question: None,
+            questions: Questions::default(),
             patience: CAMPAIGN_PATIENCE_MIN,
             auto_campaign: None,
             vacant_at: None,
@@ -289,11 +289,14 @@ impl Core {
                 self.on_append(from, epoch, prev, entries, commit);
             }
             Message::Refused { epoch, promised, opened } => self.on_refused(from, epoch, promised, opened),
-            Message::VoteRequest { epoch, pre, operator, last } => {
-                self.on_vote_request(from, epoch, pre, operator, last);
+            Message::VoteRequest { epoch, pre, operator, last, question } => {
+                self.on_vote_request(from, epoch, pre, operator, last, question);
             }
             Message::Vacant => self.on_vacant(),
-            Message::VoteReply { epoch, pre, ballot } => self.on_vote_reply(from, epoch, pre, ballot),
+            Message::VoteReply { epoch, pre, ballot, question } => {
+                self.note_answer(question);
+                self.on_vote_reply(from, epoch, pre, ballot);
+            }
             Message::ReadRequest { round, key } => self.on_read_request(from, round, key),
             Message::ReadAnswer { round, promised, last, found } => {
                 self.on_read_answer(from, round, promised, last, found);

@@ -83,12 +83,12 @@ pub(crate) fn message(message: &Message) -> String {
             let how = if *opened { "opened" } else { "only voted for" };
             format!("Refused {epoch}: promised {promised} ({how})")
         }
-        Message::VoteRequest { epoch, pre, operator, last } => {
+        Message::VoteRequest { epoch, pre, operator, last, .. } => {
             let by = if *operator { " operator" } else { "" };
             format!("{}Request {epoch}{by} last={last}", vote_name(*pre))
         }
         Message::Vacant => "Vacant".to_owned(),
-        Message::VoteReply { epoch, pre, ballot: b } => {
+        Message::VoteReply { epoch, pre, ballot: b, .. } => {
             format!("{}Reply {epoch}: {b}", vote_name(*pre))
         }
         Message::ReadRequest { round: r, key } => format!("ReadRequest {} {}", round(*r), word(key)),

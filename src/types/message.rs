@@ -87,6 +87,8 @@ pub enum Message {
         operator: bool,
         /// Where the candidate's log ends.
         last: Position,
+        /// Which question of the candidate's this is; the answer names it, so that the candidate knows how long it took.
+        question: u64,
     },
     /// A member that would ask for votes by itself, and may not because it is a learner: whoever may, ask for them.
     Vacant,
@@ -98,6 +100,8 @@ pub enum Message {
         pre: bool,
         /// Yes, or why not.
         ballot: Ballot,
+        /// From the question.
+        question: u64,
     },
     /// Coordinator to member: one round of a quorum read.
     ReadRequest {
@@ -224,8 +228,8 @@ impl Message {
             Self::Sync { epoch: _, last: _, learner: _, whole: _ }
             | Self::Vacant
             | Self::Refused { epoch: _, promised: _, opened: _ }
-            | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _ }
-            | Self::VoteReply { epoch: _, pre: _, ballot: _ }
+            | Self::VoteRequest { epoch: _, pre: _, operator: _, last: _, question: _ }
+            | Self::VoteReply { epoch: _, pre: _, ballot: _, question: _ }
             | Self::ReadRequest { round: _, key: _ }
             | Self::ReadAnswer { round: _, promised: _, last: _, found: _ }
             | Self::RepairRequest { at: _, key: _ }

@@ -17,7 +17,7 @@ impl Oracle {
     ) -> Result<(), BrokenPromise> {
         let node = cluster.node(from);
         match message {
-            Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted } => self.voted(node, *epoch),
+            Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted, .. } => self.voted(node, *epoch),
             Message::Ack { epoch, durable, .. } => self.acked(cluster, node, *epoch, *durable),
             Message::ReadAnswer { promised, last, found, .. } => {
                 let disk = &node.disk;

@@ -105,13 +105,17 @@ fn message(from: NodeId) -> impl Strategy<Value = Message> {
             promised,
             opened
         }),
-        (e(), any::<bool>(), any::<bool>(), position(from))
-            .prop_map(|(epoch, pre, operator, last)| Message::VoteRequest { epoch, pre, operator, last }),
-        (e(), any::<bool>(), ballot(from)).prop_map(|(epoch, pre, ballot)| Message::VoteReply {
-            epoch,
-            pre,
-            ballot
-        }),
+        (e(), any::<bool>(), any::<bool>(), position(from), number()).prop_map(
+            |(epoch, pre, operator, last, question)| Message::VoteRequest {
+                epoch,
+                pre,
+                operator,
+                last,
+                question
+            }
+        ),
+        (e(), any::<bool>(), ballot(from), number())
+            .prop_map(|(epoch, pre, ballot, question)| Message::VoteReply { epoch, pre, ballot, question }),
         (number(), e(), position(from), position(from)).prop_map(|(number, promised, last, version)| {
             let round = RoundId { incarnation: number, number };
             Message::ReadAnswer { round, promised, last, found: Found { value: None, version }.into() }

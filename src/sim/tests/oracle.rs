@@ -198,7 +198,8 @@ fn what_is_installed_was_written() {
 
 #[test]
 fn a_vote_is_on_disk_and_given_once() {
-    let vote = |epoch| sent(N2, Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted });
+    let vote =
+        |epoch| sent(N2, Message::VoteReply { epoch, pre: false, ballot: Ballot::Granted, question: 1 });
     let mut world = healthy();
     says(&told(&mut world, &[vote(LATER)]), "n2 votes for 9@n2 with 1@n1 on disk");
     let mut world = healthy();
@@ -213,7 +214,8 @@ fn a_learner_neither_votes_nor_answers() {
     let disk = &mut world.cluster.node_mut(N2).disk;
     disk.write(vec![Job::Save { promise: Promise { epoch: FIRST, learner: true } }]);
     disk.apply();
-    let vote = sent(N2, Message::VoteReply { epoch: FIRST, pre: false, ballot: Ballot::Granted });
+    let vote =
+        sent(N2, Message::VoteReply { epoch: FIRST, pre: false, ballot: Ballot::Granted, question: 1 });
     says(&told(&mut world, &[vote]), "n2 is a learner and votes");
     says(&told(&mut world, &[answer(FIRST, at(2))]), "n2 is a learner and answers");
 }

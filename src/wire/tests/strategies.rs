@@ -131,13 +131,17 @@ fn whole() -> impl Strategy<Value = Option<ResyncReason>> {
 fn votes_asked() -> impl Strategy<Value = Message> {
     prop_oneof![
         Just(Message::Vacant),
-        (epoch(), any::<bool>(), any::<bool>(), position())
-            .prop_map(|(epoch, pre, operator, last)| Message::VoteRequest { epoch, pre, operator, last }),
-        (epoch(), any::<bool>(), ballot()).prop_map(|(epoch, pre, ballot)| Message::VoteReply {
-            epoch,
-            pre,
-            ballot
-        }),
+        (epoch(), any::<bool>(), any::<bool>(), position(), any::<u64>()).prop_map(
+            |(epoch, pre, operator, last, question)| Message::VoteRequest {
+                epoch,
+                pre,
+                operator,
+                last,
+                question
+            }
+        ),
+        (epoch(), any::<bool>(), ballot(), any::<u64>())
+            .prop_map(|(epoch, pre, ballot, question)| Message::VoteReply { epoch, pre, ballot, question }),
     ]
 }
 
