@@ -46,7 +46,7 @@ fn written(frame: Option<NodeFrame>) {
     }
 }
 
-fn ask(client: &mut Client) -> CleanupReply {
+pub(crate) fn ask(client: &mut Client) -> CleanupReply {
     client.send(Request::Cleanup);
     match client.hear() {
         Some(NodeFrame::Response { response: Response::Cleanup(reply), .. }) => reply,

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use kvlab::types::{Event, ReadLevel, Report, Status, WriteLevel};
-use kvlab::wire::Request;
+use kvlab::wire::{CleanupReply, Request};
 
+use crate::cleanup::ask;
 use crate::cluster::Trio;
 use crate::support::{Client, bytes, until_after};
 
@@ -80,6 +81,14 @@ fn larger_than_memory(mib: usize, memory_mib: u64, line_mib_per_s: u64) {
     line.cut();
     let count = mib * (1 << 20) / VALUE_BYTES;
     fill(&mut trio.client(1), count);
+    // What n3 lacks could still be read back from the primary's log. A cleanup that has dropped something of it leaves
+    // only the whole state.
+    trio.client(1).put_patiently("old", "state", WriteLevel::Quorum);
+    trio.client(1).put_patiently("old", "state", WriteLevel::Quorum);
+    until_after(PATIENCE_BYTES, "a cleanup", || {
+        matches!(ask(&mut trio.client(1)), CleanupReply::Begun { .. }).then_some(())
+    });
+    until_after(PATIENCE_BYTES, "its end", || (trio.client(1).status().disk.cleanups >= 1).then_some(()));
 
     // Cut for a moment in the first quarter: it goes on where it was.
     line.slow(line_mib_per_s << 20);
