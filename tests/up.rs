@@ -176,7 +176,7 @@ fn a_second_terminal_reads_writes_and_promotes() {
     assert_eq!(lab.ask(&["del", "colour", "--quorum"]).0, 0);
     assert_eq!(lab.ask(&["get", "colour", "--quorum"]).0, 1);
     let (code, out, _) = lab.ask(&["status"]);
-    assert_eq!((code, out.lines().count()), (0, 4), "{out}");
+    assert_eq!((code, out.lines().count()), (0, 5), "{out}");
 
     lab.signal(Signal::TERM);
     lab.ends_with_a_report();
@@ -402,14 +402,15 @@ fn a_scenario_that_is_broken_off_is_undecided() {
     all_gone(&pids);
 }
 
-/// The primary's disk is lost and nobody is promoted: settling promotes, by vote, so that the run can be judged.
+/// The primary has lost what the others have, so that nobody votes for it, and nobody is promoted: settling promotes, by
+/// vote, so that the run can be judged.
 #[test]
 fn a_cluster_left_without_a_primary_gets_one_when_it_settles() {
     let folder = tempfile::tempdir().expect("a directory");
     let file = folder.path().join("left.toml");
-    let text = "title = \"Left without a primary\"\n[workload]\nrate = \"100/s\"\n\
+    let text = "title = \"Left without a primary\"\n[cluster]\ndurability = \"os\"\n[workload]\nrate = \"100/s\"\n\
                 consistency = [\"quorum\"]\nregisters = 2\nledger = true\n\
-                [[step]]\nafter = \"500ms\"\nwipe = \"primary\"\n";
+                [[step]]\nafter = \"500ms\"\npower_loss = \"primary\"\n";
     std::fs::write(&file, text).expect("written");
     let lab = Lab::start(&["run", file.to_str().expect("UTF-8"), "--json", "--seed", "3"]);
     let object = lab.json_line();

@@ -91,6 +91,8 @@ pub(super) struct VoteToAnswer {
     question: u64,
 }
 
+/// A learner that is promoted by force claims an epoch that is up to this far above the highest that it has seen, at random.
+const FORGOTTEN_EPOCHS: u64 = 1 << 31;
 /// A question waits for so many times the slowest answer.
 const PATIENCE_FACTOR: u32 = 2;
 
@@ -155,7 +157,11 @@ impl Core {
         }
         self.campaign_lost();
         if force {
-            let epoch = self.next_epoch();
+            let mut epoch = self.next_epoch();
+            if self.promise.learner {
+                // It may have forgotten which epochs it opened: this one is none of them.
+                epoch.number = epoch.number.saturating_add(self.rng.random_range(1..=FORGOTTEN_EPOCHS));
+            }
             self.begin_campaign(epoch, CampaignStage::Forced, true, Some(request));
             self.claim(epoch);
         } else {
