@@ -55,6 +55,9 @@ pub(super) struct Cleaning {
     pub(super) progress: CleanupProgress,
     /// The highest seq that supersedes something that it drops.
     pub(super) superseded: u64,
+    /// A segment is left as it is, since a value in it is damaged. It may hold older values of keys that were deleted since,
+    /// which would come back without their tombstones.
+    pub(super) tombstones_stay: bool,
 }
 
 /// How the disk is used.

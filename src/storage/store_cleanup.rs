@@ -46,7 +46,9 @@ impl Store {
         let groups = plan(closed, self.end_of_closed(), through, self.segment_bytes, &damaged)?;
         let total = groups.iter().map(Group::bytes).sum();
         let progress = CleanupProgress { done: 0, total };
-        self.cleaning = Some(Cleaning { era: self.ground.era, through, progress, superseded: 0 });
+        let tombstones_stay = self.contents.segments.closed().iter().any(damaged);
+        self.cleaning =
+            Some(Cleaning { era: self.ground.era, through, progress, superseded: 0, tombstones_stay });
         Ok(Cleanup { ground: self.ground.clone(), groups, progress })
     }
 
@@ -72,8 +74,8 @@ impl Store {
         let answer = match request.0 {
             RequestKind::Judge { records, progress } => {
                 cleaning.progress = progress;
-                let through = cleaning.through;
-                let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through));
+                let (through, stay) = (cleaning.through, cleaning.tombstones_stay);
+                let judged = records.iter().map(|(at, key)| self.judge(*at, key.as_ref(), through, stay));
                 let judged = judged.collect::<Result<Vec<_>, _>>()?;
                 let superseded = judged.iter().map(|(_, by)| *by).max().unwrap_or(0);
                 if let Some(cleaning) = &mut self.cleaning {
@@ -97,6 +99,7 @@ impl Store {
                 AnswerKind::Go
             }
             RequestKind::Damaged(met) => {
+                cleaning.tombstones_stay = true;
                 self.note_damage(met);
                 AnswerKind::Go
             }
@@ -126,6 +129,7 @@ impl Store {
         at: Position,
         key: Option<&Bytes>,
         through: u64,
+        tombstones_stay: bool,
     ) -> Result<(RecordFate, u64), StorageError> {
         if at.seq > through {
             return Ok((RecordFate::Keep, 0));
@@ -133,7 +137,7 @@ impl Store {
         let Some(key) = key else { return Ok((RecordFate::Drop, 0)) };
         match self.contents.index.get(key) {
             Some(slot) if slot.seq > at.seq => Ok((RecordFate::Drop, slot.seq)),
-            Some(slot) if slot.seq == at.seq && slot.live => Ok((RecordFate::Keep, 0)),
+            Some(slot) if slot.seq == at.seq && (slot.live || tombstones_stay) => Ok((RecordFate::Keep, 0)),
             Some(slot) if slot.seq == at.seq => Ok((RecordFate::DropTombstone, slot.seq)),
             _ => Err(StorageError::misuse(format!("the index does not know record {at} of the log"))),
         }

@@ -68,8 +68,7 @@ impl Cleanup {
 
     fn clean_group(&mut self, group: &Group, cleaned: &mut Cleaned, ask: Ask<'_>) -> Result<(), Halt> {
         let mut copy = Copy::begin(&self.ground, group.output)?;
-        let left = cleaned.left_damaged > 0;
-        let outcome = match self.copy_group(group, &mut copy, left, ask) {
+        let outcome = match self.copy_group(group, &mut copy, ask) {
             Ok(GroupCopy::Whole(kept)) => copy.finish(kept, group.first),
             Ok(GroupCopy::Damaged(damaged)) => {
                 copy.remove()?;
@@ -101,15 +100,8 @@ impl Cleanup {
         self.remove_old(group)
     }
 
-    /// Reads the group and writes what is to be kept. Ends where that is damaged. Once a group is `left` as it is, the
-    /// tombstones after it stay: it may hold older values of their keys, which would come back.
-    fn copy_group(
-        &mut self,
-        group: &Group,
-        copy: &mut Copy,
-        left: bool,
-        ask: Ask<'_>,
-    ) -> Result<GroupCopy, Halt> {
+    /// Reads the group and writes what is to be kept. Ends where that is damaged.
+    fn copy_group(&mut self, group: &Group, copy: &mut Copy, ask: Ask<'_>) -> Result<GroupCopy, Halt> {
         let mut kept = Kept::default();
         let mut reader = SnapshotReader::new(group.inputs.clone());
         self.progress.done += HEADER_BYTES * group.inputs.len() as u64;
@@ -124,10 +116,6 @@ impl Cleanup {
             };
             let mut damaged = Vec::new();
             for (item, verdict) in items.into_iter().zip(verdicts) {
-                let verdict = match verdict {
-                    RecordFate::DropTombstone if left => RecordFate::Keep,
-                    verdict => verdict,
-                };
                 match item {
                     Item::Damaged(..) if verdict == RecordFate::Drop => kept.drop_damaged(),
                     Item::Damaged(damage, _) => damaged.push(damage),

@@ -261,6 +261,28 @@ fn a_cleanup_drops_damage_that_nobody_needs_and_copies_none_that_somebody_does()
 }
 
 #[test]
+fn a_deleted_key_does_not_come_back_from_a_segment_that_is_left_as_it_is() {
+    each_disk(|disk, dir| {
+        // `a` is deleted in a later segment. The segment with its older value has a damaged value of another key, which the
+        // first cleanup finds on its way and the second one knows.
+        let mut rig = Rig::open_with(disk, dir, options()).unwrap();
+        let b = put(1, 2, "b", "the value of b, which rots");
+        rig.run(vec![append(vec![put(1, 1, "a", "the value of a"), b.clone()]), Job::CloseSegment]);
+        rig.run(vec![append(vec![del(1, 3, "a")]), Job::CloseSegment]);
+        rig.run(vec![append(vec![noop(1, 4)])]);
+        let (mut rig, _) = rot(rig, 2);
+        for _ in 0..2 {
+            rig.clean(u64::MAX);
+            rig = rig.reopen();
+            assert_eq!(rig.get("a").value, None);
+        }
+        repair(&mut rig, &b);
+        assert!(rig.clean(u64::MAX).is_some(), "what stayed goes once the damage is repaired");
+        assert_eq!(rig.reopen().get("a").value, None);
+    });
+}
+
+#[test]
 fn a_state_that_is_sent_waits_for_the_repair_of_what_it_needs() {
     each_disk(|disk, dir| {
         let (rig, _) = rot(filled(disk, dir), 1);
