@@ -159,8 +159,9 @@ impl Core {
         if force {
             let mut epoch = self.next_epoch();
             if self.promise.learner {
-                // It may have forgotten which epochs it opened: this one is none of them.
-                epoch.number = epoch.number.saturating_add(self.rng.random_range(1..=FORGOTTEN_EPOCHS));
+                // It may have forgotten which epochs it opened: this one is none of them, unless few numbers are left.
+                let above = self.rng.random_range(1..=FORGOTTEN_EPOCHS);
+                epoch.number = epoch.number.saturating_add(above).min(EPOCH_NUMBER_MAX);
             }
             self.begin_campaign(epoch, CampaignStage::Forced, true, Some(request));
             self.claim(epoch);

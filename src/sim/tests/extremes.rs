@@ -8,6 +8,7 @@ use proptest::sample::select;
 
 use super::rig::Rig;
 use crate::replication::EPOCH_JUMP_MAX;
+use crate::sim::disk::Crash;
 use crate::types::{
     Ballot, EPOCH_NUMBER_MAX, Entry, Epoch, Found, Lineage, LossId, Message, NodeId, Op, Position,
     ResyncReason, RoundId, SEQ_MAX, SnapshotId,
@@ -170,4 +171,24 @@ proptest! {
         let promoted = (0..8).any(|i| rig.promote(MEMBERS[i % 3], false));
         prop_assert!(promoted, "{:?}", MEMBERS.map(|id| rig.cluster.status(id)));
     }
+}
+
+#[test]
+fn by_force_a_learner_claims_no_epoch_beyond_the_bound() {
+    let [wiped, other, _] = MEMBERS;
+    let mut rig = Rig::new(3);
+    MEMBERS.into_iter().for_each(|id| rig.cluster.crash(id, Crash::CLEAN));
+    rig.cluster.node_mut(wiped).wipe();
+    rig.start(wiped);
+    rig.start(other);
+    let mut say = |number| {
+        let epoch = Epoch::new(number, other);
+        rig.say((other, wiped), Message::Heartbeat { epoch, last: 1, commit: 0, sent: 1, counts: None });
+    };
+    // Each is refused, and raises what the member has seen.
+    (1..EPOCH_NUMBER_MAX / EPOCH_JUMP_MAX).for_each(|_| say(EPOCH_NUMBER_MAX));
+    say(EPOCH_NUMBER_MAX - 5);
+    assert!(rig.promote(wiped, true));
+    let epoch = rig.cluster.status(wiped).expect("it runs").epoch;
+    assert!((EPOCH_NUMBER_MAX - 4..=EPOCH_NUMBER_MAX).contains(&epoch.number), "{epoch}");
 }
