@@ -98,6 +98,24 @@ impl StoredDisk {
         texts.flat_map(|text| text.lines().map(line).collect::<Vec<Line>>()).collect()
     }
 
+    /// The entry that a line of a rollback file is about. Of a rotten value it has the key alone.
+    fn rolled_back(&self, line: Line) -> Entry {
+        let Line { epoch, seq, op, key, value } = line;
+        let at = Position::new(epoch, seq);
+        let op = match (op.as_str(), key, value) {
+            ("noop", None, None) => Op::Noop,
+            ("put", Some(key), Some(value)) => Op::Put { key: key.into(), value: value.into() },
+            ("del", Some(key), None) => Op::Del { key: key.into() },
+            ("damaged", Some(key), None) => {
+                let stood = self.rotten[&at].clone();
+                assert_eq!(stood.op.key().map(Bytes::as_ref), Some(key.as_bytes()), "another key at {at}");
+                stood.op
+            }
+            (op, key, value) => panic!("a rollback file has a {op} of {key:?} with {value:?}"),
+        };
+        Entry { at, op }
+    }
+
     /// Lets a sync of a batch fail and drop what it should have made durable. Nobody hears of what storage says.
     fn fail_sync(&mut self, syncs: usize, jobs: VecDeque<DiskJob>) {
         self.disk.fail_sync_and_drop_after(syncs as u64);
@@ -279,7 +297,7 @@ impl SimDisk for StoredDisk {
 
     fn rollbacks(&self) -> Vec<Entry> {
         let lines = self.rollback_lines().into_iter().filter(|line| line.op != CLEANED);
-        self.kept.iter().cloned().chain(lines.map(rolled_back)).collect()
+        self.kept.iter().cloned().chain(lines.map(|line| self.rolled_back(line))).collect()
     }
 
     fn cleaned(&self) -> Vec<Position> {
@@ -304,17 +322,6 @@ struct Line {
     op: String,
     key: Option<String>,
     value: Option<String>,
-}
-
-fn rolled_back(line: Line) -> Entry {
-    let Line { epoch, seq, op, key, value } = line;
-    let op = match (op.as_str(), key, value) {
-        ("noop", None, None) => Op::Noop,
-        ("put", Some(key), Some(value)) => Op::Put { key: key.into(), value: value.into() },
-        ("del", Some(key), None) => Op::Del { key: key.into() },
-        (op, key, value) => panic!("a rollback file has a {op} of {key:?} with {value:?}"),
-    };
-    Entry { at: Position::new(epoch, seq), op }
 }
 
 fn read(disk: &MemoryDisk, path: &Path) -> String {
