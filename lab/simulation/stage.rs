@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use kvlab::replication::CAMPAIGN_MAX;
 use kvlab::sim::{ClientRequest, CrashKind, LinkQuality, World};
 use kvlab::storage::{self, Durability};
 use kvlab::types::{ClockCondition, Command, DiskCondition, NodeCondition, NodeId, NodeStatus, Reply};
@@ -32,7 +33,7 @@ use super::plan::{configs, durability, environment};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
-/// How long a member may take to answer a promotion.
+/// How long a member may take to answer an operator; a promotion waits for slow links.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long the last operations of a load may take to end; they are bounded themselves.
 pub(super) const QUIET_WITHIN: Duration = Duration::from_secs(10);
@@ -331,12 +332,16 @@ impl Simulated {
     /// An operator's order to a member, in a word.
     fn order(&mut self, node: NodeId, word: &str, command: Command) -> anyhow::Result<Reply> {
         ensure!(self.world.is_running(node), "cannot {word} {node}: it is down");
+        let within = match command {
+            Command::Promote { .. } => CAMPAIGN_MAX + ANSWER_WITHIN,
+            _ => ANSWER_WITHIN,
+        };
         self.operator = None;
         self.world.ask(ClientRequest { client: OPERATOR, home: None, node, command });
-        self.until(self.now() + ANSWER_WITHIN, |stage| stage.operator.is_some());
-        self.operator.take().with_context(|| {
-            format!("cannot {word} {node}: it did not answer within {} s", ANSWER_WITHIN.as_secs())
-        })
+        self.until(self.now() + within, |stage| stage.operator.is_some());
+        self.operator
+            .take()
+            .with_context(|| format!("cannot {word} {node}: it did not answer within {} s", within.as_secs()))
     }
 
     /// A client's operation, in the zone of the node that is asked first.

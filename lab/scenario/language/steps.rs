@@ -278,7 +278,7 @@ impl FileContext {
                 return Err(Problem::new(delay.span(), "a delay of nothing slows nothing")
                     .help("`heal` heals a link"));
             }
-            None if how == SlowLink::default() => {
+            None if how == (SlowLink { jitter: how.jitter, ..SlowLink::default() }) => {
                 return Err(Problem::new(span, "it is not said what these links do")
                     .help("expected `delay`, `loss` or `duplicate`"));
             }

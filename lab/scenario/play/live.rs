@@ -18,7 +18,7 @@ use crate::run::event::{Actor, LabEvent, ScenarioEvent, Stamped, Verdict};
 use crate::session::{Performed, Session, Settled};
 
 /// No action takes longer: the session bounds each of its own, and this bounds a mistake there.
-const ACTION_WITHIN: Duration = Duration::from_secs(30);
+const ACTION_WITHIN: Duration = Duration::from_secs(60);
 
 /// A session as a stage.
 #[derive(Debug)]

@@ -80,6 +80,7 @@ fn conditions_and_bad_links_out_of_bounds() {
         step_refused(&format!("slow = {{ from = \"n1\", to = \"n2\"{how} }}"), place, &[says]);
     };
     slow("", "5:8", "expected `delay`, `loss` or `duplicate`");
+    slow(", jitter = \"5ms\"", "5:8", "expected `delay`, `loss` or `duplicate`");
     slow(", loss = \"95%\"", "5:41", "as good as cut");
     slow(", loss = \"5\"", "5:41", "a part is in percent");
     slow(", duplicate = 0.5", "5:46", "is not a part in percent");
