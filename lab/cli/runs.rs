@@ -101,10 +101,10 @@ pub struct SimArgs {
     #[arg(long)]
     pub force: bool,
     /// Have every member make a famous mistake on purpose, by name (see docs/museum.md), on three members whose disks
-    /// are not wiped, and let the judge alone find it, by what the clients saw; may be given more than once
+    /// are neither wiped nor torn (no-learners: they are), and let the judge alone find it, by what the clients saw; may be given more than once
     #[arg(long = "quirk", value_name = "NAME", value_parser = scenario::quirk)]
     pub quirks: Vec<Quirk>,
-    /// Disks are never wiped
+    /// Disks are neither wiped nor torn
     #[arg(long)]
     pub no_wipes: bool,
     /// When a write counts as durable: always, interval=10ms, os. Unless always, the power does not go
