@@ -23,8 +23,8 @@ use crate::wire::{CleanupReply, Response};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long none begins by itself after one was given up for lack of room.
 const PAUSE_AFTER_NO_ROOM: Duration = Duration::from_secs(60);
-
-/// How long none begins by itself after one had to leave damage as it is: it may be repaired by then.
+/// How long none begins by itself after one had to leave damage as it is, or could not begin for it: tombstones stay then,
+/// count as garbage still, and would ask for the next at once. It may be repaired by then.
 const PAUSE_WHERE_DAMAGED: Duration = Duration::from_secs(60);
 
 /// Hints, cleanups and the scrub of one node, as its loop sees them.
@@ -114,8 +114,9 @@ impl Housekeeping {
         self.look_at = now + LOOK_EVERY;
         let commit = driver.status(now).commit;
         if driver.store().wants_cleanup(self.policy, commit) {
-            // It wants one, so there is something to do.
-            let _ = self.begin(now, driver);
+            if self.begin(now, driver).is_err() {
+                self.look_at = now + PAUSE_WHERE_DAMAGED;
+            }
         }
     }
 
@@ -146,8 +147,9 @@ impl Housekeeping {
                 Ok(None)
             }
             KeeperNews::Cleaned(cleaned) => {
-                let given_up = cleaned.is_none().then(|| "the log was replaced by a full resync".to_owned());
-                if cleaned.is_some_and(|cleaned| cleaned.left_damaged > 0) {
+                let given_up = cleaned.is_none().then(|| "the log was replaced or cut meanwhile".to_owned());
+                let left = cleaned.map_or(0, |cleaned| cleaned.left_damaged);
+                if left > 0 || driver.store().damage_status().now > 0 {
                     self.look_at = now + PAUSE_WHERE_DAMAGED;
                 }
                 Ok(Some(self.end(now, cleaned.unwrap_or_default(), given_up, driver)))

@@ -32,8 +32,8 @@ impl Store {
         self.cleaning.is_none() && policy_wants(closed, self.end_of_closed(), through, policy)
     }
 
-    /// Begins a cleanup of the closed segments, but for those that are known to hold a damaged value. `through` is the highest seq known to be committed: what is above it
-    /// stays. There is none beside it until [`end_cleanup`](Self::end_cleanup).
+    /// Begins a cleanup of the closed segments, but for those that are known to hold a damaged value. `through` is the
+    /// highest seq known to be committed: what is above it stays. There is none beside it until [`end_cleanup`](Self::end_cleanup).
     ///
     /// # Errors
     /// Why there is none to begin.
