@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use crate::replication::Config;
 use crate::storage;
-use crate::types::{Command, NodeId, Reply, Role, Time};
+use crate::types::{Command, Lookup, NodeId, Reply, Role, Time};
 
 use super::clients::{Clients, Invocation};
 use super::dice::Dice;
@@ -252,6 +252,9 @@ impl Simulation {
                 }
             }
             self.promote_someone()?;
+            if self.options.force && self.world.now() + REST_WITHIN / 2 > deadline {
+                self.write_what_is_lost()?;
+            }
         }
         let members = self.world.members().into_iter();
         let states: Vec<_> =
@@ -275,18 +278,44 @@ impl Simulation {
         states.len() == ids.len() && equal && settled
     }
 
-    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead.
+    /// An operator sees no primary that gets anywhere, and promotes the member that is furthest ahead. Where learners
+    /// leave no quorum (before the healing, force may have brought it to that), only force leads out.
     fn promote_someone(&mut self) -> Result<(), BrokenPromise> {
         let members = self.world.members();
         let states: Vec<_> = members.iter().filter_map(|&id| self.world.status(id)).collect();
         if states.iter().any(|s| s.role == Role::Primary) {
             return Ok(());
         }
-        let voices = states.iter().filter(|s| s.role != Role::Learner);
-        match voices.max_by_key(|s| (s.last, s.id)) {
-            Some(ahead) => self.order(ahead.id, Command::Promote { force: false }),
+        let (learners, voices): (Vec<_>, Vec<_>) = states.iter().partition(|s| s.role == Role::Learner);
+        let force = self.options.force && voices.len() <= members.len() / 2;
+        let learners = learners.into_iter().filter(|_| force && voices.is_empty());
+        match voices.iter().copied().chain(learners).max_by_key(|s| (s.last, s.id)) {
+            Some(ahead) => self.order(ahead.id, Command::Promote { force }),
             None => Ok(()),
         }
+    }
+
+    /// Force may have discarded every whole copy of a value of which the primary has a damaged one. Nobody can repair it,
+    /// and what is sent to the others waits for it: an operator sees that, and writes the key again.
+    fn write_what_is_lost(&mut self) -> Result<(), BrokenPromise> {
+        let members = self.world.members().into_iter();
+        let states = members.filter_map(|id| self.world.status(id));
+        let Some(primary) = states.filter(|s| s.role == Role::Primary).max_by_key(|s| s.epoch) else {
+            return Ok(());
+        };
+        for key in self.clients.keys() {
+            let lookup = self.world.cluster.node(primary.id).disk.lookup(&key);
+            if matches!(lookup, Lookup::Damaged(_)) {
+                let (client, command) = self.clients.write_again(self.world.now(), primary.id, &key);
+                self.world.ask_on_the_spot(ClientRequest {
+                    client,
+                    home: None,
+                    node: primary.id,
+                    command,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// Every key must be readable from every member.

@@ -97,6 +97,14 @@ impl Clients {
         (self.invoke(now, node, &command), command)
     }
 
+    /// Begins a write of the last phase.
+    pub(super) fn write_again(&mut self, now: Time, node: NodeId, key: &Bytes) -> (u64, Command) {
+        let level = if key.starts_with(b"a") { WriteLevel::Async } else { WriteLevel::Quorum };
+        let op = Op::Put { key: key.clone(), value: format!("v{}", self.began + 1).into() };
+        let command = Command::Write { op, level, timeout: Duration::from_secs(2) };
+        (self.invoke(now, node, &command), command)
+    }
+
     /// An answer arrives.
     pub(super) fn answered(&mut self, now: Time, client: u64, reply: &Reply, counts: &mut Counts) {
         let (phase, seen, at) = match reply {
