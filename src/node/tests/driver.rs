@@ -261,3 +261,33 @@ fn a_replica_beyond_the_backlog_gets_entries_from_the_log() {
     assert_eq!(cluster.at(N3).get("k99").value, Some(bytes(&value)));
     assert_eq!(cluster.at(N3).driver.store().keys(), 100);
 }
+
+#[test]
+fn a_replica_beyond_a_cleanup_gets_the_whole_state() {
+    let members = [N1, N2, N3];
+    let small = |config: &mut Config| config.backlog_bytes = 1_000;
+    let mut cluster = Cluster([N1, N2].map(|id| (id, Member::start(id, &members, small))).into());
+    cluster.until("n1 is the primary", |c| c.0[&N1].role() == Role::Primary);
+    for i in 0..100 {
+        cluster.at(N1).put(&format!("k{}", i % 10), &i.to_string(), WriteLevel::Async);
+    }
+    cluster.until("all is on n2", |c| c.0[&N2].driver.status(Time::ZERO).durable >= 100);
+    let n1 = cluster.at(N1);
+    n1.driver.add_job(Job::CloseSegment);
+    n1.disk_works();
+    let cleaned = storage::clean_at_once(n1.driver.store_mut(), &mut n1.writer, 100, |_, _| Ok(()));
+    assert!(cleaned.expect("cleaned").is_some_and(|cleaned| cleaned.dropped > 0));
+    let now = n1.now;
+    let mut late = Member::start(N3, &members, small);
+    late.tick_at(now);
+    cluster.0.insert(N3, late);
+    cluster.until("n3 has everything", |c| {
+        let last = c.0[&N1].driver.status(Time::ZERO).last;
+        c.0[&N3].driver.status(Time::ZERO).last == last
+    });
+    let events = &cluster.at(N3).out.events;
+    assert!(events.iter().any(|event| matches!(event, Event::FullResyncInstalled { .. })), "{events:?}");
+    assert_eq!(cluster.at(N3).get("k9").value, Some(bytes("99")));
+    assert_eq!(cluster.at(N3).driver.store().keys(), 10);
+    assert!(cluster.at(N1).driver.snapshots.is_empty(), "the snapshot is closed when it has been sent");
+}
