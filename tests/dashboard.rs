@@ -164,6 +164,40 @@ fn a_split_brain_by_hand() {
     assert!(text.contains("linearizable") && text.contains("run directory: "), "{text}");
 }
 
+/// What was pasted, and what a terminal answers too late: no member is killed, the load goes on, and keys still act.
+#[test]
+fn a_paste_and_a_late_answer_do_nothing() {
+    let mut lab = Dashboard::start(&["up", "3", "--rate", "50"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    assert!(lab.terminal.screen().bracketed_paste(), "it is asked for");
+    for paste in ["Kafka", "\x1b[200~Kafka\x1b[201~"] {
+        lab.terminal.send_str(paste).expect("sent");
+        lab.shows("a paste is not taken for keys");
+        // The next key that acts takes the word away.
+        lab.terminal.send(Key::Down).expect("a key");
+        while lab.terminal.screen().contains("a paste is not taken for keys") {
+            lab.terminal.send(Key::Down).expect("a key");
+            let _ = lab.terminal.wait_until_for(
+                |screen| !screen.contains("a paste is not taken for keys"),
+                Duration::from_millis(200),
+            );
+        }
+    }
+    for answer in ["\x1b]11;rgb:ffff/ffff/ffff\x07", "\x1b_Gi=31;OK\x1b\\"] {
+        lab.terminal.send_str(answer).expect("sent");
+    }
+    lab.press("1");
+    lab.shows("▸n1  process");
+    lab.terminal.send(Key::Down).expect("a key");
+    lab.shows_all(&["▸n2  process", "all 3 members are up", "load 50/s"]);
+    assert!(!lab.terminal.screen().contains("you: "), "{}", lab.terminal.screen().text());
+    assert_eq!(lab.nodes().len(), 3);
+    lab.press("p");
+    lab.shows_all(&["you: pause n2", "paused"]);
+    lab.press("q");
+    lab.ends(true);
+}
+
 #[test]
 fn a_scenario_plays_and_its_verdict_stays() {
     let folder = tempfile::tempdir().expect("a directory");

@@ -1,6 +1,6 @@
 //! The one table of keys: what each does, what it is called in the footer and in `?`.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::KeyCode;
 
 /// A key as the table names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -190,20 +190,6 @@ pub const KEYS: &[Binding] = &[
 ];
 
 impl Key {
-    /// The key of a key event; `None` for releases and for keys with Alt and the like, which mean nothing here.
-    pub fn of(event: KeyEvent) -> Option<Self> {
-        if event.kind == KeyEventKind::Release {
-            return None;
-        }
-        let held = event.modifiers - KeyModifiers::SHIFT;
-        match event.code {
-            KeyCode::Char(c) if held == KeyModifiers::CONTROL => Some(Self::Ctrl(c.to_ascii_lowercase())),
-            KeyCode::Char(c) if held.is_empty() => Some(Self::Char(c)),
-            code if held.is_empty() => Some(Self::Named(code)),
-            _ => None,
-        }
-    }
-
     /// The member of a digit key.
     pub fn digit(self) -> Option<u8> {
         match self {
@@ -270,17 +256,5 @@ mod tests {
             assert!(binding.help.len() <= 45, "fits the help overlay: {}", binding.help);
             assert!(binding.label.is_ascii() && binding.help.is_ascii());
         }
-    }
-
-    #[test]
-    fn releases_and_alt_mean_nothing() {
-        let event = |code, modifiers| KeyEvent::new(code, modifiers);
-        assert_eq!(Key::of(event(KeyCode::Char('K'), KeyModifiers::SHIFT)), Some(Char('K')));
-        assert_eq!(Key::of(event(KeyCode::Char('C'), KeyModifiers::CONTROL)), Some(Ctrl('c')));
-        assert_eq!(Key::of(event(KeyCode::Char('x'), KeyModifiers::ALT)), None);
-        assert_eq!(Key::of(event(KeyCode::BackTab, KeyModifiers::SHIFT)), Some(Named(KeyCode::BackTab)));
-        let mut released = event(KeyCode::Char('x'), KeyModifiers::NONE);
-        released.kind = KeyEventKind::Release;
-        assert_eq!(Key::of(released), None);
     }
 }

@@ -7,6 +7,7 @@
 //! world. `docs/screen.md` is for readers of the screen.
 
 pub mod input;
+mod keyboard;
 pub mod keys;
 pub mod layout;
 mod paint;

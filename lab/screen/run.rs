@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossterm::event::{Event, EventStream};
-use futures_util::StreamExt as _;
 use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -18,9 +16,10 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::input::{self, UiCommand, UiState};
+use super::keyboard::{Input, Keyboard};
 use super::keys::Key;
 use super::state::{NodeView, ViewState};
-use super::terminal::{self, Guard};
+use super::terminal::{self, Bytes, Guard, READ_BYTES};
 use super::theme::{Colours, Theme, Tone};
 use crate::action::Action;
 use crate::run::event::Stamped;
@@ -87,23 +86,31 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<ScreenExit> {
         drawn: None,
         ended: false,
     };
-    let mut keys = EventStream::new();
-    let mut ticks = tokio::time::interval(FRAME_EVERY);
+    let bytes = Bytes::open().context("cannot read this terminal's keys")?;
+    let mut resized = signal(SignalKind::window_change())?;
+    let (mut keyboard, mut read) = (Keyboard::default(), [0; READ_BYTES]);
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(FRAME_EVERY));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut frames = 0u64;
     loop {
+        let overdue = keyboard.deadline().map(|deadline| began + deadline);
         let exit = tokio::select! {
-            event = keys.next() => match event {
-                Some(Ok(event)) => screen.input(&event).await,
-                Some(Err(error)) => Some(ScreenExit::TerminalGone(error.to_string())),
-                None => Some(ScreenExit::TerminalGone("no more keys".to_owned())),
-            },
+            biased;
             _ = ticks.tick() => {
                 frames += 1;
                 if frames == 5 {
                     panic_if_asked(screen.dashboard.panic_in);
                 }
                 screen.tick()
+            }
+            _ = resized.recv() => screen.draw_soon(),
+            count = bytes.read(&mut read) => match count {
+                Ok(count) => screen.inputs(keyboard.read(&read[..count], began.elapsed())).await,
+                Err(error) => Some(ScreenExit::TerminalGone(error.to_string())),
+            },
+            // Only if there was nothing to read: then a sequence was no longer than this.
+            () = tokio::time::sleep_until(overdue.unwrap_or(began)), if overdue.is_some() => {
+                screen.inputs(keyboard.expire(began.elapsed())).await
             }
         };
         if let Some(exit) = exit {
@@ -159,16 +166,26 @@ impl Screen {
         drawn.err().map(|error| ScreenExit::TerminalGone(error.to_string()))
     }
 
-    async fn input(&mut self, event: &Event) -> Option<ScreenExit> {
-        let command = match event {
-            Event::Key(key) => {
-                let key = Key::of(*key)?;
-                self.take_events();
-                input::update(key, &mut self.ui, &self.view)
+    async fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>) -> Option<ScreenExit> {
+        for input in inputs {
+            let exit = match input {
+                Input::Key(key) => self.key(key).await,
+                Input::Paste => {
+                    self.ui.flash = Some((Tone::Warn, "a paste is not taken for keys".to_owned()));
+                    self.draw_soon()
+                }
+                Input::Background(_) => None,
+            };
+            if exit.is_some() {
+                return exit;
             }
-            Event::Resize(..) => None,
-            _ => return None,
-        };
+        }
+        None
+    }
+
+    async fn key(&mut self, key: Key) -> Option<ScreenExit> {
+        self.take_events();
+        let command = input::update(key, &mut self.ui, &self.view);
         match (self.ui.frozen, self.frozen.is_some()) {
             (true, false) => self.frozen = Some(Box::new(self.view.clone())),
             (false, true) => self.frozen = None,
@@ -190,10 +207,14 @@ impl Screen {
             }
             None => {}
         }
+        self.draw_soon()
+    }
+
+    /// At once, or if that is too soon after the last frame, with the next tick, frozen or not.
+    fn draw_soon(&mut self) -> Option<ScreenExit> {
         if self.drawn.is_none_or(|at| at.elapsed() >= FRAME_GAP) {
             return self.draw();
         }
-        // Too soon; the next tick draws it, frozen or not.
         self.drawn = None;
         None
     }

@@ -26,6 +26,10 @@ pub enum Colours {
     Mono,
 }
 
+/// A colour of 24 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub u8, pub u8, pub u8);
+
 /// Which glyphs a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
