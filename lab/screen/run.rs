@@ -20,7 +20,7 @@ use super::keyboard::{Input, Keyboard};
 use super::keys::Key;
 use super::state::{NodeView, ViewState};
 use super::terminal::{self, Bytes, Guard, READ_BYTES};
-use super::theme::{Colours, Theme, Tone};
+use super::theme::{Background, Colours, Theme, Tone};
 use crate::action::Action;
 use crate::run::event::Stamped;
 use crate::text::words;
@@ -29,6 +29,8 @@ use crate::text::words;
 const FRAME_EVERY: Duration = Duration::from_millis(100);
 /// After a key, a frame is drawn at once, but not sooner than this after the last.
 const FRAME_GAP: Duration = Duration::from_millis(60);
+/// The first frame waits so long for the terminal to say what its background is. A later answer changes nothing.
+const BACKGROUND_WITHIN: Duration = Duration::from_millis(100);
 /// Ctrl-Z waits this long for the nodes to pause.
 const PAUSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -44,14 +46,16 @@ pub struct Dashboard {
     /// The journal's clock: time since the run began.
     pub now: Box<dyn Fn() -> Duration + Send>,
     pub theme: Theme,
+    /// Whether to ask the terminal for its background.
+    pub ask_background: bool,
     /// Saves a frame under a name, and says where.
     pub screenshot: Screenshot,
     /// For tests: panic after the first frames.
     pub panic_in: Option<PanicIn>,
 }
 
-/// Saves a frame under a name, and says where.
-pub type Screenshot = Box<dyn Fn(&Buffer, &str) -> anyhow::Result<PathBuf> + Send>;
+/// Saves a frame, drawn for this background, under a name, and says where.
+pub type Screenshot = Box<dyn Fn(&Buffer, &str, Background) -> anyhow::Result<PathBuf> + Send>;
 
 /// Where to panic, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,9 +88,14 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<ScreenExit> {
         frozen: None,
         ui: UiState::default(),
         drawn: None,
+        asked: None,
         ended: false,
     };
     let bytes = Bytes::open().context("cannot read this terminal's keys")?;
+    if screen.dashboard.ask_background {
+        screen.guard.ask_background().context("cannot write to this terminal")?;
+        screen.asked = Some(Instant::now());
+    }
     let mut resized = signal(SignalKind::window_change())?;
     let (mut keyboard, mut read) = (Keyboard::default(), [0; READ_BYTES]);
     let (began, mut ticks) = (Instant::now(), tokio::time::interval(FRAME_EVERY));
@@ -128,6 +137,8 @@ struct Screen {
     ui: UiState,
     /// When the last frame was drawn.
     drawn: Option<Instant>,
+    /// When the terminal was asked for its background, until it has answered or has not in time.
+    asked: Option<Instant>,
     /// The journal has closed.
     ended: bool,
 }
@@ -159,6 +170,10 @@ impl Screen {
     }
 
     fn draw(&mut self) -> Option<ScreenExit> {
+        if self.asked.is_some_and(|at| at.elapsed() < BACKGROUND_WITHIN) {
+            return None;
+        }
+        self.asked = None;
         let view = self.frozen.as_deref().unwrap_or(&self.view);
         let (ui, theme) = (&self.ui, self.dashboard.theme);
         let drawn = self.guard.draw(|area, buf| super::render(area, buf, view, ui, theme));
@@ -172,6 +187,10 @@ impl Screen {
                 Input::Key(key) => self.key(key).await,
                 Input::Paste => {
                     self.ui.flash = Some((Tone::Warn, "a paste is not taken for keys".to_owned()));
+                    self.draw_soon()
+                }
+                Input::Background(colour) if self.asked.take().is_some() => {
+                    self.dashboard.theme.background = Background::of(colour);
                     self.draw_soon()
                 }
                 Input::Background(_) => None,
@@ -241,7 +260,7 @@ impl Screen {
             let mut buf = Buffer::empty(area);
             super::render(area, &mut buf, view, &self.ui, theme);
             let name = format!("screen-{}", words::clock(view.now_us).replace(':', "."));
-            (self.dashboard.screenshot)(&buf, &name)
+            (self.dashboard.screenshot)(&buf, &name, theme.background)
         });
         self.ui.flash = Some(match saved {
             Ok(path) => (Tone::Ok, format!("saved {}", path.display())),

@@ -5,7 +5,7 @@
 //! * A panic elsewhere (tokio catches it): nothing may be printed into the picture. The hook keeps the message
 //!   for [`task_panic`]; the loop looks there and ends in order.
 
-use std::io::{self, Stdout, stdin, stdout};
+use std::io::{self, Stdout, Write as _, stdin, stdout};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
@@ -23,6 +23,8 @@ use tokio::io::unix::AsyncFd;
 
 /// Bytes of one read: as many as a terminal's line discipline holds.
 pub const READ_BYTES: usize = 4096;
+/// The question for the colour of the background: OSC 11.
+const ASK_BACKGROUND: &[u8] = b"\x1b]11;?\x07";
 
 /// Whether a guard holds the terminal: panics then speak later.
 static HELD: AtomicBool = AtomicBool::new(false);
@@ -111,6 +113,15 @@ impl Guard {
 
     pub fn size(&self) -> io::Result<Size> {
         self.terminal.size()
+    }
+
+    /// Asks the terminal for the colour of its background. It answers among the keys, or never.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn ask_background(&mut self) -> io::Result<()> {
+        stdout().write_all(ASK_BACKGROUND)?;
+        stdout().flush()
     }
 
     /// Gives the terminal back for a while, until [`Guard::come_back`].

@@ -15,12 +15,12 @@ use crate::screen::keys::KEYS;
 use crate::screen::layout::Pane;
 use crate::screen::render;
 use crate::screen::state::ViewState;
-use crate::screen::theme::{Charset, Colours, Theme};
+use crate::screen::theme::{Background, Charset, Colours, Theme};
 
-pub(super) const MONO: Theme = Theme { colours: Colours::Mono, charset: Charset::Unicode };
-pub(super) const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii };
-const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, charset: Charset::Unicode };
-const INDEXED: Theme = Theme { colours: Colours::Indexed, charset: Charset::Unicode };
+pub(super) const MONO: Theme = Theme { colours: Colours::Mono, ..Theme::RECORDING };
+pub(super) const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii, ..Theme::RECORDING };
+const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, ..Theme::RECORDING };
+const INDEXED: Theme = Theme { colours: Colours::Indexed, ..Theme::RECORDING };
 
 pub(super) fn view_at(events: &[Stamped], t_us: u64) -> ViewState {
     let mut view = ViewState::of(events.iter().filter(|e| e.t_us <= t_us));
@@ -75,7 +75,9 @@ fn whole_screens_in_ascii() {
 #[test]
 fn whole_screens_in_colour() {
     let view = at(Player::Person, moment::SPLIT);
-    for (name, theme) in [("true", Theme::RECORDING), ("256", INDEXED), ("16", SIXTEEN), ("mono", MONO)] {
+    let light = Theme { background: Background::Light, ..Theme::RECORDING };
+    let dark = [("true", Theme::RECORDING), ("256", INDEXED), ("16", SIXTEEN), ("mono", MONO)];
+    for (name, theme) in dark.into_iter().chain([("light", light)]) {
         let buf = frame(&view, &UiState::default(), theme, (80, 24));
         insta::assert_debug_snapshot!(format!("split-{name}"), buf);
     }

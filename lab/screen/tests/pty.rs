@@ -19,6 +19,7 @@ use crate::screen::theme::{ColourChoice, Theme};
 
 const DIR: &str = "KVLAB_TEST_DIR";
 const PANIC: &str = "KVLAB_TEST_PANIC";
+const ASK: &str = "KVLAB_TEST_ASK";
 const CAPACITY: &str = "KVLAB_TEST_CAPACITY";
 
 /// The dashboard: not a test of its own.
@@ -48,9 +49,19 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
         Ok("task") => Some(PanicIn::Task),
         _ => None,
     };
-    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
+    let screenshot =
+        Box::new(move |frame: &Buffer, name: &str, on| record::save_frame(frame, &run_dir, name, on));
+    let ask_background = std::env::var_os(ASK).is_some();
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
-    let dashboard = Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, panic_in };
+    let dashboard = Dashboard {
+        events: receiver,
+        actions,
+        now: Box::new(now),
+        theme,
+        ask_background,
+        screenshot,
+        panic_in,
+    };
     // As the program does it: what ends it from outside drops it.
     tokio::select! {
         exit = run(dashboard) => format!("{exit:?}"),
@@ -235,6 +246,41 @@ fn the_terminal_changes_its_size() {
     t.wait_until(|s| s.contains("there is no shell to go to") && s.contains("from\\to")).unwrap();
     t.send(Key::Ctrl('c')).unwrap();
     ends_with(t, "exit: Ok(Quit); raw: false", true);
+}
+
+/// The question is asked once. An answer in time changes the colours, a late one nothing, and none is waited for.
+#[test]
+fn the_background_is_asked_for() {
+    let colour_of_the_badge = |t: &Terminal| {
+        let screen = t.screen();
+        let (row, col) = screen.find("LIVE").unwrap();
+        screen.cell(row, col).unwrap().style().bg
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (dark, light) = (termlens::Color::Indexed(74), termlens::Color::Indexed(25));
+    for (answer, badge) in
+        [("\x1b]11;rgb:ffff/ffff/ffff\x1b\\", light), ("\x1b]11;rgb:1e1e/1e1e/1e1e\x07", dark)]
+    {
+        // It is there before the program asks: surely in time.
+        let mut t = terminal(dir.path(), &[(ASK, "1")])
+            .args(["-c", &format!("stty raw -echo; printf ready; read _; exec \"$0\" {}", CHILD.join(" "))])
+            .arg(std::env::current_exe().unwrap())
+            .spawn("/bin/sh")
+            .unwrap();
+        t.wait_until(|s| s.contains("ready")).unwrap();
+        t.send_str(&format!("\n{answer}")).unwrap();
+        t.wait_until(|s| s.contains("LIVE")).unwrap();
+        assert_eq!(colour_of_the_badge(&t), badge, "{answer:?}");
+        t.send(Key::Char('q')).unwrap();
+        t.wait_until(|s| s.contains("exit: Ok(Quit)")).unwrap();
+    }
+    let mut t = start(dir.path(), &[(ASK, "1")]);
+    t.wait_until(|s| s.contains("LIVE")).unwrap();
+    t.send_str("\x1b]11;rgb:ffff/ffff/ffff\x07").unwrap();
+    keys_act(&mut t);
+    assert_eq!(colour_of_the_badge(&t), dark, "too late");
+    t.send(Key::Char('q')).unwrap();
+    ends_with(t, "exit: Ok(Quit)", true);
 }
 
 #[test]
