@@ -164,6 +164,41 @@ fn a_split_brain_by_hand() {
     assert!(text.contains("linearizable") && text.contains("run directory: "), "{text}");
 }
 
+/// What a scenario can do to a disk, a clock and a link, a person can, and can take it back; all of it is an event.
+#[test]
+fn conditions_by_hand() {
+    let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    lab.press("2c");
+    lab.shows_all(&["Conditions of n2", "disk and clock are as they should be"]);
+    lab.press("s");
+    lab.shows_all(&["you: disk 50 ms slower of n2", "slow disk", "set: disk 50 ms slower"]);
+    lab.press("c+");
+    lab.shows_all(&["you: clock ×1.5 of n2", "set: disk 50 ms slower; clock ×1.5"]);
+    lab.press("c");
+    lab.shows_all(&["now: disk 50 ms slower, clock ×1.5"]);
+    lab.terminal.resize(80, 24).expect("another size");
+    lab.shows_all(&["Conditions of n2", "its links to that member", "now: disk 50 ms slower, clock ×1.5"]);
+    lab.press("o");
+    lab.hides("Conditions of n2");
+    lab.terminal.resize(120, 36).expect("another size");
+    lab.shows_all(&["you: clock ok of n2", "all 3 members are up"]);
+    lab.hides("set: ");
+    lab.press("c1");
+    lab.shows_all(&["The links n2 to n1 and back", "up, both ways"]);
+    lab.press("l");
+    lab.shows_all(&["you: slow n2→n1 losing 5%", "┊-5%", "set: to n1 losing 5%"]);
+    lab.press("c1o");
+    lab.shows_all(&["you: heal n1→n2", "all 3 members are up"]);
+    // A disk that is full refuses what needs room.
+    lab.press("1cf");
+    lab.shows_all(&["you: full disk of n1", "PRIMARY'S DISK IS FULL"]);
+    lab.press("co");
+    lab.shows("all 3 members are up");
+    lab.press("q");
+    lab.ends(true);
+}
+
 /// What was pasted, and what a terminal answers too late: no member is killed, the load goes on, and keys still act.
 #[test]
 fn a_paste_and_a_late_answer_do_nothing() {

@@ -58,6 +58,22 @@ pub enum KeyCommand {
     Repaint,
     Suspend,
     Target,
+    Conditions,
+    DiskFull,
+    DiskSlow,
+    DiskSyncFails,
+    ClockFast,
+    ClockSlow,
+    ClockJump,
+    PowerLoss,
+    TearTail,
+    NodeOk,
+    ConditionsOfLink,
+    LinkSlow,
+    LinkLoss,
+    LinkDuplicate,
+    LinkReset,
+    LinkOk,
     Yes,
     No,
 }
@@ -76,6 +92,10 @@ pub enum Scope {
     Proof,
     /// After `x`, `X` or `d`.
     Target,
+    /// After `c`: the conditions of the selected member.
+    NodeMenu,
+    /// And of its links to another.
+    LinkMenu,
     Question,
 }
 
@@ -156,6 +176,7 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('W')], "W", C::Wipe, S::Node, Never, "wipe its data and restart it: a learner", Loss),
     row(&[Char('P')], "P", C::Promote, S::Node, Always("promote"), "promote by vote: safe, or not at all", Safe),
     row(&[Char('F')], "F", C::PromoteForce, S::Node, Wide("force"), "promote without votes; may lose writes", Loss),
+    row(&[Char('c')], "c", C::Conditions, S::Node, Wide("conditions"), "menu: its disk, clock, power, and its links", Safe),
     row(&[Char('w')], "w", C::WriteQuorum, S::Client, Always("write"), "write, acknowledged by a quorum", Safe),
     row(&[Char('a')], "a", C::WriteAsync, S::Client, Always("async write"), "write, acknowledged by the primary alone", Safe),
     row(&[Char('s')], "s", C::ReadQuorum, S::Client, Always("quorum read"), "read what a quorum holds", Safe),
@@ -185,6 +206,23 @@ pub const KEYS: &[Binding] = &[
     row(&[Named(KeyCode::Esc), Named(KeyCode::Enter), Char('q')], "Esc Enter", C::Back, S::Proof, Always("close"), "close it", Safe),
     row(DIGITS, "1-9", C::Target, S::Target, Never, "the other end, after x X d", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Target, Never, "leave the link as it is", Safe),
+    row(&[Char('f')], "f", C::DiskFull, S::NodeMenu, Never, "disk: full; again: ok", Fault),
+    row(&[Char('s')], "s", C::DiskSlow, S::NodeMenu, Never, "disk: writes, syncs 50 ms slower; again: ok", Fault),
+    row(&[Char('y')], "y", C::DiskSyncFails, S::NodeMenu, Never, "disk: its next sync fails, and it stops", Fault),
+    row(&[Char('+'), Char('=')], "+", C::ClockFast, S::NodeMenu, Never, "clock: half as fast again; again: true", Fault),
+    row(&[Char('-')], "-", C::ClockSlow, S::NodeMenu, Never, "clock: half as fast; again: true", Fault),
+    row(&[Char('j')], "j", C::ClockJump, S::NodeMenu, Never, "clock: jumps 10 s ahead, once", Fault),
+    row(&[Char('p')], "p", C::PowerLoss, S::NodeMenu, Never, "power fails: what was not synced is lost", Fault),
+    row(&[Char('t')], "t", C::TearTail, S::NodeMenu, Never, "killed in a write: its last write is torn", Fault),
+    row(&[Char('o')], "o", C::NodeOk, S::NodeMenu, Never, "disk and clock are ok again", Safe),
+    row(DIGITS, "1-9", C::ConditionsOfLink, S::NodeMenu, Never, "its links to that member", Safe),
+    row(&[Named(KeyCode::Esc), Char('c'), Char('q')], "Esc", C::Back, S::NodeMenu, Never, "leave all as it is", Safe),
+    row(&[Char('s')], "s", C::LinkSlow, S::LinkMenu, Never, "slow: 80 ms later each way; again: not", Fault),
+    row(&[Char('l')], "l", C::LinkLoss, S::LinkMenu, Never, "loss: 5% never arrives; again: not", Fault),
+    row(&[Char('d')], "d", C::LinkDuplicate, S::LinkMenu, Never, "duplicate: 5% arrives twice; again: not", Fault),
+    row(&[Char('r')], "r", C::LinkReset, S::LinkMenu, Never, "reset: its connections break, once", Fault),
+    row(&[Char('o')], "o", C::LinkOk, S::LinkMenu, Never, "as it should be: up", Safe),
+    row(&[Named(KeyCode::Esc), Char('c'), Char('q')], "Esc", C::Back, S::LinkMenu, Never, "leave all as it is", Safe),
     row(&[Char('y'), Char('Y')], "y", C::Yes, S::Question, Never, "yes", Loss),
     row(&[Char('n'), Char('N'), Named(KeyCode::Esc)], "n Esc", C::No, S::Question, Never, "no", Safe),
 ];
@@ -212,13 +250,15 @@ impl Scope {
             Self::Screen => "Screen",
             Self::Proof => "In a proof",
             Self::Target => "After x X d",
+            Self::NodeMenu => "After c",
+            Self::LinkMenu => "After c and a member",
             Self::Question => "When asked",
         }
     }
 
     /// Whether it replaces all others while it holds.
     pub fn is_modal(self) -> bool {
-        matches!(self, Self::Proof | Self::Target | Self::Question)
+        !matches!(self, Self::Move | Self::Links | Self::Node | Self::Client | Self::Screen)
     }
 }
 
@@ -237,7 +277,8 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_at_once() {
-        for modal in [None, Some(Scope::Proof), Some(Scope::Target), Some(Scope::Question)] {
+        let modal = [Scope::Proof, Scope::Target, Scope::NodeMenu, Scope::LinkMenu, Scope::Question];
+        for modal in modal.map(Some).into_iter().chain([None]) {
             let mut seen = HashSet::new();
             let holds = |b: &&Binding| modal.map_or(!b.scope.is_modal(), |m| b.scope == m);
             for binding in KEYS.iter().filter(holds) {

@@ -10,6 +10,7 @@ pub mod input;
 mod keyboard;
 pub mod keys;
 pub mod layout;
+mod menu;
 mod paint;
 mod panes;
 pub mod run;

@@ -190,28 +190,27 @@ fn after_escape<'a>(rest: &'a [u8], keys: &mut Vec<u8>) -> &'a [u8] {
                 None => from(None),
             }
         }
-        Some(b'[') if rest.starts_with(b"[200~") => {
-            let end = rest.windows(PASTE_END.len()).position(|window| window == PASTE_END);
-            // What follows at once belongs to the paste.
-            let _ = end.map(|end| &rest[end..]);
-            from(None)
-        }
         Some(b'[') => {
-            let end = rest
-                .iter()
-                .skip(1)
-                .position(|byte| matches!(byte, 0x18 | 0x1a | 0x1b | 0x40..=0x7e | 0x80..));
-            match end.map(|end| end + 1) {
-                Some(end) if rest[end] == 0x1b => &rest[end..],
-                Some(1) if rest[1] == b'[' => from((rest.len() > 3).then_some(3)),
-                Some(1) if rest[1] == b'M' => from((rest.len() > 5).then_some(5)),
-                Some(end) => {
-                    if let (b'u', Some(Key::Char(c))) = (rest[end], csi_key(&rest[1..end], rest[end])) {
+            let is_end = |byte: &u8| matches!(byte, 0x18 | 0x1a | 0x1b | 0x40..=0x7e | 0x80..);
+            let Some(end) = rest.iter().skip(1).position(is_end).map(|end| end + 1) else {
+                return from(None);
+            };
+            // Other controls within a sequence are none of it.
+            let numbers: Vec<u8> =
+                rest[1..end].iter().copied().filter(|byte| (0x20..=0x3f).contains(byte)).collect();
+            let after = |count: usize| from((rest.len() > end + count).then_some(end + count));
+            match (&numbers[..], rest[end]) {
+                (_, 0x1b) => &rest[end..],
+                ([], b'[') => after(2),
+                ([], b'M') => after(4),
+                // What follows the end of a paste at once belongs to it.
+                (b"200", b'~') => from(None),
+                (_, last) => {
+                    if let (b'u', Some(Key::Char(c))) = (last, csi_key(&numbers, last)) {
                         keys.extend(u8::try_from(c).ok());
                     }
-                    &rest[end + 1..]
+                    after(1)
                 }
-                None => from(None),
             }
         }
         Some(b'O') => from((rest.len() > 2).then_some(2)),
