@@ -195,6 +195,8 @@ fn conditions_by_hand() {
     lab.shows_all(&["you: full disk of n1", "PRIMARY'S DISK IS FULL"]);
     lab.press("co");
     lab.shows("all 3 members are up");
+    let log = std::fs::read_to_string(lab.state.path().join("kvlab/runs/latest/n2.log")).expect("a log");
+    assert!(log.contains("a fault was set") && !log.contains("no order known here"), "{log}");
     lab.press("q");
     lab.ends(true);
 }

@@ -79,7 +79,7 @@ pub(super) struct Supervisor {
     orders: Mutex<Option<mpsc::Sender<StdinLine>>>,
 }
 
-/// A line for the standard input of a process, and whom to tell that it was written.
+/// A line for the standard input of a process, with its newline, and whom to tell that it was written.
 #[derive(Debug)]
 struct StdinLine {
     line: String,
@@ -356,7 +356,7 @@ impl Supervisor {
 /// Writes what a process is told, until that is dropped.
 async fn write_orders(mut stdin: ChildStdin, mut told: mpsc::Receiver<StdinLine>) -> Infallible {
     while let Some(StdinLine { line, done }) = told.recv().await {
-        let written = stdin.write_all(format!("{line}\n").as_bytes()).await;
+        let written = stdin.write_all(line.as_bytes()).await;
         // Whoever has told it may not wait any more.
         let _ = done.send(written);
     }

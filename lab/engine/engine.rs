@@ -87,7 +87,8 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// If it cannot be done, or this engine does not say how.
     fn damage(&self, data: &Path, fault: DiskFault) -> anyhow::Result<Option<Cut>>;
 
-    /// The line that tells a running node this on its standard input; `None`: a node of this engine takes no such order.
+    /// The line, with its newline, that tells a running node this on its standard input; `None`: a node of this engine
+    /// takes no such order.
     fn order(&self, order: &NodeOrder) -> Option<String> {
         let _ = order;
         None
