@@ -223,7 +223,8 @@ fn a_lab_that_stood_still_says_so_and_concludes_nothing() {
     assert!(most("verdict", "/harm/unavailable_ms") < bound, "no outage of the store");
     assert!(most("verdict", "/harm/stale_max_ms") < bound, "no stale read of the store");
     assert!(most("load", "/max_us") < bound * 1000, "no latency of the store");
-    let gap = |pair: &[Value]| pair[1]["t_us"].as_u64().zip(pair[0]["t_us"].as_u64()).map(|(b, a)| b.abs_diff(a));
+    let gap =
+        |pair: &[Value]| pair[1]["t_us"].as_u64().zip(pair[0]["t_us"].as_u64()).map(|(b, a)| b.abs_diff(a));
     let longest = events.windows(2).filter_map(gap).max().expect("events");
     assert!(longest < bound * 1000, "the run's clock stood still with it: {longest} us");
     lab.signal(Signal::TERM);
