@@ -12,7 +12,8 @@
 //! | a burst: a paste of a terminal that brackets none | [`BURST`] printable characters in one read, not all the same | a silence of [`PASTE_QUIET`] | |
 //! | the key Esc | `ESC` | | [`ESCAPE_WITHIN`] |
 //!
-//! What runs over its bounds is over: the next byte is a key again. Time passes only by [`Keyboard::expire`], so that a
+//! What runs over its bounds is over: the next byte is a key again. But a slow connection may have held up what follows
+//! `ESC`: for [`LATE_WITHIN`] after the key, the rest of a sequence is still taken for that. Time passes only by [`Keyboard::expire`], so that a
 //! program that was stopped for a while reads what has come meanwhile before it gives anything up.
 
 use std::time::Duration;
@@ -24,6 +25,10 @@ use super::theme::Rgb;
 
 /// After `ESC` alone, so long nothing: it was the key.
 pub const ESCAPE_WITHIN: Duration = Duration::from_millis(50);
+/// After the key Esc, the second byte of a sequence may come so late, if it is one of [`LATE`].
+pub const LATE_WITHIN: Duration = Duration::from_millis(500);
+/// The second bytes of sequences that are no key of ours: `P` and `X` are.
+const LATE: &[u8] = b"[O]^_";
 /// A sequence that has begun ends within this.
 pub const SEQUENCE_WITHIN: Duration = Duration::from_secs(1);
 /// And within so many bytes.
@@ -69,6 +74,8 @@ pub struct Keyboard {
     taken: usize,
     /// The bytes of it that matter, the first [`KEPT_MAX`] of them.
     kept: Vec<u8>,
+    /// `ESC` was taken for a key, and nothing has come since: until when its sequence may go on.
+    late_until: Option<Duration>,
     /// A paste has ended; keys before this belong to it.
     quiet_at: Option<Duration>,
 }
@@ -97,7 +104,14 @@ enum State {
 
 impl Default for Keyboard {
     fn default() -> Self {
-        Self { state: State::Ground, since: Duration::ZERO, taken: 0, kept: Vec::new(), quiet_at: None }
+        Self {
+            state: State::Ground,
+            since: Duration::ZERO,
+            taken: 0,
+            kept: Vec::new(),
+            late_until: None,
+            quiet_at: None,
+        }
     }
 }
 
@@ -133,6 +147,7 @@ impl Keyboard {
         let state = std::mem::replace(&mut self.state, State::Ground);
         let mut told = Vec::new();
         if state == State::Escape {
+            self.late_until = Some(now + LATE_WITHIN);
             self.key(Key::Named(KeyCode::Esc), now, &mut told);
         }
         told.pop()
@@ -204,6 +219,9 @@ impl Keyboard {
     }
 
     fn ground(&mut self, byte: u8, now: Duration, told: &mut Vec<Input>) {
+        if self.late_until.take().is_some_and(|until| now < until) && LATE.contains(&byte) {
+            return self.escape(byte, false, now, told);
+        }
         let key = match byte {
             ESC => return self.begin(State::Escape, now),
             b'\r' => Key::Named(KeyCode::Enter),

@@ -154,6 +154,28 @@ fn nothing_is_swallowed_for_ever() {
     assert_eq!(keyboard.read(b"K", NOW), [char('K')]);
 }
 
+/// A connection that stalls after `ESC`: the key Esc, and the rest of what it began is no key at all.
+#[test]
+fn what_comes_late_after_escape_is_no_key_either() {
+    for (rest, then) in
+        [("OP", None), ("[F", Some(KeyCode::End)), ("[15~", None), ("]11;rgb:0/0/0\x07", None)]
+    {
+        let mut keyboard = Keyboard::default();
+        assert_eq!(keyboard.read(b"\x1b", NOW), []);
+        let late = NOW + ESCAPE_WITHIN;
+        assert_eq!(keyboard.expire(late), Some(named(KeyCode::Esc)));
+        let mut told = keyboard.read(rest.as_bytes(), late + LATE_WITHIN / 2);
+        told.retain(|input| !matches!(input, Input::Background(_)));
+        assert_eq!(told, then.map(named).into_iter().collect::<Vec<_>>(), "{rest:?}");
+        assert_eq!(keyboard.read(b"K", late + LATE_WITHIN / 2), [char('K')], "then keys are keys");
+    }
+    let mut keyboard = Keyboard::default();
+    keyboard.read(b"\x1b", NOW);
+    keyboard.expire(NOW + ESCAPE_WITHIN);
+    assert_eq!(keyboard.read(b"K", NOW + ESCAPE_WITHIN), [char('K')], "after Esc, at once");
+    assert_eq!(keyboard.read(b"[", NOW + ESCAPE_WITHIN), [char('[')], "only the first byte may be late");
+}
+
 #[test]
 fn a_key_does_not_keep_a_sequence_alive() {
     let mut keyboard = Keyboard::default();
