@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, kill_process};
 use termlens::{Key, Signal, Terminal};
 
 /// Nothing takes longer, on the slowest machine.
@@ -188,8 +189,17 @@ fn conditions_by_hand() {
     lab.shows_all(&["The links n2 to n1 and back", "up, both ways"]);
     lab.press("l");
     lab.shows_all(&["you: slow n2→n1 losing 5%", "┊-5%", "set: to n1 losing 5%"]);
+    lab.press("c1r");
+    lab.shows_all(&["you: reset n2→n1", "you: reset n1→n2"]);
     lab.press("c1o");
     lab.shows_all(&["you: heal n1→n2", "all 3 members are up"]);
+    // What ends its process leaves it down, until it is started again.
+    for (key, said) in [("cp", "you: power loss at n2"), ("ct", "you: tear the tail of n2")] {
+        lab.press(key);
+        lab.shows_all(&[said, "stopped"]);
+        lab.press("r");
+        lab.shows("all 3 members are up");
+    }
     // A disk that is full refuses what needs room.
     lab.press("1cf");
     lab.shows_all(&["you: full disk of n1", "PRIMARY'S DISK IS FULL"]);
@@ -197,6 +207,19 @@ fn conditions_by_hand() {
     lab.shows("all 3 members are up");
     let log = std::fs::read_to_string(lab.state.path().join("kvlab/runs/latest/n2.log")).expect("a log");
     assert!(log.contains("a fault was set") && !log.contains("no order known here"), "{log}");
+    lab.press("q");
+    lab.ends(true);
+}
+
+#[test]
+fn a_lab_that_stood_still_says_so() {
+    let mut lab = Dashboard::start(&["up", "3", "--rate", "50"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    let pid = lab.terminal.pid().and_then(|pid| Pid::from_raw(pid as i32)).expect("a process");
+    kill_process(pid, rustix::process::Signal::STOP).expect("it is told");
+    std::thread::sleep(Duration::from_millis(1500));
+    kill_process(pid, rustix::process::Signal::CONT).expect("it is told");
+    lab.shows_all(&["the lab itself stood still for 1.", "s: nothing is concluded from"]);
     lab.press("q");
     lab.ends(true);
 }

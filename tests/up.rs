@@ -231,6 +231,36 @@ fn a_lab_that_stood_still_says_so_and_concludes_nothing() {
     lab.ends_with_a_report();
 }
 
+/// What a scenario waits for has its time, also if the lab stood still meanwhile.
+#[test]
+fn a_wait_does_not_end_while_the_lab_stands_still() {
+    const WITHIN_OF_THE_WAIT: Duration = Duration::from_secs(4);
+    const STOPPED: Duration = Duration::from_millis(3500);
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("patient.toml");
+    let step = "[[step]]\nwait = { primaries = 2, within = \"4s\" }\n";
+    std::fs::write(&file, format!("title = \"Nobody comes\"\n[workload]\nrate = \"50/s\"\n{step}"))
+        .expect("written");
+    let lab = Lab::start(&["run", file.to_str().expect("UTF-8"), "--headless"]);
+    while !lab.line().contains("1/1") {}
+    let began = Instant::now();
+    lab.signal(Signal::STOP);
+    std::thread::sleep(STOPPED);
+    lab.signal(Signal::CONT);
+    let mut told = false;
+    loop {
+        let line = lab.line();
+        told |= line.contains("the lab itself stood still for 3.");
+        if line.contains("FAILED") {
+            break;
+        }
+    }
+    assert!(told, "it says so");
+    let waited = began.elapsed().saturating_sub(STOPPED);
+    assert!(waited >= WITHIN_OF_THE_WAIT - Duration::from_millis(500), "{waited:?}");
+    drop(lab);
+}
+
 /// Every run has a token. Whoever can read the run's directory may give orders; nobody else of the machine can learn it.
 #[test]
 fn a_run_has_a_token_that_only_its_owner_can_read_and_its_orders_need() {
