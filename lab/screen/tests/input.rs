@@ -266,6 +266,62 @@ fn every_row_does_something() {
     assert_eq!(seen.len(), 60, "a command without a key, or a new one: count it here");
 }
 
+/// What can be done to a member or a link at all, a key can do; what it does is the very action of a scenario's step.
+#[test]
+fn every_fault_has_a_key() {
+    let process = |state| LabEvent::Process { node: N2, state };
+    let views = [
+        view(),
+        with(view(), &[process(ProcessState::Stopped { how: "kill -9".to_owned() })]),
+        with(view(), &[process(ProcessState::Paused { pid: 1 })]),
+        with(view(), &[LabEvent::Link { from: N2, to: N1, state: LinkState::Cut }]),
+    ];
+    let chars = || {
+        KEYS.iter().flat_map(|binding| binding.keys).filter_map(|key| match key {
+            Key::Char(c) => Some(*c),
+            _ => None,
+        })
+    };
+    let mut done = std::collections::BTreeSet::new();
+    for (view, prefix) in
+        views.iter().flat_map(|view| ["", "x", "X", "d", "F", "W", "c", "c1"].map(|p| (view, p)))
+    {
+        for key in chars() {
+            if let Some(UiCommand::Perform(actions)) = typed(&format!("2{prefix}{key}"), view) {
+                let word =
+                    |action: &Action| serde_json::to_value(action).expect("plain data")["do"].to_string();
+                done.extend(actions.iter().map(|action| word(action).trim_matches('"').to_owned()));
+            }
+        }
+    }
+    let all = [
+        "clock",
+        "cut",
+        "disk",
+        "get",
+        "heal",
+        "heal-all",
+        "heal-link",
+        "isolate",
+        "kill",
+        "load",
+        "pause",
+        "power-loss",
+        "promote",
+        "put",
+        "rate",
+        "reset",
+        "restart",
+        "resume",
+        "slow",
+        "tear-tail",
+        "terminate",
+        "wipe",
+    ];
+    // Left to a scenario: `partition` (several cuts), `follow`, `cleanup` (a second terminal has both) and `del`.
+    assert_eq!(done.iter().map(String::as_str).collect::<Vec<_>>(), all);
+}
+
 /// Selecting the selected member changes nothing.
 fn is_own_digit(key: Key, scope: Scope) -> bool {
     scope == Scope::Move && key.digit().map(NodeId) == Some(N2)
