@@ -10,6 +10,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, kill_process};
 use termlens::{Key, Signal, Terminal};
 
 /// Nothing takes longer, on the slowest machine.
@@ -162,6 +163,99 @@ fn a_split_brain_by_hand() {
     lab.press("q");
     let text = lab.ends(true);
     assert!(text.contains("linearizable") && text.contains("run directory: "), "{text}");
+}
+
+/// What a scenario can do to a disk, a clock and a link, a person can, and can take it back; all of it is an event.
+#[test]
+fn conditions_by_hand() {
+    let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    lab.press("2c");
+    lab.shows_all(&["Conditions of n2", "disk and clock are as they should be"]);
+    lab.press("s");
+    lab.shows_all(&["you: disk 50 ms slower of n2", "slow disk", "set: disk 50 ms slower"]);
+    lab.press("c+");
+    lab.shows_all(&["you: clock ×1.5 of n2", "set: disk 50 ms slower; clock ×1.5"]);
+    lab.press("c");
+    lab.shows_all(&["now: disk 50 ms slower, clock ×1.5"]);
+    lab.terminal.resize(80, 24).expect("another size");
+    lab.shows_all(&["Conditions of n2", "its links to that member", "now: disk 50 ms slower, clock ×1.5"]);
+    lab.press("o");
+    lab.hides("Conditions of n2");
+    lab.terminal.resize(120, 36).expect("another size");
+    lab.shows_all(&["you: clock ok of n2", "all 3 members are up"]);
+    lab.hides("set: ");
+    lab.press("c1");
+    lab.shows_all(&["The links n2 to n1 and back", "up, both ways"]);
+    lab.press("l");
+    lab.shows_all(&["you: slow n2→n1 losing 5%", "┊-5%", "set: to n1 losing 5%"]);
+    lab.press("c1r");
+    lab.shows_all(&["you: reset n2→n1", "you: reset n1→n2"]);
+    lab.press("c1o");
+    lab.shows_all(&["you: heal n1→n2", "all 3 members are up"]);
+    // What ends its process leaves it down, until it is started again.
+    for (key, said) in [("cp", "you: power loss at n2"), ("ct", "you: tear the tail of n2")] {
+        lab.press(key);
+        lab.shows_all(&[said, "stopped"]);
+        lab.press("r");
+        lab.shows("all 3 members are up");
+    }
+    // A disk that is full refuses what needs room.
+    lab.press("1cf");
+    lab.shows_all(&["you: full disk of n1", "PRIMARY'S DISK IS FULL"]);
+    lab.press("co");
+    lab.shows("all 3 members are up");
+    let log = std::fs::read_to_string(lab.state.path().join("kvlab/runs/latest/n2.log")).expect("a log");
+    assert!(log.contains("a fault was set") && !log.contains("no order known here"), "{log}");
+    lab.press("q");
+    lab.ends(true);
+}
+
+#[test]
+fn a_lab_that_stood_still_says_so() {
+    let mut lab = Dashboard::start(&["up", "3", "--rate", "50"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    let pid = lab.terminal.pid().and_then(|pid| Pid::from_raw(pid as i32)).expect("a process");
+    kill_process(pid, rustix::process::Signal::STOP).expect("it is told");
+    std::thread::sleep(Duration::from_millis(1500));
+    kill_process(pid, rustix::process::Signal::CONT).expect("it is told");
+    lab.shows_all(&["the lab itself stood still for 1.", "s: nothing is concluded from"]);
+    lab.press("q");
+    lab.ends(true);
+}
+
+/// What was pasted, and what a terminal answers too late: no member is killed, the load goes on, and keys still act.
+#[test]
+fn a_paste_and_a_late_answer_do_nothing() {
+    let mut lab = Dashboard::start(&["up", "3", "--rate", "50"]);
+    lab.shows_all(&["LIVE", "n1 LEADS 1@n1", "all 3 members are up"]);
+    assert!(lab.terminal.screen().bracketed_paste(), "it is asked for");
+    for paste in ["Kafka", "\x1b[200~Kafka\x1b[201~"] {
+        lab.terminal.send_str(paste).expect("sent");
+        lab.shows("a paste is not taken for keys");
+        // The next key that acts takes the word away.
+        lab.terminal.send(Key::Down).expect("a key");
+        while lab.terminal.screen().contains("a paste is not taken for keys") {
+            lab.terminal.send(Key::Down).expect("a key");
+            let _ = lab.terminal.wait_until_for(
+                |screen| !screen.contains("a paste is not taken for keys"),
+                Duration::from_millis(200),
+            );
+        }
+    }
+    for answer in ["\x1b]11;rgb:ffff/ffff/ffff\x07", "\x1b_Gi=31;OK\x1b\\"] {
+        lab.terminal.send_str(answer).expect("sent");
+    }
+    lab.press("1");
+    lab.shows("▸n1  process");
+    lab.terminal.send(Key::Down).expect("a key");
+    lab.shows_all(&["▸n2  process", "all 3 members are up", "load 50/s"]);
+    assert!(!lab.terminal.screen().contains("you: "), "{}", lab.terminal.screen().text());
+    assert_eq!(lab.nodes().len(), 3);
+    lab.press("p");
+    lab.shows_all(&["you: pause n2", "paused"]);
+    lab.press("q");
+    lab.ends(true);
 }
 
 #[test]

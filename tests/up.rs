@@ -183,6 +183,84 @@ fn a_second_terminal_reads_writes_and_promotes() {
     all_gone(&pids);
 }
 
+/// A lab that is stopped has seen nothing meanwhile. It says so, and holds nothing of it against the store, which went on
+/// all the time.
+#[test]
+fn a_lab_that_stood_still_says_so_and_concludes_nothing() {
+    /// How long it is stopped: longer than any outage that a cluster with nothing broken may have.
+    const STOPPED: Duration = Duration::from_secs(3);
+    let lab = Lab::start(&["up", "3", "--headless", "--rate", "200"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    let mut events = Vec::new();
+    let mut until = |what: &dyn Fn(&Value) -> bool| loop {
+        let event = lab.json_line();
+        let found = what(&event);
+        events.push(event);
+        if found {
+            return events.last().cloned().expect("the one");
+        }
+    };
+    let served = |event: &Value| event["event"] == "load" && event["ok"].as_u64() > Some(10);
+    until(&served);
+    lab.signal(Signal::STOP);
+    std::thread::sleep(STOPPED);
+    lab.signal(Signal::CONT);
+    let text = |event: &Value| event["text"].as_str().unwrap_or_default().to_owned();
+    let notice = until(&|event| text(event).starts_with("the lab itself stood still for "));
+    assert!(text(&notice).ends_with(" s: nothing is concluded from that time"), "{notice}");
+    let seconds: f64 = text(&notice).split(' ').nth(6).and_then(|n| n.parse().ok()).expect("how long");
+    assert!(seconds >= STOPPED.as_secs_f64() - 0.2, "{notice}");
+    // Long enough for everything that a second's window holds.
+    for _ in 0..15 {
+        until(&served);
+    }
+    until(&|event| event["event"] == "verdict");
+    let most = |kind: &str, path: &str| {
+        let of_kind = events.iter().filter(|event| event["event"] == kind);
+        of_kind.filter_map(|event| event.pointer(path)?.as_u64()).max().unwrap_or(0)
+    };
+    let bound = STOPPED.as_millis() as u64 / 2;
+    assert!(most("verdict", "/harm/unavailable_ms") < bound, "no outage of the store");
+    assert!(most("verdict", "/harm/stale_max_ms") < bound, "no stale read of the store");
+    assert!(most("load", "/max_us") < bound * 1000, "no latency of the store");
+    let gap =
+        |pair: &[Value]| pair[1]["t_us"].as_u64().zip(pair[0]["t_us"].as_u64()).map(|(b, a)| b.abs_diff(a));
+    let longest = events.windows(2).filter_map(gap).max().expect("events");
+    assert!(longest < bound * 1000, "the run's clock stood still with it: {longest} us");
+    lab.signal(Signal::TERM);
+    lab.ends_with_a_report();
+}
+
+/// What a scenario waits for has its time, also if the lab stood still meanwhile.
+#[test]
+fn a_wait_does_not_end_while_the_lab_stands_still() {
+    const WITHIN_OF_THE_WAIT: Duration = Duration::from_secs(4);
+    const STOPPED: Duration = Duration::from_millis(3500);
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("patient.toml");
+    let step = "[[step]]\nwait = { primaries = 2, within = \"4s\" }\n";
+    std::fs::write(&file, format!("title = \"Nobody comes\"\n[workload]\nrate = \"50/s\"\n{step}"))
+        .expect("written");
+    let lab = Lab::start(&["run", file.to_str().expect("UTF-8"), "--headless"]);
+    while !lab.line().contains("1/1") {}
+    let began = Instant::now();
+    lab.signal(Signal::STOP);
+    std::thread::sleep(STOPPED);
+    lab.signal(Signal::CONT);
+    let mut told = false;
+    loop {
+        let line = lab.line();
+        told |= line.contains("the lab itself stood still for 3.");
+        if line.contains("FAILED") {
+            break;
+        }
+    }
+    assert!(told, "it says so");
+    let waited = began.elapsed().saturating_sub(STOPPED);
+    assert!(waited >= WITHIN_OF_THE_WAIT - Duration::from_millis(500), "{waited:?}");
+    drop(lab);
+}
+
 /// Every run has a token. Whoever can read the run's directory may give orders; nobody else of the machine can learn it.
 #[test]
 fn a_run_has_a_token_that_only_its_owner_can_read_and_its_orders_need() {

@@ -139,6 +139,9 @@ pub struct PictureArgs {
     /// With the proof of the first broken promise opened, or of the N-th
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
     pub proof: Option<u8>,
+    /// On a dark or a light background
+    #[arg(long, value_name = "WHICH", default_value = "dark")]
+    pub theme: PictureTheme,
 }
 
 #[derive(Args, Debug)]
@@ -168,6 +171,9 @@ pub struct DisplayOptions {
     /// Colours of the dashboard: auto (as NO_COLOR, COLORTERM and TERM say), always, never, 16, 256 or true
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub color: ColourChoice,
+    /// Colours for a light or a dark background: auto (the terminal is asked), light or dark
+    #[arg(long, value_name = "WHICH", default_value = "auto")]
+    pub theme: ThemeChoice,
     /// Draw with 7-bit characters only (otherwise where the locale is not UTF-8)
     #[arg(long)]
     pub ascii: bool,
@@ -180,6 +186,21 @@ pub struct DisplayOptions {
 pub enum Switch {
     On,
     Off,
+}
+
+/// Which background the dashboard's colours are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ThemeChoice {
+    Auto,
+    Dark,
+    Light,
+}
+
+/// Which background the colours of a picture are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PictureTheme {
+    Dark,
+    Light,
 }
 
 /// Which colours the dashboard is to have.

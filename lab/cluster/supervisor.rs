@@ -79,7 +79,7 @@ pub(super) struct Supervisor {
     orders: Mutex<Option<mpsc::Sender<StdinLine>>>,
 }
 
-/// A line for the standard input of a process, and whom to tell that it was written.
+/// A line for the standard input of a process, with its newline, and whom to tell that it was written.
 #[derive(Debug)]
 struct StdinLine {
     /// With its newline.

@@ -13,6 +13,7 @@ use super::{frame, to_svg, to_text, view_at};
 use crate::run::event::Stamped;
 use crate::run::reader;
 use crate::screen::Theme;
+use crate::screen::theme::Background;
 
 /// What is to be on a picture.
 #[derive(Clone, Copy, Debug)]
@@ -23,13 +24,18 @@ pub struct Picture {
     pub proof: Option<u8>,
     /// The size of the screen.
     pub size: Size,
+    pub background: Background,
 }
 
 /// Draws the screen of a run into `out`: SVG, or text if its name ends in `.txt`.
 ///
 /// # Errors
 /// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
-pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> anyhow::Result<()> {
+pub fn draw(
+    events: &Path,
+    Picture { at, proof, size, background }: Picture,
+    out: &Path,
+) -> anyhow::Result<()> {
     let file = events;
     let events = reader::events(file)?;
     let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
@@ -42,24 +48,29 @@ pub fn draw(events: &Path, Picture { at, proof, size }: Picture, out: &Path) -> 
         };
         bail!("{}: there is no proof {proof}: {there_are}", file.display());
     }
-    let buf = frame(&view, proof.map(|proof| usize::from(proof) - 1), size, Theme::RECORDING);
+    let buf = frame(
+        &view,
+        proof.map(|proof| usize::from(proof) - 1),
+        size,
+        Theme { background, ..Theme::RECORDING },
+    );
     let scenario = view.header.as_ref().and_then(|header| header.scenario.as_ref());
     let title = format!("The screen of {}", scenario.map_or("kvlab up", |scenario| &scenario.name));
     let picture = match out.extension().and_then(|e| e.to_str()) {
-        Some("svg") => to_svg(&buf, &title),
+        Some("svg") => to_svg(&buf, &title, background),
         Some("txt") => to_text(&buf),
         _ => bail!("{}: pictures are .svg or .txt", out.display()),
     };
     fs::write(out, picture).with_context(|| format!("cannot write {}", out.display()))
 }
 
-/// Saves a frame as SVG and as text, side by side in a directory. Says where the SVG is.
+/// Saves a frame, drawn for this background, as SVG and as text, side by side in a directory. Says where the SVG is.
 ///
 /// # Errors
 /// If they cannot be written.
-pub fn save_frame(buf: &Buffer, dir: &Path, name: &str) -> anyhow::Result<PathBuf> {
+pub fn save_frame(buf: &Buffer, dir: &Path, name: &str, on: Background) -> anyhow::Result<PathBuf> {
     let svg = dir.join(format!("{name}.svg"));
-    fs::write(&svg, to_svg(buf, name))?;
+    fs::write(&svg, to_svg(buf, name, on))?;
     fs::write(svg.with_extension("txt"), to_text(buf))?;
     Ok(svg)
 }

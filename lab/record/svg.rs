@@ -10,11 +10,19 @@ use ratatui::buffer::{Buffer, Cell, CellWidth};
 use ratatui::style::{Color, Modifier};
 
 use super::glyphs::{self, CELL_HEIGHT, CELL_WIDTH};
+use crate::screen::theme::Background;
 
-/// The colour of text without a colour.
-const INK: u32 = 0xd6_dae0;
-/// The colour behind text without a background.
-const GROUND: u32 = 0x10_1418;
+/// The colours of what has none of its own.
+#[derive(Clone, Copy, Debug)]
+struct Plain {
+    /// Of text.
+    ink: u32,
+    /// Behind text.
+    ground: u32,
+}
+
+const DARK: Plain = Plain { ink: 0xd6_dae0, ground: 0x10_1418 };
+const LIGHT: Plain = Plain { ink: 0x1f_2328, ground: 0xff_ffff };
 /// The colours that a terminal theme defines: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
 const SIXTEEN: [u32; 16] = [
     0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1, 0x6b_7280,
@@ -40,8 +48,12 @@ struct Look {
     underlined: bool,
 }
 
-/// Draws the frame. `title` is for screen readers.
-pub fn to_svg(buf: &Buffer, title: &str) -> String {
+/// Draws the frame on the background that it was drawn for. `title` is for screen readers.
+pub fn to_svg(buf: &Buffer, title: &str, background: Background) -> String {
+    let plain = match background {
+        Background::Dark => DARK,
+        Background::Light => LIGHT,
+    };
     let (columns, rows) = (f32::from(buf.area.width), f32::from(buf.area.height));
     let (width, height) = (Px(columns * CELL_WIDTH + 2.0 * MARGIN), Px(rows * CELL_HEIGHT + 2.0 * MARGIN));
     let mut svg = Svg::default();
@@ -59,11 +71,11 @@ pub fn to_svg(buf: &Buffer, title: &str) -> String {
          .d{{opacity:.6}}.i{{font-style:italic}}.u{{text-decoration:underline}}"
     );
     svg.text("style", &[], &style).end_line();
-    let ground = Colour(GROUND);
+    let ground = Colour(plain.ground);
     svg.empty("rect", &[("width", &width), ("height", &height), ("rx", &8), ("fill", &ground)]).end_line();
     svg.open("g", &[("transform", &format!("translate({MARGIN} {MARGIN})"))]).end_line();
     for y in 0..buf.area.height {
-        row(&mut svg, buf, y);
+        row(&mut svg, buf, y, plain);
     }
     svg.close("g").end_line().close("svg").end_line();
     svg.finish()
@@ -87,20 +99,20 @@ impl fmt::Display for Colour {
     }
 }
 
-fn row(svg: &mut Svg, buf: &Buffer, y: u16) {
+fn row(svg: &mut Svg, buf: &Buffer, y: u16, plain: Plain) {
     let cells: Vec<_> = (0..buf.area.width)
         .filter_map(|x| buf.cell((buf.area.x + x, buf.area.y + y)))
-        .map(|cell| (cell, look(cell)))
+        .map(|cell| (cell, look(cell, plain)))
         .collect();
-    backgrounds(svg, &cells, y);
+    backgrounds(svg, &cells, y, plain.ground);
     paths(svg, &cells, y);
     text(svg, &cells, y);
 }
 
-fn backgrounds(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16) {
+fn backgrounds(svg: &mut Svg, cells: &[(&Cell, Look)], y: u16, plain: u32) {
     for (start, run) in runs(cells, |a, b| a.1.ground == b.1.ground) {
         let ground = run[0].1.ground;
-        if ground != GROUND {
+        if ground != plain {
             let (x, width) = (Px(start as f32 * CELL_WIDTH), Px(run.len() as f32 * CELL_WIDTH));
             let (top, height) = (Px(f32::from(y) * CELL_HEIGHT), Px(CELL_HEIGHT));
             let place: [Attribute<'_>; 4] = [("x", &x), ("y", &top), ("width", &width), ("height", &height)];
@@ -210,9 +222,9 @@ fn single(cell: &Cell) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-fn look(cell: &Cell) -> Look {
+fn look(cell: &Cell, plain: Plain) -> Look {
     let has = |m: Modifier| cell.modifier.contains(m);
-    let (mut ink, mut ground) = (rgb(cell.fg, INK), rgb(cell.bg, GROUND));
+    let (mut ink, mut ground) = (rgb(cell.fg, plain.ink), rgb(cell.bg, plain.ground));
     if has(Modifier::REVERSED) {
         (ink, ground) = (ground, ink);
     }

@@ -9,20 +9,18 @@
 //! Emission never waits for the disk or for a subscriber. What that costs is never silent: an event that the
 //! file could not take leaves a notice with the number missing, exactly where it is missing; a subscriber
 //! that is too slow gets `Lagged` from its receiver and resumes at the oldest event still held.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the journal owns the run's clock, its file and a writer thread"
-)]
+#![expect(clippy::disallowed_methods, reason = "the journal owns its file and a writer thread")]
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use super::clock::Clock;
 use super::event::{LabEvent, Level, Stamped};
 
 /// The name of the file in the run directory.
@@ -38,7 +36,7 @@ pub(crate) struct Journal(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    began: Instant,
+    clock: Clock,
     queue: Mutex<FileQueue>,
     live: broadcast::Sender<Stamped>,
 }
@@ -64,7 +62,7 @@ impl Journal {
     /// # Errors
     /// If the file exists already or cannot be created.
     pub(crate) fn start(dir: Option<&Path>) -> anyhow::Result<Self> {
-        let began = Instant::now();
+        let clock = Clock::start();
         let (live, _) = broadcast::channel(HELD_MAX);
         let file = match dir {
             None => None,
@@ -73,7 +71,12 @@ impl Journal {
                 let file =
                     File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
                 let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-                let writer = Writer { out: BufWriter::new(file), failed: None, began, live: live.clone() };
+                let writer = Writer {
+                    out: BufWriter::new(file),
+                    failed: None,
+                    clock: clock.clone(),
+                    live: live.clone(),
+                };
                 std::thread::Builder::new()
                     .name("journal".to_owned())
                     .spawn(move || writer.run(receiver))
@@ -81,19 +84,34 @@ impl Journal {
                 Some(sender)
             }
         };
-        Ok(Self(Arc::new(Inner { began, queue: Mutex::new(FileQueue { file, missing: 0 }), live })))
+        Ok(Self(Arc::new(Inner { clock, queue: Mutex::new(FileQueue { file, missing: 0 }), live })))
     }
 
-    /// Time since the run began.
+    /// Time since the run began, without standstills of the lab itself.
     pub(crate) fn now(&self) -> Duration {
-        self.0.began.elapsed()
+        self.0.clock.now()
+    }
+
+    /// The beat of the run's timer, to come every [`BEAT`](super::BEAT). Says so if the lab has stood still.
+    pub(crate) fn beat(&self) {
+        if let Some(stood) = self.0.clock.beat() {
+            let seconds = stood.as_secs_f64();
+            let text =
+                format!("the lab itself stood still for {seconds:.1} s: nothing is concluded from that time");
+            self.emit(LabEvent::Notice { level: Level::Warn, text });
+        }
+    }
+
+    /// The timer has ended.
+    pub(crate) fn rest(&self) {
+        self.0.clock.rest();
     }
 
     /// Stamps an event, queues it for the file and hands it to the subscribers. Never waits for either.
     pub(crate) fn emit(&self, event: LabEvent) {
         let mut queue = self.0.lock();
         let stamped = self.0.stamp(event);
-        if queue.record(&stamped, || self.0.began.elapsed()) == 1 {
+        if queue.record(&stamped, || self.0.clock.now()) == 1 {
             let text = format!("{EVENTS_FILE} is missing events from here on: the disk cannot keep up");
             let notice = self.0.stamp(LabEvent::Notice { level: Level::Warn, text });
             let _ = self.0.live.send(notice);
@@ -116,7 +134,7 @@ impl Journal {
         let ended = || anyhow!("the journal's thread has ended");
         // A place in the queue first, so that a gap at the very end is told in the file as well.
         let place = file.reserve().await.map_err(|_| ended())?;
-        let gap = self.0.lock().take_gap(self.0.began.elapsed());
+        let gap = self.0.lock().take_gap(self.0.clock.now());
         if let Some(gap) = gap {
             place.send(Job::Write(gap));
         }
@@ -133,7 +151,7 @@ impl Inner {
 
     /// To be called under the lock, so that stamps never go back.
     fn stamp(&self, event: LabEvent) -> Stamped {
-        Stamped::at(self.began.elapsed(), event)
+        Stamped::at(self.clock.now(), event)
     }
 }
 
@@ -169,7 +187,7 @@ struct Writer {
     out: BufWriter<File>,
     /// The first error. From then on nothing is written: half a line must stay the last.
     failed: Option<String>,
-    began: Instant,
+    clock: Clock,
     live: broadcast::Sender<Stamped>,
 }
 
@@ -216,8 +234,7 @@ impl Writer {
         let Err(error) = result else { return };
         let text = format!("cannot write {EVENTS_FILE}: {error}; from here on this run is not recorded");
         self.failed = Some(error.to_string());
-        let _ =
-            self.live.send(Stamped::at(self.began.elapsed(), LabEvent::Notice { level: Level::Error, text }));
+        let _ = self.live.send(Stamped::at(self.clock.now(), LabEvent::Notice { level: Level::Error, text }));
     }
 }
 

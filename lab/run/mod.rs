@@ -2,10 +2,12 @@
 //!
 //! * [`directory`]: where a run keeps its files, and where a second terminal finds the run that lives.
 //! * [`token`]: what the nodes of a run and their operators show, and nobody else knows.
-//! * [`event`]: everything that happens, as data; [`journal`] stamps events and writes `events.jsonl`.
+//! * [`event`]: everything that happens, as data; [`journal`] stamps events and writes `events.jsonl`. `clock`: the run's
+//!   time, in which the lab never stands still.
 //! * [`history`]: what clients asked and were told; it is judged as it is written, to `history.jsonl`.
 //! * [`reader`]: a run's files read again. [`output_file`]: a file that appears whole or not at all.
 
+mod clock;
 pub(crate) mod directory;
 pub(crate) mod event;
 pub(crate) mod history;
@@ -14,3 +16,5 @@ pub(crate) mod output_file;
 pub(crate) mod reader;
 pub(crate) mod token;
 mod verdict;
+
+pub(crate) use self::clock::BEAT;

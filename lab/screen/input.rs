@@ -1,12 +1,11 @@
 //! What a key does, given what is on the screen. Pure: it says what shall be done, and does nothing.
 
-use std::time::Duration;
-
 use crossterm::event::KeyCode;
 use kvlab::types::{NodeId, ReadLevel, WriteLevel};
 
 use super::keys::{self, Key, KeyCommand, Scope};
 use super::layout::Pane;
+use super::menu::{self, Menu, SLOW_DELAY, SLOW_JITTER};
 use super::state::{Health, ViewState};
 use super::theme::Tone;
 use crate::action::{Action, SlowLink};
@@ -17,10 +16,6 @@ use crate::run::event::LinkState;
 pub const QUORUM_KEY: &str = "demo";
 /// The key that a person's async writes go to.
 pub const ASYNC_KEY: &str = "solo";
-/// `d` delays a link by this.
-pub const SLOW_DELAY: Duration = Duration::from_millis(80);
-/// And by up to this more or less.
-pub const SLOW_JITTER: Duration = Duration::from_millis(10);
 /// The rates of `+` and `-`, in operations a second.
 pub const RATES: [u32; 10] = [10, 50, 100, 200, 300, 500, 1_000, 2_000, 5_000, 10_000];
 
@@ -41,6 +36,8 @@ pub struct UiState {
     pub zoom: bool,
     /// Waiting for the other end of a link.
     pub target: Option<LinkKey>,
+    /// The menu of conditions that is open.
+    pub menu: Option<Menu>,
     /// Waiting for yes or no.
     pub question: Option<Question>,
     /// The proof that is open.
@@ -108,6 +105,7 @@ impl Default for UiState {
             focus: Pane::Nodes,
             zoom: false,
             target: None,
+            menu: None,
             question: None,
             proof: None,
             help: false,
@@ -125,6 +123,8 @@ impl UiState {
         match () {
             () if self.question.is_some() => Some(Scope::Question),
             () if self.target.is_some() => Some(Scope::Target),
+            () if self.menu == Some(Menu::Node) => Some(Scope::NodeMenu),
+            () if self.menu.is_some() => Some(Scope::LinkMenu),
             () if self.proof.is_some() => Some(Scope::Proof),
             () => None,
         }
@@ -156,6 +156,7 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
         Scope::Screen => screen(binding.command, ui, view),
         Scope::Proof => read_proof(key, binding.command, ui, view),
         Scope::Target => target(key, binding.command, ui, view),
+        Scope::NodeMenu | Scope::LinkMenu => conditions(key, binding.command, ui, view),
         Scope::Question => answer(binding.command, ui),
     }
 }
@@ -258,12 +259,35 @@ fn link_actions(what: LinkKey, from: NodeId, to: NodeId, view: &ViewState) -> Ve
     ends.iter().map(act).collect()
 }
 
+/// In the menu of conditions: it closes with what it does.
+fn conditions(key: Key, command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
+    let (node, menu) = (ui.selected, ui.menu.take()?);
+    let actions = match (menu, command) {
+        (Menu::Node, KeyCommand::ConditionsOfLink) => {
+            let to = NodeId(key.digit()?);
+            if to == node || !view.members().contains(&to) {
+                flash(ui, &format!("{node} has no link to {to}"));
+            } else {
+                ui.menu = Some(Menu::Link(to));
+            }
+            return None;
+        }
+        (Menu::Node, _) => menu::node_actions(command, node, view),
+        (Menu::Link(to), _) => menu::link_actions(command, (node, to), view),
+    };
+    (!actions.is_empty()).then_some(UiCommand::Perform(actions))
+}
+
 fn process(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiCommand> {
     let node = ui.selected;
     let seen = view.nodes.get(&node);
     let down = seen.is_none_or(super::state::NodeView::is_down);
     let paused = seen.is_some_and(super::state::NodeView::is_paused);
     match command {
+        KeyCommand::Conditions => {
+            ui.menu = Some(Menu::Node);
+            return None;
+        }
         KeyCommand::Restart if !down => {
             flash(ui, &format!("{node} is {}; K or t stops it first", view.health(node).word()));
             return None;

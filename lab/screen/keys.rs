@@ -1,6 +1,6 @@
 //! The one table of keys: what each does, what it is called in the footer and in `?`.
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::KeyCode;
 
 /// A key as the table names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +58,22 @@ pub enum KeyCommand {
     Repaint,
     Suspend,
     Target,
+    Conditions,
+    DiskFull,
+    DiskSlow,
+    DiskSyncFails,
+    ClockFast,
+    ClockSlow,
+    ClockJump,
+    PowerLoss,
+    TearTail,
+    NodeOk,
+    ConditionsOfLink,
+    LinkSlow,
+    LinkLoss,
+    LinkDuplicate,
+    LinkReset,
+    LinkOk,
     Yes,
     No,
 }
@@ -76,6 +92,10 @@ pub enum Scope {
     Proof,
     /// After `x`, `X` or `d`.
     Target,
+    /// After `c`: the conditions of the selected member.
+    NodeMenu,
+    /// And of its links to another.
+    LinkMenu,
     Question,
 }
 
@@ -155,6 +175,7 @@ pub const KEYS: &[Binding] = &[
     row(&[Char('r')], "r", C::Restart, S::Node, Always("restart"), "start it again on its data", Safe),
     row(&[Char('W')], "W", C::Wipe, S::Node, Never, "wipe its data and restart it: a learner", Loss),
     row(&[Char('P')], "P", C::Promote, S::Node, Always("promote"), "promote by vote: safe, or not at all", Safe),
+    row(&[Char('c')], "c", C::Conditions, S::Node, Wide("menu"), "menu: its disk, clock, power, and its links", Safe),
     row(&[Char('F')], "F", C::PromoteForce, S::Node, Wide("force"), "promote without votes; may lose writes", Loss),
     row(&[Char('w')], "w", C::WriteQuorum, S::Client, Always("write"), "write, acknowledged by a quorum", Safe),
     row(&[Char('a')], "a", C::WriteAsync, S::Client, Always("async write"), "write, acknowledged by the primary alone", Safe),
@@ -185,25 +206,28 @@ pub const KEYS: &[Binding] = &[
     row(&[Named(KeyCode::Esc), Named(KeyCode::Enter), Char('q')], "Esc Enter", C::Back, S::Proof, Always("close"), "close it", Safe),
     row(DIGITS, "1-9", C::Target, S::Target, Never, "the other end, after x X d", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Target, Never, "leave the link as it is", Safe),
+    row(&[Char('f')], "f", C::DiskFull, S::NodeMenu, Never, "disk: full; again: ok", Fault),
+    row(&[Char('s')], "s", C::DiskSlow, S::NodeMenu, Never, "disk: writes, syncs 50 ms slower; again: ok", Fault),
+    row(&[Char('y')], "y", C::DiskSyncFails, S::NodeMenu, Never, "disk: its next sync fails, and it stops", Fault),
+    row(&[Char('+'), Char('=')], "+", C::ClockFast, S::NodeMenu, Never, "clock: half as fast again; again: true", Fault),
+    row(&[Char('-')], "-", C::ClockSlow, S::NodeMenu, Never, "clock: half as fast; again: true", Fault),
+    row(&[Char('j')], "j", C::ClockJump, S::NodeMenu, Never, "clock: jumps 10 s ahead, once", Fault),
+    row(&[Char('p')], "p", C::PowerLoss, S::NodeMenu, Never, "power fails: what was not synced is lost", Fault),
+    row(&[Char('t')], "t", C::TearTail, S::NodeMenu, Never, "killed in a write: its last write is torn", Fault),
+    row(&[Char('o')], "o", C::NodeOk, S::NodeMenu, Never, "disk and clock are ok again", Safe),
+    row(DIGITS, "1-9", C::ConditionsOfLink, S::NodeMenu, Never, "its links to that member", Safe),
+    row(&[Named(KeyCode::Esc), Char('c'), Char('q')], "Esc", C::Back, S::NodeMenu, Never, "leave all as it is", Safe),
+    row(&[Char('s')], "s", C::LinkSlow, S::LinkMenu, Never, "slow: 80 ms later each way; again: not", Fault),
+    row(&[Char('l')], "l", C::LinkLoss, S::LinkMenu, Never, "loss: 5% never arrives; again: not", Fault),
+    row(&[Char('d')], "d", C::LinkDuplicate, S::LinkMenu, Never, "duplicate: 5% arrives twice; again: not", Fault),
+    row(&[Char('r')], "r", C::LinkReset, S::LinkMenu, Never, "reset: its connections break, once", Fault),
+    row(&[Char('o')], "o", C::LinkOk, S::LinkMenu, Never, "as it should be: up", Safe),
+    row(&[Named(KeyCode::Esc), Char('c'), Char('q')], "Esc", C::Back, S::LinkMenu, Never, "leave all as it is", Safe),
     row(&[Char('y'), Char('Y')], "y", C::Yes, S::Question, Never, "yes", Loss),
     row(&[Char('n'), Char('N'), Named(KeyCode::Esc)], "n Esc", C::No, S::Question, Never, "no", Safe),
 ];
 
 impl Key {
-    /// The key of a key event; `None` for releases and for keys with Alt and the like, which mean nothing here.
-    pub fn of(event: KeyEvent) -> Option<Self> {
-        if event.kind == KeyEventKind::Release {
-            return None;
-        }
-        let held = event.modifiers - KeyModifiers::SHIFT;
-        match event.code {
-            KeyCode::Char(c) if held == KeyModifiers::CONTROL => Some(Self::Ctrl(c.to_ascii_lowercase())),
-            KeyCode::Char(c) if held.is_empty() => Some(Self::Char(c)),
-            code if held.is_empty() => Some(Self::Named(code)),
-            _ => None,
-        }
-    }
-
     /// The member of a digit key.
     pub fn digit(self) -> Option<u8> {
         match self {
@@ -226,13 +250,15 @@ impl Scope {
             Self::Screen => "Screen",
             Self::Proof => "In a proof",
             Self::Target => "After x X d",
+            Self::NodeMenu => "After c",
+            Self::LinkMenu => "After c and a member",
             Self::Question => "When asked",
         }
     }
 
     /// Whether it replaces all others while it holds.
     pub fn is_modal(self) -> bool {
-        matches!(self, Self::Proof | Self::Target | Self::Question)
+        !matches!(self, Self::Move | Self::Links | Self::Node | Self::Client | Self::Screen)
     }
 }
 
@@ -251,7 +277,8 @@ mod tests {
 
     #[test]
     fn no_key_means_two_things_at_once() {
-        for modal in [None, Some(Scope::Proof), Some(Scope::Target), Some(Scope::Question)] {
+        let modal = [Scope::Proof, Scope::Target, Scope::NodeMenu, Scope::LinkMenu, Scope::Question];
+        for modal in modal.map(Some).into_iter().chain([None]) {
             let mut seen = HashSet::new();
             let holds = |b: &&Binding| modal.map_or(!b.scope.is_modal(), |m| b.scope == m);
             for binding in KEYS.iter().filter(holds) {
@@ -270,17 +297,5 @@ mod tests {
             assert!(binding.help.len() <= 45, "fits the help overlay: {}", binding.help);
             assert!(binding.label.is_ascii() && binding.help.is_ascii());
         }
-    }
-
-    #[test]
-    fn releases_and_alt_mean_nothing() {
-        let event = |code, modifiers| KeyEvent::new(code, modifiers);
-        assert_eq!(Key::of(event(KeyCode::Char('K'), KeyModifiers::SHIFT)), Some(Char('K')));
-        assert_eq!(Key::of(event(KeyCode::Char('C'), KeyModifiers::CONTROL)), Some(Ctrl('c')));
-        assert_eq!(Key::of(event(KeyCode::Char('x'), KeyModifiers::ALT)), None);
-        assert_eq!(Key::of(event(KeyCode::BackTab, KeyModifiers::SHIFT)), Some(Named(KeyCode::BackTab)));
-        let mut released = event(KeyCode::Char('x'), KeyModifiers::NONE);
-        released.kind = KeyEventKind::Release;
-        assert_eq!(Key::of(released), None);
     }
 }

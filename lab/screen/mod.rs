@@ -7,8 +7,10 @@
 //! world. `docs/screen.md` is for readers of the screen.
 
 pub mod input;
+mod keyboard;
 pub mod keys;
 pub mod layout;
+mod menu;
 mod paint;
 mod panes;
 pub mod run;

@@ -6,8 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use crossterm::event::{Event, EventStream};
-use futures_util::StreamExt as _;
 use kvlab::types::NodeId;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -18,10 +16,11 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::input::{self, UiCommand, UiState};
+use super::keyboard::{Input, Keyboard};
 use super::keys::Key;
 use super::state::{NodeView, ViewState};
-use super::terminal::{self, Guard};
-use super::theme::{Colours, Theme, Tone};
+use super::terminal::{self, Bytes, Guard, READ_BYTES};
+use super::theme::{Background, Colours, Theme, Tone};
 use crate::action::Action;
 use crate::run::event::Stamped;
 use crate::text::words;
@@ -30,6 +29,8 @@ use crate::text::words;
 const FRAME_EVERY: Duration = Duration::from_millis(100);
 /// After a key, a frame is drawn at once, but not sooner than this after the last.
 const FRAME_GAP: Duration = Duration::from_millis(60);
+/// The first frame waits so long for the terminal to say what its background is. A later answer changes nothing.
+const BACKGROUND_WITHIN: Duration = Duration::from_millis(100);
 /// Ctrl-Z waits this long for the nodes to pause.
 const PAUSE_WITHIN: Duration = Duration::from_secs(2);
 
@@ -45,14 +46,16 @@ pub struct Dashboard {
     /// The journal's clock: time since the run began.
     pub now: Box<dyn Fn() -> Duration + Send>,
     pub theme: Theme,
+    /// Whether to ask the terminal for its background.
+    pub ask_background: bool,
     /// Saves a frame under a name, and says where.
     pub screenshot: Screenshot,
     /// For tests: panic after the first frames.
     pub panic_in: Option<PanicIn>,
 }
 
-/// Saves a frame under a name, and says where.
-pub type Screenshot = Box<dyn Fn(&Buffer, &str) -> anyhow::Result<PathBuf> + Send>;
+/// Saves a frame, drawn for this background, under a name, and says where.
+pub type Screenshot = Box<dyn Fn(&Buffer, &str, Background) -> anyhow::Result<PathBuf> + Send>;
 
 /// Where to panic, for tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,25 +88,38 @@ pub async fn run(dashboard: Dashboard) -> anyhow::Result<ScreenExit> {
         frozen: None,
         ui: UiState::default(),
         drawn: None,
+        asked: None,
         ended: false,
     };
-    let mut keys = EventStream::new();
-    let mut ticks = tokio::time::interval(FRAME_EVERY);
+    let bytes = Bytes::open().context("cannot read this terminal's keys")?;
+    if screen.dashboard.ask_background {
+        screen.guard.ask_background().context("cannot write to this terminal")?;
+        screen.asked = Some(Instant::now());
+    }
+    let mut resized = signal(SignalKind::window_change())?;
+    let (mut keyboard, mut read) = (Keyboard::default(), [0; READ_BYTES]);
+    let (began, mut ticks) = (Instant::now(), tokio::time::interval(FRAME_EVERY));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut frames = 0u64;
     loop {
+        let overdue = keyboard.deadline().map(|deadline| began + deadline);
         let exit = tokio::select! {
-            event = keys.next() => match event {
-                Some(Ok(event)) => screen.input(&event).await,
-                Some(Err(error)) => Some(ScreenExit::TerminalGone(error.to_string())),
-                None => Some(ScreenExit::TerminalGone("no more keys".to_owned())),
-            },
+            biased;
             _ = ticks.tick() => {
                 frames += 1;
                 if frames == 5 {
                     panic_if_asked(screen.dashboard.panic_in);
                 }
                 screen.tick()
+            }
+            _ = resized.recv() => screen.draw_soon(),
+            count = bytes.read(&mut read) => match count {
+                Ok(count) => screen.inputs(keyboard.read(&read[..count], began.elapsed())).await,
+                Err(error) => Some(ScreenExit::TerminalGone(error.to_string())),
+            },
+            // Only if there was nothing to read: then a sequence was no longer than this.
+            () = tokio::time::sleep_until(overdue.unwrap_or(began)), if overdue.is_some() => {
+                screen.inputs(keyboard.expire(began.elapsed())).await
             }
         };
         if let Some(exit) = exit {
@@ -121,6 +137,8 @@ struct Screen {
     ui: UiState,
     /// When the last frame was drawn.
     drawn: Option<Instant>,
+    /// When the terminal was asked for its background, until it has answered or has not in time.
+    asked: Option<Instant>,
     /// The journal has closed.
     ended: bool,
 }
@@ -152,6 +170,10 @@ impl Screen {
     }
 
     fn draw(&mut self) -> Option<ScreenExit> {
+        if self.asked.is_some_and(|at| at.elapsed() < BACKGROUND_WITHIN) {
+            return None;
+        }
+        self.asked = None;
         let view = self.frozen.as_deref().unwrap_or(&self.view);
         let (ui, theme) = (&self.ui, self.dashboard.theme);
         let drawn = self.guard.draw(|area, buf| super::render(area, buf, view, ui, theme));
@@ -159,16 +181,30 @@ impl Screen {
         drawn.err().map(|error| ScreenExit::TerminalGone(error.to_string()))
     }
 
-    async fn input(&mut self, event: &Event) -> Option<ScreenExit> {
-        let command = match event {
-            Event::Key(key) => {
-                let key = Key::of(*key)?;
-                self.take_events();
-                input::update(key, &mut self.ui, &self.view)
+    async fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>) -> Option<ScreenExit> {
+        for input in inputs {
+            let exit = match input {
+                Input::Key(key) => self.key(key).await,
+                Input::Paste => {
+                    self.ui.flash = Some((Tone::Warn, "a paste is not taken for keys".to_owned()));
+                    self.draw_soon()
+                }
+                Input::Background(colour) if self.asked.take().is_some() => {
+                    self.dashboard.theme.background = Background::of(colour);
+                    self.draw_soon()
+                }
+                Input::Background(_) => None,
+            };
+            if exit.is_some() {
+                return exit;
             }
-            Event::Resize(..) => None,
-            _ => return None,
-        };
+        }
+        None
+    }
+
+    async fn key(&mut self, key: Key) -> Option<ScreenExit> {
+        self.take_events();
+        let command = input::update(key, &mut self.ui, &self.view);
         match (self.ui.frozen, self.frozen.is_some()) {
             (true, false) => self.frozen = Some(Box::new(self.view.clone())),
             (false, true) => self.frozen = None,
@@ -190,10 +226,14 @@ impl Screen {
             }
             None => {}
         }
+        self.draw_soon()
+    }
+
+    /// At once, or if that is too soon after the last frame, with the next tick, frozen or not.
+    fn draw_soon(&mut self) -> Option<ScreenExit> {
         if self.drawn.is_none_or(|at| at.elapsed() >= FRAME_GAP) {
             return self.draw();
         }
-        // Too soon; the next tick draws it, frozen or not.
         self.drawn = None;
         None
     }
@@ -220,7 +260,7 @@ impl Screen {
             let mut buf = Buffer::empty(area);
             super::render(area, &mut buf, view, &self.ui, theme);
             let name = format!("screen-{}", words::clock(view.now_us).replace(':', "."));
-            (self.dashboard.screenshot)(&buf, &name)
+            (self.dashboard.screenshot)(&buf, &name, theme.background)
         });
         self.ui.flash = Some(match saved {
             Ok(path) => (Tone::Ok, format!("saved {}", path.display())),

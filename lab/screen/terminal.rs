@@ -1,20 +1,30 @@
-//! The real terminal: raw mode and the alternate screen, given back on every way out.
+//! The real terminal: raw mode, the alternate screen and bracketed paste, given back on every way out; and its bytes.
 //!
 //! * Normal end and error: [`Guard`] is dropped.
 //! * A panic of the thread that draws: unwinding drops the guard, which then prints what the panic said.
 //! * A panic elsewhere (tokio catches it): nothing may be printed into the picture. The hook keeps the message
 //!   for [`task_panic`]; the loop looks there and ends in order.
 
-use std::io::{self, Stdout, stdout};
+use std::io::{self, Stdout, Write as _, stdin, stdout};
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, Once, PoisonError};
 
 use crossterm::cursor::{Hide, Show};
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
+use rustix::fs::{Mode, OFlags};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Bytes of one read: as many as a terminal's line discipline holds.
+pub const READ_BYTES: usize = 4096;
+/// The question for the colour of the background: OSC 11.
+const ASK_BACKGROUND: &[u8] = b"\x1b]11;?\x07";
 
 /// Whether a guard holds the terminal: panics then speak later.
 static HELD: AtomicBool = AtomicBool::new(false);
@@ -25,6 +35,42 @@ static HOOK: Once = Once::new();
 /// Holds the terminal in raw mode on the alternate screen until dropped.
 pub struct Guard {
     terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+/// The bytes that come from the terminal.
+pub struct Bytes {
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl Bytes {
+    /// Opens the terminal of standard input once more, so that not to wait for bytes is a setting of this end alone.
+    ///
+    /// # Errors
+    /// If it cannot be opened or waited for.
+    pub fn open() -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let named = rustix::termios::ttyname(stdin(), Vec::new())
+            .and_then(|name| rustix::fs::open(name, flags, Mode::empty()));
+        // In a container the terminal may have no name that exists there.
+        let fd = named.or_else(|_| rustix::fs::open("/dev/tty", flags, Mode::empty()))?;
+        #[expect(
+            deprecated,
+            reason = "sound for a file that it owns; what replaces it is unsafe code, and there is none here"
+        )]
+        Ok(Self { fd: AsyncFd::with_interest(fd, Interest::READABLE)? })
+    }
+
+    /// What one read gives; waits for it. Nothing is lost if the future is dropped.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub async fn read(&self, bytes: &mut [u8; READ_BYTES]) -> io::Result<usize> {
+        let read = |fd: &OwnedFd| rustix::io::read(fd, &mut bytes[..]).map_err(io::Error::from);
+        match self.fd.async_io(Interest::READABLE, read).await? {
+            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "no more keys")),
+            count => Ok(count),
+        }
+    }
 }
 
 /// What a panic of another thread or of a task said since the guard was entered.
@@ -69,6 +115,15 @@ impl Guard {
         self.terminal.size()
     }
 
+    /// Asks the terminal for the colour of its background. It answers among the keys, or never.
+    ///
+    /// # Errors
+    /// If the terminal is gone.
+    pub fn ask_background(&mut self) -> io::Result<()> {
+        stdout().write_all(ASK_BACKGROUND)?;
+        stdout().flush()
+    }
+
     /// Gives the terminal back for a while, until [`Guard::come_back`].
     pub fn step_aside(&mut self) {
         give_back();
@@ -98,12 +153,12 @@ impl Drop for Guard {
 
 fn take_over() -> io::Result<()> {
     enable_raw_mode()?;
-    execute!(stdout(), EnterAlternateScreen, Hide).inspect_err(|_| give_back())
+    execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste, Hide).inspect_err(|_| give_back())
 }
 
 /// Every step is tried even if another fails: there is nothing else to be done about it.
 fn give_back() {
-    let _ = execute!(stdout(), Show, LeaveAlternateScreen);
+    let _ = execute!(stdout(), Show, DisableBracketedPaste, LeaveAlternateScreen);
     let _ = disable_raw_mode();
     HELD.store(false, Ordering::SeqCst);
 }

@@ -1,7 +1,8 @@
 //! Colours and glyphs: which exist on this terminal, and what each means.
 //!
-//! Colour never stands alone: wherever a colour says something, a glyph or a word says it too. The palette is
-//! Okabe and Ito's, which people with any common kind of colour blindness can tell apart.
+//! Colour never stands alone: wherever a colour says something, a glyph or a word says it too. The hues are Okabe and
+//! Ito's, which people with any common kind of colour blindness can tell apart; each is as light on a dark background,
+//! and as dark on a light one, as its contrast needs: 4.5:1 for text, 3:1 for graphs and frames (WCAG 2.1, AA).
 
 use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
@@ -11,6 +12,22 @@ use ratatui::style::{Color, Modifier, Style};
 pub struct Theme {
     pub colours: Colours,
     pub charset: Charset,
+    pub background: Background,
+}
+
+/// What colours are drawn on. The terminal's own background stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    Dark,
+    Light,
+}
+
+/// Which of the two themes the person wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThemeChoice {
+    /// As the terminal says, if it says so in time; else dark.
+    Auto,
+    Exactly(Background),
 }
 
 /// Which colours a terminal has.
@@ -25,6 +42,10 @@ pub enum Colours {
     /// None: bold, reverse and dim only.
     Mono,
 }
+
+/// A colour of 24 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rgb(pub u8, pub u8, pub u8);
 
 /// Which glyphs a terminal has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,10 +145,11 @@ const BARS_ASCII: [&str; 9] = [" ", ".", ":", "-", "=", "+", "*", "#", "#"];
 
 impl Theme {
     /// For recordings and pictures: every colour, every glyph.
-    pub const RECORDING: Self = Self { colours: Colours::True, charset: Charset::Unicode };
+    pub const RECORDING: Self =
+        Self { colours: Colours::True, charset: Charset::Unicode, background: Background::Dark };
 
     /// The theme for a terminal: what the user chose, else `NO_COLOR`, else `COLORTERM` and `TERM`. `env` gives
-    /// the value of an environment variable.
+    /// the value of an environment variable. For a dark background, until another is known.
     pub fn resolve(choice: ColourChoice, ascii: bool, env: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| env(name).filter(|v| !v.is_empty());
         let colours = match choice {
@@ -143,16 +165,38 @@ impl Theme {
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
         let utf8 = locale.to_ascii_lowercase().replace('-', "").contains("utf8");
         let plain = ascii || !utf8 || set("TERM").as_deref() == Some("linux");
-        Self { colours, charset: if plain { Charset::Ascii } else { Charset::Unicode } }
+        let charset = if plain { Charset::Ascii } else { Charset::Unicode };
+        Self { colours, charset, background: Background::Dark }
+    }
+
+    /// On the background that the person named, if any.
+    pub fn on(self, choice: ThemeChoice) -> Self {
+        match choice {
+            ThemeChoice::Exactly(background) => Self { background, ..self },
+            ThemeChoice::Auto => self,
+        }
+    }
+
+    /// Whether the terminal has to be asked for its background: nobody named one, there are colours, and it is no
+    /// terminal that prints the question.
+    pub fn asks_background(self, choice: ThemeChoice, env: impl Fn(&str) -> Option<String>) -> bool {
+        let term = env("TERM").unwrap_or_default();
+        choice == ThemeChoice::Auto
+            && self.colours != Colours::Mono
+            && !["", "dumb", "linux"].contains(&term.as_str())
     }
 
     /// How a meaning looks.
     pub fn style(self, tone: Tone) -> Style {
+        let shade = |paint: Paint| match self.background {
+            Background::Dark => paint.dark,
+            Background::Light => paint.light,
+        };
         match self.colours {
             Colours::Mono => mono(tone),
-            Colours::Sixteen => coloured(tone, |(_, _, named)| named),
-            Colours::Indexed => coloured(tone, |(_, indexed, _)| Color::Indexed(indexed)),
-            Colours::True => coloured(tone, |(rgb, _, _)| Color::from_u32(rgb)),
+            Colours::Sixteen => coloured(tone, |paint| shade(paint).2),
+            Colours::Indexed => coloured(tone, |paint| Color::Indexed(shade(paint).1)),
+            Colours::True => coloured(tone, |paint| Color::from_u32(shade(paint).0)),
         }
     }
 
@@ -215,17 +259,54 @@ fn terminal_colours(colorterm: Option<String>, term: Option<String>) -> Colours 
 }
 
 /// A colour as 24 bits, as one of xterm's 256, and as one of the 16.
-type Paint = (u32, u8, Color);
+type Shade = (u32, u8, Color);
 
-const DIM: Paint = (0x8a_8f98, 245, Color::DarkGray);
-const BORDER: Paint = (0x5a_606a, 240, Color::DarkGray);
-const OK: Paint = (0x56_b4e9, 74, Color::Cyan);
-const DONE: Paint = (0x00_9e73, 36, Color::Green);
-const WARN: Paint = (0xe6_9f00, 178, Color::Yellow);
-const BAD: Paint = (0xd5_5e00, 166, Color::Red);
-const PRIMARY: Paint = (0xcc_79a7, 175, Color::Magenta);
-const SLOW: Paint = (0xf0_e442, 227, Color::LightYellow);
-const INK: Paint = (0, 16, Color::Black);
+/// A colour on each background.
+#[derive(Clone, Copy)]
+struct Paint {
+    dark: Shade,
+    light: Shade,
+}
+
+#[rustfmt::skip]
+mod paints {
+    use super::{Color, Paint};
+
+    pub(super) const DIM: Paint = Paint { dark: (0xa3_a8b1, 248, Color::Gray), light: (0x57_5d66, 240, Color::Reset) };
+    pub(super) const BORDER: Paint = Paint { dark: (0x7f_8691, 245, Color::DarkGray), light: (0x7d_838d, 244, Color::DarkGray) };
+    pub(super) const OK: Paint = Paint { dark: (0x56_b4e9, 74, Color::Cyan), light: (0x00_60a0, 25, Color::Blue) };
+    pub(super) const DONE: Paint = Paint { dark: (0x1f_b98f, 78, Color::Green), light: (0x00_664a, 23, Color::Blue) };
+    pub(super) const WARN: Paint = Paint { dark: (0xe6_9f00, 178, Color::LightYellow), light: (0x7d_5200, 94, Color::Magenta) };
+    pub(super) const BAD: Paint = Paint { dark: (0xf5_813d, 209, Color::LightRed), light: (0xab_3600, 124, Color::Red) };
+    pub(super) const PRIMARY: Paint = Paint { dark: (0xd5_8bb4, 175, Color::LightMagenta), light: (0x95_356d, 89, Color::Magenta) };
+    pub(super) const SLOW: Paint = Paint { dark: (0xf0_e442, 227, Color::LightYellow), light: (0x66_5c00, 58, Color::Magenta) };
+    /// On a bar of another colour.
+    pub(super) const INK: Paint = Paint { dark: (0, 16, Color::Black), light: (0xff_ffff, 231, Color::White) };
+}
+use paints::{BAD, BORDER, DIM, DONE, INK, OK, PRIMARY, SLOW, WARN};
+
+impl Background {
+    /// Of this colour: light if black stands out on it more than white does.
+    pub fn of(colour: Rgb) -> Self {
+        let black = contrast(colour, Rgb(0, 0, 0));
+        if black > contrast(colour, Rgb(255, 255, 255)) { Self::Light } else { Self::Dark }
+    }
+}
+
+/// WCAG's contrast between two colours, from 1 to 21.
+fn contrast(one: Rgb, other: Rgb) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// WCAG's relative luminance, from 0 to 1.
+fn luminance(Rgb(red, green, blue): Rgb) -> f64 {
+    let linear = |channel: u8| match f64::from(channel) / 255.0 {
+        low if low <= 0.04045 => low / 12.92,
+        high => ((high + 0.055) / 1.055).powf(2.4),
+    };
+    0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue)
+}
 
 fn coloured(tone: Tone, colour: impl Fn(Paint) -> Color) -> Style {
     let fg = |paint| Style::new().fg(colour(paint));
@@ -310,6 +391,20 @@ mod tests {
     }
 
     #[test]
+    fn the_terminal_is_asked_only_where_it_matters_and_can_answer() {
+        let asks = |choice, vars: &[(&str, &str)]| {
+            let find = |name: &str| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+            Theme::resolve(ColourChoice::Auto, false, find).asks_background(choice, find)
+        };
+        assert!(asks(ThemeChoice::Auto, &[("TERM", "xterm-256color")]));
+        assert!(!asks(ThemeChoice::Exactly(Background::Light), &[("TERM", "xterm-256color")]));
+        assert!(!asks(ThemeChoice::Auto, &[("TERM", "xterm-256color"), ("NO_COLOR", "1")]));
+        for term in ["dumb", "linux", ""] {
+            assert!(!asks(ThemeChoice::Auto, &[("TERM", term), ("COLORTERM", "truecolor")]), "{term}");
+        }
+    }
+
+    #[test]
     fn glyphs_follow_the_locale() {
         let charset = |vars: &[(&str, &str)]| theme(ColourChoice::Auto, vars).charset;
         assert_eq!(charset(&[("LANG", "C.UTF-8"), ("TERM", "xterm")]), Charset::Unicode);
@@ -324,10 +419,126 @@ mod tests {
 
     #[test]
     fn mono_has_no_colour_at_all() {
-        let theme = Theme { colours: Colours::Mono, charset: Charset::Unicode };
+        let theme = Theme { colours: Colours::Mono, ..Theme::RECORDING };
         for tone in [Tone::Ok, Tone::Bad, Tone::Alarm, Tone::Badge, Tone::Dim, Tone::Band, Tone::Key] {
             let style = theme.style(tone);
             assert_eq!((style.fg, style.bg), (None, None), "{tone:?}");
+        }
+    }
+
+    const TEXT: [Tone; 11] = [
+        Tone::Dim,
+        Tone::Ok,
+        Tone::Done,
+        Tone::Warn,
+        Tone::Bad,
+        Tone::Primary,
+        Tone::Slow,
+        Tone::Key,
+        Tone::Alarm,
+        Tone::Notice,
+        Tone::Badge,
+    ];
+    const GRAPHS: [Tone; 3] = [Tone::Border, Tone::Band, Tone::Focus];
+    /// Black, what terminals and well-known colour schemes have for it, and the pictures' own.
+    const DARK: [u32; 9] =
+        [0, 0x0c_0c0c, 0x10_1418, 0x1e_1e1e, 0x28_2828, 0x28_2a36, 0x00_2b36, 0x30_0a24, 0x2e_3440];
+    /// White, and what they have for it.
+    const LIGHT: [u32; 6] = [0xff_ffff, 0xfa_fafa, 0xfd_f6e3, 0xfb_f1c7, 0xef_f1f5, 0xee_eeee];
+    /// The 16 of xterm and those of the VGA: no terminal must have them, nearly all began with one of them.
+    const XTERM: [u32; 16] = [
+        0, 0xcd_0000, 0x00_cd00, 0xcd_cd00, 0x00_00ee, 0xcd_00cd, 0x00_cdcd, 0xe5_e5e5, 0x7f_7f7f, 0xff_0000,
+        0x00_ff00, 0xff_ff00, 0x5c_5cff, 0xff_00ff, 0x00_ffff, 0xff_ffff,
+    ];
+    const VGA: [u32; 16] = [
+        0, 0xaa_0000, 0x00_aa00, 0xaa_5500, 0x00_00aa, 0xaa_00aa, 0x00_aaaa, 0xaa_aaaa, 0x55_5555, 0xff_5555,
+        0x55_ff55, 0xff_ff55, 0x55_55ff, 0xff_55ff, 0x55_ffff, 0xff_ffff,
+    ];
+
+    fn rgb(code: u32) -> Rgb {
+        let [_, red, green, blue] = code.to_be_bytes();
+        Rgb(red, green, blue)
+    }
+
+    /// What a terminal with these 16 shows; `None`: its own colour of text.
+    fn shown(colour: Option<Color>, sixteen: &[u32; 16]) -> Option<Rgb> {
+        let level = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
+        let named = [
+            Color::Black,
+            Color::Red,
+            Color::Green,
+            Color::Yellow,
+            Color::Blue,
+            Color::Magenta,
+            Color::Cyan,
+            Color::Gray,
+            Color::DarkGray,
+            Color::LightRed,
+            Color::LightGreen,
+            Color::LightYellow,
+            Color::LightBlue,
+            Color::LightMagenta,
+            Color::LightCyan,
+            Color::White,
+        ];
+        match colour? {
+            Color::Reset => None,
+            Color::Rgb(red, green, blue) => Some(Rgb(red, green, blue)),
+            Color::Indexed(i @ 232..) => {
+                Some(Rgb(8 + 10 * (i - 232), 8 + 10 * (i - 232), 8 + 10 * (i - 232)))
+            }
+            Color::Indexed(i @ 16..) => {
+                Some(Rgb(level((i - 16) / 36), level((i - 16) / 6 % 6), level((i - 16) % 6)))
+            }
+            other => named.iter().position(|&name| name == other).map(|i| rgb(sixteen[i])),
+        }
+    }
+
+    /// The least contrast of a tone on any of these backgrounds; a bar has its own.
+    fn least(theme: Theme, tone: Tone, sixteen: &[u32; 16], grounds: &[u32]) -> f64 {
+        let style = theme.style(tone);
+        let Some(ink) = shown(style.fg, sixteen) else { return f64::INFINITY };
+        let on = |ground: &u32| contrast(ink, shown(style.bg, sixteen).unwrap_or(rgb(*ground)));
+        grounds.iter().map(on).fold(f64::INFINITY, f64::min)
+    }
+
+    #[test]
+    fn text_and_graphs_can_be_read_on_every_usual_background() {
+        assert!((contrast(rgb(0), rgb(0xff_ffff)) - 21.0).abs() < 1e-9, "the definition");
+        for (background, grounds) in [(Background::Dark, &DARK[..]), (Background::Light, &LIGHT)] {
+            for colours in [Colours::True, Colours::Indexed] {
+                let theme = Theme { colours, background, ..Theme::RECORDING };
+                for (tone, needed) in
+                    TEXT.map(|tone| (tone, 4.5)).into_iter().chain(GRAPHS.map(|tone| (tone, 3.0)))
+                {
+                    let least = least(theme, tone, &XTERM, grounds);
+                    assert!(least >= needed, "{tone:?} has {least:.2}:1 ({background:?}, {colours:?})");
+                }
+            }
+        }
+    }
+
+    /// The terminal says what the 16 are: those of xterm and the VGA, on black and on white. (The frames of a VGA are at
+    /// 2.8:1: it has no grey between that and the one of text.)
+    #[test]
+    fn so_can_text_of_sixteen_colours() {
+        for (background, ground) in [(Background::Dark, 0), (Background::Light, 0xff_ffff)] {
+            let theme = Theme { colours: Colours::Sixteen, background, ..Theme::RECORDING };
+            for (tone, sixteen) in TEXT.iter().flat_map(|&tone| [(tone, &XTERM), (tone, &VGA)]) {
+                let least = least(theme, tone, sixteen, &[ground]);
+                assert!(least >= 4.5, "{tone:?} has {least:.2}:1 ({background:?})");
+            }
+            assert!(GRAPHS.iter().all(|&tone| least(theme, tone, &XTERM, &[ground]) >= 3.0));
+        }
+    }
+
+    #[test]
+    fn a_background_is_dark_or_light() {
+        for ground in DARK {
+            assert_eq!(Background::of(rgb(ground)), Background::Dark, "{ground:06x}");
+        }
+        for ground in LIGHT {
+            assert_eq!(Background::of(rgb(ground)), Background::Light, "{ground:06x}");
         }
     }
 }

@@ -33,6 +33,7 @@ pub fn render(area: Rect, buf: &mut Buffer, view: &ViewState, ui: &UiState, them
             // The keys of the card stay in sight.
             let above = Rect { height: layout.footer.y.saturating_sub(area.y), ..area };
             panes::proof(above, buf, &scene);
+            panes::conditions(above, buf, &scene);
             panes::question(area, buf, &scene);
         }
     }

@@ -14,6 +14,7 @@ use super::read_back::Readers;
 use super::recovery::Recovery;
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::explain::Evidence;
+use crate::run::BEAT;
 use crate::run::event::{LabEvent, Stamped, Verdict};
 use crate::run::history::Recorder;
 use crate::run::journal::Journal;
@@ -109,6 +110,7 @@ impl Session {
         let mut tasks = session.0.tasks.lock().await;
         tasks.spawn(session.clone().until_stopped(session.clone().sample()));
         tasks.spawn(session.clone().until_stopped(session.clone().watch_recovery()));
+        tasks.spawn(session.clone().until_stopped(session.clone().watch_clock()));
         drop(tasks);
         Ok(session)
     }
@@ -147,6 +149,7 @@ impl Session {
         self.0.stop.cancel();
         let mut tasks = self.0.tasks.lock().await;
         while tasks.join_next().await.is_some() {}
+        self.0.journal.rest();
         self.tell_verdict();
         self.0.cluster.stop().await;
         let history = self.0.recorder.flush().await;
@@ -182,6 +185,16 @@ impl Session {
             self.tell_verdict();
             self.collector().catch_up();
             self.0.recorder.hand_over();
+        }
+    }
+
+    /// Its timer comes late if the lab stood still: then the run's clock does.
+    async fn watch_clock(self) {
+        let mut beats = tokio::time::interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            beats.tick().await;
+            self.0.journal.beat();
         }
     }
 

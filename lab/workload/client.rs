@@ -1,10 +1,9 @@
 //! A client of the lab. It is the only way in which the lab asks the store anything on somebody's behalf, so that
 //! everything that was asked is in the history.
-#![expect(clippy::disallowed_methods, reason = "the lab's clients measure time")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kvlab::client::{Answer, Client, ClientError, ClientOptions};
@@ -101,26 +100,26 @@ impl LabClient {
         format!("c{}-{}", self.number, self.values)
     }
 
-    /// Asks, and records what was asked and what came of it. `intended`: when it was meant to be sent, if that
-    /// was before now.
+    /// Asks, and records what was asked and what came of it. `intended`: when it was meant to be sent, by the run's
+    /// clock, if that was before now.
     pub(crate) async fn carry_out(
         &mut self,
         recorder: &Recorder,
         way: Way,
         intent: Intent,
-        intended: Option<Instant>,
+        intended: Option<Duration>,
     ) -> Operation {
         self.refresh();
         let first = way.first();
         let intent = intent.with_value(|| self.fresh_value());
         let command = command(&intent);
         let i = recorder.invoke(self.number, first, &intent);
-        let since = intended.unwrap_or_else(Instant::now);
+        let since = intended.unwrap_or_else(|| recorder.now());
         let outcome = match way {
             Way::From(node) => self.client.perform(node, command).await,
             Way::Only(node) => self.client.perform_at(node, command).await,
         };
-        let took_us = micros(since.elapsed());
+        let took_us = micros(recorder.now().saturating_sub(since));
         let completion = completion(&intent, outcome);
         let stale_ms = recorder.complete(self.number, &intent, &completion);
         let home = self.home.unwrap_or(first);

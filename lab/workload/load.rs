@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tasks, timers and clocks of the lab's clients live here")]
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::ensure;
 use kvlab::judge::Consistency;
@@ -221,15 +221,16 @@ impl BackgroundClient {
     }
 
     async fn run(mut self) {
-        let began = Instant::now();
+        let journal = self.shared.journal.clone();
         let stop = self.shared.stop.clone();
         loop {
             let pace = *self.pace.borrow_and_update();
             let every = interval(self.shared.options.clients, pace.rate);
-            let first = began.elapsed() + every.mul_f64(self.phase);
+            let first = journal.now() + every.mul_f64(self.phase);
             let mut schedule = Schedule::new(every, first);
             loop {
-                let due = began + schedule.next(began.elapsed());
+                let now = journal.now();
+                let due = schedule.next(now);
                 tokio::select! {
                     biased;
                     () = stop.cancelled() => return,
@@ -237,7 +238,7 @@ impl BackgroundClient {
                         Ok(()) => break,
                         Err(_) => return,
                     },
-                    () = tokio::time::sleep_until(due.into()), if pace.on => {}
+                    () = tokio::time::sleep(due.saturating_sub(now)), if pace.on => {}
                 }
                 self.operate(due).await;
             }
@@ -245,13 +246,13 @@ impl BackgroundClient {
     }
 
     /// Does the next thing, which was meant to be done at `due`.
-    async fn operate(&mut self, due: Instant) {
+    async fn operate(&mut self, due: Duration) {
         let shared = Arc::clone(&self.shared);
         let _under_way = shared.under_way.read().await;
         if !self.pace.borrow().on {
             return; // Turned off while this one waited for its turn.
         }
-        let late = due.elapsed();
+        let late = shared.journal.now().saturating_sub(due);
         let intended = (late > TIMER_GRAIN).then_some(due);
         let (way, intent, in_ledger) = self.routine.next(|family| shared.ledger_has_room(family));
         let operation = self.client.carry_out(&shared.recorder, way, intent, intended).await;

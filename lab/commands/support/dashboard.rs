@@ -12,7 +12,7 @@ use crate::cli::{self, DisplayOptions};
 use crate::record;
 use crate::run::event::{Actor, Stamped};
 use crate::screen::run::{self as dashboard, Dashboard, PanicIn};
-use crate::screen::theme::{ColourChoice, Colours, Theme};
+use crate::screen::theme::{Background, ColourChoice, Colours, Theme, ThemeChoice};
 use crate::session::Session;
 
 /// What a person has asked for and nobody has begun; a key beyond this is told to be too much.
@@ -31,12 +31,17 @@ pub async fn show(
     let (actions, asked) = mpsc::channel(ACTIONS_WAITING_MAX);
     let journal = session.journal().clone();
     let run_dir = run_dir.to_owned();
-    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
+    let screenshot =
+        Box::new(move |frame: &Buffer, name: &str, on| record::save_frame(frame, &run_dir, name, on));
+    let env = |name: &str| std::env::var(name).ok();
+    let choice = themes(display.theme);
+    let theme = Theme::resolve(colours(display.color), display.ascii, env).on(choice);
     let dashboard = Dashboard {
         events,
         actions,
         now: Box::new(move || journal.now()),
-        theme: Theme::resolve(colours(display.color), display.ascii, |name| std::env::var(name).ok()),
+        theme,
+        ask_background: theme.asks_background(choice, env),
         screenshot,
         panic_in: display.panic_in.map(|place| match place {
             cli::PanicIn::Ui => PanicIn::Ui,
@@ -65,6 +70,14 @@ fn colours(typed: cli::ColourChoice) -> ColourChoice {
         cli::ColourChoice::Sixteen => ColourChoice::Exactly(Colours::Sixteen),
         cli::ColourChoice::Indexed => ColourChoice::Exactly(Colours::Indexed),
         cli::ColourChoice::True => ColourChoice::Exactly(Colours::True),
+    }
+}
+
+fn themes(typed: cli::ThemeChoice) -> ThemeChoice {
+    match typed {
+        cli::ThemeChoice::Auto => ThemeChoice::Auto,
+        cli::ThemeChoice::Dark => ThemeChoice::Exactly(Background::Dark),
+        cli::ThemeChoice::Light => ThemeChoice::Exactly(Background::Light),
     }
 }
 

@@ -16,6 +16,7 @@ use super::*;
 use crate::run::event::EVENTS_VERSION;
 use crate::screen::Theme;
 use crate::screen::tests::fixture::{Player, broken_promise, many_faults, moment, split_brain};
+use crate::screen::theme::Background;
 
 fn frame(player: Player, t_us: u64, size: (u16, u16)) -> Buffer {
     let view = view_at(&split_brain(player), Duration::from_micros(t_us));
@@ -37,19 +38,22 @@ fn pictures() {
         for size in [(120, 36), (80, 24)] {
             for player in [Player::Person, Player::Scenario] {
                 let buf = frame(player, t_us, size);
-                drawn.push((format!("{name}-{}-{player:?}", size.0), buf));
+                drawn.push((format!("{name}-{}-{player:?}", size.0), buf, Background::Dark));
             }
         }
     }
     for nodes in [3, 5, 9] {
         for (w, h) in [(120, 36), (80, 24)] {
             let view = view_at(&many_faults(nodes), Duration::from_secs(7));
-            let buf = super::frame(&view, None, Size::new(w, h), Theme::RECORDING);
-            drawn.push((format!("faults{nodes}-{w}"), buf));
+            for (suffix, background) in [("", Background::Dark), ("-light", Background::Light)] {
+                let on = Theme { background, ..Theme::RECORDING };
+                let buf = super::frame(&view, None, Size::new(w, h), on);
+                drawn.push((format!("faults{nodes}-{w}{suffix}"), buf, background));
+            }
         }
     }
-    for (name, buf) in drawn {
-        let svg = to_svg(&buf, &name);
+    for (name, buf, background) in drawn {
+        let svg = to_svg(&buf, &name, background);
         assert!(svg.len() < 100_000, "{name}: {} bytes", svg.len());
         check(&svg, &buf);
         if let Some(dir) = &dir {
@@ -118,7 +122,7 @@ proptest! {
                 .add_modifier(Modifier::from_bits_truncate(modifier));
             buf.set_stringn(x, y, text, usize::from(40 - x), style);
         }
-        check(&to_svg(&buf, &title), &buf);
+        check(&to_svg(&buf, &title, Background::Dark), &buf);
     }
 }
 
@@ -128,7 +132,7 @@ fn a_small_picture() {
     buf.set_string(0, 0, "┌─ <a & b> ", Style::new().fg(Color::Indexed(74)));
     buf.set_string(0, 1, "▃░⠿╳ ✓", Style::new().fg(Color::Red).add_modifier(Modifier::DIM));
     buf.set_string(7, 1, "LIVE", Style::new().add_modifier(Modifier::REVERSED | Modifier::BOLD));
-    insta::assert_snapshot!(to_svg(&buf, "small"));
+    insta::assert_snapshot!(to_svg(&buf, "small", Background::Dark));
 }
 
 /// Every sign that needs no font has an outline within its cell.
@@ -158,7 +162,7 @@ fn drawn_signs_stay_in_their_cells() {
 fn a_proof_is_drawn_from_the_events() {
     let view = view_at(&broken_promise(), Duration::from_micros(moment::SPLIT));
     let buf = super::frame(&view, Some(0), Size::new(120, 36), Theme::RECORDING);
-    check(&to_svg(&buf, "a proof"), &buf);
+    check(&to_svg(&buf, "a proof", Background::Dark), &buf);
     assert!(to_text(&buf).contains("The rule that was broken"));
 }
 
@@ -172,12 +176,17 @@ fn a_run_is_drawn_from_its_file() {
     }
     write!(file, "{{\"t_us\":14000000,\"event\":\"no").unwrap();
     drop(file);
-    let end = Picture { at: None, proof: None, size: Size::new(120, 36) };
+    let end = Picture { at: None, proof: None, size: Size::new(120, 36), background: Background::Dark };
     let split = Picture { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
     draw(&events, split, &dir.path().join("split.svg")).unwrap();
     let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
     let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
     check(&svg, &shown);
+    draw(&events, Picture { background: Background::Light, ..split }, &dir.path().join("light.svg")).unwrap();
+    let light = std::fs::read_to_string(dir.path().join("light.svg")).unwrap();
+    check(&light, &shown);
+    let paper = |svg: &str| svg.contains("rx=\"8\" fill=\"#ffffff\"");
+    assert!(paper(&light) && !paper(&svg), "{light}");
     draw(&events, end, &dir.path().join("end.txt")).unwrap();
     assert!(std::fs::read_to_string(dir.path().join("end.txt")).unwrap().contains("AS EXPECTED"));
 

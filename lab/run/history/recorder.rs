@@ -43,6 +43,11 @@ impl Recorder {
         Ok(Self(Arc::new(Inner { journal, sequencer })))
     }
 
+    /// Time since the run began: what an operation took is measured with the clock that stamps it.
+    pub(crate) fn now(&self) -> Duration {
+        self.0.journal.now()
+    }
+
     /// See [`Sequencer::new_client`].
     pub(crate) fn new_client(&self) -> u32 {
         self.lock().new_client()

@@ -1,5 +1,6 @@
 //! The panes, one a file. Each draws into its area from a [`Scene`], and nowhere else.
 
+mod conditions;
 mod events;
 mod footer;
 mod header;
@@ -20,6 +21,7 @@ use ratatui::layout::Rect;
 
 use super::layout::Pane;
 
+pub use self::conditions::conditions;
 pub use self::footer::footer;
 pub use self::header::{header, situation};
 pub use self::help::help;

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::scene::{Scene, severity_tone};
+use crate::run::event::LinkState;
 use crate::screen::layout::{Extent, Pane};
 use crate::screen::paint::{self, Row};
 use crate::screen::state::{Freshness, Health, NodeView};
@@ -262,6 +263,17 @@ fn lag_columns(node: &NodeView, now_us: u64, count: usize) -> Vec<Option<u64>> {
     columns
 }
 
+/// What the lab has set of a member's disk and clock, and of its links, in words.
+fn conditions(scene: &Scene<'_>, node: &NodeView) -> String {
+    let mut set = node.conditions();
+    for to in scene.view.members() {
+        if let LinkState::Slow(how) = scene.view.links.get(node.id, to) {
+            set.push(format!("to {to} {}", words::slow_link(&how)));
+        }
+    }
+    set.join("; ")
+}
+
 fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let Some(node) = scene.view.nodes.get(&scene.ui.selected) else { return };
     let theme = scene.theme;
@@ -306,6 +318,11 @@ fn details(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     }
     let mut row = Row::new(buf, theme, area, 2);
     row.skip(2);
+    let set = conditions(scene, node);
+    if !set.is_empty() {
+        let width = row.left().saturating_sub(8);
+        row.skip(2).put("set: ", Tone::Dim).put(&words::clip(&set, width), Tone::Warn);
+    }
     if let Some(address) = node.client_address() {
         fact(&mut row, "clients at ", address);
     }

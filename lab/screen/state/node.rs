@@ -7,6 +7,7 @@ use kvlab::types::{Ballot, CLOCK_PERMILLE_TRUE, DiskCondition, Event, NodeCondit
 use super::Ring;
 use crate::engine::{NodeState, Term};
 use crate::run::event::ProcessState;
+use crate::text::words;
 
 /// Lag samples kept of each member: two minutes at four a second.
 const LAG_SAMPLES_MAX: usize = 480;
@@ -117,12 +118,17 @@ impl NodeView {
         }
     }
 
+    /// The conditions of its disk and clock that the lab has set, in words; empty: all is as it should be.
+    pub fn conditions(&self) -> Vec<String> {
+        let disk = (self.disk != DiskCondition::Ok).then(|| words::disk(self.disk));
+        let clock =
+            (self.clock != CLOCK_PERMILLE_TRUE).then(|| format!("clock {}", words::clock_rate(self.clock)));
+        disk.into_iter().chain(clock).collect()
+    }
+
     /// Whether the lab has done something to it that is not undone.
     pub fn has_fault(&self) -> bool {
-        self.is_paused()
-            || self.is_down()
-            || self.disk != DiskCondition::Ok
-            || self.clock != CLOCK_PERMILLE_TRUE
+        self.is_paused() || self.is_down() || !self.conditions().is_empty()
     }
 
     /// It said something of itself. Its own words end here: what is kept is what every engine says.

@@ -1,26 +1,30 @@
 //! State → frame: whole screens, at every size, in every theme.
 
-use kvlab::types::Quirk;
+use std::time::Duration;
+
+use kvlab::types::{ClockCondition, DiskCondition, NodeCondition, Quirk};
 use proptest::prelude::*;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use ratatui::style::Color;
 
-use super::fixture::{N2, Player, many_faults, moment, split_brain};
+use super::fixture::{N1, N2, Player, many_faults, moment, split_brain};
 use super::strategies::stamped;
+use crate::action::SlowLink;
 use crate::record::{is_drawn, to_text};
-use crate::run::event::{LabEvent, Stamped};
+use crate::run::event::{LabEvent, LinkState, Stamped};
 use crate::screen::input::{LinkKey, ProofCard, Question, UiState};
 use crate::screen::keys::KEYS;
 use crate::screen::layout::Pane;
+use crate::screen::menu::Menu;
 use crate::screen::render;
 use crate::screen::state::ViewState;
-use crate::screen::theme::{Charset, Colours, Theme};
+use crate::screen::theme::{Background, Charset, Colours, Theme};
 
-pub(super) const MONO: Theme = Theme { colours: Colours::Mono, charset: Charset::Unicode };
-pub(super) const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii };
-const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, charset: Charset::Unicode };
-const INDEXED: Theme = Theme { colours: Colours::Indexed, charset: Charset::Unicode };
+pub(super) const MONO: Theme = Theme { colours: Colours::Mono, ..Theme::RECORDING };
+pub(super) const ASCII: Theme = Theme { colours: Colours::Mono, charset: Charset::Ascii, ..Theme::RECORDING };
+const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, ..Theme::RECORDING };
+const INDEXED: Theme = Theme { colours: Colours::Indexed, ..Theme::RECORDING };
 
 pub(super) fn view_at(events: &[Stamped], t_us: u64) -> ViewState {
     let mut view = ViewState::of(events.iter().filter(|e| e.t_us <= t_us));
@@ -75,7 +79,9 @@ fn whole_screens_in_ascii() {
 #[test]
 fn whole_screens_in_colour() {
     let view = at(Player::Person, moment::SPLIT);
-    for (name, theme) in [("true", Theme::RECORDING), ("256", INDEXED), ("16", SIXTEEN), ("mono", MONO)] {
+    let light = Theme { background: Background::Light, ..Theme::RECORDING };
+    let dark = [("true", Theme::RECORDING), ("256", INDEXED), ("16", SIXTEEN), ("mono", MONO)];
+    for (name, theme) in dark.into_iter().chain([("light", light)]) {
         let buf = frame(&view, &UiState::default(), theme, (80, 24));
         insta::assert_debug_snapshot!(format!("split-{name}"), buf);
     }
@@ -92,6 +98,23 @@ fn many_nodes_and_many_faults() {
     }
 }
 
+/// n2 with a slow disk and a fast clock, and slow and lossy links to n1.
+fn ill() -> ViewState {
+    let how = SlowLink { delay: Duration::from_millis(80), loss: 50, ..SlowLink::default() };
+    let mut view = at(Player::Person, moment::CALM);
+    let link = |from, to| LabEvent::Link { from, to, state: LinkState::Slow(how) };
+    let set = |condition| LabEvent::Condition { node: N2, condition };
+    for event in [
+        set(NodeCondition::Disk(DiskCondition::Slow { by: Duration::from_millis(50) })),
+        set(NodeCondition::Clock(ClockCondition::Rate { permille: 1500 })),
+        link(N1, N2),
+        link(N2, N1),
+    ] {
+        view.apply(&Stamped { t_us: view.now_us, event });
+    }
+    view
+}
+
 #[test]
 fn what_lies_over_the_screen() {
     let view = at(Player::Person, moment::SPLIT);
@@ -105,6 +128,10 @@ fn what_lies_over_the_screen() {
     insta::assert_snapshot!("question-wipe-80x24", plain(&view, &wipe, (80, 24)));
     let target = UiState { target: Some(LinkKey::Cut), ..ui.clone() };
     insta::assert_snapshot!("which-key-80x24", plain(&view, &target, (80, 24)));
+    let menu = UiState { menu: Some(Menu::Node), ..ui.clone() };
+    insta::assert_snapshot!("conditions-80x24", plain(&ill(), &menu, (80, 24)));
+    let menu = UiState { menu: Some(Menu::Link(N1)), ..ui.clone() };
+    insta::assert_snapshot!("conditions-of-a-link-120x36", plain(&ill(), &menu, (120, 36)));
     let frozen = UiState { frozen: true, focus: Pane::Events, zoom: true, ..ui.clone() };
     insta::assert_snapshot!("frozen-zoomed-events-80x24", plain(&view, &frozen, (80, 24)));
     let links = UiState { focus: Pane::Links, ..ui };
@@ -261,20 +288,25 @@ fn any_ui() -> impl Strategy<Value = UiState> {
     ]);
     let proof =
         prop::option::of((0..70usize, 0..300usize).prop_map(|(index, scroll)| ProofCard { index, scroll }));
-    let asked = (target, question, proof);
+    let menu =
+        prop::option::of(prop_oneof![Just(Menu::Node), super::strategies::node().prop_map(Menu::Link),]);
+    let asked = (target, menu, question, proof);
     (super::strategies::node(), pane, any::<(bool, bool, bool)>(), asked, 0..60usize, 0..600usize).prop_map(
-        |(selected, focus, (zoom, help, frozen), (target, question, proof), help_scroll, scroll)| UiState {
-            selected,
-            frozen,
-            focus,
-            zoom,
-            target,
-            question,
-            proof,
-            help,
-            help_scroll,
-            scroll,
-            ..UiState::default()
+        |(selected, focus, (zoom, help, frozen), (target, menu, question, proof), help_scroll, scroll)| {
+            UiState {
+                selected,
+                frozen,
+                focus,
+                zoom,
+                target,
+                menu,
+                question,
+                proof,
+                help,
+                help_scroll,
+                scroll,
+                ..UiState::default()
+            }
         },
     )
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use crossterm::event::KeyCode;
-use kvlab::types::{NodeId, ReadLevel, WriteLevel};
+use kvlab::types::{ClockCondition, DiskCondition, NodeCondition, NodeId, ReadLevel, WriteLevel};
 
 use super::fixture::{N1, N2, N3, Player, broken_promise, moment, split_brain};
 use crate::action::{Action, SlowLink};
@@ -12,6 +12,7 @@ use crate::run::event::*;
 use crate::screen::input::*;
 use crate::screen::keys::{KEYS, Key, KeyCommand, Scope};
 use crate::screen::layout::Pane;
+use crate::screen::menu::*;
 use crate::screen::state::ViewState;
 
 fn view() -> ViewState {
@@ -105,6 +106,66 @@ fn a_link_key_waits_for_its_target_alone() {
 }
 
 #[test]
+fn the_menu_sets_conditions_and_takes_them_back() {
+    let view = view();
+    let (node, slow) = (N2, DiskCondition::Slow { by: DISK_SLOW_BY });
+    let disk = |condition| Action::Disk { node, condition };
+    let clock = |condition| Action::Clock { node, condition };
+    for (keys, action) in [
+        ("2cf", disk(DiskCondition::Full)),
+        ("2cs", disk(slow)),
+        ("2cy", disk(DiskCondition::SyncFails)),
+        ("2c+", clock(ClockCondition::Rate { permille: CLOCK_FAST })),
+        ("2c-", clock(ClockCondition::Rate { permille: CLOCK_SLOW })),
+        ("2cj", clock(ClockCondition::Jump { by: CLOCK_JUMP })),
+        ("2cp", Action::PowerLoss { node }),
+        ("2ct", Action::TearTail { node }),
+    ] {
+        assert_eq!(typed(keys, &view), one(action), "{keys}");
+    }
+    let well = vec![disk(DiskCondition::Ok), clock(ClockCondition::Ok)];
+    assert_eq!(typed("2co", &view), Some(UiCommand::Perform(well)));
+
+    let set = |condition| LabEvent::Condition { node, condition };
+    let on = [NodeCondition::Disk(slow), NodeCondition::Clock(ClockCondition::Rate { permille: CLOCK_FAST })];
+    let ill = with(view, &on.map(set));
+    assert_eq!(ill.nodes[&N2].conditions(), ["disk 50 ms slower", "clock ×1.5"]);
+    assert_eq!(typed("2cs", &ill), one(disk(DiskCondition::Ok)), "what is on is taken back");
+    assert_eq!(typed("2c+", &ill), one(clock(ClockCondition::Ok)));
+    assert_eq!(typed("2cf", &ill), one(disk(DiskCondition::Full)), "another takes its place");
+    let mut ui = UiState::default();
+    assert_eq!(press("2cK", &mut ui, &ill), None, "no other key acts in the menu");
+    assert_eq!(ui.menu, Some(Menu::Node));
+    update(Key::Named(KeyCode::Esc), &mut ui, &ill);
+    assert_eq!(ui.menu, None);
+}
+
+#[test]
+fn the_menu_of_links_adds_up() {
+    let both = |how| {
+        let slow = |from, to| Action::Slow { from, to, how };
+        Some(UiCommand::Perform(vec![slow(N2, N1), slow(N1, N2)]))
+    };
+    let well = view();
+    let late = SlowLink::by(SLOW_DELAY, SLOW_JITTER);
+    let lossy = SlowLink { loss: SHARE_PERMILLE, ..SlowLink::default() };
+    assert_eq!(typed("2c1s", &well), both(late));
+    assert_eq!(typed("2c1l", &well), both(lossy));
+    assert_eq!(typed("2c1d", &well), both(SlowLink { duplicate: SHARE_PERMILLE, ..SlowLink::default() }));
+    let reset = vec![Action::Reset { from: N2, to: N1 }, Action::Reset { from: N1, to: N2 }];
+    assert_eq!(typed("2c1r", &well), Some(UiCommand::Perform(reset)));
+    assert_eq!(typed("2c2", &well), None, "no link to itself");
+
+    let bent =
+        |how| [(N1, N2), (N2, N1)].map(|(from, to)| LabEvent::Link { from, to, state: LinkState::Slow(how) });
+    let heal = vec![Action::HealLink { from: N2, to: N1 }, Action::HealLink { from: N1, to: N2 }];
+    let lossy = with(well, &bent(lossy));
+    assert_eq!(typed("2c1s", &lossy), both(SlowLink { loss: SHARE_PERMILLE, ..late }), "late as well");
+    assert_eq!(typed("2c1l", &lossy), Some(UiCommand::Perform(heal.clone())), "nothing is left of it");
+    assert_eq!(typed("2c1o", &lossy), Some(UiCommand::Perform(heal)));
+}
+
+#[test]
 fn processes_are_asked_for_what_they_can_do() {
     let process = |state| LabEvent::Process { node: N1, state };
     let paused = with(view(), &[process(ProcessState::Paused { pid: 1 })]);
@@ -188,6 +249,8 @@ fn every_row_does_something() {
             let mut ui = match binding.scope {
                 Scope::Proof => UiState { proof: Some(ProofCard { index: 1, scroll: 20 }), ..fresh },
                 Scope::Target => UiState { target: Some(LinkKey::Cut), ..fresh },
+                Scope::NodeMenu => UiState { menu: Some(Menu::Node), ..fresh },
+                Scope::LinkMenu => UiState { menu: Some(Menu::Link(N1)), ..fresh },
                 Scope::Question => UiState { question: Some(Question::Force(N2)), ..fresh },
                 _ => UiState { zoom: binding.command == KeyCommand::Back, scroll: 3, ..fresh },
             };
@@ -200,7 +263,63 @@ fn every_row_does_something() {
         }
         seen.insert(binding.command);
     }
-    assert_eq!(seen.len(), 44, "a command without a key, or a new one: count it here");
+    assert_eq!(seen.len(), 60, "a command without a key, or a new one: count it here");
+}
+
+/// What can be done to a member or a link at all, a key can do; what it does is the very action of a scenario's step.
+#[test]
+fn every_fault_has_a_key() {
+    let process = |state| LabEvent::Process { node: N2, state };
+    let views = [
+        view(),
+        with(view(), &[process(ProcessState::Stopped { how: "kill -9".to_owned() })]),
+        with(view(), &[process(ProcessState::Paused { pid: 1 })]),
+        with(view(), &[LabEvent::Link { from: N2, to: N1, state: LinkState::Cut }]),
+    ];
+    let chars = || {
+        KEYS.iter().flat_map(|binding| binding.keys).filter_map(|key| match key {
+            Key::Char(c) => Some(*c),
+            _ => None,
+        })
+    };
+    let mut done = std::collections::BTreeSet::new();
+    for (view, prefix) in
+        views.iter().flat_map(|view| ["", "x", "X", "d", "F", "W", "c", "c1"].map(|p| (view, p)))
+    {
+        for key in chars() {
+            if let Some(UiCommand::Perform(actions)) = typed(&format!("2{prefix}{key}"), view) {
+                let word =
+                    |action: &Action| serde_json::to_value(action).expect("plain data")["do"].to_string();
+                done.extend(actions.iter().map(|action| word(action).trim_matches('"').to_owned()));
+            }
+        }
+    }
+    let all = [
+        "clock",
+        "cut",
+        "disk",
+        "get",
+        "heal",
+        "heal-all",
+        "heal-link",
+        "isolate",
+        "kill",
+        "load",
+        "pause",
+        "power-loss",
+        "promote",
+        "put",
+        "rate",
+        "reset",
+        "restart",
+        "resume",
+        "slow",
+        "tear-tail",
+        "terminate",
+        "wipe",
+    ];
+    // Left to a scenario: `partition` (several cuts), `follow`, `cleanup` (a second terminal has both) and `del`.
+    assert_eq!(done.iter().map(String::as_str).collect::<Vec<_>>(), all);
 }
 
 /// Selecting the selected member changes nothing.

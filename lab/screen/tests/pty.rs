@@ -19,6 +19,7 @@ use crate::screen::theme::{ColourChoice, Theme};
 
 const DIR: &str = "KVLAB_TEST_DIR";
 const PANIC: &str = "KVLAB_TEST_PANIC";
+const ASK: &str = "KVLAB_TEST_ASK";
 const CAPACITY: &str = "KVLAB_TEST_CAPACITY";
 
 /// The dashboard: not a test of its own.
@@ -48,9 +49,19 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
         Ok("task") => Some(PanicIn::Task),
         _ => None,
     };
-    let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
+    let screenshot =
+        Box::new(move |frame: &Buffer, name: &str, on| record::save_frame(frame, &run_dir, name, on));
+    let ask_background = std::env::var_os(ASK).is_some();
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
-    let dashboard = Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, panic_in };
+    let dashboard = Dashboard {
+        events: receiver,
+        actions,
+        now: Box::new(now),
+        theme,
+        ask_background,
+        screenshot,
+        panic_in,
+    };
     // As the program does it: what ends it from outside drops it.
     tokio::select! {
         exit = run(dashboard) => format!("{exit:?}"),
@@ -173,6 +184,51 @@ fn a_person_at_the_keys() {
     ends_with(t, "exit: Ok(Quit); raw: false", true);
 }
 
+/// What a terminal sends that no person has pressed. None of it acts, and the next key does.
+#[test]
+fn what_is_no_key_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut t = start(dir.path(), &[]);
+    t.wait_until(|s| s.contains("LIVE") && s.bracketed_paste()).unwrap();
+    let send = |t: &mut Terminal, parts: &[&str]| parts.iter().for_each(|part| t.send_str(part).unwrap());
+    // A paste between brackets, split within them, and one without.
+    for paste in [&["\x1b[200~Ka", "fka Wy\x1b[20", "1~"][..], &["Kafka"]] {
+        send(&mut t, paste);
+        t.wait_until(|s| s.contains("a paste is not taken for keys")).unwrap();
+        keys_act(&mut t);
+    }
+    for answer in [
+        "\x1b]11;rgb:ffff/ffff/ffff\x07",
+        "\x1b]11;rgb:ffff/ffff/ffff\x1b\\",
+        "\x1b_Gi=31;OK\x1b\\",
+        "\x1bP1+r4b=4b\x1b\\",
+        "\x1b[?64;1;2;6c",
+        "\x1b[12;40R",
+        "\x1b[<0;33;12M",
+        "\x1b[MKiK",
+    ] {
+        send(&mut t, &[answer]);
+        keys_act(&mut t);
+        send(&mut t, &[&answer[..3], &answer[3..]]);
+        keys_act(&mut t);
+    }
+    let shown = t.screen().text().to_string();
+    assert_eq!(shown.matches("you: ").count(), 1, "what is told from the start, and nothing else:\n{shown}");
+    t.send(Key::Char('q')).unwrap();
+    ends_with(t, "exit: Ok(Quit)", true);
+}
+
+/// Keys select another member, and the first one again. Until a paste is over they do not: so they are pressed again.
+fn keys_act(t: &mut Terminal) {
+    for (key, selected) in [('2', "▸n2  process"), ('1', "▸n1  process")] {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while t.wait_until_for(|s| s.contains(selected), Duration::from_millis(200)).is_err() {
+            assert!(Instant::now() < deadline, "{key} does nothing\n{}", t.screen().text());
+            t.send(Key::Char(key)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn the_terminal_changes_its_size() {
     let dir = tempfile::tempdir().unwrap();
@@ -190,6 +246,41 @@ fn the_terminal_changes_its_size() {
     t.wait_until(|s| s.contains("there is no shell to go to") && s.contains("from\\to")).unwrap();
     t.send(Key::Ctrl('c')).unwrap();
     ends_with(t, "exit: Ok(Quit); raw: false", true);
+}
+
+/// The question is asked once. An answer in time changes the colours, a late one nothing, and none is waited for.
+#[test]
+fn the_background_is_asked_for() {
+    let colour_of_the_badge = |t: &Terminal| {
+        let screen = t.screen();
+        let (row, col) = screen.find("LIVE").unwrap();
+        screen.cell(row, col).unwrap().style().bg
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let (dark, light) = (termlens::Color::Indexed(74), termlens::Color::Indexed(25));
+    for (answer, badge) in
+        [("\x1b]11;rgb:ffff/ffff/ffff\x1b\\", light), ("\x1b]11;rgb:1e1e/1e1e/1e1e\x07", dark)]
+    {
+        // It is there before the program asks: surely in time.
+        let mut t = terminal(dir.path(), &[(ASK, "1")])
+            .args(["-c", &format!("stty raw -echo; printf ready; read _; exec \"$0\" {}", CHILD.join(" "))])
+            .arg(std::env::current_exe().unwrap())
+            .spawn("/bin/sh")
+            .unwrap();
+        t.wait_until(|s| s.contains("ready")).unwrap();
+        t.send_str(&format!("\n{answer}")).unwrap();
+        t.wait_until(|s| s.contains("LIVE")).unwrap();
+        assert_eq!(colour_of_the_badge(&t), badge, "{answer:?}");
+        t.send(Key::Char('q')).unwrap();
+        t.wait_until(|s| s.contains("exit: Ok(Quit)")).unwrap();
+    }
+    let mut t = start(dir.path(), &[(ASK, "1")]);
+    t.wait_until(|s| s.contains("LIVE")).unwrap();
+    t.send_str("\x1b]11;rgb:ffff/ffff/ffff\x07").unwrap();
+    keys_act(&mut t);
+    assert_eq!(colour_of_the_badge(&t), dark, "too late");
+    t.send(Key::Char('q')).unwrap();
+    ends_with(t, "exit: Ok(Quit)", true);
 }
 
 #[test]
@@ -248,9 +339,13 @@ fn to_the_shell_and_back() {
     t.wait_until(|s| s.contains("LIVE") && s.alternate_screen()).unwrap();
     t.send(Key::Ctrl('z')).unwrap();
     t.wait_until(|s| !s.alternate_screen() && s.contains("Stopped") && s.cursor_visible()).unwrap();
+    assert!(!t.screen().bracketed_paste(), "the shell gets its own");
     t.send_str("fg\r").unwrap();
     t.wait_until(|s| {
-        s.alternate_screen() && s.contains("you: resume n3") && s.contains("last fault pause n1")
+        s.alternate_screen()
+            && s.bracketed_paste()
+            && s.contains("you: resume n3")
+            && s.contains("last fault pause n1")
     })
     .unwrap();
     t.send(Key::Char('q')).unwrap();
