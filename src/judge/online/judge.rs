@@ -131,7 +131,7 @@ impl Judge {
     /// member has discarded entries): in [`Judgement::quorum_ledger`] and [`Judgement::async_ledger`] they count as not
     /// read back until they are found again. It decides nothing: it only makes the judge claim less.
     pub fn ask_again(&mut self) {
-        self.ledgers.ask_again();
+        self.ledgers.ask_again(self.last.unwrap_or(0));
     }
 
     /// No event will follow: operations without a reply are of unknown outcome.

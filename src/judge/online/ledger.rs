@@ -32,6 +32,8 @@ pub(super) struct Standing {
     left: bool,
     /// One of its entries was released or lost, and another took its place: it is a key of a ring.
     reused: bool,
+    /// Its entries that were released: of quorum writes, and of async ones.
+    released: [u32; 2],
 }
 
 /// An acknowledged write that nothing has overwritten.
@@ -74,6 +76,8 @@ pub(super) struct Ledgers {
     pub(super) unreplicated: Ledger,
     /// How often everything had to be asked for again.
     asked: u32,
+    /// The last event before that; reads that began by then say nothing of what is there since.
+    asked_after: u64,
 }
 
 impl Standing {
@@ -91,9 +95,14 @@ impl Standing {
 impl Ledgers {
     /// A write of the key is tried, or (`puts` is false) a delete.
     pub(super) fn tried(&mut self, key: &mut Standing, puts: bool) {
-        if key.writes || !puts {
+        if (key.writes || !puts) && !key.left {
             self.leave(key);
             key.left = true;
+            // It never was one: registers are not what the ledger counts.
+            for (ledger, released) in [&mut self.quorum, &mut self.unreplicated].into_iter().zip(key.released)
+            {
+                ledger.released = ledger.released.saturating_sub(u64::from(released));
+            }
         }
         let asked = self.asked;
         let may_go = |entry: Entry| {
@@ -114,6 +123,8 @@ impl Ledgers {
             && let Some(entry) = key.entry
         {
             self.of(entry.level).released += 1;
+            let of_key = &mut key.released[usize::from(entry.level != Consistency::Quorum)];
+            *of_key = of_key.saturating_add(1);
         }
         self.leave(key);
         let entry = Entry { id, level, acked: i, asked: self.asked, state: State::Unread };
@@ -123,7 +134,8 @@ impl Ledgers {
 
     /// A quorum read that began with event `began` saw the entry, or did not.
     pub(super) fn read(&mut self, key: &mut Standing, began: u64, sight: Sight) {
-        let Some(entry) = key.entry.filter(|entry| began > entry.acked && !key.writes) else { return };
+        let says = |entry: &Entry| began > entry.acked.max(self.asked_after) && !key.writes;
+        let Some(entry) = key.entry.filter(says) else { return };
         if sight == Sight::Overtaken {
             return self.leave(key);
         }
@@ -139,9 +151,11 @@ impl Ledgers {
         key.entry = Some(entry);
     }
 
-    /// Something has happened since which what was found may be gone: it counts as unread until it is found again.
-    pub(super) fn ask_again(&mut self) {
+    /// Something has happened, after event `last`, since which what was found may be gone: it counts as unread until it is
+    /// found again.
+    pub(super) fn ask_again(&mut self, last: u64) {
         self.asked = self.asked.wrapping_add(1);
+        self.asked_after = last;
         for ledger in [&mut self.quorum, &mut self.unreplicated] {
             ledger.doubtful = ledger.acked - ledger.lost;
             ledger.read_back = 0;
@@ -263,15 +277,18 @@ mod tests {
     fn what_was_found_before_must_be_found_again() {
         let mut bench = Bench::default();
         bench.write(Phase::Ok).read(Sight::Found).read(Sight::Found);
-        bench.ledgers.ask_again();
+        let before = bench.next();
+        bench.ledgers.ask_again(before);
         assert_eq!((bench.counts(), bench.ledgers.unreplicated.doubtful), ([1, 0, 0, 1, 0], 1));
+        bench.ledgers.read(&mut bench.key, before, Sight::Found);
+        assert_eq!(bench.ledgers.unreplicated.doubtful, 1, "a read that began before says nothing");
         bench.write(Phase::Ok);
         assert_eq!(bench.counts(), [1, 0, 0, 1, 0], "what is in doubt is not released");
         assert_eq!(bench.ledgers.unreplicated.doubtful, 0, "this one was written since");
-        bench.ledgers.ask_again();
+        bench.ledgers.ask_again(bench.i);
         bench.read(Sight::Missed);
         assert_eq!((bench.counts(), bench.ledgers.unreplicated.doubtful), ([1, 0, 1, 0, 0], 0));
-        bench.ledgers.ask_again();
+        bench.ledgers.ask_again(bench.i);
         assert_eq!(
             (bench.counts(), bench.ledgers.unreplicated.doubtful),
             ([1, 0, 1, 0, 0], 0),
@@ -279,7 +296,7 @@ mod tests {
         );
         bench.read(Sight::Found);
         assert_eq!((bench.counts(), bench.ledgers.unreplicated.doubtful), ([1, 1, 0, 0, 0], 0));
-        bench.ledgers.ask_again();
+        bench.ledgers.ask_again(bench.i);
         bench.read(Sight::Found).write(Phase::Ok);
         assert_eq!(bench.counts(), [1, 0, 0, 1, 0], "found once since: not released");
     }
@@ -310,6 +327,13 @@ mod tests {
         contended.ledgers.tried(&mut contended.key, true);
         assert_eq!(contended.counts(), [0; 5]);
         assert_eq!(contended.write(Phase::Ok).read(Sight::Missed).counts(), [0; 5]);
+
+        let mut register = Bench::default();
+        register.write(Phase::Ok).read(Sight::Found).read(Sight::Found).write(Phase::Ok);
+        assert_eq!(register.counts(), [1, 0, 0, 1, 1]);
+        register.ledgers.tried(&mut register.key, true);
+        register.ledgers.tried(&mut register.key, true);
+        assert_eq!(register.counts(), [0; 5], "then it never was a key of the ledger");
 
         let mut unknown = Bench::default();
         assert_eq!(unknown.write(Phase::Info).read(Sight::Missed).counts(), [0; 5]);
