@@ -53,7 +53,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     }
     let events = run.take_events();
     let shown = tokio::select! {
-        shown = dashboard::show(run.session.clone(), events, run.dir.path(), args.display) => shown,
+        shown = dashboard::show(run.session.clone(), events, run.dir.path(), args.display, true) => shown,
         _ = run.signals.next() => Ok(()),
     };
     let stopped = live_run::stop(&run.session, &mut run.signals).await;

@@ -9,6 +9,7 @@ mod client;
 mod clients;
 mod plan;
 mod play;
+mod rolling;
 mod seeds;
 mod settle;
 mod stage;

@@ -56,6 +56,7 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
     let dashboard = Dashboard {
         events: receiver,
         actions,
+        settle: None,
         now: Box::new(now),
         theme,
         ask_background,
