@@ -5,13 +5,13 @@ use ratatui::layout::Size;
 use super::support::exit::{CommandError, Exit};
 use crate::cli::PictureArgs;
 use crate::record::{self, Picture};
-use crate::run::journal::EVENTS_FILE;
+use crate::run::directory;
 
 /// The size at which every pane has its place.
 const SIZE: Size = Size::new(120, 36);
 
 pub fn run(args: &PictureArgs) -> Result<Exit, CommandError> {
     let picture = Picture { at: args.at, proof: args.proof, size: SIZE };
-    record::draw(&args.run.join(EVENTS_FILE), picture, &args.out)?;
+    record::draw(&directory::find(Some(&args.run))?, picture, &args.out)?;
     Ok(Exit::Done)
 }

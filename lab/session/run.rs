@@ -85,7 +85,7 @@ impl Session {
     ) -> anyhow::Result<Self> {
         workload.check()?;
         let collector = EvidenceCollector { events: journal.subscribe(), evidence: Evidence::default() };
-        let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
+        let recorder = Recorder::start(journal.clone(), Some(&cluster.dir), cluster.bounds.record())?;
         let cluster = Cluster::start(cluster, journal.clone()).await?;
         let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
         let seed = workload.seed;
