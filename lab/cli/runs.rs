@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use kvlab::storage::Durability;
 use kvlab::types::Quirk;
 
-use super::values::{durability, duration, seeds};
+use super::values::{durability, duration, record_max, seeds, time};
+use crate::run::bounds::RunBounds;
 use crate::scenario;
 
 #[derive(Args, Debug)]
@@ -127,14 +128,14 @@ pub struct ScenariosArgs {
 
 #[derive(Args, Debug)]
 pub struct PictureArgs {
-    /// A run's directory
+    /// A run's directory, or the name of one where runs are kept, or `latest`
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// Where to write it: `.svg` or `.txt`
     #[arg(value_name = "OUT")]
     pub out: PathBuf,
     /// Which moment, since the run began; its end if not given
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Duration>,
     /// With the proof of the first broken promise opened, or of the N-th
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
@@ -163,6 +164,10 @@ pub struct RunOptions {
     /// Keep everything in this directory, which is new or empty
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Keep so much of what happened, events and history together (4MiB or more); the oldest goes. `all` keeps all. `up`
+    /// keeps 128MiB unless told otherwise, `run` keeps all
+    #[arg(long, value_name = "SIZE", value_parser = record_max)]
+    pub record_max: Option<RunBounds>,
 }
 
 /// How the dashboard looks.

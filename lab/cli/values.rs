@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use kvlab::storage::Durability;
 use kvlab::types::NodeId;
 
+use crate::run::bounds::{RECORD_BYTES_MIN, RunBounds};
 use crate::scenario;
 
 /// `80ms`, `2s`, `1.5s`, `2m`: as in scenarios.
@@ -34,6 +35,34 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     let time = scenario::time(minutes.as_deref().unwrap_or(text));
     let time = time.map_err(|_| format!("{text:?} is not a time like 250ms, 5s or 2m"))?;
     Ok(if minutes.is_some() { time * 60 } else { time })
+}
+
+/// A number of bytes, or `64MiB`, `1.5GiB`.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let expected = || format!("{text:?} is not a size like 64MiB, 1.5GiB or a number of bytes");
+    let unit = text.find(|c: char| c != '.' && !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let bytes: f64 = match unit {
+        "" => return number.parse().map_err(|_| expected()),
+        "KiB" => 1024.0,
+        "MiB" => 1024.0 * 1024.0,
+        "GiB" => 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(expected()),
+    };
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    Ok((number * bytes) as u64)
+}
+
+/// How much of the record is kept: a [`size`], or `all`.
+pub(super) fn record_max(text: &str) -> Result<RunBounds, String> {
+    if text == "all" {
+        return Ok(RunBounds::ALL);
+    }
+    let bytes = size(text).map_err(|why| format!("{why}, nor all"))?;
+    if bytes < RECORD_BYTES_MIN {
+        return Err(format!("{} MiB is the least", RECORD_BYTES_MIN >> 20));
+    }
+    Ok(RunBounds::of(bytes))
 }
 
 /// Bytes a second of the scrub, or `off`.
@@ -70,6 +99,21 @@ pub(super) fn link(text: &str) -> anyhow::Result<(NodeId, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units_or_are_bytes() {
+        for (text, bytes) in
+            [("0", 0), ("4096", 4096), ("1KiB", 1024), ("1.5MiB", 3 << 19), ("2GiB", 2 << 30)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1.5", "1 MiB", "-1", "1MB", "1mib", "x", "1..5MiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(record_max("all"), Ok(RunBounds::ALL));
+        assert_eq!(record_max("4MiB"), Ok(RunBounds::of(4 << 20)));
+        assert_eq!(record_max("4194303"), Err("4 MiB is the least".to_owned()));
+    }
 
     #[test]
     fn times_have_units() {

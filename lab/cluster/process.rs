@@ -18,6 +18,8 @@ use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::run::log_file::older;
+
 /// The longest ready line, in bytes.
 const LINE_BYTES_MAX: u64 = 64 << 10;
 /// How much of a log's end is looked at.
@@ -162,6 +164,16 @@ pub(super) fn describe(status: ExitStatus) -> String {
 
 /// The last lines of a log that is written to by someone else; none if it cannot be read.
 pub(super) fn tail(log: &Path, lines: usize) -> Vec<String> {
+    let mut last = tail_of_file(log, lines);
+    if last.len() < lines {
+        // It has just been halved, perhaps.
+        let before = tail_of_file(&older(log), lines - last.len());
+        last.splice(..0, before);
+    }
+    last
+}
+
+fn tail_of_file(log: &Path, lines: usize) -> Vec<String> {
     let read = || -> io::Result<Vec<u8>> {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
@@ -212,6 +224,8 @@ mod tests {
         assert_eq!(first_line(&mut stdout).await.expect("read"), None);
         assert_eq!(tail(&log, 1), ["last"]);
         assert_eq!(tail(&log, 9), ["first", "last"]);
+        std::fs::write(older(&log), "zeroth\nno end").expect("an older half");
+        assert_eq!(tail(&log, 3), ["no end", "first", "last"]);
     }
 
     #[tokio::test]

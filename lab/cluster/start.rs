@@ -1,14 +1,17 @@
 //! How a cluster is put together and started.
+#![expect(clippy::disallowed_methods, reason = "logs of nodes are looked at from time to time")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures_util::future::join_all;
 use kvlab::types::NodeId;
 use rand::SeedableRng as _;
 use rand::rngs::SmallRng;
+use tokio::time::MissedTickBehavior;
 
 use super::handle::{Cluster, Inner, MemberNode, NearEnds};
 use super::limits::raise_open_files;
@@ -21,9 +24,12 @@ use super::tasks::Tasks;
 use super::view::Shared;
 use super::watch::watch;
 use crate::engine::{Engine, KvlabNode, Launch, NodeSettings};
+use crate::run::bounds::RunBounds;
 use crate::run::journal::Journal;
-use crate::run::token;
+use crate::run::{log_file, token};
 
+/// How often the log of a node is compared with its bound.
+const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The largest cluster.
 const NODES_MAX: u8 = 9;
 
@@ -38,6 +44,8 @@ pub(crate) struct ClusterOptions {
     pub(crate) well_known_ports: bool,
     /// Seeds the links' jitter and where tails are torn.
     pub(crate) seed: u64,
+    /// Of the run directory.
+    pub(crate) bounds: RunBounds,
     /// Of every node.
     pub(crate) settings: NodeSettings,
 }
@@ -107,6 +115,7 @@ impl Cluster {
                 settings: options.settings.clone(),
             };
             let log = options.dir.join(format!("{id}.log"));
+            context.tasks.spawn(bound_log(log.clone(), options.bounds.log()));
             let supervisor = Arc::new(Supervisor::new(launch, log, Deadlines::default(), context.clone()));
             context.tasks.spawn(watch(Arc::clone(&supervisor), context.clone()));
             (id, MemberNode { supervisor, _client: client, _peer: peer })
@@ -114,6 +123,17 @@ impl Cluster {
         let nodes = ports.into_iter().map(node).collect();
         let tears = Mutex::new(SmallRng::seed_from_u64(options.seed));
         Ok(Self(Arc::new(Inner { members, nodes, links, zones, tears, context, _ends_tasks: guard })))
+    }
+}
+
+/// Keeps the log of a node within its bound, as often as it is looked at.
+async fn bound_log(log: PathBuf, bytes_max: u64) {
+    let mut looks = tokio::time::interval(LOG_LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        looks.tick().await;
+        // It costs a question to the kernel, and rarely more. What cannot be done now can be later.
+        let _ = log_file::halve(&log, bytes_max);
     }
 }
 

@@ -5,7 +5,7 @@ use ratatui::layout::Size;
 use super::support::exit::{CommandError, Exit};
 use crate::cli::{PictureArgs, PictureTheme};
 use crate::record::{self, Picture};
-use crate::run::journal::EVENTS_FILE;
+use crate::run::directory;
 use crate::screen::theme::Background;
 
 /// The size at which every pane has its place.
@@ -17,6 +17,6 @@ pub fn run(args: &PictureArgs) -> Result<Exit, CommandError> {
         PictureTheme::Light => Background::Light,
     };
     let picture = Picture { at: args.at, proof: args.proof, size: SIZE, background };
-    record::draw(&args.run.join(EVENTS_FILE), picture, &args.out)?;
+    record::draw(&directory::find(Some(&args.run))?, picture, &args.out)?;
     Ok(Exit::Done)
 }

@@ -12,6 +12,7 @@ use super::support::output::{Printer, To};
 use super::support::{dashboard, output, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
+use crate::run::bounds::RunBounds;
 use crate::scenario::{self, Conclusion, Embedded, Live, Scenario, summary};
 use crate::session::{Session, WorkloadOptions};
 
@@ -106,6 +107,7 @@ fn options(scenario: &Scenario, dir: &Path, seed: u64) -> (ClusterOptions, Workl
         dir: dir.to_owned(),
         well_known_ports: false,
         seed,
+        bounds: RunBounds::default(),
         settings: plan.settings.clone(),
     };
     (cluster, scenario.load(seed))

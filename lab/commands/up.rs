@@ -14,6 +14,7 @@ use super::support::{dashboard, output};
 use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
 use crate::engine::NodeSettings;
+use crate::run::bounds::RunBounds;
 use crate::run::directory::{ClusterFile, NodeAddresses};
 use crate::run::event::{LabEvent, Level, Stamped};
 use crate::scenario::summary;
@@ -76,6 +77,7 @@ fn options(args: &UpArgs, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOpt
         dir: dir.to_owned(),
         well_known_ports: true,
         seed,
+        bounds: RunBounds::default(),
         settings: NodeSettings {
             durability: args.durability,
             stale_after: args.stale_after,

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use kvlab::replication::PRIMARY_ALIVE_FOR;
 use kvlab::types::{BacklogStatus, Epoch, NodeId, NodeStatus, Position, Quirks, Resyncs, Role};
+use serde::{Deserialize, Serialize};
 
 /// Who has not been heard for longer than this is no longer taken to be there.
 pub const HEARD_WITHIN: Duration = PRIMARY_ALIVE_FOR;
 
 /// A node's state at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeState {
     /// The node.
     pub node: NodeId,
@@ -61,7 +62,7 @@ pub struct NodeState {
 }
 
 /// What a primary says of another member.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The member.
     pub node: NodeId,
@@ -95,7 +96,7 @@ fn heard_lately(ms: Option<u64>) -> bool {
 }
 
 /// What only kvlab's own node says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kvlab {
     /// The highest term that it has promised, by a vote or by following.
     pub promised: Term,
@@ -108,7 +109,7 @@ pub struct Kvlab {
 }
 
 /// A leadership as an engine counts it: an epoch, a term, a configuration. Ordered; prints as the engine prints it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// Its place among all terms of the run.
     pub order: u128,
@@ -119,7 +120,7 @@ pub struct Term {
 }
 
 /// A place in a log. Ordered by term first. Prints as `1@n1/412`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The term in which the entry was written.
     pub term: Term,

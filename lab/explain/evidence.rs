@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kvlab::judge::{Diagram, Violation};
 use kvlab::sim;
 use kvlab::types::{ClockCondition, Event, NodeId, Report};
+use serde::{Deserialize, Serialize};
 
 use super::{Epochs, Leadership};
 use crate::action::Action;
@@ -12,7 +13,7 @@ use crate::run::event::{LabEvent, Stamped};
 use crate::run::history::VIOLATIONS_PROVED_MAX;
 
 /// The violations of a run, and what explains them. A fold over its events; bounded.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Evidence {
     violations: Vec<Violation>,
     epochs: Epochs,

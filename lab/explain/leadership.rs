@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use kvlab::types::{Ballot, Epoch, Event, NodeId, NodeStatus, Position, Report, Role};
+use serde::{Deserialize, Serialize};
 
 use crate::run::event::{Damage, LabEvent, Operation, ProcessState, Stamped};
 
@@ -13,7 +14,7 @@ pub(crate) const LEADERSHIPS_MAX: usize = 512;
 const FACTS_MAX: usize = 512;
 
 /// Who led in which epoch, as the run's events tell it, and what else may explain a violation.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Epochs {
     /// In the order of their opening.
     leaderships: Vec<Leadership>,
@@ -26,7 +27,7 @@ pub(crate) struct Epochs {
 }
 
 /// The time in which one member led one epoch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Leadership {
     /// The epoch.
     pub(crate) epoch: Epoch,
@@ -43,7 +44,7 @@ pub(crate) struct Leadership {
 }
 
 /// A member no longer knows of a vote that it gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ForgottenVote {
     pub(crate) node: NodeId,
     /// What it had voted for, and when.
@@ -55,7 +56,7 @@ pub(crate) struct ForgottenVote {
 }
 
 /// What a member that forgot a vote does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Instead {
     /// It follows the primary of this epoch.
     Follows(Epoch),
@@ -72,7 +73,7 @@ impl Instead {
 }
 
 /// A primary took the log of a member, which ends in an older epoch, for a part of its own, and sent what comes after.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Joined {
     pub(crate) primary: NodeId,
     pub(crate) node: NodeId,
@@ -81,7 +82,7 @@ pub(crate) struct Joined {
 }
 
 /// The power took what a member had not synced.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PowerLoss {
     pub(crate) node: NodeId,
     pub(crate) at: Duration,
@@ -89,7 +90,7 @@ pub(crate) struct PowerLoss {
 }
 
 /// A quorum operation that succeeded with fewer votes than a quorum is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TooFew {
     /// The history's index of its invoke.
     pub(crate) i: u64,

@@ -1,23 +1,12 @@
 //! The screen drawn from a run's events, without a terminal.
 
-use std::time::Duration;
-
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::{Rect, Size};
 
-use crate::run::event::Stamped;
 use crate::screen::input::ProofCard;
 use crate::screen::{self, Theme, UiState, ViewState};
 
-/// The state as it was at `t`.
-pub fn view_at(events: &[Stamped], t: Duration) -> ViewState {
-    let t_us = u64::try_from(t.as_micros()).unwrap_or(u64::MAX);
-    let mut view = ViewState::of(events.iter().take_while(|e| e.t_us <= t_us));
-    view.advance(t_us);
-    view
-}
-
-/// The screen of that state, by the same drawing as on the live terminal; with the proof of this violation opened.
+/// The screen of a state, by the same drawing as on the live terminal; with the proof of this violation opened.
 pub fn frame(view: &ViewState, proof: Option<usize>, size: Size, theme: Theme) -> Buffer {
     let proof = proof.map(|index| ProofCard { index, scroll: 0 });
     let mut ui = UiState { proof, ..UiState::default() };

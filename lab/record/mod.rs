@@ -5,7 +5,7 @@ mod glyphs;
 mod picture;
 mod svg;
 
-pub use self::frame::{frame, to_text, view_at};
+pub use self::frame::{frame, to_text};
 #[cfg(test)]
 pub use self::glyphs::is_drawn;
 pub use self::picture::{Picture, draw, save_frame};

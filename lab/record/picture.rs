@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 
-use super::{frame, to_svg, to_text, view_at};
-use crate::run::event::Stamped;
+use super::{frame, to_svg, to_text};
+use crate::run::event::micros;
 use crate::run::reader;
-use crate::screen::Theme;
 use crate::screen::theme::Background;
+use crate::screen::{Theme, ViewState};
 
 /// What is to be on a picture.
 #[derive(Clone, Copy, Debug)]
@@ -30,23 +30,22 @@ pub struct Picture {
 /// Draws the screen of a run into `out`: SVG, or text if its name ends in `.txt`.
 ///
 /// # Errors
-/// If the events cannot be read, there is no such proof by then, or the picture cannot be written.
-pub fn draw(
-    events: &Path,
-    Picture { at, proof, size, background }: Picture,
-    out: &Path,
-) -> anyhow::Result<()> {
-    let file = events;
-    let events = reader::events(file)?;
-    let at = at.or_else(|| events.last().map(Stamped::t)).unwrap_or_default();
-    let view = view_at(&events, at);
+/// If the events cannot be read, or that moment of them is not kept; if there is no such proof by then, or the picture
+/// cannot be written.
+pub fn draw(run_dir: &Path, Picture { at, proof, size, background }: Picture, out: &Path) -> anyhow::Result<()> {
+    let at = at.map(micros);
+    let moment = reader::moment(run_dir, at)?;
+    let mut view: ViewState =
+        moment.keyframe.map(|keyframe| keyframe.state()).transpose()?.unwrap_or_default();
+    moment.events.iter().for_each(|event| view.apply(event));
+    view.advance(at.unwrap_or_default());
     let proofs = view.evidence.violations().len();
     if let Some(proof) = proof.filter(|&proof| usize::from(proof) > proofs) {
         let there_are = match proofs {
             0 => "no promise is broken by then".to_owned(),
             _ => format!("{proofs} by then, counted from 1"),
         };
-        bail!("{}: there is no proof {proof}: {there_are}", file.display());
+        bail!("{}: there is no proof {proof}: {there_are}", run_dir.display());
     }
     let buf = frame(
         &view,

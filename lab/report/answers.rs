@@ -1,5 +1,7 @@
 //! The judge's answers for the page: on promises and on harm, which are never mixed. Each is yes, no or not known.
 
+use std::time::Duration;
+
 use kvlab::judge::{Ledger, Linearizable};
 use kvlab::types::{NodeId, Quirk};
 
@@ -7,7 +9,7 @@ use super::records::Records;
 use crate::run::event::{
     Expectation, HarmVerdict, LabEvent, Losses, PromiseVerdict, RunOutcome, ScenarioEvent, Verdict,
 };
-use crate::text::words::visible;
+use crate::text::words::{kept, visible};
 
 /// A glyph, a word and a colour for the same thing: none of them alone says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,6 +142,8 @@ pub(super) fn linearizable(records: &Records) -> Option<bool> {
         _ if proved => Some(false),
         (Linearizable::No, _) => Some(false),
         (_, Some(_)) => None,
+        // Only who saw the beginning can say it of the whole.
+        (..) if records.kept_from_us() > 0 => records.verdict.as_ref()?.promise.linearizable,
         (answer, None) => answer.known(),
     }
 }
@@ -153,8 +157,14 @@ fn promise(records: &Records, promise: &PromiseVerdict) -> Vec<ReportAnswer> {
         counted(keys.by_ids + keys.by_search, "key"),
         report.checked_i
     );
-    if report.violations_total > 0 {
-        detail = format!("{}; {detail}", counted(report.violations_total, "violation"));
+    let mut violations = report.violations_total;
+    if records.kept_from_us() > 0 {
+        violations = violations.max(promise.violations_total);
+        detail =
+            "said by the judge while the run went on: the beginning of the history is not kept".to_owned();
+    }
+    if violations > 0 {
+        detail = format!("{}; {detail}", counted(violations, "violation"));
     }
     let lost = promise.quorum_writes_lost;
     let mut answers = vec![
@@ -195,6 +205,10 @@ fn promise(records: &Records, promise: &PromiseVerdict) -> Vec<ReportAnswer> {
 fn harm(records: &Records, harm: &HarmVerdict) -> Vec<ReportAnswer> {
     let report = &records.history.report;
     let stale = report.staleness;
+    // Counts over the whole are those of who saw the whole.
+    let whole = records.kept_from_us() == 0;
+    let stale_reads = if whole { stale.stale } else { harm.stale_reads };
+    let unknown = if whole { report.unknown } else { harm.unknown };
     let answer = |question, amount: Option<u64>, answer, detail| ReportAnswer {
         mark: AnswerMark::of_harm(amount),
         question,
@@ -211,9 +225,10 @@ fn harm(records: &Records, harm: &HarmVerdict) -> Vec<ReportAnswer> {
         ),
         answer(
             "Stale eventual reads",
-            Some(stale.stale),
-            stale.stale.to_string(),
+            Some(stale_reads),
+            stale_reads.to_string(),
             match stale.stale {
+                _ if !whole => format!("in the whole run; the oldest {} ms old", harm.stale_max_ms),
                 0 => format!("of {} measured", stale.reads),
                 _ => format!("of {} measured; the oldest {} ms old", stale.reads, stale.age_ms.max as u64),
             },
@@ -226,18 +241,20 @@ fn harm(records: &Records, harm: &HarmVerdict) -> Vec<ReportAnswer> {
         ),
         answer(
             "Unknown outcomes",
-            Some(report.unknown),
-            report.unknown.to_string(),
+            Some(unknown),
+            unknown.to_string(),
             "they may have happened; never counted as failed, never as done".to_owned(),
         ),
         ReportAnswer {
             mark: AnswerMark::PLAIN,
             question: "Longest time without a successful write",
-            answer: format!("{} ms", report.unavailable.any_ms),
-            detail: format!(
-                "quorum writes {} ms, async writes {} ms",
-                report.unavailable.quorum_ms, report.unavailable.async_ms
-            ),
+            answer: format!("{} ms", if whole { report.unavailable.any_ms } else { harm.unavailable_ms }),
+            detail: if whole {
+                let (quorum_ms, async_ms) = (report.unavailable.quorum_ms, report.unavailable.async_ms);
+                format!("quorum writes {quorum_ms} ms, async writes {async_ms} ms")
+            } else {
+                "in the whole run".to_owned()
+            },
         },
     ]
 }
@@ -292,6 +309,14 @@ fn banner(records: &Records, promise: &[ReportAnswer]) -> Banner {
 fn limits(records: &Records, then: &PromiseVerdict) -> Vec<String> {
     let history = &records.history;
     let mut limits: Vec<String> = history.refused.iter().map(|why| visible(why)).collect();
+    if records.kept_from_us() > 0 {
+        let [from, to] = [records.kept_from_us(), records.end_us()].map(Duration::from_micros);
+        limits.push(format!(
+            "Kept: {}. What is said of the whole run was said by the judge while it went on; charts, timeline, story and \
+             percentiles show what is kept.",
+            kept(from, to)
+        ));
+    }
     if history.bounded {
         limits.push(
             "The history is so long that not every value of it was remembered while it was judged: proofs may show \
@@ -306,6 +331,7 @@ fn limits(records: &Records, then: &PromiseVerdict) -> Vec<String> {
     if let (Some(then), Some(now), true) = (then.linearizable, now, history.refused.is_none())
         && then != now
         && !records.so_far
+        && records.kept_from_us() == 0
     {
         let words = |answer| if answer { "linearizable" } else { "not linearizable" };
         limits.push(format!(

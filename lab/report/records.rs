@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement, Violation};
 use kvlab::types;
+use serde::Deserialize;
 
 use super::operations::{Collector, KEPT_MAX, Operations};
 use crate::explain::Evidence;
 use crate::run::event::{Header, LabEvent, Operation, RunOutcome, ScenarioEvent, Stamped, Verdict};
+use crate::run::history::Kept;
+use crate::run::keyframe::Keyframe;
 
 /// A tenth of a second, in microseconds: stale reads are drawn as the oldest of each.
 const BUCKET_US: u64 = 100_000;
@@ -21,6 +24,8 @@ pub struct Records {
     pub(super) verdict: Option<Verdict>,
     /// When the last event happened, in microseconds since the run began.
     pub(super) last_us: u64,
+    /// From when on events are kept, likewise; 0: all are.
+    pub(super) kept_from_us: u64,
     /// What the judge had found while the run went on, and what explains violations.
     pub(super) evidence: Evidence,
     /// The history, judged again.
@@ -41,6 +46,8 @@ pub struct JudgedHistory {
     pub(super) refused: Option<String>,
     /// Not every value was remembered: proofs and ages may say less.
     pub(super) bounded: bool,
+    /// From when on it is kept, in microseconds since the run began; 0: all of it is.
+    pub(super) kept_from_us: u64,
     /// When the last event happened, in microseconds.
     pub(super) end_us: u64,
 }
@@ -60,6 +67,7 @@ pub struct HistoryJudge {
     collector: Collector,
     stale: StaleReads,
     refused: Option<String>,
+    kept_from_us: u64,
     end_us: u64,
 }
 
@@ -79,8 +87,15 @@ impl HistoryJudge {
             collector: Collector::new(KEPT_MAX),
             stale: StaleReads::default(),
             refused: None,
+            kept_from_us: 0,
             end_us: 0,
         }
+    }
+
+    /// The beginning of the history is not kept. To be told before the first event.
+    pub fn begin_at(&mut self, kept: &Kept) {
+        kept.tell(&mut self.judge);
+        self.kept_from_us = u64::try_from(kept.from.as_micros()).unwrap_or(u64::MAX);
     }
 
     /// The next event.
@@ -110,8 +125,8 @@ impl HistoryJudge {
         let report = self.judge.finish();
         let accused = report.violations.iter().flat_map(Violation::operations);
         let operations = self.collector.finish(accused);
-        let Self { stale, refused, bounded, end_us, .. } = self;
-        JudgedHistory { report, operations, stale, refused, bounded, end_us }
+        let Self { stale, refused, bounded, kept_from_us, end_us, .. } = self;
+        JudgedHistory { report, operations, stale, refused, bounded, kept_from_us, end_us }
     }
 }
 
@@ -126,6 +141,22 @@ impl StaleReads {
 }
 
 impl Records {
+    /// What was before this keyframe is not kept: what is known of it stands in the keyframe.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn begin_at(&mut self, keyframe: &Keyframe) -> anyhow::Result<()> {
+        /// The parts of the state that a report needs.
+        #[derive(Deserialize)]
+        struct Known {
+            evidence: Evidence,
+            verdict: Option<Verdict>,
+        }
+        let Known { evidence, verdict } = keyframe.state()?;
+        (self.evidence, self.verdict, self.kept_from_us) = (evidence, verdict, keyframe.t_us);
+        Ok(())
+    }
+
     /// The next event of `events.jsonl`.
     pub fn observe(&mut self, event: Stamped) {
         self.evidence.observe(&event);
@@ -150,8 +181,14 @@ impl Records {
     /// Violations with their proofs, the first first: as the history shows them, or, if there is none that does, as they
     /// were found while the run went on.
     pub(super) fn violations(&self) -> &[Violation] {
-        let judged = &self.history.report.violations;
-        if judged.is_empty() { self.evidence.violations() } else { judged }
+        let (judged, told) = (&self.history.report.violations, self.evidence.violations());
+        let is_whole = self.kept_from_us() == 0;
+        if judged.is_empty() || !is_whole && !told.is_empty() { told } else { judged }
+    }
+
+    /// From when on everything is kept, in microseconds since the run began; 0: all of it is.
+    pub(super) fn kept_from_us(&self) -> u64 {
+        self.kept_from_us.max(self.history.kept_from_us)
     }
 
     /// When the last thing happened that is known of, in microseconds since the run began; at least one.

@@ -1,19 +1,21 @@
 //! Reads a run directory and writes its report. The file appears only when it is complete.
 #![expect(clippy::disallowed_methods, reason = "reads a run's records and writes the report")]
 
-use std::fs::{self, File};
-use std::io::{BufReader, ErrorKind};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use kvlab::judge::JudgeOptions;
 
+use super::records::JudgedHistory;
 use super::{HistoryJudge, Records, html};
-use crate::run::history::{HISTORY_FILE, HistoryReader, Unreadable};
-use crate::run::journal::EVENTS_FILE;
+use crate::run::history::{HistoryParts, HistoryReader, Kept, Unreadable};
 use crate::run::output_file::OutputFile;
-use crate::run::reader;
+use crate::run::reader::EventReader;
 
+/// What the history is called in messages.
+const HISTORY: &str = "history.jsonl";
 /// The report's name in the run directory.
 pub const REPORT_FILE: &str = "report.html";
 /// Of a history up to this size, some two hours of usual load, the judge remembers every value; of a longer one as much
@@ -45,15 +47,13 @@ pub fn write(run_dir: &Path, so_far: bool, out: Option<&Path>) -> anyhow::Result
 /// If there are no events of a run.
 pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     let mut records = Records { so_far, ..Records::default() };
-    reader::each_event(&run_dir.join(EVENTS_FILE), |event| records.observe(event))
-        .with_context(|| format!("{} is no run directory", run_dir.display()))?;
-    let path = run_dir.join(HISTORY_FILE);
-    let long = fs::metadata(&path).is_ok_and(|about| about.len() > REMEMBERED_BYTES_MAX);
-    let mut judge = if long { HistoryJudge::new(JudgeOptions::default()) } else { HistoryJudge::default() };
-    if let Err(why) = read_history(&path, &mut judge) {
-        judge.refuse(format!("the history could not be read to its end: {why}"));
+    let is_none = || format!("{} is no run directory", run_dir.display());
+    let events = EventReader::open(run_dir).with_context(is_none)?;
+    if let Some(beginning) = events.beginning() {
+        records.begin_at(beginning)?;
     }
-    records.history = judge.finish();
+    events.each(|event| records.observe(event)).with_context(is_none)?;
+    records.history = read_history(run_dir);
     records.scenario = match fs::read_to_string(run_dir.join(SCENARIO_FILE)) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
@@ -62,22 +62,42 @@ pub fn read(run_dir: &Path, so_far: bool) -> anyhow::Result<Records> {
     Ok(records)
 }
 
-/// Shows the judge a history, or as much of it as can be read. A last line that is cut is passed over. Says why it did
-/// not go on without the directory: whoever reads the page elsewhere has no use for where the run lay.
-fn read_history(path: &Path, judge: &mut HistoryJudge) -> Result<(), String> {
-    let file = File::open(path).map_err(|error| format!("cannot read {HISTORY_FILE}: {error}"))?;
-    let mut events = HistoryReader::new(BufReader::new(file));
+/// The history judged, or as much of it as can be read. A last line that is cut is passed over. Says why it did not go
+/// on without the directory: whoever reads the page elsewhere has no use for where the run lay.
+fn read_history(run_dir: &Path) -> JudgedHistory {
+    let opened = HistoryParts::of_run(run_dir).and_then(|parts| Ok((parts.again()?, parts)));
+    let (first, parts) = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let mut judge = HistoryJudge::default();
+            judge.refuse(format!("the history could not be read to its end: cannot read {HISTORY}: {error}"));
+            return judge.finish();
+        }
+    };
+    let long = parts.bytes() > REMEMBERED_BYTES_MAX;
+    let mut judge = if long { HistoryJudge::new(JudgeOptions::default()) } else { HistoryJudge::default() };
+    let kept = Kept::of(first);
+    if let Ok(Some(kept)) = kept.as_ref() {
+        judge.begin_at(kept);
+    }
+    if let Err(why) = show(&parts, &mut judge) {
+        judge.refuse(format!("the history could not be read to its end: {why}"));
+    }
+    judge.finish()
+}
+
+/// Shows the judge every event, to the end or as far as they can be read.
+fn show(parts: &HistoryParts, judge: &mut HistoryJudge) -> Result<(), String> {
+    let parts = parts.again().map_err(|error| format!("cannot read {HISTORY}: {error}"))?;
+    let mut events = HistoryReader::new(parts);
     loop {
         match events.next() {
             Ok(Some(event)) => judge.observe(&event),
             Ok(None) | Err(Unreadable::Cut(_)) => return Ok(()),
             Err(Unreadable::Line(error)) => {
-                return Err(format!(
-                    "{HISTORY_FILE}:{}: not an event of a history: {}",
-                    error.line, error.found
-                ));
+                return Err(format!("{HISTORY}:{}: not an event of a history: {}", error.line, error.found));
             }
-            Err(Unreadable::Io { error, .. }) => return Err(format!("cannot read {HISTORY_FILE}: {error}")),
+            Err(Unreadable::Io { error, .. }) => return Err(format!("cannot read {HISTORY}: {error}")),
         }
     }
 }
@@ -100,9 +120,9 @@ mod tests {
 
     fn run(events: &str, history: Option<&str>) -> tempfile::TempDir {
         let dir = tempfile::tempdir().expect("a directory");
-        fs::write(dir.path().join(EVENTS_FILE), events).expect("written");
+        fs::write(dir.path().join("events.jsonl"), events).expect("written");
         if let Some(history) = history {
-            fs::write(dir.path().join(HISTORY_FILE), history).expect("written");
+            fs::write(dir.path().join(HISTORY), history).expect("written");
         }
         dir
     }

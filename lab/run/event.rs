@@ -12,8 +12,9 @@ pub use super::verdict::{HarmVerdict, Losses, PromiseVerdict, Verdict};
 use crate::action::{Action, SlowLink};
 
 /// The version of the format of `events.jsonl`. 2: violations are events. 3: conditions of disks and clocks, links that
-/// lose and repeat, runs that end by a fault of kvlab's own. Files of versions 1 and 2 are read as well.
-pub const EVENTS_VERSION: u32 = 3;
+/// lose and repeat, runs that end by a fault of kvlab's own. 4: lines that are keyframes, and records in parts. Files of
+/// versions 1 to 3 are read as well.
+pub const EVENTS_VERSION: u32 = 4;
 
 /// An event and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

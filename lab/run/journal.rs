@@ -1,7 +1,7 @@
 //! The journal: stamps every event of the lab, writes `events.jsonl`, and hands each to whoever subscribes.
 //!
 //! ```text
-//! emit ──► order (stamp) ──┬─► bounded queue ──► writer thread ──► events.jsonl
+//! emit ──► order (stamp) ──┬─► bounded queue ──► writer thread ──► events.jsonl, in parts, with keyframes
 //!                          └─► broadcast ──► screen, headless printer, scenario runner
 //! ```
 //!
@@ -9,22 +9,27 @@
 //! Emission never waits for the disk or for a subscriber. What that costs is never silent: an event that the
 //! file could not take leaves a notice with the number missing, exactly where it is missing; a subscriber
 //! that is too slow gets `Lagged` from its receiver and resumes at the oldest event still held.
+//!
+//! Each part of the file begins with the run's header and a keyframe, and another keyframe follows every ten seconds
+//! (see [`keyframe`](super::keyframe)). The thread shows every event that it has written to the owner of the state, so
+//! a keyframe is the state after exactly those events that stand before it.
 #![expect(clippy::disallowed_methods, reason = "the journal owns its file and a writer thread")]
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use serde::Serialize;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::clock::Clock;
-use super::event::{LabEvent, Level, Stamped};
+use super::event::{LabEvent, Level, Stamped, micros};
+use super::keyframe::{KEYFRAME_EVERY, KeyframeState};
+use super::parts::{PartWriter, RecordFile};
 
 /// The name of the file in the run directory.
-pub(crate) const EVENTS_FILE: &str = "events.jsonl";
+const EVENTS_FILE: &str = "events.jsonl";
 /// Events that may wait for the disk; more are left out of the file, with a notice.
 const QUEUE_MAX: usize = 16 * 1024;
 /// Events held for subscribers; one that is further behind gets `Lagged`.
@@ -57,34 +62,46 @@ enum Job {
 }
 
 impl Journal {
-    /// Starts the run's clock and creates `events.jsonl` in `dir` (`None`: nothing is written).
+    /// Starts the run's clock; nothing is written.
+    #[cfg(test)]
+    pub(crate) fn unrecorded() -> Self {
+        let (live, _) = broadcast::channel(HELD_MAX);
+        Self::of(Clock::start(), None, live)
+    }
+
+    /// Starts the run's clock and creates `events.jsonl` in `dir`, which takes no more than `bytes_max` bytes if that is
+    /// said: the oldest events go. Keyframes hold `state`, which has seen nothing yet.
     ///
     /// # Errors
     /// If the file exists already or cannot be created.
-    pub(crate) fn start(dir: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        dir: &Path,
+        bytes_max: Option<u64>,
+        state: Box<dyn KeyframeState>,
+    ) -> anyhow::Result<Self> {
         let clock = Clock::start();
         let (live, _) = broadcast::channel(HELD_MAX);
-        let file = match dir {
-            None => None,
-            Some(dir) => {
-                let path = dir.join(EVENTS_FILE);
-                let file =
-                    File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
-                let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-                let writer = Writer {
-                    out: BufWriter::new(file),
-                    failed: None,
-                    clock: clock.clone(),
-                    live: live.clone(),
-                };
-                std::thread::Builder::new()
-                    .name("journal".to_owned())
-                    .spawn(move || writer.run(receiver))
-                    .context("cannot start the journal's thread")?;
-                Some(sender)
-            }
+        let parts = PartWriter::create(dir, RecordFile::Events, bytes_max)?;
+        let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+        let (header, keyframe_due_us) = (Vec::new(), 0);
+        let writer = Writer {
+            parts,
+            state,
+            header,
+            keyframe_due_us,
+            failed: None,
+            clock: clock.clone(),
+            live: live.clone(),
         };
-        Ok(Self(Arc::new(Inner { clock, queue: Mutex::new(FileQueue { file, missing: 0 }), live })))
+        std::thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || writer.run(receiver))
+            .context("cannot start the journal's thread")?;
+        Ok(Self::of(clock, Some(sender), live))
+    }
+
+    fn of(clock: Clock, file: Option<mpsc::Sender<Job>>, live: broadcast::Sender<Stamped>) -> Self {
+        Self(Arc::new(Inner { clock, queue: Mutex::new(FileQueue { file, missing: 0 }), live }))
     }
 
     /// Time since the run began, without standstills of the lab itself.
@@ -184,7 +201,13 @@ impl FileQueue {
 
 /// The thread that owns the file.
 struct Writer {
-    out: BufWriter<File>,
+    parts: PartWriter,
+    /// The state after every event that was written.
+    state: Box<dyn KeyframeState>,
+    /// The line of the run's header, with which every part begins; empty before the first event.
+    header: Vec<u8>,
+    /// An event of this time or later follows a keyframe.
+    keyframe_due_us: u64,
     /// The first error. From then on nothing is written: half a line must stay the last.
     failed: Option<String>,
     clock: Clock,
@@ -214,18 +237,45 @@ impl Writer {
     }
 
     fn write(&mut self, event: &Stamped) {
-        if self.failed.is_some() {
-            return;
+        if self.failed.is_none() {
+            let written = self.write_event(event);
+            self.note(written);
         }
-        let written = serde_json::to_writer(&mut self.out, event)
-            .map_err(std::io::Error::from)
-            .and_then(|()| self.out.write_all(b"\n"));
-        self.note(written);
+    }
+
+    fn write_event(&mut self, event: &Stamped) -> std::io::Result<()> {
+        let line = line(event)?;
+        if self.header.is_empty() {
+            // The first of all, and its keyframe.
+            self.parts.write(&line)?;
+            self.header.clone_from(&line);
+            self.state.observe(event);
+            self.write_keyframe(event.t_us)?;
+            self.parts.begin();
+            return Ok(());
+        }
+        if !self.parts.has_room(line.len()) {
+            self.parts.next_part()?;
+            self.parts.write(&self.header)?;
+            self.write_keyframe(event.t_us)?;
+            self.parts.begin();
+        } else if event.t_us >= self.keyframe_due_us {
+            self.write_keyframe(event.t_us)?;
+        }
+        self.parts.write(&line)?;
+        self.state.observe(event);
+        Ok(())
+    }
+
+    /// Writes the state as it is. A keyframe may go a little beyond the bound of its part: the state is bounded.
+    fn write_keyframe(&mut self, now_us: u64) -> std::io::Result<()> {
+        self.keyframe_due_us = now_us.saturating_add(micros(KEYFRAME_EVERY));
+        self.parts.write(&line(&self.state.keyframe())?)
     }
 
     fn flush(&mut self) {
         if self.failed.is_none() {
-            let flushed = self.out.flush();
+            let flushed = self.parts.flush();
             self.note(flushed);
         }
     }
@@ -236,6 +286,13 @@ impl Writer {
         self.failed = Some(error.to_string());
         let _ = self.live.send(Stamped::at(self.clock.now(), LabEvent::Notice { level: Level::Error, text }));
     }
+}
+
+/// A line of the file, with its end.
+fn line(object: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(object)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 #[cfg(test)]

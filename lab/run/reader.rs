@@ -1,130 +1,277 @@
-//! What a run wrote, read again: files of JSON objects, a line each.
+//! What a run wrote, read again: its events, from all parts that are kept, one after another.
 //!
 //! A last line without its end, left by a lab that was killed or one that is still writing, is passed over: what
 //! stands before it is whole.
-#![expect(clippy::disallowed_methods, reason = "reads the files of a run")]
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use serde::de::DeserializeOwned;
 
-use super::event::{EVENTS_VERSION, LabEvent, Stamped};
+use super::event::{EVENTS_VERSION, Header, LabEvent, Stamped};
+use super::keyframe::{KEYFRAME_BEGINS, Keyframe};
+use super::parts::{Part, RecordFile};
 
-/// No line is longer: far above what an event or an operation with the longest value takes.
+/// No line is longer: far above what an event or a keyframe with the longest values takes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// Hands every line's object to `take`, the first first; `what` names one in messages (`an event of a run`). Empty
-/// lines are skipped.
-///
-/// # Errors
-/// If the file cannot be read, or a line is no such object, with file, line and why; or what `take` says.
-pub(crate) fn each<T: DeserializeOwned>(
-    path: &Path,
-    what: &str,
-    mut take: impl FnMut(T) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut lines = BufReader::new(file);
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        let read = lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line);
-        read.with_context(|| format!("cannot read {}", path.display()))?;
-        if line.is_empty() {
-            break;
-        }
-        let whole = line.ends_with(b"\n");
-        if !whole && line.len() as u64 >= LINE_BYTES_MAX {
-            bail!("{}:{number}: the line is longer than {LINE_BYTES_MAX} bytes", path.display());
-        }
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
-        match serde_json::from_slice(&line) {
-            Ok(object) => take(object).map_err(|error| anyhow!("{}:{number}: {error:#}", path.display()))?,
-            Err(_) if !whole => break,
-            Err(error) => bail!("{}:{number}: not {what}: {error}", path.display()),
-        }
-    }
-    Ok(())
+/// The events of a run that are kept, in order.
+#[derive(Debug)]
+pub(crate) struct EventReader {
+    header: Stamped,
+    beginning: Option<Keyframe>,
+    part: PartReader,
+    later: std::vec::IntoIter<Part>,
 }
 
-/// Hands every event of a run to `take`, in order; the first is the header.
-///
-/// # Errors
-/// If the file cannot be read, a line is no event, or the file begins with no header of a version known here.
-pub(crate) fn each_event(path: &Path, mut take: impl FnMut(Stamped)) -> anyhow::Result<()> {
-    let mut begun = false;
-    each(path, "an event of a run", |event: Stamped| {
-        match &event.event {
-            _ if begun => {}
-            LabEvent::Header(header) if (1..=EVENTS_VERSION).contains(&header.version) => begun = true,
-            LabEvent::Header(header) => bail!(
-                "written by kvlab {} in format {}; this one reads formats up to {EVENTS_VERSION}",
-                header.kvlab,
-                header.version
-            ),
-            _ => bail!("not the events of a run: it does not begin with a header"),
-        }
-        take(event);
-        Ok(())
-    })?;
-    if !begun {
-        bail!("{}: not the events of a run: it does not begin with a header", path.display());
-    }
-    Ok(())
+/// What is read of a run to know it at one moment.
+#[derive(Debug)]
+pub(crate) struct Moment {
+    /// The last keyframe before it; `None`: it begins with the run.
+    pub(crate) keyframe: Option<Keyframe>,
+    /// The events since, up to that moment; without a keyframe the header is the first.
+    pub(crate) events: Vec<Stamped>,
 }
 
-/// The events of a run, in order.
+/// A line of a part.
+#[expect(clippy::large_enum_variant, reason = "nearly every line is an event")]
+enum Line {
+    Event(Stamped),
+    Keyframe(Keyframe),
+}
+
+/// One part, read line by line.
+#[derive(Debug)]
+struct PartReader {
+    path: Arc<Path>,
+    lines: BufReader<File>,
+    /// Of the line.
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl EventReader {
+    /// Opens the events of the run in this directory, and reads how they begin.
+    ///
+    /// # Errors
+    /// If they cannot be read, or do not begin with a header of a version known here.
+    pub(crate) fn open(run_dir: &Path) -> anyhow::Result<Self> {
+        let mut parts = open(run_dir)?.into_iter();
+        let first = parts.next().with_context(|| format!("{} has no events", run_dir.display()))?;
+        let is_whole = first.number == 1;
+        let mut part = PartReader::new(first);
+        let header = part.header()?;
+        let beginning = if is_whole { None } else { Some(part.keyframe()?) };
+        Ok(Self { header, beginning, part, later: parts })
+    }
+
+    /// The state at which the events begin that are kept; `None`: all are.
+    pub(crate) fn beginning(&self) -> Option<&Keyframe> {
+        self.beginning.as_ref()
+    }
+
+    /// Hands every event to `take`, in order; the first is the header.
+    ///
+    /// # Errors
+    /// If a line cannot be read, or is no event.
+    pub(crate) fn each(self, mut take: impl FnMut(Stamped)) -> anyhow::Result<()> {
+        let Self { header, mut part, mut later, .. } = self;
+        take(header);
+        loop {
+            while let Some(line) = part.next()? {
+                if let Line::Event(event) = line {
+                    take(event);
+                }
+            }
+            let Some(next) = later.next() else { return Ok(()) };
+            part = PartReader::new(next);
+            part.header()?;
+        }
+    }
+}
+
+/// Hands every event that is kept of a run to `take`, in order; the first is the header.
 ///
 /// # Errors
-/// As [`each_event`].
-pub(crate) fn events(path: &Path) -> anyhow::Result<Vec<Stamped>> {
-    let mut events = Vec::new();
-    each_event(path, |event| events.push(event))?;
-    Ok(events)
+/// As [`EventReader::open`] and [`EventReader::each`].
+pub(crate) fn each_event(run_dir: &Path, take: impl FnMut(Stamped)) -> anyhow::Result<()> {
+    EventReader::open(run_dir)?.each(take)
+}
+
+/// What leads to the state of a run at the time `t_us`, in microseconds since it began; `None`: at its end. No more is
+/// held than the events between two keyframes.
+///
+/// # Errors
+/// If the events cannot be read, or do not reach back so far.
+pub(crate) fn moment(run_dir: &Path, t_us: Option<u64>) -> anyhow::Result<Moment> {
+    let t_us = t_us.unwrap_or(u64::MAX);
+    let (mut moment, mut reader, mut later) = part_of(run_dir, t_us)?;
+    // Most of what is passed is never looked into.
+    let mut since = Vec::new();
+    'parts: loop {
+        while reader.next_line()? {
+            if !reader.is_keyframe() {
+                since.push((Arc::clone(&reader.path), reader.number, std::mem::take(&mut reader.line)));
+                continue;
+            }
+            let keyframe = parsed(&reader.line, || reader.place())?;
+            match keyframe {
+                Some(Keyframe { t_us: later_us, .. }) if later_us > t_us => break 'parts,
+                Some(keyframe) if keyframe.is_known() => {
+                    moment = Moment { keyframe: Some(keyframe), events: Vec::new() };
+                    since.clear();
+                }
+                _ => {}
+            }
+        }
+        let Some(next) = later.pop_front() else { break };
+        reader = PartReader::new(next);
+        reader.header()?;
+    }
+    for (path, number, line) in since {
+        match parsed::<Stamped>(&line, || place(&path, number))? {
+            Some(event) if event.t_us <= t_us => moment.events.push(event),
+            _ => break,
+        }
+    }
+    Ok(moment)
+}
+
+/// The last part that begins before `t_us` with a keyframe that is known, as far as its beginning; and those after it.
+/// Of those before it nothing is needed.
+fn part_of(run_dir: &Path, t_us: u64) -> anyhow::Result<(Moment, PartReader, VecDeque<Part>)> {
+    let mut earlier = open(run_dir)?;
+    let mut later = VecDeque::new();
+    while let Some(part) = earlier.pop() {
+        let number = part.number;
+        let mut reader = PartReader::new(part);
+        let header = reader.header()?;
+        if number == 1 {
+            return Ok((Moment { keyframe: None, events: vec![header] }, reader, later));
+        }
+        let keyframe = reader.keyframe()?;
+        let begins_s = keyframe.t_us as f64 / 1e6;
+        if keyframe.is_known() && keyframe.t_us <= t_us {
+            return Ok((Moment { keyframe: Some(keyframe), events: Vec::new() }, reader, later));
+        }
+        if earlier.is_empty() {
+            keyframe.state::<serde::de::IgnoredAny>().with_context(|| reader.place())?;
+            bail!("{}: what is kept of the run begins {begins_s:.1} s after it", run_dir.display());
+        }
+        later.push_front(reader.again(number)?);
+    }
+    bail!("{} has no events", run_dir.display())
+}
+
+fn open(run_dir: &Path) -> anyhow::Result<Vec<Part>> {
+    let cannot = || format!("cannot read {}", run_dir.join(RecordFile::Events.name()).display());
+    RecordFile::Events.open(run_dir).with_context(cannot)
+}
+
+fn header(event: &Stamped) -> Option<&Header> {
+    match &event.event {
+        LabEvent::Header(header) => Some(header),
+        _ => None,
+    }
+}
+
+impl PartReader {
+    fn new(part: Part) -> Self {
+        Self { path: part.path.into(), lines: BufReader::new(part.file), number: 0, line: Vec::new() }
+    }
+
+    /// The part as if nothing had been read of it.
+    fn again(self, number: u64) -> anyhow::Result<Part> {
+        use std::io::Seek as _;
+        let mut file = self.lines.into_inner();
+        file.rewind().with_context(|| format!("cannot read {}", self.path.display()))?;
+        Ok(Part { number, path: self.path.to_path_buf(), file })
+    }
+
+    /// The header, which is the first line.
+    fn header(&mut self) -> anyhow::Result<Stamped> {
+        match self.next()? {
+            Some(Line::Event(event)) if header(&event).is_some() => {
+                let version = header(&event).map_or(0, |header| header.version);
+                if !(1..=EVENTS_VERSION).contains(&version) {
+                    bail!(
+                        "{}: written by kvlab {} in format {version}; this one reads formats up to {EVENTS_VERSION}",
+                        self.place(),
+                        header(&event).map_or("", |header| &header.kvlab),
+                    );
+                }
+                Ok(event)
+            }
+            _ => bail!("{}: not the events of a run: it does not begin with a header", self.place()),
+        }
+    }
+
+    /// The keyframe with which a part begins.
+    fn keyframe(&mut self) -> anyhow::Result<Keyframe> {
+        match self.next()? {
+            Some(Line::Keyframe(keyframe)) => Ok(keyframe),
+            _ => bail!("{}: a later part of a run's events does not begin with a keyframe", self.place()),
+        }
+    }
+
+    /// The next line that is not empty, read; `None` at the end.
+    fn next(&mut self) -> anyhow::Result<Option<Line>> {
+        if !self.next_line()? {
+            return Ok(None);
+        }
+        if self.is_keyframe() {
+            Ok(parsed(&self.line, || self.place())?.map(Line::Keyframe))
+        } else {
+            Ok(parsed(&self.line, || self.place())?.map(Line::Event))
+        }
+    }
+
+    /// Goes on to the next line that is not empty; false at the end.
+    fn next_line(&mut self) -> anyhow::Result<bool> {
+        loop {
+            self.line.clear();
+            let read = self.lines.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut self.line);
+            read.with_context(|| format!("cannot read {}", self.path.display()))?;
+            if self.line.is_empty() {
+                return Ok(false);
+            }
+            self.number += 1;
+            if !self.line.ends_with(b"\n") && self.line.len() as u64 >= LINE_BYTES_MAX {
+                bail!("{}: the line is longer than {LINE_BYTES_MAX} bytes", self.place());
+            }
+            if !self.line.trim_ascii().is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    fn is_keyframe(&self) -> bool {
+        self.line.starts_with(KEYFRAME_BEGINS)
+    }
+
+    /// File and line, as messages name them.
+    fn place(&self) -> String {
+        place(&self.path, self.number)
+    }
+}
+
+fn place(path: &Path, number: u64) -> String {
+    format!("{}:{}", path.display(), number.max(1))
+}
+
+/// What a line holds; `None`: it is the last, and cut.
+fn parsed<T: DeserializeOwned>(line: &[u8], place: impl FnOnce() -> String) -> anyhow::Result<Option<T>> {
+    match serde_json::from_slice(line) {
+        Ok(object) => Ok(Some(object)),
+        Err(_) if !line.ends_with(b"\n") => Ok(None),
+        Err(error) => bail!("{}: not an event of a run: {error}", place()),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Vec<u64>, String> {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("n.jsonl");
-        std::fs::write(&path, text).expect("written");
-        let mut numbers = Vec::new();
-        let all = each(&path, "a number", |n: u64| {
-            numbers.push(n);
-            Ok(())
-        });
-        all.map(|()| numbers)
-            .map_err(|error| format!("{error:#}").replace(&dir.path().display().to_string(), ""))
-    }
-
-    #[test]
-    fn a_last_line_without_its_end_is_passed_over_and_any_other_is_an_error_with_its_place() {
-        assert_eq!(read("1\n2\n"), Ok(vec![1, 2]));
-        assert_eq!(read("1\n\n2\n{\"a"), Ok(vec![1, 2]));
-        assert_eq!(read("1\n2"), Ok(vec![1, 2]), "it is whole all the same");
-        assert_eq!(read(""), Ok(vec![]));
-        let error = read("1\nx\n3\n").expect_err("no number");
-        assert!(error.starts_with("/n.jsonl:2: not a number: expected value"), "{error}");
-    }
-
-    #[test]
-    fn events_begin_with_a_header() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("events.jsonl");
-        let said = |text: &str| {
-            std::fs::write(&path, text).expect("written");
-            format!("{:#}", events(&path).expect_err("no events of a run"))
-        };
-        assert!(said("").contains("does not begin with a header"));
-        let notice = "{\"t_us\":1,\"event\":\"notice\",\"level\":\"info\",\"text\":\"x\"}\n";
-        assert!(said(notice).contains("events.jsonl:1: not the events of a run"));
-    }
-}
+#[path = "tests/reader.rs"]
+mod tests;

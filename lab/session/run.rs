@@ -92,7 +92,7 @@ impl Session {
         workload.check()?;
         let collector = EvidenceCollector { events: journal.subscribe(), evidence: Evidence::default() };
         let doubt = DoubtWatch::new(journal.subscribe());
-        let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
+        let recorder = Recorder::start(journal.clone(), Some(&cluster.dir), cluster.bounds.record())?;
         let cluster = Cluster::start(cluster, journal.clone()).await?;
         let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
         let seed = workload.seed;

@@ -1,6 +1,7 @@
 //! Events and actions as sentences: one line for each that a person would want to read.
 
 use kvlab::types::{Ballot, ClockCondition, DiskCondition, Event, NodeId, Report, ResyncReason};
+use serde::{Deserialize, Serialize};
 
 use super::words;
 use crate::action::Action;
@@ -9,7 +10,7 @@ use crate::run::event::{
 };
 
 /// What happened, in one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct EventLine {
     /// When, in microseconds since the run began.
     pub(crate) t_us: u64,

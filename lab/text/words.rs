@@ -126,6 +126,24 @@ pub fn bytes(bytes: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, units[unit])
 }
 
+/// A time of a run to the second below a minute, to the minute below a day, else to the hour: `42 s`, `12 min`, `3 h 5 min`.
+pub fn long(time: Duration) -> String {
+    let (s, min, h) = (time.as_secs(), time.as_secs() / 60, time.as_secs() / 3600);
+    match h {
+        _ if s < 60 => format!("{s} s"),
+        0 => format!("{min} min"),
+        1..24 if min.is_multiple_of(60) => format!("{h} h"),
+        1..24 => format!("{h} h {} min", min % 60),
+        _ if h.is_multiple_of(24) => format!("{} d", h / 24),
+        _ => format!("{} d {} h", h / 24, h % 24),
+    }
+}
+
+/// How much is kept of a run, of which nothing is before `from`: `the last 12 min of 3 h`.
+pub fn kept(from: Duration, to: Duration) -> String {
+    format!("the last {} of {}", long(to.saturating_sub(from)), long(to))
+}
+
 /// How much of the whole a part is, in percent. Whatever a node says of itself, it is a number from 0 to 100.
 pub fn percent_of(part: u64, whole: u64) -> u64 {
     let percent = u128::from(part.min(whole)) * 100 / u128::from(whole.max(1));

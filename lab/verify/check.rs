@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::KeyHistory;
-use kvlab::judge::{HistoryEvent, JudgeOptions, Linearizable, Violation};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Linearizable, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 use super::parallel::{SearchLimits, judge_all};
 use super::source::{ForeignHistory, HistorySource, OpenHistory, OwnHistory};
 use super::status_line::{StatusLine, bar};
 use crate::explain::Epochs;
-use crate::run::history::{Judged, judge_lines};
+use crate::run::history::{Judged, Kept, judge_lines};
 use crate::text::words;
 
 /// Judges a history.
@@ -29,7 +29,10 @@ pub(crate) fn check(
 ) -> anyhow::Result<CheckedHistory> {
     let began = Instant::now();
     let mut checked = match source.open(options)? {
-        OpenHistory::Kvlab(own) => ours(source, judge_ours(source, own, |_| {})?, limits)?,
+        OpenHistory::Kvlab(own) => {
+            let (judged, kept) = judge_ours(source, own, |_| {})?;
+            ours(source, judged, kept, limits)?
+        }
         OpenHistory::Foreign(foreign) => theirs(source, &foreign, limits),
     };
     if checked.operations() == 0 {
@@ -47,11 +50,15 @@ pub(super) fn judge_ours(
     source: &HistorySource,
     own: OwnHistory,
     mut each: impl FnMut(&HistoryEvent),
-) -> anyhow::Result<Judged> {
+) -> anyhow::Result<(Judged, Option<Kept>)> {
     /// Events for each look at the clock.
     const EVENTS_PER_LOOK: u32 = 1024;
     let (mut line, mut events) = (StatusLine::begin(), 0_u32);
-    let judged = judge_lines(own.reader, JudgeOptions::unbounded(), |event, bytes| {
+    let mut judge = Judge::new(JudgeOptions::unbounded());
+    if let Some(kept) = &own.kept {
+        kept.tell(&mut judge);
+    }
+    let judged = judge_lines(own.reader, judge, |event, bytes| {
         events = events.wrapping_add(1);
         if events.is_multiple_of(EVENTS_PER_LOOK) {
             line.draw(|| format!("{}{} read", bar(bytes, own.length), words::bytes(bytes)));
@@ -66,7 +73,7 @@ pub(super) fn judge_ours(
             cut.line - 1,
             cut.line - 1
         )),
-        _ => Ok(judged),
+        _ => Ok((judged, own.kept)),
     }
 }
 
@@ -81,16 +88,19 @@ pub(super) fn expect_key(source: &HistorySource, judged: &Judged, key: Option<&s
     }
 }
 
-/// The events of these keys of a history of ours, up to an index.
+/// The events of these keys of a history of ours, up to an index. Where the beginning is not kept, what was read of it
+/// is written first, by writes of unknown outcome.
 ///
 /// # Errors
 /// If it cannot be opened again.
 pub(super) fn events_of(
     source: &HistorySource,
+    kept: Option<&Kept>,
     is_wanted: impl Fn(&str) -> bool,
     last: u64,
 ) -> anyhow::Result<Vec<HistoryEvent>> {
-    let (mut events, mut found) = (source.reopen()?, Vec::new());
+    let mut found = kept.map(|kept| kept.writes_before(&is_wanted)).unwrap_or_default();
+    let mut events = source.reopen()?;
     // It has been read before: what is cut at its end is known and of no interest.
     while let Ok(Some(event)) = events.next()
         && event.i <= last
@@ -99,10 +109,16 @@ pub(super) fn events_of(
             found.push(event);
         }
     }
+    found.sort_by_key(|event| event.i);
     Ok(found)
 }
 
-fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow::Result<CheckedHistory> {
+fn ours(
+    source: &HistorySource,
+    judged: Judged,
+    kept: Option<Kept>,
+    limits: SearchLimits,
+) -> anyhow::Result<CheckedHistory> {
     let Judged { judge, report: judgement, cut } = judged;
     let mut proofs: HashMap<&str, &Violation> = HashMap::new();
     for violation in judgement.violations.iter().filter(|violation| violation.linearizability) {
@@ -129,13 +145,14 @@ fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow:
         })
         .collect();
     drop(judge);
-    search_undecided(source, &mut keys, limits)?;
+    search_undecided(source, &mut keys, kept.as_ref(), limits)?;
     let warning = cut.map(|cut| {
         format!("{}: the history ends inside line {}: it is judged up to there", source.name, cut.line)
     });
     Ok(CheckedHistory {
         judgement: Some(judgement),
         warning,
+        kept,
         ..CheckedHistory::new(source, Format::Kvlab, keys)
     })
 }
@@ -144,14 +161,17 @@ fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow:
 fn search_undecided(
     source: &HistorySource,
     keys: &mut [CheckedKey],
+    kept: Option<&Kept>,
     limits: SearchLimits,
 ) -> anyhow::Result<()> {
-    let is_open = |key: &&mut CheckedKey| key.linearizable == Some(Linearizable::Undecided);
+    let is_odd = |key: &str| kept.is_some_and(|kept| kept.is_odd(key));
+    let is_open =
+        |key: &&mut CheckedKey| key.linearizable == Some(Linearizable::Undecided) && !is_odd(&key.key);
     let wanted: HashSet<String> = keys.iter_mut().filter(is_open).map(|key| key.key.clone()).collect();
     if wanted.is_empty() || !source.is_rereadable() {
         return Ok(());
     }
-    let histories = KeyHistory::of_events(&events_of(source, |key| wanted.contains(key), u64::MAX)?);
+    let histories = KeyHistory::of_events(&events_of(source, kept, |key| wanted.contains(key), u64::MAX)?);
     let answers = judge_all(&histories, limits);
     let mut answers: HashMap<&str, _> =
         histories.iter().zip(answers).map(|(history, answer)| (history.key(), (history, answer))).collect();
@@ -184,6 +204,7 @@ impl CheckedHistory {
             judgement: None,
             took: Duration::ZERO,
             warning: None,
+            kept: None,
         }
     }
 }

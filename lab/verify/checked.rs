@@ -8,6 +8,7 @@ use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Violation};
 use serde::Serialize;
 
 use super::parallel::GivenUp;
+use crate::run::history::Kept;
 
 /// A history and what was found out about it.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub(crate) struct CheckedHistory {
     pub(crate) took: Duration,
     /// What was not judged of it.
     pub(crate) warning: Option<String>,
+    /// What is kept of a history of ours, if its beginning is not: everything that is said is said of that.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// The verdict on a key, as JSON has it.

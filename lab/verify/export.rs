@@ -1,7 +1,8 @@
 //! A history written for another checker.
 #![expect(clippy::disallowed_types, reason = "asked only what it holds, never in order")]
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::io::BufRead;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,7 +13,9 @@ use kvlab::judge::{Consistency, HistoryEvent};
 
 use super::check::{expect_key, judge_ours};
 use super::source::{ForeignHistory, HistorySource, OpenHistory};
+use crate::run::history::{HistoryReader, Kept};
 use crate::run::output_file::OutputFile;
+use crate::text::words;
 
 /// What is written, and where.
 #[derive(Clone, Copy, Debug)]
@@ -35,10 +38,13 @@ pub(crate) fn export(source: &HistorySource, export: Export<'_>) -> anyhow::Resu
     match source.open(ImportOptions::default())? {
         OpenHistory::Kvlab(own) => {
             let mut survey = Survey::default();
-            let judged = judge_ours(source, own, |event| survey.note(event))?;
+            let (judged, kept) = judge_ours(source, own, |event| survey.note(event))?;
             expect_key(source, &judged, export.key)?;
             drop(judged);
-            ours(source, export, &survey)
+            if let Some(kept) = &kept {
+                survey.note_kept(kept);
+            }
+            ours(source, export, &survey, kept.as_ref())
         }
         OpenHistory::Foreign(foreign) => theirs(source, export, foreign).map(|()| 0),
     }
@@ -61,21 +67,46 @@ impl Survey {
         }
     }
 
+    /// Of keys that cannot be judged without the beginning of the history nothing is promised to who has not got it.
+    fn note_kept(&mut self, kept: &Kept) {
+        self.unreplicated.extend(kept.odd_keys().cloned());
+        self.processes = self.processes.max(kept.processes());
+    }
+
     fn is_promised(&self, event: &HistoryEvent) -> bool {
         event.consistency == Consistency::Quorum && !self.unreplicated.contains(&event.key)
     }
 }
 
-fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::Result<u64> {
+fn ours(
+    source: &HistorySource,
+    export: Export<'_>,
+    survey: &Survey,
+    kept: Option<&Kept>,
+) -> anyhow::Result<u64> {
     let mut events = source.reopen()?;
     // Ours says of each operation what was promised, so nothing need be left out.
     let whole = export.all || export.target == Target::Kvlab;
     let promised = if whole { "every operation" } else { "quorum operations, on keys without async writes" };
     let exporter = Exporter::new(export.target, export.key.is_none(), survey.processes);
-    let mut out = Writer::begin(export, exporter, &format!("{promised}, as kvlab recorded them"))?;
+    let begins = kept.map_or_else(String::new, |kept| {
+        let kept = words::kept(kept.from, kept.to);
+        format!("; {kept} is kept: what was read and written before is written first, of unknown outcome")
+    });
+    let mut out = Writer::begin(export, exporter, &format!("{promised}, as kvlab recorded them{begins}"))?;
     let mut left_out = 0;
+    let mut ahead = VecDeque::new();
+    match kept {
+        // Its first line says it all.
+        Some(kept) if export.target == Target::Kvlab => out.out.write(&(kept.first_line() + "\n"))?,
+        Some(kept) => ahead = beginning(kept, &mut events),
+        None => {}
+    }
     // It has been read before: a line that is cut at its end is known.
-    while let Ok(Some(event)) = events.next() {
+    while let Some(event) = ahead.pop_front().or_else(|| events.next().ok().flatten()) {
+        if kept.is_some_and(|kept| event.i < kept.from_i && export.target == Target::Kvlab) {
+            continue;
+        }
         if export.key.is_some_and(|key| key != event.key) {
             continue;
         }
@@ -89,6 +120,21 @@ fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::
     }
     out.finish().with_context(|| source.name.clone())?;
     Ok(left_out)
+}
+
+/// What comes before the first event that is kept, in the order of indices, and that event: the writes of which nothing
+/// else is known, and the operations that were running.
+fn beginning(kept: &Kept, events: &mut HistoryReader<impl BufRead>) -> VecDeque<HistoryEvent> {
+    let mut ahead = kept.writes_before(|_| true);
+    while let Ok(Some(event)) = events.next() {
+        let is_kept = event.i >= kept.from_i;
+        ahead.push(event);
+        if is_kept {
+            break;
+        }
+    }
+    ahead.sort_by_key(|event| event.i);
+    ahead.into()
 }
 
 fn theirs(source: &HistorySource, export: Export<'_>, mut foreign: ForeignHistory) -> anyhow::Result<()> {

@@ -25,6 +25,9 @@ struct Said {
     file: String,
     format: &'static str,
     operations: u64,
+    /// If the beginning of the history is not kept: from where on it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<KeptPart>,
     linearizable: Linearizable,
     took_s: f64,
     keys: Vec<CheckedKey>,
@@ -32,6 +35,14 @@ struct Said {
     broken: Vec<KeyProof>,
     #[serde(skip_serializing_if = "Option::is_none")]
     measured: Option<Measured>,
+}
+
+/// All that is said is said of the events from this one on, of that time of the run up to that.
+#[derive(Debug, Serialize)]
+struct KeptPart {
+    from_i: u64,
+    from_s: f64,
+    to_s: f64,
 }
 
 /// What only our own histories tell.
@@ -77,6 +88,11 @@ impl Said {
         let proof = |violation: &Violation| KeyProof::of_violation(violation.clone(), violation.rule());
         Self {
             operations: checked.operations(),
+            kept: checked.kept.as_ref().map(|kept| KeptPart {
+                from_i: kept.from_i,
+                from_s: kept.from.as_secs_f64(),
+                to_s: kept.to.as_secs_f64(),
+            }),
             linearizable: checked.verdict(),
             broken: checked.broken().map(proof).collect(),
             file: checked.name,

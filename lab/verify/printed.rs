@@ -7,6 +7,7 @@ use kvlab::judge::import::Format;
 use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
+use crate::text::words;
 
 /// Proofs that are drawn; the others are named.
 const DRAWN_MAX: usize = 3;
@@ -59,6 +60,14 @@ impl PrintStyle {
 pub(crate) fn printed(checked: &CheckedHistory, style: PrintStyle) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}: {}", checked.name, subject(checked));
+    if let Some(kept) = &checked.kept {
+        let _ = writeln!(
+            out,
+            "kept: {}, from event #{} on. What was before is not known, and nothing is said of it",
+            words::kept(kept.from, kept.to),
+            kept.from_i
+        );
+    }
     violated(&mut out, checked, style);
     undecided(&mut out, checked, style);
     out.push('\n');

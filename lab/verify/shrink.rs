@@ -8,12 +8,14 @@ use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::{
     KeyHistory, Refutation, check_key, explain_key, op_events, shrink as shrink_key,
 };
-use kvlab::judge::{Diagram, HistoryEvent, Judge, JudgeOptions, Linearizable, Violation, ViolationKind};
+use kvlab::judge::{
+    Diagram, HistoryEvent, Judge, JudgeOptions, Linearizable, Undecided, Violation, ViolationKind,
+};
 
 use super::check::{events_of, expect_key, judge_ours};
 use super::parallel::{SearchBudget, SearchLimits};
 use super::source::{ForeignHistory, HistorySource, OpenHistory};
-use crate::run::history::Judged;
+use crate::run::history::{Judged, Kept};
 
 /// What came of shrinking a history.
 pub(crate) enum Shrunk {
@@ -45,7 +47,10 @@ pub(crate) fn shrink(
     key: Option<&str>,
 ) -> anyhow::Result<Shrunk> {
     match source.open(options)? {
-        OpenHistory::Kvlab(own) => ours(source, &judge_ours(source, own, |_| {})?, limits, key),
+        OpenHistory::Kvlab(own) => {
+            let (judged, kept) = judge_ours(source, own, |_| {})?;
+            ours(source, &judged, kept.as_ref(), limits, key)
+        }
         OpenHistory::Foreign(foreign) => theirs(source, foreign, limits, key),
     }
 }
@@ -53,10 +58,15 @@ pub(crate) fn shrink(
 fn ours(
     source: &HistorySource,
     judged: &Judged,
+    kept: Option<&Kept>,
     limits: SearchLimits,
     key: Option<&str>,
 ) -> anyhow::Result<Shrunk> {
     expect_key(source, judged, key)?;
+    let is_odd = |key: &str| kept.is_some_and(|kept| kept.is_odd(key));
+    if let Some(key) = key.filter(|key| is_odd(key)) {
+        return Ok(Shrunk::Undecided(named(Some(key)), Undecided::BeginningUnknown.to_string()));
+    }
     let is_wanted = |name: &str| key.is_none_or(|wanted| wanted == name);
     let violations = || judged.report.violations.iter().filter(|violation| is_wanted(&violation.key));
     let first = violations().filter(|violation| violation.linearizability).min_by_key(|v| v.i);
@@ -65,12 +75,12 @@ fn ours(
         Some(violation) => vec![(&violation.key, violation.i)],
         None => {
             let fine = [None, Some(Linearizable::Yes)];
-            let keys = judged.judge.keys().filter(|key| is_wanted(key.key));
+            let keys = judged.judge.keys().filter(|key| is_wanted(key.key) && !is_odd(key.key));
             keys.filter(|key| !fine.contains(&key.linearizable)).map(|key| (key.key, u64::MAX)).collect()
         }
     };
     let candidates = wanted.into_iter().filter_map(|(key, last)| {
-        let events = events_of(source, |name| name == key, last);
+        let events = events_of(source, kept, |name| name == key, last);
         events.map(|events| Some((KeyHistory::of_events(&events).pop()?, events))).transpose()
     });
     let shrunk = first_smaller(candidates, limits, key, |shrunk, events| {

@@ -12,8 +12,8 @@ use kvlab::judge::offline::KeyHistory;
 
 use crate::explain::Epochs;
 use crate::run::directory::Runs;
-use crate::run::history::{HISTORY_FILE, HistoryReader};
-use crate::run::journal::EVENTS_FILE;
+use crate::run::history::{HistoryParts, HistoryReader, Kept, PART_BEGINS};
+use crate::run::parts::RecordFile;
 use crate::run::reader;
 
 /// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
@@ -59,6 +59,8 @@ pub(crate) struct OwnHistory {
     pub(crate) reader: Box<dyn BufRead>,
     /// How many bytes it has, where that is known.
     pub(crate) length: Option<u64>,
+    /// What is known of it, if its beginning is not kept.
+    pub(crate) kept: Option<Kept>,
 }
 
 /// Somebody else's history.
@@ -94,9 +96,10 @@ impl HistorySource {
             let place = if about.is_file() { Place::File(path) } else { Place::Pipe(path) };
             return Ok(Self { name, place, format, of_run: false });
         }
-        let file = path.join(HISTORY_FILE);
-        if !file.is_file() {
-            bail!("{name} is a directory without a {HISTORY_FILE}; name a run's directory, or a file");
+        let file = path.join(RecordFile::History.name());
+        if !RecordFile::History.is_in(&path) {
+            let file = RecordFile::History.name();
+            bail!("{name} is a directory without a {file}; name a run's directory, or a file");
         }
         let name = file.display().to_string();
         Ok(Self { name, place: Place::File(file), format: format.or(Some(Format::Kvlab)), of_run: true })
@@ -130,26 +133,52 @@ impl HistorySource {
     /// If it cannot be read, or is no history: the message names the line and what was expected there.
     pub(crate) fn open(&self, options: ImportOptions) -> anyhow::Result<OpenHistory> {
         let cannot = || format!("cannot read {}", self.name);
-        let (mut reader, length): (Box<dyn BufRead>, _) = match &self.place {
-            Place::Stdin => (Box::new(io::stdin().lock()), None),
-            Place::File(path) | Place::Pipe(path) => {
-                let file = File::open(path).with_context(cannot)?;
-                let length = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|about| about.len());
-                (Box::new(BufReader::with_capacity(BUFFER_BYTES, file)), length)
-            }
-            Place::Memory(bytes) => (Box::new(Cursor::new(Arc::clone(bytes))), Some(bytes.len() as u64)),
-        };
-        if self.format == Some(Format::Kvlab) {
-            return Ok(OpenHistory::Kvlab(OwnHistory { reader, length }));
+        let mut opened = self.opened().with_context(cannot)?;
+        let kept =
+            if opened.begin_with(PART_BEGINS).with_context(cannot)? { self.kept(&opened)? } else { None };
+        let length = opened.length();
+        let mut reader = opened.into_reader().with_context(cannot)?;
+        if self.format == Some(Format::Kvlab) || kept.is_some() {
+            return Ok(OpenHistory::Kvlab(OwnHistory { reader, length, kept }));
         }
         let mut head = Vec::new();
         reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).with_context(cannot)?;
         if self.format.is_none() && detect(&head) == Some(Format::Kvlab) {
             let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader));
-            return Ok(OpenHistory::Kvlab(OwnHistory { reader: Box::new(whole), length }));
+            return Ok(OpenHistory::Kvlab(OwnHistory { reader: Box::new(whole), length, kept }));
         }
         let bytes = read_all(Cursor::new(head).chain(reader)).with_context(cannot)?;
         self.foreign(bytes, options).map(OpenHistory::Foreign)
+    }
+
+    fn opened(&self) -> io::Result<Opened> {
+        Ok(match &self.place {
+            Place::Stdin => Opened::Once(Box::new(io::stdin().lock())),
+            Place::Pipe(path) => {
+                Opened::Once(Box::new(BufReader::with_capacity(BUFFER_BYTES, File::open(path)?)))
+            }
+            Place::File(path) => Opened::Files(match path.parent().filter(|_| self.of_run) {
+                Some(run_dir) => HistoryParts::of_run(run_dir)?,
+                None => HistoryParts::of_file(path)?,
+            }),
+            Place::Memory(bytes) => Opened::Memory(Arc::clone(bytes)),
+        })
+    }
+
+    fn kept(&self, opened: &Opened) -> anyhow::Result<Option<Kept>> {
+        let again: Box<dyn BufRead> = match opened {
+            Opened::Once(_) => {
+                bail!(
+                    "{}: the beginning of the history is not kept, so it is read twice; name a file",
+                    self.name
+                )
+            }
+            Opened::Files(files) => {
+                Box::new(files.again().with_context(|| format!("cannot read {}", self.name))?)
+            }
+            Opened::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
+        };
+        Kept::of(again).with_context(|| self.name.clone())
     }
 
     /// Opens it once more: it was one of ours before.
@@ -171,7 +200,8 @@ impl HistorySource {
         if !self.of_run {
             return epochs;
         }
-        let _ = reader::each_event(&history.with_file_name(EVENTS_FILE), |event| epochs.observe(&event));
+        let _ =
+            reader::each_event(history.parent().unwrap_or(Path::new(".")), |event| epochs.observe(&event));
         epochs
     }
 
@@ -196,6 +226,43 @@ impl HistorySource {
                 bail!("{}: kvlab's own history begins too late; give --format kvlab", self.name)
             }
         }
+    }
+}
+
+/// The bytes of a history.
+enum Opened {
+    /// That can be read once.
+    Once(Box<dyn BufRead>),
+    Files(HistoryParts),
+    Memory(Arc<[u8]>),
+}
+
+impl Opened {
+    fn begin_with(&mut self, text: &str) -> io::Result<bool> {
+        let head = match self {
+            Self::Once(reader) => reader.fill_buf()?,
+            Self::Files(files) => files.fill_buf()?,
+            Self::Memory(bytes) => bytes,
+        };
+        Ok(head.starts_with(text.as_bytes()))
+    }
+
+    /// How many there are, where that is known.
+    fn length(&self) -> Option<u64> {
+        match self {
+            Self::Once(_) => None,
+            Self::Files(files) => Some(files.bytes()),
+            Self::Memory(bytes) => Some(bytes.len() as u64),
+        }
+    }
+
+    /// All of them, from the first.
+    fn into_reader(self) -> io::Result<Box<dyn BufRead>> {
+        Ok(match self {
+            Self::Once(reader) => reader,
+            Self::Files(files) => Box::new(files.again()?),
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
+        })
     }
 }
 

@@ -137,6 +137,8 @@ pub enum Undecided {
     TooManyAtOnce,
     /// By search: too many orders are possible.
     TooManyOrders,
+    /// The history begins in the middle, and what was done on the key before is not known.
+    BeginningUnknown,
 }
 
 impl fmt::Display for Undecided {
@@ -149,6 +151,9 @@ impl fmt::Display for Undecided {
             Self::TooManyWaiting => "too many events wait for an operation that does not end",
             Self::TooManyAtOnce => {
                 "more than 64 operations were running or unknown at once on a key with deletes"
+            }
+            Self::BeginningUnknown => {
+                "what was done on it before what is kept of the history decides it, and is not known"
             }
             Self::TooManyOrders => "too many orders of its operations are possible on a key with deletes",
         })

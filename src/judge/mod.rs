@@ -31,7 +31,7 @@ pub use self::error::{HistoryError, HistoryFault};
 pub use self::history::*;
 pub use self::judgement::*;
 pub use self::members::{Comparison, Difference, MemberState, Version, compare_members};
-pub use self::online::{Judge, JudgeOptions, Stale};
+pub use self::online::{Before, Judge, JudgeOptions, Stale};
 pub use self::operation::{Completion, Operation, Stamp};
 pub use self::search::*;
 pub use self::violation::{OrderProof, Violation, ViolationKind};

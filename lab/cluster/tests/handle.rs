@@ -11,8 +11,10 @@ use crate::cluster::ports::reserve;
 use crate::cluster::start::ClusterOptions;
 use crate::cluster::tests::stand_in::{Record, StandIn, WELL_BEHAVED, lives};
 use crate::engine::NodeSettings;
+use crate::run::bounds::RunBounds;
 use crate::run::event::{Cut, Damage, LabEvent, Level, ProcessState};
 use crate::run::journal::Journal;
+use crate::screen::ViewState;
 
 fn options(nodes: u8, dir: &Path) -> ClusterOptions {
     ClusterOptions {
@@ -20,12 +22,13 @@ fn options(nodes: u8, dir: &Path) -> ClusterOptions {
         dir: dir.to_owned(),
         well_known_ports: false,
         seed: 1,
+        bounds: RunBounds::default(),
         settings: NodeSettings::default(),
     }
 }
 
 async fn start(nodes: u8, dir: &Path) -> (Cluster, Arc<StandIn>, Record) {
-    let journal = Journal::start(Some(dir)).expect("a journal");
+    let journal = Journal::start(dir, None, Box::<ViewState>::default()).expect("a journal");
     let record = Record::of(&journal);
     let engine = Arc::new(StandIn::new(WELL_BEHAVED));
     let cluster = Cluster::start_engine(options(nodes, dir), journal, engine.clone()).await.expect("started");
@@ -116,7 +119,7 @@ async fn a_restarted_node_is_where_it_was() {
 #[tokio::test]
 async fn when_one_cannot_start_none_stays() {
     let dir = tempfile::tempdir().expect("a directory");
-    let journal = Journal::start(None).expect("a journal");
+    let journal = Journal::unrecorded();
     let mut record = Record::of(&journal);
     // n2's data directory is a file.
     std::fs::write(dir.path().join("n2"), "").expect("written");
@@ -153,7 +156,7 @@ async fn a_dropped_cluster_leaves_nothing() {
 
 #[tokio::test]
 async fn a_taken_port_is_replaced_and_told() {
-    let journal = Journal::start(None).expect("a journal");
+    let journal = Journal::unrecorded();
     let mut record = Record::of(&journal);
     // Whatever listens on these ports on this machine: each is either ours or replaced, never shared.
     let members = [NodeId(1), NodeId(2)];
@@ -174,7 +177,7 @@ async fn a_taken_port_is_replaced_and_told() {
 async fn a_cluster_has_one_to_nine_nodes() {
     let dir = tempfile::tempdir().expect("a directory");
     for nodes in [0, 10] {
-        let journal = Journal::start(None).expect("a journal");
+        let journal = Journal::unrecorded();
         let engine = Arc::new(StandIn::new(WELL_BEHAVED));
         let error =
             Cluster::start_engine(options(nodes, dir.path()), journal, engine).await.expect_err("refused");

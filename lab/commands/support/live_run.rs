@@ -20,10 +20,12 @@ use super::{logging, output};
 use crate::cli::RunOptions;
 use crate::cluster::ClusterOptions;
 use crate::report::source;
+use crate::run::bounds::{RECORD_BYTES_DEFAULT, RunBounds};
 use crate::run::directory::{self, RunDir};
 use crate::run::event::{EVENTS_VERSION, Header, LabEvent, ScenarioHeader, Stamped};
 use crate::run::journal::Journal;
 use crate::scenario::Scenario;
+use crate::screen::ViewState;
 use crate::session::{Session, WorkloadOptions};
 
 /// A run whose cluster stands.
@@ -51,8 +53,12 @@ impl LiveRun {
         let mut signals = Signals::listen()?;
         let seed = options.seed.unwrap_or_else(fresh_seed);
         let dir = directory::create(name, options.keep.as_deref())?;
-        let (cluster, workload) = settings(dir.path(), seed);
-        let journal = Journal::start(Some(dir.path()))?;
+        let (mut cluster, workload) = settings(dir.path(), seed);
+        // A scenario comes to its end, and all of it can be shown again; a lab may stay up for days.
+        let usual = scenario.map_or(RunBounds::of(RECORD_BYTES_DEFAULT), |_| RunBounds::ALL);
+        cluster.bounds = options.record_max.unwrap_or(usual);
+        let bounds = cluster.bounds;
+        let journal = Journal::start(dir.path(), bounds.record(), Box::<ViewState>::default())?;
         let events = journal.subscribe();
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         journal.emit(LabEvent::Header(Header {
@@ -66,7 +72,7 @@ impl LiveRun {
             scenario: scenario.map(header),
         }));
         if dashboard {
-            logging::to_file(dir.path())?;
+            logging::to_file(dir.path(), bounds.log())?;
         } else {
             logging::to_stderr();
         }

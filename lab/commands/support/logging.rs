@@ -1,7 +1,4 @@
 //! The lab's own log. Nothing of it is ever printed over a dashboard: there it goes to `lab.log` of the run.
-#![expect(clippy::disallowed_methods, reason = "the log is a file")]
-
-use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Mutex;
@@ -9,6 +6,8 @@ use std::sync::Mutex;
 use anyhow::Context;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+
+use crate::run::log_file::LogFile;
 
 /// Filters the log, and that of a node: `debug`, `kvlab=trace`, ...
 const LOG_VARIABLE: &str = "KVLAB_LOG";
@@ -26,9 +25,10 @@ pub fn to_stderr() {
 }
 
 /// Logs to a file in the run directory: while a dashboard owns the terminal.
-pub fn to_file(run_dir: &Path) -> anyhow::Result<()> {
+pub fn to_file(run_dir: &Path, bytes_max: u64) -> anyhow::Result<()> {
     let path = run_dir.join(LOG_FILE);
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let file =
+        LogFile::create(&path, bytes_max).with_context(|| format!("cannot create {}", path.display()))?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter(LevelFilter::INFO))
         .with_writer(Mutex::new(file))

@@ -13,10 +13,17 @@ use roxmltree::{Document, Node};
 
 use super::glyphs::{CELL_HEIGHT, CELL_WIDTH};
 use super::*;
-use crate::run::event::EVENTS_VERSION;
-use crate::screen::Theme;
+use crate::run::event::{EVENTS_VERSION, Stamped, micros};
 use crate::screen::tests::fixture::{Player, broken_promise, many_faults, moment, split_brain};
 use crate::screen::theme::Background;
+use crate::screen::{Theme, ViewState};
+
+/// The state as it was at `t`.
+fn view_at(events: &[Stamped], t: Duration) -> ViewState {
+    let mut view = ViewState::of(events.iter().take_while(|event| event.t() <= t));
+    view.advance(micros(t));
+    view
+}
 
 fn frame(player: Player, t_us: u64, size: (u16, u16)) -> Buffer {
     let view = view_at(&split_brain(player), Duration::from_micros(t_us));
@@ -178,21 +185,22 @@ fn a_run_is_drawn_from_its_file() {
     drop(file);
     let end = Picture { at: None, proof: None, size: Size::new(120, 36), background: Background::Dark };
     let split = Picture { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
-    draw(&events, split, &dir.path().join("split.svg")).unwrap();
+    draw(dir.path(), split, &dir.path().join("split.svg")).unwrap();
     let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
     let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
     check(&svg, &shown);
-    draw(&events, Picture { background: Background::Light, ..split }, &dir.path().join("light.svg")).unwrap();
+    draw(dir.path(), Picture { background: Background::Light, ..split }, &dir.path().join("light.svg")).unwrap();
     let light = std::fs::read_to_string(dir.path().join("light.svg")).unwrap();
     check(&light, &shown);
     let paper = |svg: &str| svg.contains("rx=\"8\" fill=\"#ffffff\"");
     assert!(paper(&light) && !paper(&svg), "{light}");
-    draw(&events, end, &dir.path().join("end.txt")).unwrap();
+    draw(dir.path(), end, &dir.path().join("end.txt")).unwrap();
     assert!(std::fs::read_to_string(dir.path().join("end.txt")).unwrap().contains("AS EXPECTED"));
 
-    let proof = draw(&events, Picture { proof: Some(1), ..end }, &dir.path().join("proof.svg")).unwrap_err();
+    let proof =
+        draw(dir.path(), Picture { proof: Some(1), ..end }, &dir.path().join("proof.svg")).unwrap_err();
     assert!(proof.to_string().ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
-    let refused = |out: &str| draw(&events, split, &dir.path().join(out)).unwrap_err().to_string();
+    let refused = |out: &str| draw(dir.path(), split, &dir.path().join(out)).unwrap_err().to_string();
     assert!(refused("split.bmp").ends_with("pictures are .svg or .txt"));
     let newer = split_brain(Player::Person).swap_remove(0);
     let newer = serde_json::to_string(&newer).unwrap();
@@ -203,7 +211,7 @@ fn a_run_is_drawn_from_its_file() {
     let reads = format!("this one reads formats up to {EVENTS_VERSION}");
     assert!(refused("split.svg").contains(&reads), "{}", refused("split.svg"));
     std::fs::write(&events, version(1) + "\n").unwrap();
-    draw(&events, end, &dir.path().join("old.txt")).expect("older formats are read");
+    draw(dir.path(), end, &dir.path().join("old.txt")).expect("older formats are read");
     std::fs::write(&events, "{\"t_us\":1}\n").unwrap();
     assert!(
         refused("split.svg").contains("events.jsonl:1: not an event of a run"),

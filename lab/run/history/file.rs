@@ -2,8 +2,6 @@
 //! disk is far behind.
 #![expect(clippy::disallowed_methods, reason = "the history is a file, written by a thread of its own")]
 
-use std::fs::File;
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -11,8 +9,9 @@ use std::thread::JoinHandle;
 use anyhow::{Context as _, anyhow};
 use tokio::sync::oneshot;
 
-/// The name of the file in the run directory.
-pub(crate) const HISTORY_FILE: &str = "history.jsonl";
+use super::part_line::PartLine;
+use crate::run::parts::{PartWriter, RecordFile};
+
 /// A chunk is handed to the thread when it has grown to this.
 const CHUNK_BYTES: usize = 32 << 10;
 /// Chunks that wait for the disk. When all of them do, clients wait as well: the history has no holes.
@@ -22,6 +21,12 @@ const CHUNKS_MAX: usize = 128;
 #[derive(Debug)]
 pub(crate) struct HistoryFile {
     chunk: Vec<u8>,
+    /// The number of the part that is being written, its bytes so far, and those of them at its beginning.
+    part: u64,
+    written: u64,
+    beginning: u64,
+    /// Of one part; `None`: there is one part.
+    part_bytes: Option<u64>,
     /// `None` once the end has begun.
     chunks: Option<mpsc::SyncSender<Job>>,
     thread: Option<JoinHandle<()>>,
@@ -30,26 +35,53 @@ pub(crate) struct HistoryFile {
 #[derive(Debug)]
 enum Job {
     Write(Vec<u8>),
+    NextPart,
     Flush(oneshot::Sender<Result<(), String>>),
 }
 
 impl HistoryFile {
-    /// Creates the file in `dir`.
-    pub(crate) fn create(dir: &Path) -> anyhow::Result<Self> {
-        let path = dir.join(HISTORY_FILE);
-        let file = File::create_new(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    /// Creates the file in `dir`. `bytes_max`: of all its parts together.
+    pub(crate) fn create(dir: &Path, bytes_max: Option<u64>) -> anyhow::Result<Self> {
+        let parts = PartWriter::create(dir, RecordFile::History, bytes_max)?;
+        let part_bytes = parts.part_bytes();
         let (chunks, jobs) = mpsc::sync_channel(CHUNKS_MAX);
-        let name = path.display().to_string();
+        let name = dir.join(RecordFile::History.name()).display().to_string();
         let thread = std::thread::Builder::new()
             .name("history".to_owned())
-            .spawn(move || write_all(file, &name, &jobs))
+            .spawn(move || write_all(parts, &name, &jobs))
             .context("cannot start the history's thread")?;
-        Ok(Self { chunk: Vec::with_capacity(CHUNK_BYTES), chunks: Some(chunks), thread: Some(thread) })
+        let (chunk, chunks, thread) = (Vec::with_capacity(CHUNK_BYTES), Some(chunks), Some(thread));
+        Ok(Self { chunk, part: 1, written: 0, beginning: 0, part_bytes, chunks, thread })
+    }
+
+    /// How many bytes a part may have if this one is full: what comes next belongs into the next.
+    pub(crate) fn full(&self) -> Option<u64> {
+        // One with a large beginning holds as much again, or there would be nothing but beginnings.
+        self.part_bytes.filter(|&part| self.written >= part.max(self.beginning.saturating_mul(2)))
+    }
+
+    /// The number of the next part.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.part + 1
+    }
+
+    /// Begins the next part with this line.
+    pub(crate) fn next_part(&mut self, line: &PartLine) {
+        self.hand_over();
+        self.send(Job::NextPart);
+        (self.part, self.written) = (self.part + 1, 0);
+        self.append(|bytes| {
+            serde_json::to_writer(&mut *bytes, line).expect("plain data becomes JSON");
+            bytes.push(b'\n');
+        });
+        self.beginning = self.written;
     }
 
     /// Adds to the chunk that is being filled, by way of `write`.
     pub(crate) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let before = self.chunk.len();
         write(&mut self.chunk);
+        self.written += (self.chunk.len() - before) as u64;
         if self.chunk.len() >= CHUNK_BYTES {
             self.hand_over();
         }
@@ -92,19 +124,18 @@ impl Drop for HistoryFile {
 }
 
 /// After an error nothing more is written: a file that ends early is a history, one with a hole is not.
-fn write_all(mut file: File, name: &str, jobs: &mpsc::Receiver<Job>) {
+fn write_all(mut parts: PartWriter, name: &str, jobs: &mpsc::Receiver<Job>) {
     let mut outcome: Result<(), String> = Ok(());
     for job in jobs {
-        match job {
-            Job::Write(bytes) => {
-                if outcome.is_ok() {
-                    outcome =
-                        file.write_all(&bytes).map_err(|error| format!("{name} is not complete: {error}"));
-                }
-            }
+        let written = match job {
             Job::Flush(done) => {
                 let _ = done.send(outcome.clone());
+                continue;
             }
-        }
+            _ if outcome.is_err() => continue,
+            Job::Write(bytes) => parts.write(&bytes).and_then(|()| parts.flush()),
+            Job::NextPart => parts.next_part(),
+        };
+        outcome = written.map_err(|error| format!("{name} is not complete: {error}"));
     }
 }

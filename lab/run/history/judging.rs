@@ -1,7 +1,8 @@
 //! The judge as the lab uses it: events in, the verdict out. Whatever knows the judge's own words is here.
 
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Violation};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Ledger, Method, Violation};
 
+use super::part_line::OddKeys;
 use crate::run::event::{HarmVerdict, PromiseVerdict, Verdict};
 
 /// Violations named in a verdict at most: the first ones. The history has them all.
@@ -72,6 +73,20 @@ impl Judging {
     /// What was found must be found again to count as read back.
     pub(crate) fn ask_again(&mut self) {
         self.judge.ask_again();
+    }
+
+    /// The keys that cannot be judged by what is done on them from now on alone; `None`: none can.
+    pub(super) fn odd_keys(&self) -> Option<OddKeys> {
+        let mut odd = OddKeys::default();
+        for key in self.judge.keys() {
+            match key.method {
+                Some(Method::Ids) => continue,
+                Some(Method::Search) => &mut odd.unknown,
+                None => &mut odd.measured,
+            }
+            .insert(key.key.to_owned());
+        }
+        self.refused.is_none().then_some(odd)
     }
 
     /// The verdict so far, as far as the history decides it. `read_back`: everything has been, as far as it could be.

@@ -1,9 +1,12 @@
 //! `history.jsonl` read again: line by line, never as a whole, however long it is.
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
 
 use kvlab::judge::import::{ImportError, read_event};
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement};
+use kvlab::judge::{HistoryEvent, Judge, Judgement};
+
+use super::part_line::{PART_BEGINS, PartLine};
 
 /// A line with a longer event is refused. The largest key and the largest value, every byte of them escaped as six,
 /// are well below.
@@ -16,6 +19,12 @@ pub(crate) struct HistoryReader<R> {
     buffer: Vec<u8>,
     line: u64,
     bytes: u64,
+    /// The index of the last event.
+    last: Option<u64>,
+    /// How the first part begins, if it is not the first of the history.
+    beginning: Option<PartLine>,
+    /// Of that: the operations that were running, the next first.
+    running: VecDeque<HistoryEvent>,
 }
 
 /// Why a history cannot be read.
@@ -48,17 +57,16 @@ pub(crate) struct Judged {
     pub(crate) cut: Option<ImportError>,
 }
 
-/// Judges a history as a whole. `each` is shown every event, in order, with the bytes read so far.
+/// Judges a history as a whole, by a judge that has seen nothing of it yet. `each` is shown every event, in order, with the bytes read so far.
 ///
 /// # Errors
 /// If it cannot be read, or a line is no event, or none that can follow those before it. Of a run that was killed the
 /// last line may be cut, which is no error ([`Judged::cut`]).
 pub(crate) fn judge_lines(
     reader: impl BufRead,
-    options: JudgeOptions,
+    mut judge: Judge,
     mut each: impl FnMut(&HistoryEvent, u64),
 ) -> Result<Judged, Unreadable> {
-    let mut judge = Judge::new(options);
     let mut events = HistoryReader::new(reader);
     let mut cut = None;
     loop {
@@ -85,15 +93,25 @@ pub(crate) fn judge_lines(
 impl<R: BufRead> HistoryReader<R> {
     /// Of these lines.
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), line: 0, bytes: 0 }
+        let (buffer, running) = (Vec::new(), VecDeque::new());
+        Self { reader, buffer, line: 0, bytes: 0, last: None, beginning: None, running }
     }
 
-    /// The next event; `None` at the end.
+    /// How the first part begins that was read, if it is not the first of the history. Known once an event was read.
+    pub(super) fn part_line(&self) -> Option<PartLine> {
+        self.beginning.clone()
+    }
+
+    /// The next event; `None` at the end. Where the beginning of the history is not kept, the invokes of the operations
+    /// that were running then come first.
     ///
     /// # Errors
     /// If the next line is none. What is read after an error is not defined.
     pub(crate) fn next(&mut self) -> Result<Option<HistoryEvent>, Unreadable> {
         loop {
+            if let Some(event) = self.running.pop_front() {
+                return Ok(Some(event));
+            }
             self.buffer.clear();
             let read = self.reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut self.buffer);
             let read = read.map_err(|error| Unreadable::Io { line: self.line, error })? as u64;
@@ -119,14 +137,42 @@ impl<R: BufRead> HistoryReader<R> {
                 }
             };
             let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text }.trim();
-            if !text.is_empty() {
+            if text.starts_with(PART_BEGINS) {
+                let part = serde_json::from_str(text).map_err(|error| error.to_string());
+                let text = text.to_owned();
+                match part.and_then(|part| self.begin_part(part)) {
+                    Ok(()) => {}
+                    Err(_) if !ended => {
+                        return Err(Unreadable::Cut(self.error(text, "the beginning of a part")));
+                    }
+                    Err(found) => return Err(self.error(found, "the beginning of a part").into()),
+                }
+            } else if !text.is_empty() {
                 let event = read_event(text, self.line);
+                self.last = event.as_ref().map_or(self.last, |event| Some(event.i));
                 return event.map(Some).map_err(|error| {
                     // Every event ends with its line: what is no event and has no end was cut.
                     if ended { Unreadable::Line(error) } else { Unreadable::Cut(error) }
                 });
             }
         }
+    }
+
+    /// A part begins: the first of all that is read, or one that goes on where the one before it ended.
+    fn begin_part(&mut self, part: PartLine) -> Result<(), String> {
+        match self.last {
+            None => {
+                self.running = part.running.iter().cloned().collect();
+                self.beginning = Some(part);
+            }
+            Some(last) if last + 1 != part.from_i => {
+                return Err(format!("a part that begins at event {}, after event {last}", part.from_i));
+            }
+            Some(_) => {}
+        }
+        // Lines count from the beginning of their file.
+        self.line = 1;
+        Ok(())
     }
 
     fn error(&self, found: String, expected: &str) -> ImportError {
@@ -136,6 +182,8 @@ impl<R: BufRead> HistoryReader<R> {
 
 #[cfg(test)]
 mod tests {
+    use kvlab::judge::JudgeOptions;
+
     use super::*;
 
     const LINES: &str = "\
@@ -144,7 +192,7 @@ mod tests {
 
     fn judged(text: &[u8]) -> Result<(Judged, Vec<u64>), Unreadable> {
         let mut seen = Vec::new();
-        let judged = judge_lines(text, JudgeOptions::unbounded(), |event, _| seen.push(event.i))?;
+        let judged = judge_lines(text, Judge::new(JudgeOptions::unbounded()), |event, _| seen.push(event.i))?;
         Ok((judged, seen))
     }
 

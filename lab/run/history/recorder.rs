@@ -1,5 +1,6 @@
 //! One order for all clients: each event is stamped, judged and written under one lock.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,8 +11,12 @@ use kvlab::types::NodeId;
 use super::file::HistoryFile;
 use super::judging::Judging;
 use super::operation::{Completion, Intent};
+use super::part_line::PartLine;
 use crate::run::event::{LabEvent, Verdict};
 use crate::run::journal::Journal;
+
+/// Keys with deletes that are remembered; beyond it nothing can be concluded of a history whose beginning is not kept.
+const DELETED_MAX: usize = 10_000;
 
 /// Records the history of a run. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -29,6 +34,9 @@ pub(crate) struct Sequencer {
     next_i: u64,
     next_client: u32,
     file: Option<HistoryFile>,
+    /// If there is a file: the invokes of the operations that are running, by client, and the keys that were deleted.
+    running: BTreeMap<u32, HistoryEvent>,
+    deleted: BTreeSet<String>,
     judging: Judging,
     /// Violations that have been found and not been taken.
     found: Vec<Violation>,
@@ -36,10 +44,16 @@ pub(crate) struct Sequencer {
 }
 
 impl Recorder {
-    /// Creates `history.jsonl` in `dir` (`None`: nothing is written, all is judged).
-    pub(crate) fn start(journal: Journal, dir: Option<&Path>) -> anyhow::Result<Self> {
-        let file = dir.map(HistoryFile::create).transpose()?;
-        let sequencer = Mutex::new(Sequencer { file, ..Sequencer::new() });
+    /// Creates `history.jsonl` in `dir` (`None`: nothing is written, all is judged), which takes no more than `bytes_max`
+    /// bytes if that is said: the oldest events go.
+    pub(crate) fn start(
+        journal: Journal,
+        dir: Option<&Path>,
+        bytes_max: Option<u64>,
+    ) -> anyhow::Result<Self> {
+        let mut sequencer = Sequencer::new();
+        sequencer.record_to(dir.map(|dir| HistoryFile::create(dir, bytes_max)).transpose()?);
+        let sequencer = Mutex::new(sequencer);
         Ok(Self(Arc::new(Inner { journal, sequencer })))
     }
 
@@ -114,10 +128,17 @@ impl Sequencer {
             next_i: 1,
             next_client: 1,
             file: None,
+            running: BTreeMap::new(),
+            deleted: BTreeSet::new(),
             judging: Judging::default(),
             found: Vec::new(),
             refused_stale: 0,
         }
+    }
+
+    /// From now on everything is written to this file.
+    pub(super) fn record_to(&mut self, file: Option<HistoryFile>) {
+        self.file = file;
     }
 
     /// A number for a new client. Clients count from 1; each has one operation at a time.
@@ -196,7 +217,17 @@ impl Sequencer {
         let i = self.next_i;
         self.next_i += 1;
         let event = event(i, u64::try_from(now.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(part_bytes) = self.file.as_ref().and_then(HistoryFile::full) {
+            self.begin_part(&event, part_bytes);
+        }
         if let Some(file) = &mut self.file {
+            if event.op == OpKind::Del && self.deleted.len() <= DELETED_MAX {
+                self.deleted.insert(event.key.clone());
+            }
+            match event.phase {
+                Phase::Invoke => self.running.insert(event.client, event.clone()),
+                Phase::Ok | Phase::Fail | Phase::Info => self.running.remove(&event.client),
+            };
             file.append(|line| {
                 serde_json::to_writer(&mut *line, &event).expect("a history event is JSON");
                 line.push(b'\n');
@@ -205,5 +236,18 @@ impl Sequencer {
         let finding = self.judging.observe(&event);
         self.found.extend(finding.violation);
         (i, finding.stale_ms)
+    }
+
+    /// Begins the next part of the file, with what whoever does not have the parts before has to know.
+    fn begin_part(&mut self, event: &HistoryEvent, part_bytes: u64) {
+        let Some(file) = &mut self.file else { return };
+        let mut running: Vec<_> = self.running.values().cloned().collect();
+        running.sort_unstable_by_key(|event| event.i);
+        let mut keys = self.judging.odd_keys().filter(|_| self.deleted.len() <= DELETED_MAX);
+        if let Some(keys) = &mut keys {
+            keys.unknown.extend(self.deleted.iter().cloned());
+        }
+        let line = PartLine::new(file.next_number(), event.i, event.t_ns, running);
+        file.next_part(&line.with_keys(keys.as_ref(), part_bytes));
     }
 }

@@ -2,6 +2,7 @@
 
 use kvlab::judge::{Consistency, OpKind};
 use kvlab::types::{Event, NodeId, Report};
+use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
 use crate::run::event::{Actor, LabEvent, Operation, Outcome};
@@ -17,7 +18,7 @@ pub struct LessonStep {
 }
 
 /// What the person has done so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lesson {
     wrote_quorum: bool,
     isolated: Option<NodeId>,

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvlab::types::NodeId;
+use serde::{Deserialize, Serialize};
 
 use crate::run::event::LinkState;
 
 /// Every directed link that is not simply up.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Vec<(NodeId, NodeId, LinkState)>", into = "Vec<(NodeId, NodeId, LinkState)>")]
 pub struct Links {
     bent: BTreeMap<(NodeId, NodeId), LinkState>,
 }
@@ -47,6 +49,19 @@ impl Links {
     /// How many links are cut or slow.
     pub fn bent(&self) -> usize {
         self.bent.len()
+    }
+}
+
+/// A pair cannot be the name of a field: as a list it can be written down.
+impl From<Links> for Vec<(NodeId, NodeId, LinkState)> {
+    fn from(links: Links) -> Self {
+        links.bent.into_iter().map(|((from, to), state)| (from, to, state)).collect()
+    }
+}
+
+impl From<Vec<(NodeId, NodeId, LinkState)>> for Links {
+    fn from(bent: Vec<(NodeId, NodeId, LinkState)>) -> Self {
+        Self { bent: bent.into_iter().map(|(from, to, state)| ((from, to), state)).collect() }
     }
 }
 

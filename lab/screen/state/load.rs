@@ -1,5 +1,7 @@
 //! Throughput, latency and the times in which something was broken.
 
+use serde::{Deserialize, Serialize};
+
 use super::Ring;
 use crate::run::event::LoadSample;
 
@@ -9,7 +11,7 @@ const SAMPLES_MAX: usize = 1200;
 const BANDS_MAX: usize = 64;
 
 /// What the load chart shows.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadView {
     /// Samples with the times at which they came, oldest first.
     pub samples: Ring<(u64, LoadSample), SAMPLES_MAX>,
@@ -18,7 +20,7 @@ pub struct LoadView {
 }
 
 /// A time in which at least one fault was active.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Band {
     /// When the first fault began, in microseconds since the run began.
     pub since_us: u64,

@@ -1,8 +1,9 @@
 //! Events → state. Pure: no I/O, no clock, nothing random, everything bounded.
 //!
-//! [`ViewState`] is the fold. `health` derives from it how each member is, `situation` how the cluster is.
+//! [`ViewState`] is the fold, and `keyframe` writes it down. `health` derives from it how each member is, `situation` how the cluster is.
 
 mod health;
+mod keyframe;
 mod lesson;
 mod links;
 mod load;

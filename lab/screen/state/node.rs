@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kvlab::types::{Ballot, CLOCK_PERMILLE_TRUE, DiskCondition, Event, NodeCondition, NodeId, Report, Role};
+use serde::{Deserialize, Serialize};
 
 use super::Ring;
 use crate::engine::{NodeState, Term};
@@ -15,7 +16,7 @@ const LAG_SAMPLES_MAX: usize = 480;
 pub const LIVE_FOR: Duration = Duration::from_secs(1);
 
 /// Everything known of one member.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     pub id: NodeId,
     /// Its process; `None`: not spawned yet.
@@ -50,7 +51,7 @@ pub struct NodeView {
 }
 
 /// An answer to a request for a vote.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastVote {
     /// The term asked for.
     pub term: Term,

@@ -1,5 +1,7 @@
 //! How far the scenario has come.
 
+use serde::{Deserialize, Serialize};
+
 use crate::run::event::{Expectation, RunOutcome, ScenarioEvent, ScenarioHeader};
 
 /// Expectations kept: more than any scenario has.
@@ -8,7 +10,7 @@ const EXPECTATIONS_MAX: usize = 64;
 const STEPS_MAX: usize = 256;
 
 /// A scenario under way.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ScenarioView {
     /// The file's stem.
     pub name: String,
@@ -24,7 +26,7 @@ pub struct ScenarioView {
 }
 
 /// One step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepView {
     /// What it says or does.
     pub text: String,
@@ -32,7 +34,7 @@ pub struct StepView {
 }
 
 /// How far a step is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StepState {
     /// Not begun.
     Ahead,
@@ -49,7 +51,7 @@ pub enum StepState {
 }
 
 /// What a scenario is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ScenarioPhase {
     #[default]
     Steps,

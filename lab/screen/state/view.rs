@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kvlab::types::{ClockCondition, DiskCondition, NodeId, Quirks};
+use serde::{Deserialize, Serialize};
 
 use super::Ring;
 use super::lesson::{Lesson, LessonStep};
@@ -30,7 +31,7 @@ const MEMBER_MAX: u8 = 9;
 ///   [`ViewState::advance`] where there are none.
 /// * Events in any order, or cut off anywhere, never panic.
 /// * Everything in it is bounded.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ViewState {
     /// The run's first event.
     pub header: Option<Header>,
@@ -59,6 +60,7 @@ pub struct ViewState {
 }
 
 impl ViewState {
+    #[cfg(test)]
     pub fn of<'a>(events: impl IntoIterator<Item = &'a Stamped>) -> Self {
         let mut view = Self::default();
         events.into_iter().for_each(|event| view.apply(event));

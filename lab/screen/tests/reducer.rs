@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::fixture::{N1, N2, N3, Player, Tale, many_faults, moment, split_brain};
 use super::strategies::stamped;
 use crate::run::event::*;
+use crate::run::keyframe::KeyframeState as _;
 use crate::screen::state::{Freshness, Health, Severity, ViewState};
 
 /// The view of the made-up run at a moment.
@@ -41,6 +42,22 @@ proptest! {
         let lines: Vec<_> = events.iter().map(|e| serde_json::to_string(e).unwrap()).collect();
         let read: Vec<Stamped> = lines.iter().map(|l| serde_json::from_str(l).unwrap()).collect();
         prop_assert_eq!(ViewState::of(&events), ViewState::of(&read));
+    }
+
+    /// Whatever has happened, and whatever happens then: what a keyframe restores goes on as the state did itself.
+    #[test]
+    fn a_keyframe_restores_the_state(
+        before in prop::collection::vec(stamped(), 0..30),
+        after in prop::collection::vec(stamped(), 0..10),
+    ) {
+        let mut view = ViewState::of(&before);
+        let mut restored: ViewState = view.keyframe().state().unwrap();
+        prop_assert_eq!(&restored, &view);
+        for event in &after {
+            view.apply(event);
+            restored.apply(event);
+        }
+        prop_assert_eq!(restored, view);
     }
 
     /// However long it runs, the state stays small.

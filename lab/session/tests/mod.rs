@@ -29,8 +29,8 @@ impl Bench {
     async fn start() -> Self {
         let store = FakeStore::start(3).await;
         let zones: Arc<dyn Zones> = store.clone();
-        let journal = Journal::start(None).expect("a journal");
-        let recorder = Recorder::start(journal, None).expect("a recorder");
+        let journal = Journal::unrecorded();
+        let recorder = Recorder::start(journal, None, None).expect("a recorder");
         let pool = ClientPool::new(recorder.clone(), Arc::clone(&zones), 3);
         Self { store, zones, recorder, pool }
     }

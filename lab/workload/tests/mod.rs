@@ -47,9 +47,9 @@ impl Bench {
         let dir = tempfile::tempdir().expect("a directory");
         let store = FakeStore::start(3).await;
         breaks(&store);
-        let journal = Journal::start(None).expect("a journal");
+        let journal = Journal::unrecorded();
         let events = journal.subscribe();
-        let recorder = Recorder::start(journal.clone(), Some(dir.path())).expect("a recorder");
+        let recorder = Recorder::start(journal.clone(), Some(dir.path()), None).expect("a recorder");
         let zones: Arc<dyn Zones> = store.clone();
         let workload = Workload::start(options, &zones, journal, recorder.clone());
         Self { store, workload, recorder, events, dir }

@@ -88,6 +88,22 @@ impl Span {
         }
     }
 
+    /// A write of unknown outcome before everything.
+    pub(super) fn supposed(level: Consistency) -> Self {
+        let before = Stamp { i: 0, t_ns: 0 };
+        Self {
+            began: before,
+            ended: before,
+            epoch: Epoch::ZERO,
+            seq: 0,
+            client: 0,
+            node: None,
+            op: OpKind::Put,
+            consistency: level,
+            phase: Phase::Info,
+        }
+    }
+
     /// It ends with this event.
     pub(super) fn end(&mut self, event: &HistoryEvent) {
         self.ended = Stamp { i: event.i, t_ns: event.t_ns };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::ids::{Ids, NO_ID, Span};
 use super::key::{Key, Mode, Ruling, Unmeasured};
-use super::ledger::Ledgers;
+use super::ledger::{Ledgers, Standing};
 use super::options::{Bounds, JudgeOptions};
 use super::orders::{Advance, KeyContent};
 use super::staleness::{Measured, Stale};
@@ -67,6 +67,17 @@ pub struct Judge {
     undecided: Vec<UndecidedKey>,
 }
 
+/// What may have been done on a key before the history that is shown begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before<'a> {
+    /// A write of this value was tried, of the level of this read or write: of unknown outcome.
+    Written(&'a str, Consistency),
+    /// An async write was tried: the key is not judged for linearizability.
+    Async,
+    /// Anything: the key cannot be decided.
+    Unknown,
+}
+
 /// Undecided keys that a judgement names.
 const UNDECIDED_NAMED: usize = 64;
 /// Indices stay below this, so that they can be counted on.
@@ -88,6 +99,27 @@ impl Judge {
     /// A judge of an empty history.
     pub fn new(options: JudgeOptions) -> Self {
         Self { bounds: Bounds::new(options), ..Self::default() }
+    }
+
+    /// The history that will be shown begins in the middle: this was done on a key before, or may have been. To be told
+    /// before the first event. The key is then no key of the ledger.
+    pub fn suppose(&mut self, key: &str, before: Before<'_>) {
+        let key = self.key(key);
+        if key == UNTRACKED {
+            return;
+        }
+        let state = &mut self.keys[key as usize];
+        (state.ledger, state.deletes) = (Standing::left(), true);
+        match before {
+            Before::Written(value, level) => {
+                let span = Span::supposed(level);
+                let (id, _) = state.put_began(&mut self.ids, value, span);
+                let outcome = state.put_ended(&mut self.ids, id, &span, &self.bounds.usual);
+                self.settle(key, outcome, span.is_quorum());
+            }
+            Before::Async => self.turn(key, Mode::Measured),
+            Before::Unknown => self.undecide(key, Undecided::BeginningUnknown),
+        }
     }
 
     /// Judges the next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight

@@ -81,6 +81,11 @@ pub(super) struct Ledgers {
 }
 
 impl Standing {
+    /// It is no key of the ledger, and never will be.
+    pub(super) fn left() -> Self {
+        Self { left: true, ..Self::default() }
+    }
+
     /// The id of its entry, [`NO_ID`] if there is none.
     pub(super) fn entry(&self) -> u32 {
         self.entry.map_or(NO_ID, |entry| entry.id)

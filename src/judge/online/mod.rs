@@ -20,6 +20,6 @@ mod staleness;
 mod totals;
 mod zones;
 
-pub use self::judge::Judge;
+pub use self::judge::{Before, Judge};
 pub use self::options::JudgeOptions;
 pub use self::staleness::Stale;

@@ -23,9 +23,9 @@ fn read(key: &str) -> Intent {
 
 #[tokio::test]
 async fn a_violation_is_journaled_once_and_before_anyone_can_count_it() {
-    let journal = Journal::start(None).expect("a journal");
+    let journal = Journal::unrecorded();
     let mut events = journal.subscribe();
-    let recorder = Recorder::start(journal, None).expect("a recorder");
+    let recorder = Recorder::start(journal, None, None).expect("a recorder");
     let client = recorder.new_client();
     recorder.invoke(client, N1, &read("k"));
     assert!(events.try_recv().is_err(), "nothing is broken yet");
@@ -54,3 +54,5 @@ fn proofs_are_bounded_and_violations_are_counted() {
     assert_eq!(proved, VIOLATIONS_PROVED_MAX);
     assert_eq!(sequencer.verdict(false, None).promise.violations_total as usize, VIOLATIONS_PROVED_MAX + 30);
 }
+
+mod kept;
