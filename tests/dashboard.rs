@@ -261,7 +261,7 @@ fn a_lab_that_stood_still_says_so() {
     kill_process(pid, rustix::process::Signal::STOP).expect("it is told");
     std::thread::sleep(Duration::from_millis(1500));
     kill_process(pid, rustix::process::Signal::CONT).expect("it is told");
-    lab.shows_all(&["the lab itself stood still for 1.", "s: nothing is concluded from"]);
+    lab.shows_all(&["the lab itself stood still for ", "s: nothing is concluded from"]);
     lab.press("q");
     lab.ends(true);
 }
