@@ -82,7 +82,6 @@ pub(super) struct Supervisor {
 /// A line for the standard input of a process, with its newline, and whom to tell that it was written.
 #[derive(Debug)]
 struct StdinLine {
-    /// With its newline.
     line: String,
     done: oneshot::Sender<io::Result<()>>,
 }
