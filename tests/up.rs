@@ -24,7 +24,11 @@ struct Lab {
 
 impl Lab {
     fn start(args: &[&str]) -> Self {
-        let state = tempfile::tempdir().expect("a directory");
+        Self::start_in(tempfile::tempdir().expect("a directory"), args)
+    }
+
+    /// Among the runs of this state directory.
+    fn start_in(state: tempfile::TempDir, args: &[&str]) -> Self {
         let mut child = command(state.path(), args).spawn().expect("the program runs");
         let lines = Some(read_lines(child.stdout.take().expect("a pipe")));
         Self { child, lines, state }
@@ -430,8 +434,106 @@ fn a_reader_that_leaves_ends_the_cluster() {
     let pids = lab.node_pids();
     // The thread that reads ends with its receiver, and closes the pipe.
     lab.lines = None;
-    lab.ends_with_a_report();
+    let (code, message) = lab.end();
+    assert_eq!(code, Some(141), "{message}");
+    assert!(message.starts_with("report: ") && message.lines().count() == 1, "nothing is wrong: {message}");
     all_gone(&pids);
+}
+
+/// What a lab was asked for, and what it says itself, where it cannot be written.
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error() {
+    let lab = Lab::start(&["up", "2", "--headless", "--load", "off"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    for args in [
+        &["put", "k", "v"][..],
+        &["get", "k"],
+        &["del", "k"],
+        &["status"],
+        &["status", "--json"],
+        &["topology"],
+        &["topology", "--json"],
+        &["cleanup", "n1"],
+        &["promote", "n2"],
+        &["follow", "n1", "n2"],
+    ] {
+        let ask = |stdout: Stdio| {
+            let mut command = command(lab.state.path(), args);
+            let output = command.stdout(stdout).spawn().and_then(Child::wait_with_output).expect("it runs");
+            (output.status.code(), String::from_utf8(output.stderr).expect("UTF-8"))
+        };
+        let (code, message) = ask(full_device());
+        assert_eq!((code, message.matches("error:").count()), (Some(2), 1), "{args:?}: {message}");
+        assert!(message.contains("No space left on device"), "{args:?}: {message}");
+        let (read, write) = std::io::pipe().expect("a pipe");
+        drop(read);
+        assert_eq!(ask(write.into()), (Some(141), String::new()), "{args:?}");
+    }
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("short.toml");
+    let text = "title = \"Short\"\n[cluster]\nnodes = 1\n[workload]\nrate = \"50/s\"\nconsistency = [\"quorum\"]\n\
+                registers = 1\n[[step]]\nafter = \"100ms\"\nsay = \"Nothing.\"\n";
+    std::fs::write(&file, text).expect("written");
+    let file = file.to_str().expect("UTF-8");
+    for args in [&["up", "1", "--headless"][..], &["run", file, "--headless"], &["run", file, "--json"]] {
+        let state = tempfile::tempdir().expect("a directory");
+        let mut command = command(state.path(), args);
+        let output =
+            command.stdout(full_device()).spawn().and_then(Child::wait_with_output).expect("it runs");
+        let message = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert_eq!(message.matches("error:").count(), 1, "{args:?}: {message}");
+        let run = state.path().join("kvlab/runs/latest");
+        assert!(run.join("report.html").is_file(), "{args:?}: the run itself is whole");
+        assert_eq!(run.join("outcome.json").is_file(), args[0] == "run", "{args:?}");
+    }
+    lab.signal(Signal::TERM);
+    lab.ends_with_a_report();
+}
+
+fn full_device() -> Stdio {
+    std::fs::File::options().write(true).open("/dev/full").expect("a full device").into()
+}
+
+#[test]
+fn of_several_labs_the_newest_that_runs_is_asked_and_another_can_be_named() {
+    let first = Lab::start(&["up", "1", "--headless", "--load", "off"]);
+    let address = |ready: &Value| ready["nodes"][0]["client"].as_str().expect("an address").to_owned();
+    let first_address = address(&first.json_line());
+    // A lab in a directory of its own, which is then the latest run.
+    let own = first.state.path().join("own");
+    let own = own.to_str().expect("UTF-8");
+    let args = ["up", "1", "--headless", "--load", "off", "--keep", own];
+    let mut second = command(first.state.path(), &args).spawn().expect("it runs");
+    let lines = read_lines(second.stdout.take().expect("a pipe"));
+    let ready = lines.recv_timeout(WITHIN).expect("a line in time");
+    let second_address = address(&serde_json::from_str(&ready).expect("JSON"));
+
+    let (code, out, err) = first.ask(&["status"]);
+    assert!(code == 0 && out.contains(&second_address) && !out.contains(&first_address), "{out}");
+    assert!(err.contains("2 labs are running; this is the newest, ") && err.contains("--run"), "{err}");
+    let (_, list, _) = first.ask(&["runs"]);
+    assert_eq!(list.lines().filter(|line| line.contains(" live")).count(), 2, "{list}");
+    let of_first = list.lines().find(|line| line.contains(" live  ")).expect("it is listed");
+    let name = of_first.split_whitespace().next().expect("a name");
+    let (code, out, err) = first.ask(&["status", "--run", name]);
+    assert!(code == 0 && out.contains(&first_address) && err.is_empty(), "{out}{err}");
+    assert!(first.ask(&["get", "k", "--run", own]).2.contains("there is no key k"));
+
+    kill_process(Pid::from_raw(second.id() as i32).expect("a pid"), Signal::TERM).expect("it is told");
+    assert_eq!(second.wait().expect("it ends").code(), Some(0));
+    // The latest run has ended, and there is one lab left.
+    let (code, out, err) = first.ask(&["status"]);
+    assert!(code == 0 && out.contains(&first_address) && err.is_empty(), "{out}{err}");
+    let (code, _, err) = first.ask(&["status", "--run", "latest"]);
+    assert!(code == 2 && err.contains("has ended"), "{err}");
+    let (code, out, _) = first.ask(&["runs", "clean", "--keep", "0"]);
+    assert!(
+        code == 0 && out.contains("removed 0 of 2 runs"),
+        "neither the one that lives nor the other's own: {out}"
+    );
+    first.signal(Signal::TERM);
+    first.ends_with_a_report();
 }
 
 #[test]

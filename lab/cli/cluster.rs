@@ -109,11 +109,14 @@ pub struct CleanupArgs {
 /// Which cluster is meant.
 #[derive(Args, Debug)]
 pub struct ClusterArgs {
-    /// The client address of any node; otherwise the cluster of the latest run
+    /// The client address of any node; otherwise the cluster of the newest lab that is running
     #[arg(long, value_name = "HOST:PORT")]
     pub addr: Option<String>,
-    /// A file with the cluster's token, which promote, follow and cleanup need. Without it, the token that the latest run
-    /// keeps for its own cluster, or the variable KVLAB_TOKEN
+    /// The lab that is meant, if several are running: a run's directory, or its name among the runs, or `latest`
+    #[arg(long, value_name = "RUN", conflicts_with = "addr")]
+    pub run: Option<PathBuf>,
+    /// A file with the cluster's token, which promote, follow and cleanup need. Without it, the token that the run keeps
+    /// for its own cluster, or the variable KVLAB_TOKEN
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
 }

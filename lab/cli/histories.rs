@@ -10,7 +10,7 @@ use super::values::duration;
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 linearizable, 1 not, 2 a history cannot be read, 3 undecided.")]
 pub struct CheckArgs {
-    /// A history, a run's directory, `latest` (the latest run) or `-` (standard input)
+    /// A history, a run's directory or name, `latest` (the latest run) or `-` (standard input)
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     #[command(flatten)]
@@ -26,7 +26,7 @@ pub struct CheckArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Exit codes: 0 it does not fail, 1 it fails, 2 it cannot be read, 3 undecided.")]
 pub struct ShrinkArgs {
-    /// A history, a run's directory, `latest` (the latest run) or `-` (standard input)
+    /// A history, a run's directory or name, `latest` (the latest run) or `-` (standard input)
     #[arg(value_name = "HISTORY")]
     pub history: PathBuf,
     /// This key's part of it; otherwise the first key that fails
@@ -42,7 +42,7 @@ pub struct ShrinkArgs {
 
 #[derive(Args, Debug)]
 pub struct ExportArgs {
-    /// A run's directory, `latest` (the latest run), a history or `-` (standard input)
+    /// A run's directory or name, `latest` (the latest run), a history or `-` (standard input)
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
     /// For whom: Jepsen and Knossos, Elle, porcupine, or kvlab

@@ -3,6 +3,7 @@
 mod cluster;
 mod histories;
 mod node;
+mod pages;
 mod program;
 mod runs;
 mod values;
@@ -13,8 +14,9 @@ pub use self::cluster::{
 };
 pub use self::histories::{CheckArgs, ExportArgs, ExportFormat, HistoryFormat, ReadingArgs, ShrinkArgs};
 pub use self::node::{LogForm, NodeArgs};
+pub use self::pages::{CompletionsArgs, ManArgs};
 pub use self::program::{Cli, Command};
 pub use self::runs::{
-    ColourChoice, DisplayOptions, PanicIn, PictureArgs, PictureTheme, ReportArgs, RunArgs, RunOptions,
-    ScenariosArgs, SimArgs, Switch, ThemeChoice, UpArgs,
+    ColourChoice, DisplayOptions, PanicIn, PictureArgs, PictureTheme, ReportArgs, RunArgs, RunOptions, RunsAction,
+    RunsArgs, RunsCleanArgs, ScenariosArgs, SimArgs, Switch, ThemeChoice, UpArgs,
 };

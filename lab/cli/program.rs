@@ -7,7 +7,8 @@ use super::cluster::{
 };
 use super::histories::{CheckArgs, ExportArgs, ShrinkArgs};
 use super::node::NodeArgs;
-use super::runs::{PictureArgs, ReportArgs, RunArgs, ScenariosArgs, SimArgs, UpArgs};
+use super::pages::{CompletionsArgs, ManArgs};
+use super::runs::{PictureArgs, ReportArgs, RunArgs, RunsArgs, ScenariosArgs, SimArgs, UpArgs};
 
 /// A terminal lab for replication: a real key-value cluster, live faults and a live verdict.
 #[derive(Debug, Parser)]
@@ -19,7 +20,8 @@ pub struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, or as expected; 1 refused, not found, or an expectation or a promise failed;
-2 wrong usage, or it could not be set up; 3 nobody can say; 4 a fault of kvlab's own, never a verdict.";
+2 wrong usage, or it could not be set up, or the output could not be written; 3 nobody can say;
+4 a fault of kvlab's own, never a verdict; 141 whoever read the output closed the pipe (as `kvlab sim | head` does).";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -57,6 +59,12 @@ pub enum Command {
     Picture(PictureArgs),
     /// Make the report of a run again: one HTML file that says it all
     Report(ReportArgs),
+    /// List the runs that are kept; remove some, or keep one for good
+    Runs(RunsArgs),
+    /// Print what makes a shell complete kvlab's subcommands and flags
+    Completions(CompletionsArgs),
+    /// Print a page for `man`
+    Man(ManArgs),
     /// Run one store process (the lab starts these by itself)
     Node(Box<NodeArgs>),
 }
@@ -116,6 +124,14 @@ mod tests {
             ("kvlab check x --timeout soon", "is not a duration"),
             ("kvlab shrink", "<HISTORY>"),
             ("kvlab export latest", "--history <FORMAT>"),
+            ("kvlab up --record-max 1MiB", "4 MiB is the least"),
+            ("kvlab up --record-max lots", "is not a size like 64MiB, 1.5GiB or a number of bytes, nor all"),
+            ("kvlab runs clean", "--older-than <AGE>|--keep <N>|--max-size <SIZE>"),
+            ("kvlab runs clean --older-than 7", "is not an age like 7d, 12h or 30m"),
+            ("kvlab runs keep", "<RUN>"),
+            ("kvlab runs --json clean --keep 1", "cannot be used with"),
+            ("kvlab status --run x --addr y:1", "cannot be used with"),
+            ("kvlab completions tcsh", "[possible values: bash, elvish, fish, powershell, zsh]"),
             ("kvlab explode", "unrecognized subcommand"),
         ] {
             let error = parse(line).expect_err(line);

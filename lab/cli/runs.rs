@@ -1,15 +1,15 @@
-//! What the commands take that start a run or look at one: `up`, `run`, `sim`, `scenarios`, `picture`, `report`.
+//! What the commands take that start a run or look at one: `up`, `run`, `sim`, `scenarios`, `runs`, `picture`, `report`.
 
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use kvlab::storage::Durability;
 use kvlab::types::Quirk;
 
-use super::values::{durability, duration, record_max, seeds, time};
+use super::values::{age, durability, duration, record_max, seeds, size, time};
 use crate::run::bounds::RunBounds;
 use crate::scenario;
 
@@ -147,12 +147,63 @@ pub struct PictureArgs {
 
 #[derive(Args, Debug)]
 pub struct ReportArgs {
-    /// A run's directory, or the name of one where runs are kept; the latest run if not given
+    /// A run's directory, or its name among the runs, or `latest`, which is meant if none is given
     #[arg(value_name = "RUN")]
     pub run: Option<PathBuf>,
     /// Where to write it; `report.html` in the run's directory if not given
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// List the runs that are kept, the newest first; `clean` removes some, `keep` keeps one for good
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "When a run begins, old ones go: the 20 newest are kept, or as many as the variable KVLAB_RUNS_KEPT says \
+                  (`all`: none goes). A run whose lab lives never goes, nor one that is kept for good, nor a directory \
+                  that was named with --keep."
+)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    pub action: Option<RunsAction>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RunsAction {
+    /// Remove runs by age, count or size; never one whose lab lives, nor one that is kept for good
+    Clean(RunsCleanArgs),
+    /// Keep a run for good
+    Keep(RunsKeepArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true))]
+pub struct RunsCleanArgs {
+    /// Those that began longer ago than this: 7d, 12h, 30m
+    #[arg(long, value_name = "AGE", value_parser = age, group = "which")]
+    pub older_than: Option<Duration>,
+    /// All but so many of the newest
+    #[arg(long, value_name = "N", group = "which")]
+    pub keep: Option<usize>,
+    /// The oldest, until all runs together take no more than this: 2GiB, 500MiB
+    #[arg(long, value_name = "SIZE", value_parser = size, group = "which")]
+    pub max_size: Option<u64>,
+    /// Say what would go, and remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RunsKeepArgs {
+    /// A run's directory, or its name among the runs, or `latest`
+    #[arg(value_name = "RUN")]
+    pub run: PathBuf,
+    /// No longer: it goes when its time has come
+    #[arg(long)]
+    pub undo: bool,
 }
 
 /// What `up` and `run` have in common.

@@ -37,6 +37,16 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Ok(if minutes.is_some() { time * 60 } else { time })
 }
 
+/// How long ago: a [`time`], or `7d`.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let days = text.strip_suffix('d').map(str::parse::<u32>);
+    match days {
+        Some(Ok(days)) => Ok(Duration::from_secs(u64::from(days) * 24 * 3600)),
+        Some(Err(_)) => Err(format!("{text:?} is not an age like 7d, 12h or 30m")),
+        None => time(text).map_err(|_| format!("{text:?} is not an age like 7d, 12h or 30m")),
+    }
+}
+
 /// A number of bytes, or `64MiB`, `1.5GiB`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is not a size like 64MiB, 1.5GiB or a number of bytes");
@@ -99,6 +109,16 @@ pub(super) fn link(text: &str) -> anyhow::Result<(NodeId, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_have_units() {
+        for (text, s) in [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("0d", 0)] {
+            assert_eq!(age(text), Ok(Duration::from_secs(s)), "{text}");
+        }
+        for text in ["", "7", "d", "1.5d", "-1d", "7 d", "week"] {
+            assert!(age(text).expect_err(text).contains("like 7d, 12h or 30m"), "{text}");
+        }
+    }
 
     #[test]
     fn sizes_have_units_or_are_bytes() {

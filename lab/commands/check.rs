@@ -30,7 +30,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
                     verdicts.add(checked);
                 } else {
                     let gap = if nth > 0 { "\n" } else { "" };
-                    output::print(format!("{gap}{}", verify::printed(&checked, style)));
+                    output::print(format!("{gap}{}", verify::printed(&checked, style)))?;
                 }
             }
             Err(error) => {
@@ -41,7 +41,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
         }
     }
     if args.json {
-        output::print(verdicts.line());
+        output::print(verdicts.line())?;
     }
     if let Some(path) = &args.svg {
         draw(path, proof.as_ref())?;

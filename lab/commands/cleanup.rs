@@ -42,14 +42,18 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, CommandError> {
     let cluster = &cluster;
     let outcomes = join_all(nodes.iter().map(|(node, address)| async move {
         let outcome = clean(cluster, *node, address, !args.no_wait).await;
-        match &outcome {
+        let printed = match &outcome {
             Ok(said) => output::print(format!("{node}: {said}\n")),
-            Err(Trouble::Not(why) | Trouble::Unknown(why)) => output::tell(format_args!("{node}: {why}")),
-        }
-        outcome
+            Err(Trouble::Not(why) | Trouble::Unknown(why)) => {
+                output::tell(format_args!("{node}: {why}"));
+                Ok(())
+            }
+        };
+        (outcome, printed)
     }));
-    let mut exit = Exit::Done;
-    for outcome in outcomes.await {
+    let (mut exit, mut all_printed) = (Exit::Done, Ok(()));
+    for (outcome, printed) in outcomes.await {
+        all_printed = all_printed.and(printed);
         match outcome {
             Ok(_) => {}
             Err(Trouble::Not(_)) if exit == Exit::Unknown => {}
@@ -57,7 +61,7 @@ pub async fn run(args: CleanupArgs) -> Result<Exit, CommandError> {
             Err(Trouble::Unknown(_)) => exit = Exit::Unknown,
         }
     }
-    Ok(exit)
+    all_printed.map(|()| exit)
 }
 
 /// Asks one node, and waits for the end unless it is not wanted.

@@ -11,7 +11,7 @@ pub async fn run(args: FollowArgs) -> Result<Exit, CommandError> {
     let (node, answer) = reach::perform(&args.cluster, Some(args.node), FOLLOW_TIMEOUT, order).await?;
     match answer.reply {
         Reply::Following { epoch } => {
-            output::print(format!("{node} follows {} in {epoch}\n", args.primary));
+            output::print(format!("{node} follows {} in {epoch}\n", args.primary))?;
             Ok(Exit::Done)
         }
         other => Err(reach::senseless(&other)),

@@ -31,7 +31,7 @@ pub async fn get(args: GetArgs) -> Result<Exit, CommandError> {
         let key = args.key.escape_debug();
         return Err(Exit::Refused.because(format!("there is no key {key} at {}", answer.node)));
     };
-    output::print([&value[..], b"\n"].concat());
+    output::print([&value[..], b"\n"].concat())?;
     tell_votes(&answer.node.to_string(), &found.version.to_string(), &votes);
     Ok(Exit::Done)
 }
@@ -40,7 +40,7 @@ async fn write(op: Op, args: &OperationArgs) -> Result<Exit, CommandError> {
     let level = if args.quorum { WriteLevel::Quorum } else { WriteLevel::Async };
     let answer = perform(Command::Write { op, level, timeout: args.timeout }, args).await?;
     let Reply::Written { at, votes } = answer.reply else { return Err(reach::senseless(&answer.reply)) };
-    output::print(format!("{at}\n"));
+    output::print(format!("{at}\n"))?;
     tell_votes(&answer.node.to_string(), "", &votes);
     Ok(Exit::Done)
 }

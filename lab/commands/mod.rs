@@ -7,10 +7,12 @@ mod export;
 mod follow;
 mod kv;
 mod node;
+mod pages;
 mod picture;
 mod promote;
 mod report;
 mod run;
+mod runs;
 mod scenarios;
 mod shrink;
 mod sim;
@@ -19,6 +21,7 @@ mod support;
 mod topology;
 mod up;
 
+use std::io::IsTerminal as _;
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -31,9 +34,19 @@ const WORKER_THREADS: usize = 2;
 /// What is still at work when a command has ended gets this long.
 const LAST_WORK_WITHIN: Duration = Duration::from_millis(200);
 
+/// Says what is wrong with what was typed, or the help that was asked for.
+pub fn say(what: &clap::Error) -> ExitCode {
+    if what.use_stderr() || std::io::stdout().is_terminal() {
+        // Nobody can be told if it cannot be told.
+        let _ = what.print();
+        return ExitCode::from(u8::try_from(what.exit_code()).unwrap_or(2));
+    }
+    ended(support::output::print(what.render().to_string()).map(|()| Exit::Done))
+}
+
 /// Does what was asked for, and says how it ended.
 pub fn dispatch(command: Command) -> ExitCode {
-    let ended = match command {
+    ended(match command {
         // A node is a program of its own: it has its own runtime and its own log.
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
@@ -53,9 +66,16 @@ pub fn dispatch(command: Command) -> ExitCode {
         Command::Promote(args) => on_runtime(promote::run(args)),
         Command::Follow(args) => on_runtime(follow::run(args)),
         Command::Cleanup(args) => on_runtime(cleanup::run(args)),
-    };
+        Command::Runs(args) => runs::run(&args),
+        Command::Completions(args) => pages::completions(&args),
+        Command::Man(args) => pages::man(&args),
+    })
+}
+
+fn ended(ended: Result<Exit, CommandError>) -> ExitCode {
     match ended {
         Ok(exit) => exit.code(),
+        Err(error) if error.exit == Exit::Unread => error.exit.code(),
         Err(error) => {
             support::output::tell(format_args!("error: {error}"));
             error.exit.code()

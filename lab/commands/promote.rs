@@ -20,7 +20,7 @@ pub async fn run(args: PromoteArgs) -> Result<Exit, CommandError> {
                 })
                 .collect();
             let how = if args.force { "by force".to_owned() } else { voters.join(", ") };
-            output::print(format!("{node} is primary of {epoch} ({how})\n"));
+            output::print(format!("{node} is primary of {epoch} ({how})\n"))?;
             Ok(Exit::Done)
         }
         other => Err(reach::senseless(&other)),

@@ -11,6 +11,6 @@ pub fn run(args: &ReportArgs) -> Result<Exit, CommandError> {
     let so_far = directory::is_live(&run);
     let report = source::write(&run, so_far, args.out.as_deref())?;
     let remark = if so_far { " (so far: the run goes on)" } else { "" };
-    output::print(format!("report: {}{remark}\n", report.display()));
+    output::print(format!("report: {}{remark}\n", report.display()))?;
     Ok(Exit::Done)
 }

@@ -28,14 +28,14 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let settings = |dir: &Path, seed| options(&scenario, dir, seed);
     let mut run = LiveRun::start(&scenario.name, &args.run, Some(&scenario), screen, settings).await?;
     let conclusion = if screen {
-        on_dashboard(&mut run, &scenario, args.display).await
+        on_dashboard(&mut run, &scenario, args.display).await.map(|conclusion| (conclusion, Ok(())))
     } else {
         let to = if args.json { To::Stderr } else { To::Stdout };
         line_by_line(&mut run, &scenario, to).await
     };
     let stopped = live_run::stop(&run.session, &mut run.signals).await;
     let report = run.leave_report().await;
-    let conclusion = conclusion?;
+    let (conclusion, told) = conclusion?;
 
     let run_dir = run.dir.path().display().to_string();
     let evidence = run.session.evidence();
@@ -50,16 +50,17 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let json = summary::json(&played, &conclusion).context("the outcome does not become JSON")?;
     live_run::write(run.dir.path(), "outcome.json", &format!("{json}\n"))?;
     if args.json {
-        output::print(format!("{json}\n"));
+        output::print(format!("{json}\n"))?;
         summary::remarks(&scenario, &conclusion).iter().chain(&conclusion.reasons).for_each(output::tell);
     } else {
-        output::print(summary::text(&played, &conclusion));
+        output::print(summary::text(&played, &conclusion))?;
     }
     match report {
         Some(report) if args.json => output::tell(format_args!("report: {}", report.display())),
-        Some(report) => output::print(format!("report: {}\n", report.display())),
+        Some(report) => output::print(format!("report: {}\n", report.display()))?,
         None => {}
     }
+    told?;
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
@@ -113,8 +114,13 @@ fn options(scenario: &Scenario, dir: &Path, seed: u64) -> (ClusterOptions, Workl
     (cluster, scenario.load(seed))
 }
 
-/// Plays it while lines tell how it goes.
-async fn line_by_line(run: &mut LiveRun, scenario: &Scenario, to: To) -> Result<Conclusion, CommandError> {
+/// Plays it while lines tell how it goes. Lines that cannot be printed keep nothing from being played: the second part
+/// says so.
+async fn line_by_line(
+    run: &mut LiveRun,
+    scenario: &Scenario,
+    to: To,
+) -> Result<(Conclusion, Result<(), CommandError>), CommandError> {
     let LiveRun { session, events, signals, .. } = run;
     let mut printer = Printer::start(to)?;
     let skipped = |lines: u64| format!("({lines} lines are missing here)");
@@ -135,8 +141,7 @@ async fn line_by_line(run: &mut LiveRun, scenario: &Scenario, to: To) -> Result<
         }
     })
     .await;
-    printer.finish();
-    Ok(conclusion)
+    Ok((conclusion, printer.finish()))
 }
 
 /// Plays it on the dashboard, which stays until the person quits.

@@ -10,8 +10,8 @@ use crate::scenario::{self, EMBEDDED, Embedded, Scenario};
 
 pub fn run(args: &ScenariosArgs) -> Result<Exit, CommandError> {
     match &args.show {
-        None => output::print(list()?),
-        Some(name) => output::print(find(name)?.source),
+        None => output::print(list()?)?,
+        Some(name) => output::print(find(name)?.source)?,
     }
     Ok(Exit::Done)
 }

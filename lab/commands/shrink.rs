@@ -29,7 +29,7 @@ pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
 }
 
 /// The drawing, and what is left: below it, or where `--out` says.
-fn show(out: Option<&Path>, smaller: &Smaller) -> anyhow::Result<()> {
+fn show(out: Option<&Path>, smaller: &Smaller) -> Result<(), CommandError> {
     let Smaller { history, before, text, diagram } = smaller;
     let key = if history.key().is_empty() { String::new() } else { format!("key {:?}: ", history.key()) };
     let left = history.ops().len();
@@ -37,15 +37,14 @@ fn show(out: Option<&Path>, smaller: &Smaller) -> anyhow::Result<()> {
     let summary = format!("{key}{left} of {before} operations still {fails}\n\n");
     let drawing = summary + &diagram.text(PrintStyle::of_stdout().width);
     let Some(out) = out else {
-        output::print(format!("{drawing}\n{text}"));
-        return Ok(());
+        return output::print(format!("{drawing}\n{text}"));
     };
     if out == Path::new("-") {
         output::tell(drawing.trim_end());
     } else {
-        output::print(&drawing);
+        output::print(&drawing)?;
     }
     let mut whole = OutputFile::create(Some(out))?;
     whole.write(text)?;
-    whole.finish()
+    Ok(whole.finish()?)
 }

@@ -30,10 +30,11 @@ pub async fn run(args: SimArgs) -> Result<Exit, CommandError> {
     let mut tally = SimTally::new(&args);
     let play = move |seed| play(seed, &options);
     let played = seeds::play(seeds.clone(), play, &mut signals, &mut tally).await?;
+    std::mem::replace(&mut tally.printed, Ok(()))?;
     if args.json {
-        output::print(format!("{}\n", tally.json(&seeds, &played)?));
+        output::print(format!("{}\n", tally.json(&seeds, &played)?))?;
     } else if !args.trace {
-        output::print(tally.text(&played));
+        output::print(tally.text(&played))?;
     }
     Ok(match tally.violations_total {
         _ if tally.panics_total > 0 => Exit::Fault,
@@ -75,6 +76,8 @@ struct SimTally<'a> {
     violations_total: u64,
     panics: Vec<PanickedSeed>,
     panics_total: u64,
+    /// Whether the story of a seed could be printed.
+    printed: Result<(), CommandError>,
 }
 
 /// A seed that ended in a panic: a fault of kvlab's own.
@@ -148,7 +151,7 @@ impl Tally<SeedOutcome> for SimTally<'_> {
             replay: replay(seed, self.args),
         });
         if self.args.trace {
-            output::print(story(seed, &trace, broken.as_ref(), panic.as_ref()));
+            self.printed = output::print(story(seed, &trace, broken.as_ref(), panic.as_ref()));
         }
         if let Some(SeedPanic { at, message }) = panic {
             self.panics_total += 1;
@@ -180,6 +183,7 @@ impl<'a> SimTally<'a> {
             violations_total: 0,
             panics: Vec::new(),
             panics_total: 0,
+            printed: Ok(()),
         }
     }
 

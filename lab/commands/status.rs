@@ -48,9 +48,9 @@ pub async fn run(args: StatusArgs) -> Result<Exit, CommandError> {
     let any = nodes.iter().any(|asked| asked.status.is_some());
     if args.json {
         let object = serde_json::to_string(&Object { nodes }).expect("plain data becomes JSON");
-        output::print(format!("{object}\n"));
+        output::print(format!("{object}\n"))?;
     } else {
-        output::print(table(&nodes));
+        output::print(table(&nodes))?;
     }
     if any { Ok(Exit::Done) } else { Err(Exit::Refused.because("no node answers")) }
 }

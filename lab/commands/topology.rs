@@ -21,9 +21,9 @@ pub async fn run(args: TopologyArgs) -> Result<Exit, CommandError> {
     };
     if args.json {
         let object = serde_json::to_string(&topology).expect("plain data becomes JSON");
-        output::print(format!("{object}\n"));
+        output::print(format!("{object}\n"))?;
     } else {
-        output::print(table(&topology));
+        output::print(table(&topology))?;
     }
     Ok(Exit::Done)
 }

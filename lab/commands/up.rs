@@ -63,10 +63,10 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     stopped?;
     let (run_dir, seed) = (run.dir.path().display(), run.seed);
     let (verdict, evidence) = (run.session.verdict(), run.session.evidence());
-    output::print(summary::facts(&verdict, &evidence, output::columns()));
-    output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"));
+    output::print(summary::facts(&verdict, &evidence, output::columns()))?;
+    output::print(format!("\nrun directory: {run_dir} (seed {seed})\n"))?;
     if let Some(report) = report {
-        output::print(format!("report: {}\n", report.display()));
+        output::print(format!("report: {}\n", report.display()))?;
     }
     Ok(Exit::Done)
 }
@@ -134,8 +134,8 @@ async fn print_until_signal(run: &mut LiveRun) -> Result<(), CommandError> {
         }
     })
     .await;
-    printer.finish();
-    Ok(stopped?)
+    stopped?;
+    printer.finish()
 }
 
 fn json<T: Serialize>(value: &T) -> String {

@@ -8,17 +8,21 @@
 //!     cluster.json     every address, for `kvlab put`, `kvlab status`, ... of a second terminal
 //!     token            the cluster's token, for `kvlab promote`, `kvlab cleanup`, ...; only its owner may read it
 //!     events.jsonl     history.jsonl     n1.log ...     n1/ ...
+//!     kept             if somebody wants to keep it
+//!   20260102T040000Z-up -> /tmp/mine     a directory that was named by the user
 //! ```
 //!
 //! Whether a lab lives is asked of the kernel, by the lock: a pid can be reused, and a lab killed with -9
-//! cannot tidy up. At most [`RUNS_KEPT_MAX`] automatic runs are kept. Directories named by the user are
-//! never removed, wherever they are, and neither is one whose lab lives.
+//! cannot tidy up. As many automatic runs are kept as [`RUNS_KEPT_VARIABLE`] says. Directories named by the user are
+//! never removed, wherever they are (a link leads to them), and neither is one whose lab lives, or that has a file
+//! `kept`. [`listing`](super::listing) has the runs as a list.
 #![expect(clippy::disallowed_methods, reason = "run directories are files")]
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, bail};
 use kvlab::types::NodeId;
@@ -26,14 +30,19 @@ use serde::{Deserialize, Serialize};
 
 use super::output_file::OutputFile;
 
-/// How many automatic runs are kept, the new one among them; the oldest go first.
-pub(crate) const RUNS_KEPT_MAX: usize = 20;
+/// The variable that says how many automatic runs are kept, the new one among them; the oldest go first when a run
+/// begins. `all`: none goes.
+pub(crate) const RUNS_KEPT_VARIABLE: &str = "KVLAB_RUNS_KEPT";
+/// How many are kept if it is not set.
+pub(crate) const RUNS_KEPT_DEFAULT: usize = 20;
 /// The version of `cluster.json`.
 pub(crate) const CLUSTER_FILE_VERSION: u32 = 1;
 
 const CLUSTER_FILE: &str = "cluster.json";
 const LOCK_FILE: &str = "lab.lock";
 const LATEST: &str = "latest";
+/// Whoever has this file is not removed.
+const KEPT_FILE: &str = "kept";
 /// What a run is renamed to before it is removed, so that an interrupted removal is finished by the next.
 const PRUNED_PREFIX: &str = ".pruned-";
 /// The longest part of a directory's name that comes from the run's name.
@@ -85,24 +94,39 @@ struct LockFile {
 }
 
 /// Creates the directory of a run: `keep` if given, else a new automatic one named after the time and `name`.
-/// Old automatic runs beyond [`RUNS_KEPT_MAX`] are removed in the background.
+/// Old automatic runs beyond what is kept are removed in the background.
 ///
 /// # Errors
-/// If there is no place for it, or `keep` is not empty.
+/// If there is no place for it, `keep` is not empty, or [`RUNS_KEPT_VARIABLE`] is no number of runs.
 pub(crate) fn create(name: &str, keep: Option<&Path>) -> anyhow::Result<RunDir> {
+    let kept_max = runs_kept(std::env::var(RUNS_KEPT_VARIABLE).ok().as_deref())?;
     match (Runs::from_env(), keep) {
-        (runs, Some(keep)) => RunDir::create_kept(keep, runs.ok().as_ref()),
+        (runs, Some(keep)) => RunDir::create_kept(keep, name, runs.ok().as_ref()),
         (Ok(runs), None) => {
             let run = RunDir::create_automatic(&runs, name)?;
             // A run's data may be large; a lab that starts does not wait for its removal.
-            let _ = std::thread::Builder::new().name("prune".to_owned()).spawn(move || runs.prune());
+            let _ = std::thread::Builder::new().name("prune".to_owned()).spawn(move || runs.prune(kept_max));
             Ok(run)
         }
         (Err(error), None) => Err(error.context("no place for the run; name one with --keep DIR")),
     }
 }
 
-/// The directory of a run: one that is named by its path, or by its name where runs are kept, or the latest.
+/// How many automatic runs are kept, by what the variable says; an empty one says nothing.
+fn runs_kept(said: Option<&str>) -> anyhow::Result<usize> {
+    match said.unwrap_or_default() {
+        "" => Ok(RUNS_KEPT_DEFAULT),
+        "all" => Ok(usize::MAX),
+        number => number.parse().ok().filter(|&number| number > 0).with_context(|| {
+            format!(
+                "the variable {RUNS_KEPT_VARIABLE} is {number:?}; expected a number of runs from 1 on, or all"
+            )
+        }),
+    }
+}
+
+/// The directory of a run: one that is named by its path, or by its name where runs are kept (`latest` is one), or the
+/// latest.
 ///
 /// # Errors
 /// If there is no such run; the message says where it was looked for.
@@ -112,16 +136,57 @@ pub(crate) fn find(run: Option<&Path>) -> anyhow::Result<PathBuf> {
         Some(name) => name,
         None => return Runs::from_env()?.latest(),
     };
-    let runs = Runs::from_env()?.root;
-    let path = runs.join(name);
+    let runs = Runs::from_env()?;
+    if name == Path::new(LATEST) {
+        return runs.latest();
+    }
+    let path = runs.root.join(name);
     if !path.is_dir() {
         bail!(
             "there is no run {}: it is no directory, and {} holds none of that name",
             name.display(),
-            runs.display()
+            runs.root.display()
         );
     }
     Ok(path)
+}
+
+/// The run of this name among the runs; `None`: there is none, and it is not `latest`.
+pub(crate) fn named(name: &Path) -> Option<anyhow::Result<PathBuf>> {
+    let is_name = name.components().count() == 1 && name.file_name().is_some();
+    let runs = Runs::from_env().ok().filter(|_| is_name)?;
+    (name == Path::new(LATEST) || runs.root.join(name).is_dir()).then(|| find(Some(name)))
+}
+
+/// Keeps a run for good, or no longer.
+///
+/// # Errors
+/// If its directory cannot be written.
+pub(crate) fn keep(run_dir: &Path, kept: bool) -> anyhow::Result<()> {
+    let mark = run_dir.join(KEPT_FILE);
+    let done = match kept {
+        true => File::create(&mark).map(drop),
+        false => fs::remove_file(&mark).or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        }),
+    };
+    done.with_context(|| format!("cannot change {}", mark.display()))
+}
+
+/// Whether a run is kept for good: somebody wants it, or has named its directory.
+pub(crate) fn is_kept(run_dir: &Path) -> bool {
+    run_dir.join(KEPT_FILE).exists() || !is_automatic(run_dir)
+}
+
+/// Whether a directory is that of a run.
+pub(crate) fn is_run(run_dir: &Path) -> bool {
+    run_dir.join(LOCK_FILE).is_file()
+}
+
+/// When a run began, by the file that its lab locked then.
+pub(crate) fn began(run_dir: &Path) -> Option<SystemTime> {
+    fs::metadata(run_dir.join(LOCK_FILE)).and_then(|about| about.modified()).ok()
 }
 
 impl Runs {
@@ -157,52 +222,88 @@ impl Runs {
         Ok(path)
     }
 
-    /// The directory of the latest run, whose lab lives.
+    /// The directories of all runs: those here, and those to which links lead. In no order.
+    pub(crate) fn all(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let paths = entries.filter(|entry| !entry.file_name().to_string_lossy().starts_with('.'));
+        let mut all: Vec<_> = paths
+            .filter(|entry| entry.file_name() != LATEST)
+            .map(|entry| entry.path())
+            .chain(self.latest())
+            .filter(|path| is_run(path))
+            .collect();
+        // The latest may be in here already, or be led to by a link.
+        all.sort_by_key(|path| (path.canonicalize().ok(), path.as_os_str().len()));
+        all.dedup_by_key(|path| path.canonicalize().ok());
+        all
+    }
+
+    /// The directories of the runs whose labs live, the newest first.
+    pub(crate) fn live(&self) -> Vec<PathBuf> {
+        let mut live = self.all();
+        live.retain(|path| is_live(path));
+        live.sort_by_cached_key(|path| std::cmp::Reverse(began(path)));
+        live
+    }
+
+    /// The directory of the newest run whose lab lives, and how many more there are.
     ///
     /// # Errors
-    /// If there was none, or its lab has ended.
-    pub(crate) fn latest_live(&self) -> anyhow::Result<PathBuf> {
-        let path = self.latest()?;
-        if !is_live(&path) {
+    /// If there is none.
+    pub(crate) fn newest_live(&self) -> anyhow::Result<(PathBuf, usize)> {
+        let mut live = self.live();
+        if live.is_empty() {
+            let latest = self.latest()?;
             bail!(
-                "the latest run, {}, has ended; start one with `kvlab up`, or name a node with --addr",
-                path.display()
+                "no lab is running, and the latest run, {}, has ended; start one with `kvlab up`, or name a node with \
+                 --addr",
+                latest.display()
             );
         }
-        Ok(path)
+        let more = live.len() - 1;
+        Ok((live.swap_remove(0), more))
     }
 
     /// How to reach the cluster of the latest run.
     ///
     /// # Errors
-    /// As [`latest_live`](Self::latest_live), or if its nodes are still starting.
+    /// As [`newest_live`](Self::newest_live), or if its nodes are still starting.
     #[cfg(test)]
     pub(crate) fn latest_cluster(&self) -> anyhow::Result<ClusterFile> {
-        ClusterFile::read(&self.latest_live()?)
+        ClusterFile::read(&self.newest_live()?.0)
     }
 
-    /// Removes the oldest automatic runs beyond [`RUNS_KEPT_MAX`]. Best effort: what cannot be removed stays.
-    pub(crate) fn prune(&self) {
+    /// Removes the oldest runs beyond `kept_max`, of those that may be removed. Best effort: what cannot be removed stays.
+    pub(crate) fn prune(&self, kept_max: usize) {
         let mut automatic = Vec::new();
         for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
             let path = entry.path();
             if entry.file_name().to_string_lossy().starts_with(PRUNED_PREFIX) {
                 let _ = fs::remove_dir_all(&path);
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_automatic(&path) {
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !is_kept(&path) {
                 automatic.push(entry.file_name());
+            } else if path.is_symlink() && !path.exists() {
+                // Of a directory that its owner has removed.
+                let _ = fs::remove_file(&path);
             }
         }
         // Names begin with the time.
         automatic.sort_unstable();
-        let old = automatic.len().saturating_sub(RUNS_KEPT_MAX);
+        let old = automatic.len().saturating_sub(kept_max);
         for name in &automatic[..old] {
             let _ = self.remove(&name.to_string_lossy());
         }
     }
 
-    /// Removes an automatic run unless its lab lives: it is locked meanwhile, as if we were its lab.
-    fn remove(&self, name: &str) -> io::Result<()> {
+    /// Removes a run of this name unless its lab lives, or it is kept: it is locked meanwhile, as if we were its lab.
+    ///
+    /// # Errors
+    /// If it cannot be removed, or must not.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.root.join(name);
+        if path.is_symlink() || is_kept(&path) {
+            return Err(io::Error::other("it is kept"));
+        }
         let lock = File::open(path.join(LOCK_FILE))?;
         lock.try_lock()?;
         let pruned = self.root.join(format!("{PRUNED_PREFIX}{name}"));
@@ -228,8 +329,7 @@ impl RunDir {
     pub(crate) fn create_automatic(runs: &Runs, name: &str) -> anyhow::Result<Self> {
         let root = &runs.root;
         fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
-        let time = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let base = format!("{time}-{}", file_name(name));
+        let base = fresh_name(name);
         let mut attempt = 1u32;
         let directory = loop {
             let directory = if attempt == 1 { base.clone() } else { format!("{base}-{attempt}") };
@@ -253,7 +353,7 @@ impl RunDir {
     ///
     /// # Errors
     /// If it holds anything already, or cannot be created.
-    pub(crate) fn create_kept(path: &Path, runs: Option<&Runs>) -> anyhow::Result<Self> {
+    pub(crate) fn create_kept(path: &Path, name: &str, runs: Option<&Runs>) -> anyhow::Result<Self> {
         fs::create_dir_all(path).with_context(|| format!("cannot create {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("cannot resolve {}", path.display()))?;
         let mut entries = fs::read_dir(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -264,6 +364,9 @@ impl RunDir {
         if let Some(runs) = runs {
             // A home that cannot be written is no reason not to run: the directory's name is known.
             let _ = runs.point_latest(&run.path);
+            if run.path.parent() != Some(&runs.root) {
+                let _ = std::os::unix::fs::symlink(&run.path, runs.root.join(fresh_name(name)));
+            }
         }
         Ok(run)
     }
@@ -328,6 +431,11 @@ pub(crate) fn is_live(run_dir: &Path) -> bool {
 fn is_automatic(run_dir: &Path) -> bool {
     let mark = fs::read(run_dir.join(LOCK_FILE)).ok();
     mark.and_then(|bytes| serde_json::from_slice::<LockFile>(&bytes).ok()).is_some_and(|mark| mark.automatic)
+}
+
+/// The name of a directory among the runs: the time, and the run's name.
+fn fresh_name(name: &str) -> String {
+    format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), file_name(name))
 }
 
 /// A run's name as part of a file name.

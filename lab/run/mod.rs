@@ -1,6 +1,6 @@
 //! The files of a run: what they are called, what is in them, and how they are written and read again.
 //!
-//! * [`directory`]: where a run keeps its files, and where a second terminal finds the run that lives.
+//! * [`directory`]: where a run keeps its files, and where a second terminal finds the run that lives. [`listing`]: all runs.
 //! * [`token`]: what the nodes of a run and their operators show, and nobody else knows.
 //! * [`event`]: everything that happens, as data; [`journal`] stamps events and writes `events.jsonl`, with [`keyframe`]s.
 //!   `clock`: the run's time, in which the lab never stands still.
@@ -15,6 +15,7 @@ pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod keyframe;
+pub(crate) mod listing;
 pub(crate) mod log_file;
 pub(crate) mod output_file;
 pub(crate) mod parts;

@@ -16,6 +16,11 @@ pub(crate) struct OutputFile {
     moves: Option<(PathBuf, PathBuf)>,
 }
 
+/// Whoever read the output has had enough of it.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("nobody reads the output")]
+pub(crate) struct ReaderGone;
+
 impl OutputFile {
     /// To this file; to standard output if none is named, or `-`.
     ///
@@ -50,7 +55,7 @@ impl OutputFile {
     /// Writes more.
     ///
     /// # Errors
-    /// If it cannot be written. A reader of standard output that has gone away is no error.
+    /// If it cannot be written: [`ReaderGone`] if nobody reads it any more.
     pub(crate) fn write(&mut self, text: &str) -> anyhow::Result<()> {
         let written = self.out.write_all(text.as_bytes());
         self.or_gone(written)
@@ -72,7 +77,7 @@ impl OutputFile {
 
     fn or_gone(&self, written: io::Result<()>) -> anyhow::Result<()> {
         match written {
-            Err(error) if self.moves.is_none() && error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
             written => written.with_context(|| format!("cannot write {}", self.name)),
         }
     }

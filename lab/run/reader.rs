@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,6 +18,9 @@ use super::parts::{Part, RecordFile};
 
 /// No line is longer: far above what an event or a keyframe with the longest values takes.
 const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// How much of the end of a run's events is looked at for what came of it.
+const LAST_BYTES: u64 = 256 << 10;
 
 /// The events of a run that are kept, in order.
 #[derive(Debug)]
@@ -167,6 +170,20 @@ fn part_of(run_dir: &Path, t_us: u64) -> anyhow::Result<(Moment, PartReader, Vec
     bail!("{} has no events", run_dir.display())
 }
 
+/// The last events of a run, as many as stand in the last bytes of its newest part. What cannot be read is passed over.
+///
+/// # Errors
+/// If there are no events.
+pub(crate) fn last_events(run_dir: &Path) -> anyhow::Result<Vec<Stamped>> {
+    let newest = open(run_dir)?.pop().with_context(|| format!("{} has no events", run_dir.display()))?;
+    let (mut file, mut bytes) = (newest.file, Vec::new());
+    let skipped = file.metadata()?.len().saturating_sub(LAST_BYTES);
+    file.seek(SeekFrom::Start(skipped))?;
+    file.take(LAST_BYTES).read_to_end(&mut bytes)?;
+    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.starts_with(KEYFRAME_BEGINS));
+    Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
 fn open(run_dir: &Path) -> anyhow::Result<Vec<Part>> {
     let cannot = || format!("cannot read {}", run_dir.join(RecordFile::Events.name()).display());
     RecordFile::Events.open(run_dir).with_context(cannot)
@@ -186,7 +203,6 @@ impl PartReader {
 
     /// The part as if nothing had been read of it.
     fn again(self, number: u64) -> anyhow::Result<Part> {
-        use std::io::Seek as _;
         let mut file = self.lines.into_inner();
         file.rewind().with_context(|| format!("cannot read {}", self.path.display()))?;
         Ok(Part { number, path: self.path.to_path_buf(), file })

@@ -131,6 +131,8 @@ fn ours(
     let proof = |&violation: &&Violation| KeyProof::of_violation(violation.clone(), epochs.rule(violation));
     let mut keys: Vec<CheckedKey> = judge
         .keys()
+        // Keys that are known from before what is kept have none.
+        .filter(|key| key.operations > 0)
         .map(|key| CheckedKey {
             key: key.key.to_owned(),
             operations: key.operations,

@@ -11,7 +11,7 @@ use kvlab::judge::import::{Format, ImportOptions, Imported, import};
 use kvlab::judge::offline::KeyHistory;
 
 use crate::explain::Epochs;
-use crate::run::directory::Runs;
+use crate::run::directory;
 use crate::run::history::{HistoryParts, HistoryReader, Kept, PART_BEGINS};
 use crate::run::parts::RecordFile;
 use crate::run::reader;
@@ -73,7 +73,7 @@ pub(crate) struct ForeignHistory {
 }
 
 impl HistorySource {
-    /// What is meant: `-`, `latest`, a run's directory or a file.
+    /// What is meant: `-`, `latest`, a run's directory, its name among the runs, or a file.
     ///
     /// # Errors
     /// If it is not there, or a directory without a history.
@@ -87,8 +87,8 @@ impl HistorySource {
                 of_run: false,
             });
         }
-        let path = match called.to_str() {
-            Some("latest") if !called.exists() => Runs::from_env()?.latest()?,
+        let path = match directory::named(called) {
+            Some(run) if !called.exists() => run?,
             _ => called.to_owned(),
         };
         let about = std::fs::metadata(&path).with_context(|| format!("cannot read {name}"))?;

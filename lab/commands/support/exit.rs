@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::run::event::RunOutcome;
+use crate::run::output_file::ReaderGone;
 
 /// What the exit code of a command says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +19,9 @@ pub enum Exit {
     Unknown,
     /// A fault of kvlab's own, never a verdict on the store.
     Fault,
+    /// Whoever read the output had enough and closed the pipe (`kvlab sim | head`): the code that a shell shows for
+    /// programs that such a pipe ends, as most are. Nothing is said of it.
+    Unread,
 }
 
 /// A command that did not end well, with its message. Any other error is one of setting up.
@@ -36,6 +40,7 @@ impl Exit {
             Self::Usage => 2,
             Self::Unknown => 3,
             Self::Fault => 4,
+            Self::Unread => 141,
         })
     }
 
@@ -58,6 +63,7 @@ impl From<RunOutcome> for Exit {
 
 impl From<anyhow::Error> for CommandError {
     fn from(error: anyhow::Error) -> Self {
-        Exit::Usage.because(format!("{error:#}"))
+        let unread = error.downcast_ref::<ReaderGone>();
+        unread.map_or(Exit::Usage, |ReaderGone| Exit::Unread).because(format!("{error:#}"))
     }
 }

@@ -1,11 +1,12 @@
-//! Standard output and the terminal. A reader that has gone away (`kvlab scenarios | head -1`) is no error.
+//! Standard output and the terminal. What cannot be written is an error of the command; a reader that has had enough
+//! (`kvlab scenarios | head -1`) ends it without a word.
 #![expect(clippy::disallowed_methods, reason = "signals and the terminal have a thread of their own")]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use super::exit::Exit;
+use super::exit::{CommandError, Exit};
 
 /// Lines that may wait for a slow reader; more are left out, and the reader is told how many.
 const LINES_WAITING_MAX: usize = 4096;
@@ -30,9 +31,19 @@ pub fn columns() -> usize {
 }
 
 /// Prints as it is.
-pub fn print(text: impl AsRef<[u8]>) {
+///
+/// # Errors
+/// If it cannot be written: [`Exit::Unread`] if nobody reads any more.
+pub fn print(text: impl AsRef<[u8]>) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_ref()).and_then(|()| out.flush());
+    out.write_all(text.as_ref()).and_then(|()| out.flush()).map_err(|error| not_written(&error))
+}
+
+fn not_written(error: &io::Error) -> CommandError {
+    match error.kind() {
+        ErrorKind::BrokenPipe => Exit::Unread.because("nobody reads the output"),
+        _ => Exit::Usage.because(format!("cannot write to standard output: {error}")),
+    }
 }
 
 /// Prints a line for the person, not for a program that reads standard output.
@@ -51,33 +62,29 @@ pub enum To {
 #[derive(Debug)]
 pub struct Printer {
     lines: SyncSender<String>,
-    ended: Receiver<()>,
+    ended: Receiver<io::Result<()>>,
+    to: To,
     left_out: u64,
     gone: bool,
 }
 
 impl Printer {
     /// Starts the thread.
-    pub fn start(to: To) -> Result<Self, super::exit::CommandError> {
+    pub fn start(to: To) -> Result<Self, CommandError> {
         let (lines, waiting) = sync_channel::<String>(LINES_WAITING_MAX);
         let (done, ended) = sync_channel(1);
         let run = move || {
-            for line in waiting {
-                let written = match to {
-                    To::Stdout => writeln!(io::stdout().lock(), "{line}").and_then(|()| io::stdout().flush()),
-                    To::Stderr => writeln!(io::stderr().lock(), "{line}"),
-                };
-                if written.is_err() {
-                    break;
-                }
-            }
-            let _ = done.send(());
+            let mut write = |line: String| match to {
+                To::Stdout => writeln!(io::stdout().lock(), "{line}").and_then(|()| io::stdout().flush()),
+                To::Stderr => writeln!(io::stderr().lock(), "{line}"),
+            };
+            let _ = done.send(waiting.into_iter().try_for_each(&mut write));
         };
         std::thread::Builder::new()
             .name("printer".to_owned())
             .spawn(run)
             .map_err(|e| Exit::Usage.because(format!("cannot start a thread: {e}")))?;
-        Ok(Self { lines, ended, left_out: 0, gone: false })
+        Ok(Self { lines, ended, to, left_out: 0, gone: false })
     }
 
     /// Prints a line, soon. `left_out` makes the line that says how many could not be printed.
@@ -96,11 +103,16 @@ impl Printer {
     }
 
     /// Waits a little for what has not been printed yet.
-    pub fn finish(self) {
-        let Self { lines, ended, .. } = self;
+    ///
+    /// # Errors
+    /// If a line for standard output could not be written: [`Exit::Unread`] if nobody reads any more.
+    pub fn finish(self) -> Result<(), CommandError> {
+        let Self { lines, ended, to, .. } = self;
         drop(lines);
         match ended.recv_timeout(LAST_LINES_WITHIN) {
-            Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            // What is told beside the result is no part of it.
+            Ok(Err(error)) if to == To::Stdout => Err(not_written(&error)),
+            Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Ok(()),
         }
     }
 

@@ -1,6 +1,9 @@
-//! Reaching a live cluster from outside its lab: the latest run's, or whichever `--addr` names.
+//! Reaching a live cluster from outside its lab: that of the newest lab that is running, or whichever `--run` or `--addr`
+//! names.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -10,12 +13,13 @@ use kvlab::types::{Command, NodeId, Reply};
 use kvlab::wire::{Request, Response};
 
 use super::exit::{CommandError, Exit};
+use super::output;
 use crate::cli::ClusterArgs;
 use crate::engine::TOKEN_VARIABLE;
-use crate::run::directory::{ClusterFile, Runs};
+use crate::run::directory::{self, ClusterFile, Runs};
 use crate::run::token;
 
-/// How long a connection to a node of the latest run may take: it is on this machine.
+/// How long a connection to a node of a lab may take: it is on this machine.
 const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How long such a node may take to answer a question.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(2);
@@ -46,7 +50,7 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
     match &args.addr {
         Some(addr) => at(addr, token_at(args, addr)?).await,
         None => {
-            let run = Runs::from_env()?.latest_live()?;
+            let run = live_run(args)?;
             let file = ClusterFile::read(&run)?;
             let token = match named_token(args)? {
                 None => token::of_run(&run)?,
@@ -55,10 +59,30 @@ pub async fn cluster(args: &ClusterArgs) -> Result<Reached, CommandError> {
             let token = if token.is_none() { token_of_environment()? } else { token };
             let members: BTreeMap<_, _> = file.nodes.into_iter().map(|n| (n.node, n.client)).collect();
             let first = members.keys().next().copied();
-            let first = first.ok_or_else(|| Exit::Usage.because("the latest run has no nodes"))?;
+            let first = first.ok_or_else(|| Exit::Usage.because("the lab has no nodes"))?;
             Ok(Reached { members, unknown: Vec::new(), first, token, distance: 1 })
         }
     }
+}
+
+/// The run whose lab is meant, which lives. Where that is not plain, the person is told which it is.
+fn live_run(args: &ClusterArgs) -> anyhow::Result<PathBuf> {
+    if let Some(named) = &args.run {
+        let run = directory::find(Some(named))?;
+        anyhow::ensure!(directory::is_live(&run), "the lab of {} has ended", run.display());
+        return Ok(run);
+    }
+    let (run, more) = Runs::from_env()?.newest_live()?;
+    let name = run.file_name().unwrap_or_default().to_string_lossy();
+    if more > 0 {
+        let labs = more + 1;
+        output::tell(format_args!(
+            "{labs} labs are running; this is the newest, {name}. --run names another"
+        ));
+    } else if std::io::stderr().is_terminal() {
+        output::tell(format_args!("lab: {name}"));
+    }
+    Ok(run)
 }
 
 /// The node at `addr` says who the others are.
@@ -139,7 +163,7 @@ fn named_token(args: &ClusterArgs) -> Result<Option<Token>, CommandError> {
     Ok(args.token_file.as_deref().map(token::from_file).transpose()?)
 }
 
-/// The token for a node that the person names by its address: if they name no other, and it is one of the latest run's,
+/// The token for a node that the person names by its address: if they name no other, and it is one of a run that lives,
 /// the token of that.
 fn token_at(args: &ClusterArgs, addr: &str) -> Result<Option<Token>, CommandError> {
     if let Some(token) = named_token(args)? {
@@ -148,9 +172,11 @@ fn token_at(args: &ClusterArgs, addr: &str) -> Result<Option<Token>, CommandErro
     if let Some(token) = token_of_environment()? {
         return Ok(Some(token));
     }
-    let Ok(run) = Runs::from_env().and_then(|runs| runs.latest_live()) else { return Ok(None) };
-    let is_its = ClusterFile::read(&run).is_ok_and(|file| file.nodes.iter().any(|node| node.client == addr));
-    Ok(if is_its { token::of_run(&run)? } else { None })
+    let is_its = |run: &PathBuf| {
+        ClusterFile::read(run).is_ok_and(|file| file.nodes.iter().any(|node| node.client == addr))
+    };
+    let run = Runs::from_env().ok().and_then(|runs| runs.live().into_iter().find(is_its));
+    Ok(run.map(|run| token::of_run(&run)).transpose()?.flatten())
 }
 
 /// The token in the environment. An empty one is none.

@@ -38,14 +38,14 @@ fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, CommandError> {
     };
     if args.json {
         let json = summary::json(&played, &conclusion).context("the outcome does not become JSON")?;
-        output::print(format!("{json}\n"));
+        output::print(format!("{json}\n"))?;
         conclusion.reasons.iter().for_each(output::tell);
     } else {
         let mut narrator = Narrator::new(scenario);
         let opening = narrator.opening();
         let lines = opening.into_iter().chain(events.iter().flat_map(|event| narrator.lines(event)));
-        output::print(lines.map(|line| line + "\n").collect::<String>());
-        output::print(summary::text(&played, &conclusion));
+        output::print(lines.map(|line| line + "\n").collect::<String>())?;
+        output::print(summary::text(&played, &conclusion))?;
     }
     Ok(conclusion.outcome.into())
 }
@@ -68,9 +68,9 @@ async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, Co
             tally: &tally,
         };
         let json = serde_json::to_string(&object).context("the tally does not become JSON")?;
-        output::print(format!("{json}\n"));
+        output::print(format!("{json}\n"))?;
     } else {
-        output::print(text(&tally, &name, &args.scenario, &played));
+        output::print(text(&tally, &name, &args.scenario, &played))?;
     }
     Ok(match (&tally, played.signal) {
         (SeedTally { panicked: 1.., .. }, _) => Exit::Fault,
