@@ -196,6 +196,26 @@ fn number_before(text: &str, words: &str) -> Option<u64> {
     text[..text.find(words)?].rsplit(' ').next()?.parse().ok()
 }
 
+/// Without any load: what a person has written is read back as well.
+#[test]
+fn the_loss_of_a_write_by_hand_is_told_after_the_heal() {
+    let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);
+    lab.shows_all(&["LIVE", "n1 LEADS", "all 3 members are up"]);
+    lab.press("1i");
+    lab.shows("isolated");
+    lab.press("a");
+    lab.shows_all(&["PUT async solo at n1: acknowledged", "async lost: 0 so far, 1 unread"]);
+    lab.press("2P");
+    lab.shows_all(&["TWO PRIMARIES", "async lost: not known yet, 1 to read again"]);
+    lab.press("U");
+    lab.shows("async writes lost: 1 of 1, discarded by n1");
+    lab.press("3K");
+    lab.shows_all(&["stopped", "async writes lost: 1 of 1, discarded by n1"]);
+    lab.press("q");
+    let text = lab.ends(true);
+    assert!(text.contains("async writes lost           1 (1 acknowledged)"), "{text}");
+}
+
 #[test]
 fn leaving_twice_leaves_at_once() {
     let mut lab = Dashboard::start(&["up", "3"]);

@@ -32,7 +32,11 @@ pub struct Picture {
 /// # Errors
 /// If the events cannot be read, or that moment of them is not kept; if there is no such proof by then, or the picture
 /// cannot be written.
-pub fn draw(run_dir: &Path, Picture { at, proof, size, background }: Picture, out: &Path) -> anyhow::Result<()> {
+pub fn draw(
+    run_dir: &Path,
+    Picture { at, proof, size, background }: Picture,
+    out: &Path,
+) -> anyhow::Result<()> {
     let at = at.map(micros);
     let moment = reader::moment(run_dir, at)?;
     let mut view: ViewState =

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::client_pool::ClientPool;
 use super::read_back::Readers;
 use super::recovery::Recovery;
-use super::rolling::DoubtWatch;
+use super::rolling::{ByHand, DoubtWatch};
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::explain::Evidence;
 use crate::run::BEAT;
@@ -41,6 +41,8 @@ pub(super) struct Inner {
     pub(super) settling: AtomicBool,
     /// What tells that everything must be asked for again.
     pub(super) doubt: Mutex<DoubtWatch>,
+    /// Keys that a person has written, to be read back like the ledger.
+    pub(super) by_hand: Mutex<ByHand>,
     /// What comparing the members has found, if they have been compared.
     pub(super) members_equal: Mutex<Option<bool>>,
     /// What explains the violations, and the events that it has not taken in yet.
@@ -109,6 +111,7 @@ impl Session {
             read_back: AtomicBool::new(false),
             settling: AtomicBool::new(false),
             doubt: Mutex::new(doubt),
+            by_hand: Mutex::default(),
             members_equal: Mutex::default(),
             collector: Mutex::new(collector),
             last_verdict: Mutex::default(),

@@ -5,7 +5,8 @@
 //! read next:
 //!
 //! * What was acknowledged is read twice at a low rate, oldest first. Then its key may be written again: the keys of a
-//!   family are a ring. When all are read, they are read on, more slowly.
+//!   family are a ring. While half of them were never used, first reads go before second ones. When all are read twice,
+//!   they are read on, more slowly.
 //! * After [`Ledger::ask_again`] everything is read again, what was never read first, and fast: a loss is to be known
 //!   within seconds of its cause.
 
@@ -19,7 +20,7 @@ use crate::run::event::Outcome;
 pub(crate) const KEYS_MAX: u32 = 4096;
 /// Acknowledged writes of each family that may wait to be read for the first time. Beyond it clients write registers
 /// instead, so that what is read back never falls far behind what is written.
-pub(crate) const UNREAD_MAX: usize = 1024;
+pub(crate) const UNREAD_MAX: usize = 512;
 /// Reads a second of keys that were not read twice yet.
 pub(crate) const READ_BACK_PER_S: u32 = 60;
 /// Reads a second while everything is asked for again.
@@ -257,7 +258,8 @@ impl KeyRing {
         {
             return Some((number, Shelf::Doubtful));
         }
-        let second = self.second && self.unread_before == 0;
+        // As long as there are keys enough, none need be read twice to be written again.
+        let second = self.second && self.unread_before == 0 && self.used >= KEYS_MAX / 2;
         self.second = !self.second;
         if second && let Some(number) = self.once.pop_front() {
             return Some((number, Shelf::Once));

@@ -189,7 +189,8 @@ fn a_run_is_drawn_from_its_file() {
     let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
     let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
     check(&svg, &shown);
-    draw(dir.path(), Picture { background: Background::Light, ..split }, &dir.path().join("light.svg")).unwrap();
+    draw(dir.path(), Picture { background: Background::Light, ..split }, &dir.path().join("light.svg"))
+        .unwrap();
     let light = std::fs::read_to_string(dir.path().join("light.svg")).unwrap();
     check(&light, &shown);
     let paper = |svg: &str| svg.contains("rx=\"8\" fill=\"#ffffff\"");
