@@ -536,6 +536,54 @@ fn of_several_labs_the_newest_that_runs_is_asked_and_another_can_be_named() {
     first.ends_with_a_report();
 }
 
+/// A small bound under a large load: the oldest parts go, and what is said of the rest is right.
+#[test]
+fn a_lab_keeps_no_more_than_it_may_and_says_what_it_has() {
+    const BYTES_MAX: u64 = 4 << 20;
+    let mut lab = Lab::start(&["up", "1", "--headless", "--rate", "4000", "--record-max", "4MiB"]);
+    assert_eq!(lab.json_line()["ready"], true);
+    let run = std::fs::canonicalize(lab.state.path().join("kvlab/runs/latest")).expect("a run");
+    let parts = |record: &str| -> Vec<String> {
+        let names = std::fs::read_dir(&run).expect("a run").flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(record) && name.ends_with(".jsonl")).collect()
+    };
+    let deadline = Instant::now() + WITHIN;
+    while !parts("history.0").iter().any(|name| name.as_str() > "history.000009") {
+        assert!(Instant::now() < deadline, "{:?}", parts("history"));
+        lab.drain();
+    }
+    // A run that goes on can be judged as well, while parts come and go.
+    let (code, out, err) = lab.ask(&["check", "latest"]);
+    assert!(matches!(code, 0 | 3) && out.contains("\nkept: the last "), "{out}{err}");
+    lab.signal(Signal::TERM);
+    let (code, message) = lab.wait();
+    assert_eq!(code, Some(0), "{message}");
+
+    let bytes = |name: &String| std::fs::metadata(run.join(name)).map_or(0, |about| about.len());
+    for record in ["history", "events"] {
+        let sum: u64 = parts(record).iter().map(bytes).sum();
+        assert!(sum < BYTES_MAX / 2 * 9 / 8, "{record}: {sum}");
+    }
+    assert_eq!(parts("history").len(), 8);
+    let report = std::fs::read_to_string(run.join("report.html")).expect("a report");
+    assert!(report.contains("Kept: the last "), "the report says so as well");
+    let (code, out, err) = lab.ask(&["check", "latest", "--json"]);
+    assert!(matches!(code, 0 | 3), "{err}");
+    let checked = &serde_json::from_str::<Value>(&out).expect("JSON")["histories"][0];
+    assert!(checked["kept"]["from_i"].as_u64() > Some(1000), "{}", checked["kept"]);
+    assert_eq!(checked["measured"]["violations_total"], 0, "a single node keeps its promises");
+    let there = |name: &str| lab.state.path().join(name).display().to_string();
+    assert_eq!(lab.ask(&["picture", "latest", &there("end.txt")]).0, 0);
+    // What is exported says the same, to others and to kvlab.
+    for (format, file) in [("edn", there("h.edn")), ("jsonl", there("h.jsonl"))] {
+        assert_eq!(lab.ask(&["export", "latest", "--history", format, "--out", &file]).0, 0);
+        let (code, out, err) = lab.ask(&["check", &file]);
+        assert!(matches!(code, 0 | 3), "{format}: {out}{err}");
+        assert_eq!(out.contains("\nkept: the last "), format == "jsonl", "{out}");
+    }
+}
+
 #[test]
 fn a_lab_that_is_killed_leaves_no_node_behind() {
     let lab = Lab::start(&["up", "3", "--headless"]);

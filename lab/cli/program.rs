@@ -124,6 +124,7 @@ mod tests {
             ("kvlab check x --timeout soon", "is not a duration"),
             ("kvlab shrink", "<HISTORY>"),
             ("kvlab export latest", "--history <FORMAT>"),
+            ("kvlab run x --simulated --record-max 8MiB", "cannot be used with"),
             ("kvlab up --record-max 1MiB", "4 MiB is the least"),
             ("kvlab up --record-max lots", "is not a size like 64MiB, 1.5GiB or a number of bytes, nor all"),
             ("kvlab runs clean", "--older-than <AGE>|--keep <N>|--max-size <SIZE>"),

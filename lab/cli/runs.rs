@@ -71,7 +71,7 @@ pub struct RunArgs {
     #[arg(long)]
     pub json: bool,
     /// On a simulated cluster, in simulated time: takes no time, and the seed decides everything (implies --headless)
-    #[arg(long, conflicts_with = "keep")]
+    #[arg(long, conflicts_with_all = ["keep", "record_max"])]
     pub simulated: bool,
     /// Play it so many times, on as many seeds from --seed on (or from 0), and tell of those not as expected
     #[arg(long, value_name = "N", requires = "simulated", value_parser = clap::value_parser!(u64).range(1..))]

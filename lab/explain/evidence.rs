@@ -103,6 +103,11 @@ impl Evidence {
         self.epochs.rule(violation)
     }
 
+    /// Who led in which epoch, and the other facts.
+    pub(crate) fn into_epochs(self) -> Epochs {
+        self.epochs
+    }
+
     /// What there is to show for what a simulation's judge found.
     pub(crate) fn of_simulation(finding: &sim::JudgeFinding) -> Self {
         let mut evidence = Self::default();

@@ -441,6 +441,29 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_not_kept_only_who_saw_it_says_anything() {
+        let kept = || Records { kept_from_us: 9_000_000, ..fixture::split_brain() };
+        let said = |linearizable| {
+            let mut records = kept();
+            let promise = PromiseVerdict { linearizable, violations_total: 3, ..PromiseVerdict::default() };
+            let harm = HarmVerdict { stale_reads: 7777, unknown: 8888, ..HarmVerdict::default() };
+            let event = LabEvent::Verdict(Verdict { promise, harm });
+            records.observe(Stamped { t_us: 14_000_000, event });
+            verdicts(&records)
+        };
+        let alone = Records { verdict: None, ..kept() };
+        assert_eq!(linearizable(&alone), None, "the rest says nothing of the whole");
+        let broken = said(Some(false));
+        let answered = answer(&broken.promise, "linearizable");
+        assert_eq!((answered.mark, answered.detail.contains("3 violations")), (AnswerMark::BAD, true));
+        let fine = said(Some(true));
+        assert_eq!(answer(&fine.promise, "linearizable").mark, AnswerMark::GOOD);
+        assert_eq!(answer(&fine.harm, "Stale").answer, "7777");
+        assert_eq!(answer(&fine.harm, "Unknown").answer, "8888");
+        assert!(fine.limits.iter().any(|limit| limit.starts_with("Kept: the last")), "{:?}", fine.limits);
+    }
+
+    #[test]
     fn a_history_that_says_otherwise_than_the_judge_said_then_is_told() {
         let mut records = fixture::split_brain();
         let then = PromiseVerdict { linearizable: Some(false), ..PromiseVerdict::default() };

@@ -232,8 +232,8 @@ impl Runs {
             .chain(self.latest())
             .filter(|path| is_run(path))
             .collect();
-        // The latest may be in here already, or be led to by a link.
-        all.sort_by_key(|path| (path.canonicalize().ok(), path.as_os_str().len()));
+        // The latest may be in here already, or be led to by a link: then the name here is its name.
+        all.sort_by_cached_key(|path| (path.canonicalize().ok(), !path.starts_with(&self.root)));
         all.dedup_by_key(|path| path.canonicalize().ok());
         all
     }

@@ -97,14 +97,6 @@ impl EventReader {
     }
 }
 
-/// Hands every event that is kept of a run to `take`, in order; the first is the header.
-///
-/// # Errors
-/// As [`EventReader::open`] and [`EventReader::each`].
-pub(crate) fn each_event(run_dir: &Path, take: impl FnMut(Stamped)) -> anyhow::Result<()> {
-    EventReader::open(run_dir)?.each(take)
-}
-
 /// What leads to the state of a run at the time `t_us`, in microseconds since it began; `None`: at its end. No more is
 /// held than the events between two keyframes.
 ///

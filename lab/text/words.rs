@@ -277,6 +277,15 @@ mod tests {
     }
 
     #[test]
+    fn long_times_are_said_shortly() {
+        let said = |s| long(Duration::from_secs(s));
+        assert_eq!([0, 59, 60, 3599].map(said), ["0 s", "59 s", "1 min", "59 min"]);
+        assert_eq!([3600, 11_100, 86_399, 86_400].map(said), ["1 h", "3 h 5 min", "23 h 59 min", "1 d"]);
+        assert_eq!(said(86_400 * 2 + 3 * 3600), "2 d 3 h");
+        assert_eq!(kept(Duration::from_secs(10_080), Duration::from_secs(10_800)), "the last 12 min of 3 h");
+    }
+
+    #[test]
     fn numbers_fit_their_cells() {
         assert_eq!(clock(42_350_000), "00:42.3");
         assert_eq!(clock(3_723_400_000), "1:02:03.4");

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::import::{Format, ImportOptions, Imported, import};
 use kvlab::judge::offline::KeyHistory;
+use serde::Deserialize;
 
-use crate::explain::Epochs;
+use crate::explain::{Epochs, Evidence};
 use crate::run::directory;
 use crate::run::history::{HistoryParts, HistoryReader, Kept, PART_BEGINS};
 use crate::run::parts::RecordFile;
-use crate::run::reader;
+use crate::run::reader::EventReader;
 
 /// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
 const WHOLE_BYTES_MAX: u64 = 1 << 30;
@@ -195,13 +196,21 @@ impl HistorySource {
     /// What the run's events tell of its epochs and votes. They explain a verdict and decide nothing, so what cannot be
     /// read of them is passed over.
     pub(crate) fn epochs(&self) -> Epochs {
-        let mut epochs = Epochs::default();
-        let Place::File(history) = &self.place else { return epochs };
-        if !self.of_run {
-            return epochs;
+        /// The part of a keyframe that tells of them.
+        #[derive(Deserialize)]
+        struct Known {
+            evidence: Evidence,
         }
-        let _ =
-            reader::each_event(history.parent().unwrap_or(Path::new(".")), |event| epochs.observe(&event));
+        let run_dir = match &self.place {
+            Place::File(history) if self.of_run => history.parent(),
+            _ => None,
+        };
+        let Some(events) = run_dir.and_then(|run_dir| EventReader::open(run_dir).ok()) else {
+            return Epochs::default();
+        };
+        let known = events.beginning().and_then(|keyframe| keyframe.state::<Known>().ok());
+        let mut epochs = known.map(|known| known.evidence.into_epochs()).unwrap_or_default();
+        let _ = events.each(|event| epochs.observe(&event));
         epochs
     }
 

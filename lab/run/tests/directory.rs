@@ -95,7 +95,9 @@ fn a_directory_that_holds_something_is_refused() {
     let run = RunDir::create_kept(&path, "up", Some(&runs)).expect("a run");
     assert_eq!(runs.latest().expect("the latest"), run.path());
     assert_eq!(runs.live().len(), 1);
-    assert_eq!(runs.all().len(), 1, "the latest, and a link to it, are one run");
+    let all = runs.all();
+    assert_eq!(all.len(), 1, "the latest, and a link to it, are one run");
+    assert!(all[0].starts_with(&runs.root) && all[0].is_symlink(), "{all:?}");
     let error = RunDir::create_kept(&path, "up", Some(&runs)).expect_err("not empty");
     assert!(error.to_string().contains("is not empty"), "{error}");
 }

@@ -17,7 +17,7 @@ fn read(files: &[(&str, &str)]) -> Result<Vec<u64>, String> {
         std::fs::write(dir.path().join(name), text).expect("written");
     }
     let mut times = Vec::new();
-    let all = each_event(dir.path(), |event| times.push(event.t_us));
+    let all = EventReader::open(dir.path()).and_then(|events| events.each(|event| times.push(event.t_us)));
     all.map(|()| times).map_err(|error| format!("{error:#}").replace(&dir.path().display().to_string(), ""))
 }
 
