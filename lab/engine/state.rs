@@ -169,7 +169,7 @@ impl From<&NodeStatus> for NodeState {
 
 impl From<Epoch> for Term {
     fn from(epoch: Epoch) -> Self {
-        let leader = (epoch.number > 0).then_some(epoch.node);
+        let leader = (epoch.number > 0 && epoch.node != NodeId::NONE).then_some(epoch.node);
         let order = (u128::from(epoch.number) << 8) | u128::from(epoch.node.0);
         Self { order, text: epoch.to_string(), leader }
     }
