@@ -489,5 +489,5 @@ fn a_reader_that_leaves_ends_it_without_a_word() {
         .expect("the program runs");
     drop(child.stdout.take());
     let output = child.wait_with_output().expect("it ends");
-    assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(141)));
+    assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(2)));
 }

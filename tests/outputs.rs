@@ -118,7 +118,7 @@ fn whoever_has_read_enough_ends_the_command_without_a_word() {
         drop(read);
         let output = kvlab(state.path(), args, write.into());
         let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(141), "{args:?}: {message}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
         assert!(!message.contains("error") && !message.contains("panicked"), "{args:?}: {message}");
     }
 }

@@ -21,7 +21,7 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, or as expected; 1 refused, not found, or an expectation or a promise failed;
 2 wrong usage, or it could not be set up, or the output could not be written; 3 nobody can say;
-4 a fault of kvlab's own, never a verdict; 141 whoever read the output closed the pipe (as `kvlab sim | head` does).";
+4 a fault of kvlab's own, never a verdict.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

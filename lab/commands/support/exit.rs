@@ -19,8 +19,8 @@ pub enum Exit {
     Unknown,
     /// A fault of kvlab's own, never a verdict on the store.
     Fault,
-    /// Whoever read the output had enough and closed the pipe (`kvlab sim | head`): the code that a shell shows for
-    /// programs that such a pipe ends, as most are. Nothing is said of it.
+    /// Whoever read the output closed the pipe (`kvlab sim | head`): the output could not be written, but nothing is said
+    /// of it, since the reader wanted no more.
     Unread,
 }
 
@@ -37,10 +37,9 @@ impl Exit {
         ExitCode::from(match self {
             Self::Done => 0,
             Self::Refused => 1,
-            Self::Usage => 2,
+            Self::Usage | Self::Unread => 2,
             Self::Unknown => 3,
             Self::Fault => 4,
-            Self::Unread => 141,
         })
     }
 
