@@ -31,7 +31,7 @@ pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
 /// The drawing, and what is left: below it, or where `--out` says.
 fn show(out: Option<&Path>, smaller: &Smaller) -> anyhow::Result<()> {
     let Smaller { history, before, text, diagram } = smaller;
-    let key = if history.key().is_empty() { String::new() } else { format!("key {:?}: ", history.key()) };
+    let key = if history.key().is_empty() { String::new() } else { format!("key {}: ", history.key()) };
     let left = history.ops().len();
     let fails = if left == 1 { "fails" } else { "fail" };
     let summary = format!("{key}{left} of {before} operations still {fails}\n\n");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::KeyHistory;
-use kvlab::judge::{HistoryEvent, JudgeOptions, Linearizable, Violation};
+use kvlab::judge::{HistoryEvent, JudgeOptions, Linearizable, Value, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 use super::parallel::{SearchLimits, judge_all};
@@ -116,7 +116,7 @@ fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow:
     let mut keys: Vec<CheckedKey> = judge
         .keys()
         .map(|key| CheckedKey {
-            key: key.key.to_owned(),
+            key: key.key.into(),
             operations: key.operations,
             linearizable: key.linearizable,
             method: key.method,
@@ -147,16 +147,16 @@ fn search_undecided(
     limits: SearchLimits,
 ) -> anyhow::Result<()> {
     let is_open = |key: &&mut CheckedKey| key.linearizable == Some(Linearizable::Undecided);
-    let wanted: HashSet<String> = keys.iter_mut().filter(is_open).map(|key| key.key.clone()).collect();
+    let wanted: HashSet<String> = keys.iter_mut().filter(is_open).map(|key| key.key.to_plain()).collect();
     if wanted.is_empty() || !source.is_rereadable() {
         return Ok(());
     }
     let histories = KeyHistory::of_events(&events_of(source, |key| wanted.contains(key), u64::MAX)?);
     let answers = judge_all(&histories, limits);
-    let mut answers: HashMap<&str, _> =
+    let mut answers: HashMap<&Value, _> =
         histories.iter().zip(answers).map(|(history, answer)| (history.key(), (history, answer))).collect();
     for key in keys.iter_mut().filter(is_open) {
-        let Some((history, (verdict, given_up))) = answers.remove(&*key.key) else { continue };
+        let Some((history, (verdict, given_up))) = answers.remove(&key.key) else { continue };
         let searched = CheckedKey::of(history, verdict, given_up);
         let why = match (key.why.take(), searched.why) {
             _ if searched.linearizable != Some(Linearizable::Undecided) => None,

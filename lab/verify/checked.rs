@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvlab::judge::import::Format;
 use kvlab::judge::offline::{KeyHistory, KeyOp, KeyVerdict, Refutation};
-use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Violation};
+use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Value, Violation};
 use serde::Serialize;
 
 use super::parallel::GivenUp;
@@ -32,7 +32,7 @@ pub(crate) struct CheckedHistory {
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckedKey {
     /// The key; empty where there is only one and nobody names it.
-    pub(crate) key: String,
+    pub(crate) key: Value,
     /// Operations on it.
     pub(crate) operations: u64,
     /// The verdict; `None`: it is not judged for linearizability.

@@ -92,9 +92,10 @@ fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::
 }
 
 fn theirs(source: &HistorySource, export: Export<'_>, mut foreign: ForeignHistory) -> anyhow::Result<()> {
-    let (keyed, processes) = (foreign.is_keyed() && export.key.is_none(), foreign.processes());
+    let keyed = foreign.is_keyed() && export.key.is_none();
     foreign.keep(export.key, &source.name)?;
-    let exporter = Exporter::new(export.target, keyed, processes).with_numbers();
+    let exporter =
+        Exporter::of_keys(export.target, keyed, &foreign.keys).with_context(|| source.name.clone())?;
     let from = if foreign.format == Format::Edn { "EDN" } else { "Jepsen's log" };
     let mut out = Writer::begin(export, exporter, &format!("what was read from {from}"))?;
     for event in op_events(&foreign.keys) {

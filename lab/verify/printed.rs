@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use kvlab::judge::import::Format;
-use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Violation};
+use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Value, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 
@@ -98,7 +98,11 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
             indent(out, &proof.diagram().text(style.width - 2));
         }
         if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
-            let key = if checked.is_keyed() { format!(" --key {}", quoted(&key.key)) } else { String::new() };
+            let key = if checked.is_keyed() {
+                format!(" --key {}", quoted(&said_key(checked, &key.key)))
+            } else {
+                String::new()
+            };
             let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}", quoted(path));
         }
     }
@@ -139,7 +143,7 @@ fn about(checked: &CheckedHistory, key: &CheckedKey) -> String {
     };
     let operations = counted(key.operations, "operation");
     if checked.is_keyed() {
-        format!("key {:?}, {operations}{how}", key.key)
+        format!("key {}, {operations}{how}", key.key)
     } else {
         format!("{operations}{how}")
     }
@@ -252,6 +256,13 @@ fn indent(out: &mut String, text: &str) {
 /// `1 key`, `58 keys`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A key as a command takes it: a string without its quotes, unless another key is printed so.
+fn said_key(checked: &CheckedHistory, key: &Value) -> String {
+    let plain = key.to_plain();
+    let is_other = |other: &CheckedKey| other.key != *key && other.key.to_string() == plain;
+    if checked.keys.iter().any(is_other) { key.to_string() } else { plain }
 }
 
 /// As a word of a shell.

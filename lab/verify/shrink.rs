@@ -100,14 +100,14 @@ fn theirs(
     limits: SearchLimits,
     key: Option<&str>,
 ) -> anyhow::Result<Shrunk> {
-    let (keyed, processes) = (foreign.is_keyed(), foreign.processes());
+    let keyed = foreign.is_keyed();
     foreign.keep(key, &source.name)?;
     // The smallest first: the first that fails will do.
     foreign.keys.sort_by_key(|history| history.ops().len());
     let target = if foreign.format == Format::JepsenLog { Target::JepsenLog } else { Target::Edn };
     let candidates = foreign.keys.into_iter().map(|history| Ok((history, ())));
     first_smaller(candidates, limits, key, |shrunk, ()| {
-        let mut exporter = Exporter::new(target, keyed, processes).with_numbers();
+        let mut exporter = Exporter::of_keys(target, keyed, std::slice::from_ref(shrunk))?;
         let mut text = String::new();
         for event in op_events([shrunk]) {
             exporter.event(event, &mut text)?;
@@ -140,7 +140,9 @@ fn first_smaller<T>(
             }
             Err(Linearizable::Undecided) if undecided.is_none() => {
                 let why = given_up.map(|why| why.to_string()).unwrap_or_default();
-                undecided = Some(Shrunk::Undecided(named(Some(whole.key())), why));
+                let key = whole.key();
+                let name = if key.is_empty() { "it".to_owned() } else { format!("key {key}") };
+                undecided = Some(Shrunk::Undecided(name, why));
             }
             Err(_) => {}
         }

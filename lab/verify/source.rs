@@ -224,23 +224,23 @@ impl ForeignHistory {
         !matches!(&*self.keys, [only] if only.key().is_empty())
     }
 
-    /// Leaves this key alone, if one is named; `name` is what the history is called.
+    /// Leaves this key alone, if one is named: as EDN prints it, or a string without its quotes. `name` is what the
+    /// history is called.
     ///
     /// # Errors
     /// If no operation has it.
     pub(crate) fn keep(&mut self, key: Option<&str>, name: &str) -> anyhow::Result<()> {
-        if let Some(key) = key {
-            self.keys.retain(|history| history.key() == key);
-            if self.keys.is_empty() {
-                bail!("{name}: no operation has the key {key:?}");
-            }
+        let Some(key) = key else { return Ok(()) };
+        // `7` is the number if there is one, and else the string; `"7"` is the string in any case.
+        let is_printed = |history: &KeyHistory| history.key().to_string() == key;
+        if self.keys.iter().any(is_printed) {
+            self.keys.retain(is_printed);
+        } else {
+            self.keys.retain(|history| history.key().text() == Some(key));
+        }
+        if self.keys.is_empty() {
+            bail!("{name}: no operation has the key {key:?}");
         }
         Ok(())
-    }
-
-    /// More than the highest number of a process.
-    pub(crate) fn processes(&self) -> u64 {
-        let ops = self.keys.iter().flat_map(KeyHistory::ops);
-        ops.map(|op| u64::from(op.process) + 1).max().unwrap_or(0)
     }
 }

@@ -8,6 +8,7 @@ use clojure_reader::edn::{self, Edn};
 
 use super::pair::{RawEvent, RawValue, phase_of};
 use super::{ImportError, elle, quoted};
+use crate::judge::value::Value;
 
 /// Brackets within brackets; a form nested deeper is refused before it is parsed.
 const DEPTH_MAX: usize = 32;
@@ -37,7 +38,7 @@ fn parse(form: &str, line: u64) -> Result<Option<RawEvent<'_>>, ImportError> {
 }
 
 /// A value as EDN, at the beginning of what is left of a log's line: after it an error may be told.
-pub(super) fn value(text: &str, line: u64) -> Result<RawValue<'_>, ImportError> {
+pub(super) fn value(text: &str, line: u64) -> Result<RawValue, ImportError> {
     let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
     let Extent::To(end) = extent(text) else { return Err(bad()) };
     Ok(to_value(&edn::read_string(&text[..end]).map_err(|_| bad())?))
@@ -85,7 +86,7 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<RawEvent<'e>>, ImportEr
             Ok(operation) => operation,
             Err(found) => return error(found, elle::EXPECTED),
         };
-        let (function, key, value) = (Cow::Borrowed(function), Some(to_text(key)), to_value(value));
+        let (function, key, value) = (Cow::Borrowed(function), Some(to_key(key)), to_value(value));
         return Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }));
     }
     Ok(Some(RawEvent {
@@ -93,7 +94,7 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<RawEvent<'e>>, ImportEr
         process,
         phase,
         function: function.clone(),
-        key: field("key").filter(|key| **key != Edn::Nil).map(to_text),
+        key: field("key").filter(|key| **key != Edn::Nil).map(to_key),
         value: field("value").map_or(RawValue::Nil, to_value),
         t_ns,
     }))
@@ -107,21 +108,21 @@ fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
     }
 }
 
-fn to_value<'e>(form: &Edn<'e>) -> RawValue<'e> {
+fn to_value(form: &Edn<'_>) -> RawValue {
     match untagged(form) {
         Edn::Nil => RawValue::Nil,
         Edn::Vector(items) if items.len() == 2 => {
             RawValue::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
         }
-        form => RawValue::One(to_text(form)),
+        form => RawValue::One(to_key(form)),
     }
 }
 
-/// Strings as they are, everything else as EDN prints it.
-fn to_text<'e>(form: &Edn<'e>) -> Cow<'e, str> {
+fn to_key(form: &Edn<'_>) -> Value {
     match untagged(form) {
-        Edn::Str(text) => text.clone(),
-        form => Cow::Owned(form.to_string()),
+        Edn::Str(text) => Value::from(&**text),
+        &Edn::Int(number) => number.into(),
+        form => Value::of_edn(form.to_string()),
     }
 }
 

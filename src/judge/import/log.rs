@@ -1,6 +1,6 @@
 //! Jepsen's plain log: `INFO  jepsen.util - 3 :invoke :write 4`.
 
-use super::pair::{RawEvent, RawValue, phase_of};
+use super::pair::{RawEvent, phase_of};
 use super::{ImportError, edn, quoted};
 
 /// What marks the lines that tell operations.
@@ -44,8 +44,6 @@ fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<RawEvent<'t>, Im
     let value = match value.trim() {
         // The line was cut, or its value is told elsewhere.
         "" => return Err(error(rest, "a value after the operation, like 4 or nil")),
-        // An error instead of a value, as `:timed-out`.
-        value if value.starts_with(':') => RawValue::Nil,
         value => edn::value(value, line)?,
     };
     Ok(RawEvent { line, process: process_number, phase, function, key: None, value, t_ns: None })

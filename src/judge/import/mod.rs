@@ -120,5 +120,5 @@ impl ImportError {
 
 /// Text as an error quotes it: cut short.
 fn quoted(text: &str) -> String {
-    super::operation::Shown(Some(text)).to_string()
+    super::value::Quoted(text).to_string()
 }

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::{ImportError, ImportOptions};
 use crate::judge::history::Phase;
 use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
+use crate::judge::value::{Shown, Value};
 
 /// A line of somebody's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,16 +18,16 @@ pub(super) struct RawEvent<'t> {
     /// The name of the operation: `read`.
     pub(super) function: Cow<'t, str>,
     /// Where the event names it apart from the value.
-    pub(super) key: Option<Cow<'t, str>>,
-    pub(super) value: RawValue<'t>,
+    pub(super) key: Option<Value>,
+    pub(super) value: RawValue,
     pub(super) t_ns: Option<u64>,
 }
 
 /// A value of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RawValue<'t> {
+pub(super) enum RawValue {
     Nil,
-    One(Cow<'t, str>),
+    One(Value),
     /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
     Pair(Box<Self>, Box<Self>),
 }
@@ -50,7 +52,7 @@ pub(super) fn keys(
     options: ImportOptions,
 ) -> Result<Vec<KeyHistory>, ImportError> {
     let mut running: BTreeMap<u32, Begun<'_>> = BTreeMap::new();
-    let mut keys: BTreeMap<Cow<'_, str>, Vec<KeyOp>> = BTreeMap::new();
+    let mut keys: BTreeMap<Value, Vec<KeyOp>> = BTreeMap::new();
     let mut kinds = Kinds::default();
     let mut last = 0;
     for event in events {
@@ -76,15 +78,13 @@ pub(super) fn keys(
             return Err(ImportError::new(event.line, found, "an :invoke before it"));
         };
         let (key, op) = end(begun, event, now, options)?;
-        keys.entry(key.unwrap_or_default()).or_default().extend(op);
+        keys.entry(key.unwrap_or_else(|| "".into())).or_default().extend(op);
     }
     for begun in running.into_values() {
         let (key, op) = unfinished(begun)?;
-        keys.entry(key.unwrap_or_default()).or_default().extend(op);
+        keys.entry(key.unwrap_or_else(|| "".into())).or_default().extend(op);
     }
-    let history = |(key, ops): (Cow<'_, str>, _)| {
-        KeyHistory::new(key.into_owned(), ops).expect("events were paired in order")
-    };
+    let history = |(key, ops)| KeyHistory::new(key, ops).expect("events were paired in order");
     Ok(keys.into_iter().map(history).collect())
 }
 
@@ -130,10 +130,10 @@ fn begin(mut event: RawEvent<'_>) -> Result<RawEvent<'_>, ImportError> {
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too.
-fn unkeyed<'t>(function: &str, value: RawValue<'t>) -> (Option<Cow<'t, str>>, RawValue<'t>) {
+fn unkeyed(function: &str, value: RawValue) -> (Option<Value>, RawValue) {
     match value {
         RawValue::Pair(key, value) if function != "cas" || matches!(*value, RawValue::Pair(..)) => {
-            (Some(key.text().unwrap_or("nil".into())), *value)
+            (Some(key.whole()), *value)
         }
         value => (None, value),
     }
@@ -144,7 +144,7 @@ fn end<'t>(
     event: RawEvent<'t>,
     now: EventTime,
     options: ImportOptions,
-) -> Result<(Option<Cow<'t, str>>, Option<KeyOp>), ImportError> {
+) -> Result<(Option<Value>, Option<KeyOp>), ImportError> {
     if event.function != begun.function {
         let found = format!("process {} completes :{}", event.process, event.function);
         let expected = format!(":{}, which it invoked on line {}", begun.function, begun.line);
@@ -170,8 +170,8 @@ fn end<'t>(
         let expected = format!("the value that it invoked on line {}", begun.line);
         return Err(ImportError::new(event.line, found, expected));
     }
-    let value = if looks { told } else { begun.value };
-    let mut act = act(&begun.function, value, event.line)?;
+    let (value, line) = if looks { (told, event.line) } else { (begun.value, begun.line) };
+    let mut act = act(&begun.function, value, line)?;
     let mut outcome = OpOutcome::of(event.phase);
     if let (KeyAct::Cas { from, to }, OpOutcome::Failed) = (&act, outcome) {
         if options.drop_failed_cas {
@@ -185,7 +185,7 @@ fn end<'t>(
 }
 
 /// An operation without a completion may have happened; a read then says nothing.
-fn unfinished<'t>((begun, began): Begun<'t>) -> Result<(Option<Cow<'t, str>>, Option<KeyOp>), ImportError> {
+fn unfinished((begun, began): Begun<'_>) -> Result<(Option<Value>, Option<KeyOp>), ImportError> {
     let RawEvent { line, process, function, key, value, .. } = begun;
     if matches!(&*function, "read" | "get") {
         return Ok((key, None));
@@ -194,33 +194,50 @@ fn unfinished<'t>((begun, began): Begun<'t>) -> Result<(Option<Cow<'t, str>>, Op
     Ok((key, Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown })))
 }
 
-fn act(function: &str, value: RawValue<'_>, line: u64) -> Result<KeyAct, ImportError> {
-    let known = |value: RawValue<'_>| value.text().map(Cow::into_owned);
-    let text = |value: RawValue<'_>| known(value).unwrap_or_default();
+fn act(function: &str, value: RawValue, line: u64) -> Result<KeyAct, ImportError> {
+    let refusal = |value: RawValue, expected: &str| {
+        let found = format!(":{function} of {}", Shown(Some(&value.whole())));
+        ImportError::new(line, found, expected)
+    };
+    let text = |value: RawValue| match value {
+        RawValue::One(one) if one.text().is_some() => Ok(one.to_plain()),
+        value => Err(refusal(value, "a string: :get, :put and :append have no others, :read and :write do")),
+    };
     Ok(match (function, value) {
-        ("read", value) => KeyAct::Read(known(value)),
-        ("write", value) => KeyAct::Write(known(value)),
-        ("cas", RawValue::Pair(from, to)) => KeyAct::Cas { from: known(*from), to: known(*to) },
-        ("get", value) => KeyAct::Get(text(value)),
-        ("put", value) => KeyAct::Put(text(value)),
-        ("append", value) => KeyAct::Append(text(value)),
-        (function, value) => {
-            let found = format!(":{function} of {}", value.text().unwrap_or("nil".into()));
-            return Err(ImportError::new(line, found, "a pair, like [3 0]"));
-        }
+        ("read", value) => KeyAct::Read(value.known()),
+        ("write", value) => KeyAct::Write(value.known()),
+        ("cas", RawValue::Pair(from, to)) => KeyAct::Cas { from: from.known(), to: to.known() },
+        // What was never put is the empty string.
+        ("get", RawValue::Nil) => KeyAct::Get(String::new()),
+        ("get", value) => KeyAct::Get(text(value)?),
+        ("put", value) => KeyAct::Put(text(value)?),
+        ("append", value) => KeyAct::Append(text(value)?),
+        (_, value) => return Err(refusal(value, "a pair, like [3 0]")),
     })
 }
 
-impl<'t> RawValue<'t> {
-    /// As text; `None` is nil.
-    fn text(self) -> Option<Cow<'t, str>> {
+impl RawValue {
+    /// As a value; `None` is nil.
+    fn known(self) -> Option<Value> {
+        (self != Self::Nil).then(|| self.whole())
+    }
+
+    /// As a value, of which nil is one.
+    fn whole(self) -> Value {
         match self {
-            Self::Nil => None,
-            Self::One(text) => Some(text),
-            Self::Pair(one, other) => {
-                let show = |value: Self| value.text().unwrap_or("nil".into());
-                Some(format!("[{} {}]", show(*one), show(*other)).into())
-            }
+            Self::One(value) => value,
+            Self::Nil | Self::Pair(..) => Value::of_edn(self.to_string()),
+        }
+    }
+}
+
+/// As EDN.
+impl fmt::Display for RawValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nil => f.write_str("nil"),
+            Self::One(value) => value.fmt(f),
+            Self::Pair(one, other) => write!(f, "[{one} {other}]"),
         }
     }
 }

@@ -38,7 +38,7 @@ fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
 
 /// The operations without their numbers: what was done, whether it happened, and what was before what.
 fn shape(history: &KeyHistory, porcupine: bool) -> Vec<(KeyAct, OpOutcome, usize, Option<usize>)> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let text = |value: &Option<Value>| value.as_ref().map(Value::to_plain).unwrap_or_default();
     let is_told =
         |op: &&KeyOp| op.outcome != OpOutcome::Failed || !porcupine && !matches!(op.act, KeyAct::Cas { .. });
     let ops: Vec<&KeyOp> = history.ops().iter().filter(is_told).collect();
@@ -127,9 +127,12 @@ fn transactions_of_one_operation_are_read_back_as_they_were() {
 fn other_peoples_histories_are_written_as_they_came() {
     for seed in 0..agree::cases() / 8 {
         for strings in [false, true] {
-            let before = [checks::history(seed, strings)];
+            let history = checks::history(seed, strings);
+            let keys = [Value::from(7), "7".into(), Value::of_edn(":k".to_owned())];
+            let key = keys[seed as usize % keys.len()].clone();
+            let before = [KeyHistory::new(key, history.ops().to_vec()).unwrap()];
             for target in [Target::Edn, Target::JepsenLog] {
-                let exporter = Exporter::new(target, true, 10).with_numbers();
+                let exporter = Exporter::of_keys(target, true, &before).unwrap();
                 let text = exported(op_events(&before), exporter).unwrap();
                 assert_same(&before, &read_back(&text, target), target, &text);
             }
@@ -201,13 +204,51 @@ fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn numbers_stay_numbers_where_they_were_some_and_one_key_needs_no_name() {
+fn where_there_are_only_strings_values_that_would_become_equal_are_refused() {
+    let write = |key: &str, value: &str| {
+        format!(
+            "{{:process 0, :type :invoke, :f :write, :value [{key} {value}]}}\n{{:process 0, :type :ok, :f :write, :value [{key} {value}]}}\n"
+        )
+    };
+    let keys = |text: &str| {
+        let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else {
+            panic!()
+        };
+        keys
+    };
+    for target in [Target::Porcupine, Target::Kvlab] {
+        let fine = keys(&(write("1", "3") + &write("2", "\"3\"")));
+        let exporter = Exporter::of_keys(target, true, &fine).unwrap();
+        let text = exported(op_events(&fine), exporter).unwrap();
+        let plain = keys(&(write("\"1\"", "\"3\"") + &write("\"2\"", "\"3\"")));
+        assert_same(&plain, &read_back(&text, target), target, &text);
+
+        let values = keys(&(write("1", "3") + &write("1", "\"3\"")));
+        let refused = Exporter::of_keys(target, true, &values).unwrap_err().to_string();
+        let expected = format!(
+            "event #3: the value \"3\", which as a string is the same as 3, cannot be written as {target}; take edn"
+        );
+        assert_eq!(refused, expected);
+        let names = keys(&(write("1", "3") + &write("\"1\"", "3")));
+        assert!(
+            Exporter::of_keys(target, true, &names)
+                .unwrap_err()
+                .to_string()
+                .contains("the key \"1\", which as a")
+        );
+        let unasked = exported(op_events(&fine), Exporter::new(target, true, 1)).unwrap_err().to_string();
+        assert!(unasked.contains("which is no string, cannot be written"), "{unasked}");
+    }
+}
+
+#[test]
+fn values_keep_their_types_and_one_key_needs_no_name() {
     let text = "{:process 0, :type :invoke, :f :cas, :value [1 x]}\n{:process 0, :type :fail, :f :cas, :value [1 x]}\n";
     let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
-    let exporter = Exporter::new(Target::Edn, false, 1).with_numbers();
+    let exporter = Exporter::of_keys(Target::Edn, false, &keys).unwrap();
     assert_eq!(
         exported(op_events(&keys), exporter).unwrap(),
-        "{:process 0, :type :invoke, :f :cas, :value [1 \"x\"], :index 0}\n\
-         {:process 0, :type :fail, :f :cas, :value [1 \"x\"], :index 1}\n"
+        "{:process 0, :type :invoke, :f :cas, :value [1 x], :index 0}\n\
+         {:process 0, :type :fail, :f :cas, :value [1 x], :index 1}\n"
     );
 }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::super::pair::{RawEvent, RawValue, phase_of};
+use crate::judge::value::Value;
 
 /// What newer Jepsens write before each map.
 const RECORD: &str = "#jepsen.history.Op";
@@ -51,7 +52,7 @@ pub(super) fn event(text: &str, line: u64) -> Option<(Option<RawEvent<'_>>, &str
         process,
         phase: phase_of(&kind?[1..])?,
         function: Cow::Borrowed(&function?[1..]),
-        key: key.and_then(Atom::text).map(Cow::Borrowed),
+        key: key.and_then(Atom::value),
         value: value.unwrap_or(RawValue::Nil),
         t_ns: match time {
             Some(Atom::Number(time)) => time.parse().ok(),
@@ -78,11 +79,13 @@ enum Atom<'t> {
 }
 
 impl<'t> Atom<'t> {
-    /// As text; `None` is nil.
-    fn text(self) -> Option<&'t str> {
+    /// As a value; `None` is nil.
+    fn value(self) -> Option<Value> {
         match self {
             Self::Nil => None,
-            Self::Number(text) | Self::Word(text) | Self::Text(text) => Some(text),
+            Self::Number(text) => text.parse::<i64>().ok().map(Value::from),
+            Self::Word(text) => Some(Value::of_edn(text.to_owned())),
+            Self::Text(text) => Some(text.into()),
         }
     }
 }
@@ -150,11 +153,9 @@ impl<'t> Rest<'t> {
     }
 
     /// An atom, or a pair with at most so many pairs in one another.
-    fn value(&mut self, pairs_max: usize) -> Option<RawValue<'t>> {
+    fn value(&mut self, pairs_max: usize) -> Option<RawValue> {
         if self.first()? != b'[' {
-            return Some(
-                self.atom()?.text().map_or(RawValue::Nil, |text| RawValue::One(Cow::Borrowed(text))),
-            );
+            return Some(self.atom()?.value().map_or(RawValue::Nil, RawValue::One));
         }
         let pairs_max = pairs_max.checked_sub(1)?;
         self.take(b'[')?;
