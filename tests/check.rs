@@ -154,13 +154,43 @@ fn the_object_has_every_key_with_its_proof_and_what_was_measured() {
 }
 
 #[test]
-fn a_failed_compare_and_set_looked_unless_it_is_said_never_to_have_run() {
+fn a_failed_compare_and_set_did_not_happen_unless_it_is_said_to_have_looked() {
     let dir = dir();
-    let text = "{:process 0, :type :invoke, :f :cas, :value [nil 2]}\n{:process 0, :type :fail, :f :cas, :value [nil 2]}\n\
+    let failed = "{:process 0, :type :invoke, :f :cas, :value [nil 2]}\n{:process 0, :type :fail, :f :cas, :value [nil 2]}\n\
                 {:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n";
-    let path = written(dir.path(), "h.edn", text);
-    assert_eq!(code(&kvlab(&["check", &path])), 1, "it would have matched");
-    assert_eq!(code(&kvlab(&["check", &path, "--drop-failed-cas"])), 0);
+    let path = written(dir.path(), "h.edn", failed);
+    assert_eq!(code(&kvlab(&["check", &path])), 0, "it failed for whatever reason");
+    let output = kvlab(&["check", &path, "--failed-cas", "observed"]);
+    assert_eq!(code(&output), 1, "it would have matched");
+    assert!(
+        text(&output.stdout).contains("a cas that failed is taken for one that looked and did not match")
+    );
+    let output = kvlab(&["check", &path, "--failed-cas", "observed", "--json"]);
+    assert_eq!(json(&output)["histories"][0]["keys"][0]["failed_cas"], "observed");
+    let output = kvlab(&["shrink", &path, "--failed-cas", "observed"]);
+    assert!(text(&output.stdout).contains("as --failed-cas observed says"), "{}", text(&output.stdout));
+    for command in ["check", "shrink"] {
+        refused(&[command, &path, "--drop-failed-cas"], &["--failed-cas observed"]);
+    }
+
+    // Here what failed plays a part in the proof: only it would have set 2.
+    let seen = text_of_cas(&[
+        ("invoke", "cas", "[nil 2]"),
+        ("fail", "cas", "[nil 2]"),
+        ("invoke", "read", "nil"),
+        ("ok", "read", "2"),
+    ]);
+    let path = written(dir.path(), "h.edn", seen);
+    let output = kvlab(&["check", &path]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stdout).contains("a cas that failed did not happen here; --failed-cas observed"));
+}
+
+fn text_of_cas(events: &[(&str, &str, &str)]) -> String {
+    let line = |(kind, f, value): &(&str, &str, &str)| {
+        format!("{{:process 0, :type :{kind}, :f :{f}, :value {value}}}\n")
+    };
+    events.iter().map(line).collect()
 }
 
 /// Many leave one value and come back to it at once, and two at the end leave it for good: every set of the others may

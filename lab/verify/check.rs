@@ -125,6 +125,7 @@ fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow:
                 Some(Linearizable::Undecided) => undecided.get(key.key).cloned(),
                 Some(_) => None,
             },
+            failed_cas: None,
             proof: proofs.get(key.key).map(proof),
         })
         .collect();

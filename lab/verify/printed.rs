@@ -97,6 +97,10 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
         if let Some(proof) = &key.proof {
             indent(out, &proof.diagram().text(style.width - 2));
         }
+        if let Some(taken) = key.failed_cas {
+            out.push('\n');
+            indent(out, &wrapped(taken.says(), style.width - 2));
+        }
         if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
             let key = if checked.is_keyed() {
                 format!(" --key {}", quoted(&said_key(checked, &key.key)))
@@ -256,6 +260,22 @@ fn indent(out: &mut String, text: &str) {
 /// `1 key`, `58 keys`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Broken at spaces, into lines of at most so many columns where words allow.
+fn wrapped(text: &str, width: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for word in text.split(' ') {
+        let columns = word.chars().count();
+        if used > 0 {
+            let is_full = used + 1 + columns > width;
+            out.push(if is_full { '\n' } else { ' ' });
+            used = if is_full { 0 } else { used + 1 };
+        }
+        out.push_str(word);
+        used += columns;
+    }
+    out
 }
 
 /// A key as a command takes it: a string without its quotes, unless another key is printed so.

@@ -8,8 +8,8 @@
 //!
 //! What the types of events mean:
 //! * `:ok`: it happened. `:info`, or no completion at all: it may have.
-//! * `:fail` of a write: it did not happen. Of a read: nothing is known of it. Of a `cas`: it looked, and did not
-//!   match, unless the caller says that it never ran.
+//! * `:fail` of a write or a `cas`: it did not happen. Of a read: nothing is known of it. The caller may say that a
+//!   `cas` that failed looked and did not match ([`FailedCas`]).
 //! * After `:info` a process may go on under its number, or under another one as Jepsen's do.
 //! * Events of processes that are a word (`:nemesis`) are skipped.
 
@@ -47,8 +47,18 @@ pub enum Imported {
 /// How to read what is ambiguous.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// A compare-and-set that failed never ran (as Knossos has it), instead of having looked and not matched.
-    pub drop_failed_cas: bool,
+    /// What `:fail` of a compare-and-set means.
+    pub failed_cas: FailedCas,
+}
+
+/// What `:fail` of a compare-and-set means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FailedCas {
+    /// It did not happen, for whatever reason. So Jepsen and Knossos have it.
+    #[default]
+    NeverRan,
+    /// It looked, and did not match: the register held another value then.
+    Observed,
 }
 
 /// A history that cannot be read.

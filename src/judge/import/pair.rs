@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{ImportError, ImportOptions};
+use super::{FailedCas, ImportError, ImportOptions};
 use crate::judge::history::Phase;
 use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
 use crate::judge::value::{Shown, Value};
@@ -173,10 +173,9 @@ fn end<'t>(
     let (value, line) = if looks { (told, event.line) } else { (begun.value, begun.line) };
     let mut act = act(&begun.function, value, line)?;
     let mut outcome = OpOutcome::of(event.phase);
-    if let (KeyAct::Cas { from, to }, OpOutcome::Failed) = (&act, outcome) {
-        if options.drop_failed_cas {
-            return Ok((key, None));
-        }
+    if let (KeyAct::Cas { from, to }, OpOutcome::Failed, FailedCas::Observed) =
+        (&act, outcome, options.failed_cas)
+    {
         act = KeyAct::CasFailed { from: from.clone(), to: to.clone() };
         outcome = OpOutcome::Ok;
     }

@@ -1,6 +1,6 @@
 //! The events of a key's history: each operation begins, and most end.
 
-use super::history::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
+use super::history::{EventTime, KeyAct, KeyHistory, OpOutcome};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::value::Value;
 
@@ -21,13 +21,11 @@ pub struct OpEvent {
 
 /// The events of all these keys in one order.
 ///
-/// A compare-and-set that is known not to have run is left out: it says nothing, and others would take it for one that
-/// looked and did not match.
+/// A compare-and-set that looked and did not match ends as one that did not happen does: that is how others write both.
 pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> Vec<OpEvent> {
     let mut events = Vec::new();
-    let never_ran = |op: &KeyOp| op.outcome == OpOutcome::Failed && matches!(op.act, KeyAct::Cas { .. });
     let ops = keys.into_iter().flat_map(|history| history.ops().iter().map(move |op| (history.key(), op)));
-    for (key, op) in ops.filter(|(_, op)| !never_ran(op)) {
+    for (key, op) in ops {
         let event =
             |at, phase| OpEvent { at, process: op.process, phase, key: key.clone(), act: op.act.clone() };
         events.push(event(op.began, Phase::Invoke));
@@ -37,7 +35,6 @@ pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> Vec<OpEv
     events
 }
 
-/// A compare-and-set that looked and did not match is what others call a failed one.
 fn ends_as(act: &KeyAct, outcome: OpOutcome) -> Phase {
     match (act, outcome) {
         (KeyAct::CasFailed { .. }, OpOutcome::Ok) | (_, OpOutcome::Failed) => Phase::Fail,
