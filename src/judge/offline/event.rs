@@ -1,5 +1,8 @@
 //! The events of a key's history: each operation begins, and most end.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use super::history::{EventTime, KeyAct, KeyHistory, OpOutcome};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::value::Value;
@@ -22,17 +25,40 @@ pub struct OpEvent {
 /// The events of all these keys in one order.
 ///
 /// A compare-and-set that looked and did not match ends as one that did not happen does: that is how others write both.
-pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> Vec<OpEvent> {
-    let mut events = Vec::new();
-    let ops = keys.into_iter().flat_map(|history| history.ops().iter().map(move |op| (history.key(), op)));
-    for (key, op) in ops {
-        let event =
-            |at, phase| OpEvent { at, process: op.process, phase, key: key.clone(), act: op.act.clone() };
-        events.push(event(op.began, Phase::Invoke));
-        events.extend(op.ended.map(|ended| event(ended, ends_as(&op.act, op.outcome))));
+pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> impl Iterator<Item = OpEvent> {
+    let keys: Vec<&KeyHistory> = keys.into_iter().collect();
+    let mut next: BinaryHeap<Reverse<Next>> = BinaryHeap::new();
+    for (key, history) in keys.iter().enumerate() {
+        next.extend(history.ops().first().map(|op| Reverse(Next { i: op.began.i, key, op: 0, ends: false })));
     }
-    events.sort_by_key(|event| event.at.i);
-    events
+    // What is due is no more than one begin of each key and the ends of what runs.
+    std::iter::from_fn(move || {
+        let Reverse(Next { key, op: at, ends, .. }) = next.pop()?;
+        let (history, op) = (keys[key], &keys[key].ops()[at]);
+        let event = |at, phase| OpEvent {
+            at,
+            process: op.process,
+            phase,
+            key: history.key().clone(),
+            act: op.act.clone(),
+        };
+        if ends {
+            return op.ended.map(|ended| event(ended, ends_as(&op.act, op.outcome)));
+        }
+        next.extend(op.ended.map(|ended| Reverse(Next { i: ended.i, key, op: at, ends: true })));
+        let following = history.ops().get(at + 1);
+        next.extend(following.map(|op| Reverse(Next { i: op.began.i, key, op: at + 1, ends: false })));
+        Some(event(op.began, Phase::Invoke))
+    })
+}
+
+/// An event that is due, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Next {
+    i: u64,
+    key: usize,
+    op: usize,
+    ends: bool,
 }
 
 fn ends_as(act: &KeyAct, outcome: OpOutcome) -> Phase {
