@@ -168,6 +168,8 @@ fn a_failed_compare_and_set_did_not_happen_unless_it_is_said_to_have_looked() {
     );
     let output = kvlab(&["check", &path, "--failed-cas", "observed", "--json"]);
     assert_eq!(json(&output)["histories"][0]["keys"][0]["failed_cas"], "observed");
+    let said = text(&kvlab(&["check", &path, "--failed-cas", "observed"]).stdout);
+    assert!(said.contains(&format!("kvlab shrink {path} --failed-cas observed\n")), "{said}");
     let output = kvlab(&["shrink", &path, "--failed-cas", "observed"]);
     assert!(text(&output.stdout).contains("as --failed-cas observed says"), "{}", text(&output.stdout));
     for command in ["check", "shrink"] {
@@ -334,14 +336,16 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
     let invoke = "{:process 1, :type :invoke, :f :write, :value 3}\n";
     let ours = std::fs::read_to_string(history("calm.jsonl")).expect("the file");
     let lines: Vec<&str> = ours.lines().collect();
-    let cases: [(Vec<u8>, &[&str]); 16] = [
+    let cases: [(Vec<u8>, &[&str]); 18] = [
         (b"".to_vec(), &["line 1: nothing; expected a history"]),
         (b" \n\n".to_vec(), &["line 1: nothing; expected a history"]),
         (b"hello\nworld\n".to_vec(), &["line 1: \"hello\" begins no history that is known; expected a history"]),
         (b"\x7fELF\x02\x01\xff\xfe".to_vec(), &["line 1: what is not UTF-8 text; expected a history"]),
         ([invoke.as_bytes(), b"\n\xff"].concat(), &["line 3: what is not UTF-8 text"]),
         (format!("{}\n\u{0}\n", lines[0]).into_bytes(), &["line 2: ", "expected a history event like"]),
-        (format!("{}\n{}\n", lines[0], lines[3]).into_bytes(), &["line 2: event 4: client 1 invokes again"]),
+        (format!("{}\n{}\n", lines[0], lines[3].replace("\"i\":4", "\"i\":2")).into_bytes(), &["line 2: event 2: client 1 invokes again"]),
+        (format!("{}\n{}\n", lines[0], lines[3]).into_bytes(), &["line 2: event 4 comes after event 1: what is between is missing"]),
+        (format!("{}\n{}\n", lines[0], lines[1].replace("\"t_ns\":2000000", "\"t_ns\":999")).into_bytes(), &["line 2: event 2 is of t_ns 999", "a time that does not run backwards"]),
         (format!("{}\n", lines[1]).into_bytes(), &["line 1: event 2: client 1 gets a reply, but has nothing invoked"]),
         (lines[0].as_bytes()[..60].to_vec(), &["line 1: the line ends inside an event"]),
         (format!("{invoke}{invoke}").into_bytes(), &["line 2: process 1 begins anew", "expected its completion first"]),

@@ -73,7 +73,7 @@ fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::
     let promised = if whole { "every operation" } else { "quorum operations, on keys without async writes" };
     let exporter = Exporter::new(export.target, export.key.is_none(), survey.processes);
     let mut out = Writer::begin(export, exporter, &format!("{promised}, as kvlab recorded them"))?;
-    let mut left_out = 0;
+    let (mut left_out, mut i) = (0, 0);
     // It has been read before: a line that is cut at its end is known.
     while let Ok(Some(event)) = events.next() {
         if export.key.is_some_and(|key| key != event.key) {
@@ -82,7 +82,10 @@ fn ours(source: &HistorySource, export: Export<'_>, survey: &Survey) -> anyhow::
         if !whole && !survey.is_promised(&event) {
             left_out += 1;
         } else if export.target == Target::Kvlab {
-            out.out.write(&(serde_json::to_string(&event)? + "\n"))?;
+            // Of one key the events are counted anew: a history has no gaps.
+            i += 1;
+            let i = if export.key.is_some() { i } else { event.i };
+            out.out.write(&(serde_json::to_string(&HistoryEvent { i, ..event })? + "\n"))?;
         } else {
             out.event(OpEvent::from(&event)).with_context(|| source.name.clone())?;
         }

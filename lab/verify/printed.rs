@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal as _};
 use kvlab::judge::import::Format;
 use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Value, Violation};
 
-use super::checked::{CheckedHistory, CheckedKey, KeyProof};
+use super::checked::{CheckedHistory, CheckedKey, FailedCasTaken, KeyProof};
 
 /// Proofs that are drawn; the others are named.
 const DRAWN_MAX: usize = 3;
@@ -102,12 +102,17 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
             indent(out, &wrapped(taken.says(), style.width - 2));
         }
         if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
+            let key_failed_cas = key.failed_cas;
             let key = if checked.is_keyed() {
                 format!(" --key {}", quoted(&said_key(checked, &key.key)))
             } else {
                 String::new()
             };
-            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}", quoted(path));
+            let meaning = match key_failed_cas {
+                Some(FailedCasTaken::Observed) => " --failed-cas observed",
+                _ => "",
+            };
+            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}{meaning}", quoted(path));
         }
     }
     let others: Vec<_> = violated.iter().filter(|key| key.proof.is_none()).collect();

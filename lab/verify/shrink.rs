@@ -76,8 +76,10 @@ fn ours(
     let shrunk = first_smaller(candidates, limits, key, |shrunk, events| {
         let left = left_of(events, shrunk);
         let mut text = String::new();
-        for event in &left {
-            text.push_str(&(serde_json::to_string(event)? + "\n"));
+        for (event, i) in left.iter().zip(1..) {
+            // A history has no gaps: what is left is counted anew.
+            let event = HistoryEvent { i, ..event.clone() };
+            text.push_str(&(serde_json::to_string(&event)? + "\n"));
         }
         // Judged once more as it came, for the nodes and entries that belong to the proof.
         let explained = |violation: Violation| {

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _};
 
-use kvlab::judge::import::{ImportError, read_event};
+use kvlab::judge::import::{ImportError, LineOrder, read_event};
 use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Judgement};
 
 /// A line with a longer event is refused. The largest key and the largest value, every byte of them escaped as six,
@@ -14,6 +14,7 @@ const LINE_BYTES_MAX: u64 = 128 << 20;
 pub(crate) struct HistoryReader<R> {
     reader: R,
     buffer: Vec<u8>,
+    order: LineOrder,
     line: u64,
     bytes: u64,
 }
@@ -85,7 +86,7 @@ pub(crate) fn judge_lines(
 impl<R: BufRead> HistoryReader<R> {
     /// Of these lines.
     pub(crate) fn new(reader: R) -> Self {
-        Self { reader, buffer: Vec::new(), line: 0, bytes: 0 }
+        Self { reader, buffer: Vec::new(), order: LineOrder::default(), line: 0, bytes: 0 }
     }
 
     /// The next event; `None` at the end.
@@ -121,10 +122,12 @@ impl<R: BufRead> HistoryReader<R> {
             let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text }.trim();
             if !text.is_empty() {
                 let event = read_event(text, self.line);
-                return event.map(Some).map_err(|error| {
+                let event = event.map_err(|error| {
                     // Every event ends with its line: what is no event and has no end was cut.
                     if ended { Unreadable::Line(error) } else { Unreadable::Cut(error) }
-                });
+                })?;
+                self.order.follow(&event, self.line)?;
+                return Ok(Some(event));
             }
         }
     }
@@ -184,6 +187,17 @@ mod tests {
             refused(format!("{invoke}{again}").as_bytes())
                 .contains("line 2: event 2: client 1 invokes again")
         );
+        let later = ok.replace("\"i\":2", "\"i\":3");
+        assert!(
+            refused(format!("{invoke}{later}").as_bytes())
+                .contains("line 2: event 3 comes after event 1: what")
+        );
+        let earlier = ok.replace("\"t_ns\":9", "\"t_ns\":4");
+        assert!(
+            refused(format!("{invoke}{earlier}").as_bytes()).contains("earlier than the event before it (5)")
+        );
+        let twice = ok.replace("\"i\":2", "\"i\":1");
+        assert!(refused(format!("{invoke}{twice}").as_bytes()).contains("the index must ascend"));
         assert!(refused(format!("{invoke}{}\n", &ok[..30]).as_bytes()).starts_with("line 2: "), "cut inside");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 
-use super::super::history::Phase;
+use super::super::history::{HistoryEvent, Phase};
 use super::edn;
 use super::holding::Holding;
 use crate::judge::hash::Hash;
@@ -57,6 +57,8 @@ pub struct Exporter {
     shifted: BTreeMap<u32, u64>,
     holding: Holding,
     written: u64,
+    /// The time of the event written last.
+    t_ns: u64,
 }
 
 impl Exporter {
@@ -64,7 +66,7 @@ impl Exporter {
     /// the target has only strings, nothing else can be written: see [`Self::of_keys`].
     pub fn new(target: Target, keyed: bool, processes: u64) -> Self {
         let (shifted, holding) = (BTreeMap::new(), Holding::default());
-        Self { target, keyed, types_fit: false, processes, shifted, holding, written: 0 }
+        Self { target, keyed, types_fit: false, processes, shifted, holding, written: 0, t_ns: 0 }
     }
 
     /// For a history whose values may be of any type. A target that has only strings gets all others as EDN prints
@@ -145,11 +147,15 @@ impl Exporter {
     fn write_elle(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         let what = match &event.act {
             KeyAct::Read(_) | KeyAct::Write(Some(_)) => None,
-            KeyAct::Write(None) => Some(format!("a delete of key {}", event.key)),
+            KeyAct::Write(None) => Some(format!("a delete{}", of_key(event))),
             act => Some(format!("`{act}`")),
         };
         if let Some(what) = what {
-            return Err(self.refusal(event, what, "leave the key out with --key, or take edn"));
+            return Err(self.refusal(
+                event,
+                what,
+                "take edn, or export the other keys one by one with --key",
+            ));
         }
         let value = edn::transaction(&event.key, &event.act, event.phase == Phase::Ok);
         self.write_map(event, ":txn", &value, out);
@@ -188,8 +194,8 @@ impl Exporter {
         let text = |value: &Option<Value>| match value.as_ref().map(Value::to_plain) {
             Some(value) if value.is_empty() => Err(self.refusal(
                 event,
-                format!("the empty string as a value of key {}", event.key),
-                "there it means absence: leave the key out with --key, or take edn",
+                format!("the empty string as a value{}", of_key(event)),
+                "there it means absence: take edn, or export the other keys one by one with --key",
             )),
             value => Ok(value.unwrap_or_default()),
         };
@@ -198,7 +204,7 @@ impl Exporter {
             KeyAct::Read(_) => KeyAct::Get(String::new()),
             KeyAct::Write(written) => KeyAct::Put(text(written)?),
             KeyAct::Cas { .. } | KeyAct::CasFailed { .. } => {
-                let what = format!("a compare-and-set of key {}", event.key);
+                let what = format!("a compare-and-set{}", of_key(event));
                 return Err(self.refusal(event, what, "take edn"));
             }
             act => act.clone(),
@@ -210,11 +216,14 @@ impl Exporter {
         Ok(())
     }
 
-    fn write_kvlab(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
+    /// Counted anew, and in time: other people's events may have no index, and not all of them a time.
+    fn write_kvlab(&mut self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         self.expect_strings(event)?;
         let Some(event) = event.to_history_event(Value::to_plain) else {
             return Err(self.refusal(event, format!("`{}`", event.act), "take edn"));
         };
+        self.t_ns = self.t_ns.max(event.t_ns);
+        let event = HistoryEvent { i: self.written + 1, t_ns: self.t_ns, ..event };
         out.push_str(&serde_json::to_string(&event).expect("a history event is JSON"));
         out.push('\n');
         Ok(())
@@ -245,12 +254,17 @@ impl Target {
     }
 }
 
+/// ` of key "k"`, where keys have names.
+fn of_key(event: &OpEvent) -> String {
+    if event.key.is_empty() { String::new() } else { format!(" of key {}", event.key) }
+}
+
 /// Whether the keys, and the values of each, are still different when all are strings.
 fn types_fit(target: Target, keys: &[KeyHistory]) -> Result<(), ExportError> {
     let mut names = Plain::new(target);
     for history in keys {
         let i = history.ops().first().map_or(0, |op| op.began.i);
-        names.note(history.key(), i, "key", "leave one of the keys out with --key, or take edn")?;
+        names.note(history.key(), i, "key", "take edn, or export the keys one by one with --key")?;
         let mut values = Plain::new(target);
         for op in history.ops() {
             for value in op.act.values() {

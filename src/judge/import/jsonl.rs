@@ -26,9 +26,45 @@ pub fn read_event(line: &str, number: u64) -> Result<HistoryEvent, ImportError> 
     })
 }
 
+/// Whether the lines of a file follow one another: no index is missing between two, and time does not run backwards.
+///
+/// That an index does not come twice is for the judge to say, of events from anywhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineOrder {
+    /// The index and the time of the event before.
+    last: Option<(u64, u64)>,
+}
+
+impl LineOrder {
+    /// Takes the event of the next line.
+    ///
+    /// # Errors
+    /// If it cannot follow. What the lines between would have told may change every verdict.
+    pub fn follow(&mut self, event: &HistoryEvent, line: u64) -> Result<(), ImportError> {
+        let Some((i, t_ns)) = self.last.replace((event.i, event.t_ns)) else { return Ok(()) };
+        if event.i > i.saturating_add(1) {
+            let found = format!("event {} comes after event {i}: what is between is missing", event.i);
+            return Err(ImportError::new(
+                line,
+                found,
+                "every event of the history, each with the next index",
+            ));
+        }
+        if event.t_ns < t_ns {
+            let found = format!(
+                "event {} is of t_ns {}, earlier than the event before it ({t_ns})",
+                event.i, event.t_ns
+            );
+            return Err(ImportError::new(line, found, "a time that does not run backwards"));
+        }
+        Ok(())
+    }
+}
+
 /// Events that have been read.
 #[derive(Debug)]
 pub(super) struct Reading {
+    order: LineOrder,
     /// Whether each event can follow is the judge's to say; what it concludes is of no interest here.
     judge: Judge,
     events: Vec<HistoryEvent>,
@@ -36,7 +72,8 @@ pub(super) struct Reading {
 
 impl Reading {
     pub(super) fn new() -> Self {
-        Self { judge: Judge::new(JudgeOptions::default()), events: Vec::new() }
+        let judge = Judge::new(JudgeOptions::default());
+        Self { order: LineOrder::default(), judge, events: Vec::new() }
     }
 
     /// Takes the next line; an empty one is skipped.
@@ -45,6 +82,7 @@ impl Reading {
             return Ok(());
         }
         let event = read_event(line, number)?;
+        self.order.follow(&event, number)?;
         self.judge.observe(&event).map_err(|error| {
             ImportError::new(number, error.to_string(), "an event that can follow those before it")
         })?;

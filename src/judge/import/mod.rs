@@ -24,7 +24,7 @@ use super::offline::KeyHistory;
 
 use self::pair::Pairing;
 
-pub use self::jsonl::read_event;
+pub use self::jsonl::{LineOrder, read_event};
 
 /// A longer line is refused.
 const LINE_BYTES_MAX: usize = 128 << 20;
