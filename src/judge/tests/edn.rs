@@ -340,6 +340,18 @@ proptest! {
         prop_assert_eq!(keys.map(|keys| keys[0].ops().len()), Ok(1), "{}", text);
     }
 
+    /// Nothing that can be in a file makes a reader panic, whatever it follows.
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..120), open in "(\\[|\\{:value |#\\{|\"|0 :ok :read )?") {
+        let text = open + &String::from_utf8_lossy(&bytes);
+        let _ = Format::detect(&text);
+        for format in [Format::Kvlab, Format::Edn, Format::JepsenLog] {
+            if let Err(error) = import(&text, format, ImportOptions::default()) {
+                prop_assert!((1..=text.split('\n').count() as u64).contains(&error.line), "{}", error);
+            }
+        }
+    }
+
     /// The pieces in which a text comes change nothing.
     #[test]
     fn a_text_may_come_in_any_pieces(
