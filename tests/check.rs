@@ -13,13 +13,16 @@ use serde_json::Value;
 const HISTORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
 
 /// What is known of the histories under `tests/histories`: the exit code of `check`, and the last line's beginning.
-const KNOWN: [(&str, i32, &str); 6] = [
+const KNOWN: [(&str, i32, &str); 9] = [
     ("calm.jsonl", 0, "linearizable (judged in "),
     ("four-reads.jsonl", 1, "NOT linearizable (judged in "),
     ("cas.edn", 1, "NOT linearizable (judged in "),
     ("independent.edn", 0, "linearizable (judged in "),
     ("appends.edn", 0, "linearizable (judged in "),
     ("etcd.log", 1, "NOT linearizable (judged in "),
+    ("number-and-string.edn", 1, "NOT linearizable (judged in "),
+    ("discard-word.edn", 1, "NOT linearizable (judged in "),
+    ("keyword-value.log", 1, "NOT linearizable (judged in "),
 ];
 
 fn history(name: &str) -> String {
@@ -152,13 +155,45 @@ fn the_object_has_every_key_with_its_proof_and_what_was_measured() {
 }
 
 #[test]
-fn a_failed_compare_and_set_looked_unless_it_is_said_never_to_have_run() {
+fn a_failed_compare_and_set_did_not_happen_unless_it_is_said_to_have_looked() {
     let dir = dir();
-    let text = "{:process 0, :type :invoke, :f :cas, :value [nil 2]}\n{:process 0, :type :fail, :f :cas, :value [nil 2]}\n\
+    let failed = "{:process 0, :type :invoke, :f :cas, :value [nil 2]}\n{:process 0, :type :fail, :f :cas, :value [nil 2]}\n\
                 {:process 0, :type :invoke, :f :write, :value 1}\n{:process 0, :type :ok, :f :write, :value 1}\n";
-    let path = written(dir.path(), "h.edn", text);
-    assert_eq!(code(&kvlab(&["check", &path])), 1, "it would have matched");
-    assert_eq!(code(&kvlab(&["check", &path, "--drop-failed-cas"])), 0);
+    let path = written(dir.path(), "h.edn", failed);
+    assert_eq!(code(&kvlab(&["check", &path])), 0, "it failed for whatever reason");
+    let output = kvlab(&["check", &path, "--failed-cas", "observed"]);
+    assert_eq!(code(&output), 1, "it would have matched");
+    assert!(
+        text(&output.stdout).contains("a cas that failed is taken for one that looked and did not match")
+    );
+    let output = kvlab(&["check", &path, "--failed-cas", "observed", "--json"]);
+    assert_eq!(json(&output)["histories"][0]["keys"][0]["failed_cas"], "observed");
+    let said = text(&kvlab(&["check", &path, "--failed-cas", "observed"]).stdout);
+    assert!(said.contains(&format!("kvlab shrink {path} --failed-cas observed\n")), "{said}");
+    let output = kvlab(&["shrink", &path, "--failed-cas", "observed"]);
+    assert!(text(&output.stdout).contains("as --failed-cas observed says"), "{}", text(&output.stdout));
+    for command in ["check", "shrink"] {
+        refused(&[command, &path, "--drop-failed-cas"], &["--failed-cas observed"]);
+    }
+
+    // Here what failed plays a part in the proof: only it would have set 2.
+    let seen = text_of_cas(&[
+        ("invoke", "cas", "[nil 2]"),
+        ("fail", "cas", "[nil 2]"),
+        ("invoke", "read", "nil"),
+        ("ok", "read", "2"),
+    ]);
+    let path = written(dir.path(), "h.edn", seen);
+    let output = kvlab(&["check", &path]);
+    assert_eq!(code(&output), 1);
+    assert!(text(&output.stdout).contains("a cas that failed did not happen here; --failed-cas observed"));
+}
+
+fn text_of_cas(events: &[(&str, &str, &str)]) -> String {
+    let line = |(kind, f, value): &(&str, &str, &str)| {
+        format!("{{:process 0, :type :{kind}, :f :{f}, :value {value}}}\n")
+    };
+    events.iter().map(line).collect()
 }
 
 /// Many leave one value and come back to it at once, and two at the end leave it for good: every set of the others may
@@ -188,9 +223,7 @@ fn a_search_that_takes_too_long_is_undecided() {
     let output = kvlab(&["check", &path, "--timeout", "50ms"]);
     let said = text(&output.stdout);
     assert_eq!(code(&output), 3, "{said}");
-    assert!(
-        said.contains("UNDECIDED  key \"k\", 51 operations, by search: the search was given up after 50ms")
-    );
+    assert!(said.contains("UNDECIDED  key k, 51 operations, by search: the search was given up after 50ms"));
     assert!(said.lines().last().is_some_and(|line| line.starts_with("UNDECIDED")), "{said}");
     let object = json(&kvlab(&["check", &path, "--timeout", "50ms", "--json"]));
     assert_eq!(
@@ -199,7 +232,7 @@ fn a_search_that_takes_too_long_is_undecided() {
     );
     let output = kvlab(&["shrink", &path, "--timeout", "50ms"]);
     assert_eq!((code(&output), text(&output.stdout)), (3, String::new()));
-    assert!(text(&output.stderr).contains("key \"k\" is undecided: the search was given up after 50ms"));
+    assert!(text(&output.stderr).contains("key k is undecided: the search was given up after 50ms"));
 }
 
 /// More clients than the online judge can follow delete and write one key at once; the last read decides.
@@ -303,14 +336,16 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
     let invoke = "{:process 1, :type :invoke, :f :write, :value 3}\n";
     let ours = std::fs::read_to_string(history("calm.jsonl")).expect("the file");
     let lines: Vec<&str> = ours.lines().collect();
-    let cases: [(Vec<u8>, &[&str]); 16] = [
+    let cases: [(Vec<u8>, &[&str]); 18] = [
         (b"".to_vec(), &["line 1: nothing; expected a history"]),
         (b" \n\n".to_vec(), &["line 1: nothing; expected a history"]),
         (b"hello\nworld\n".to_vec(), &["line 1: \"hello\" begins no history that is known; expected a history"]),
         (b"\x7fELF\x02\x01\xff\xfe".to_vec(), &["line 1: what is not UTF-8 text; expected a history"]),
         ([invoke.as_bytes(), b"\n\xff"].concat(), &["line 3: what is not UTF-8 text"]),
         (format!("{}\n\u{0}\n", lines[0]).into_bytes(), &["line 2: ", "expected a history event like"]),
-        (format!("{}\n{}\n", lines[0], lines[3]).into_bytes(), &["line 2: event 4: client 1 invokes again"]),
+        (format!("{}\n{}\n", lines[0], lines[3].replace("\"i\":4", "\"i\":2")).into_bytes(), &["line 2: event 2: client 1 invokes again"]),
+        (format!("{}\n{}\n", lines[0], lines[3]).into_bytes(), &["line 2: event 4 comes after event 1: what is between is missing"]),
+        (format!("{}\n{}\n", lines[0], lines[1].replace("\"t_ns\":2000000", "\"t_ns\":999")).into_bytes(), &["line 2: event 2 is of t_ns 999", "a time that does not run backwards"]),
         (format!("{}\n", lines[1]).into_bytes(), &["line 1: event 2: client 1 gets a reply, but has nothing invoked"]),
         (lines[0].as_bytes()[..60].to_vec(), &["line 1: the line ends inside an event"]),
         (format!("{invoke}{invoke}").into_bytes(), &["line 2: process 1 begins anew", "expected its completion first"]),
@@ -343,6 +378,36 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
 }
 
 #[test]
+fn a_history_in_which_everything_failed_says_so() {
+    let dir = dir();
+    let failed = "every operation in it failed, or was a read that got no answer: nothing can be judged";
+    let edn = |f: &str, kind: &str| {
+        format!(
+            "{{:process 1, :type :invoke, :f :{f}, :value [1 2]}}\n{{:process 1, :type :{kind}, :f :{f}, :value [1 2]}}\n"
+        )
+    };
+    for (f, kind) in [("write", "fail"), ("read", "fail"), ("read", "info"), ("cas", "fail")] {
+        let path = written(dir.path(), "h.edn", edn(f, kind));
+        refused(&["check", &path], &[failed]);
+        let path = written(dir.path(), "h.edn", edn(f, kind) + &edn("write", "info"));
+        assert_eq!(
+            code(&kvlab(&["check", &path])),
+            if f == "cas" { 2 } else { 0 },
+            "{f}: one has a key, one has none"
+        );
+    }
+    let ours = std::fs::read_to_string(history("calm.jsonl")).expect("the file");
+    let ours = ours.replace("\"ok\"", "\"fail\"").replace("\"info\"", "\"fail\"");
+    let path = written(dir.path(), "h.jsonl", &ours);
+    refused(&["check", &path], &[failed]);
+    let open: String =
+        ours.lines().filter(|line| !line.contains("\"i\":8,")).map(|line| line.to_owned() + "\n").collect();
+    let open = open.replace("\"i\":9,", "\"i\":8,").replace("\"i\":10,", "\"i\":9,");
+    let path = written(dir.path(), "h.jsonl", open);
+    assert_eq!(code(&kvlab(&["check", &path])), 0, "a delete that has not ended may have happened");
+}
+
+#[test]
 fn with_thousands_of_keys_what_is_wrong_comes_first_and_the_rest_is_counted() {
     let mut edn = String::new();
     for key in 0..3000 {
@@ -358,7 +423,7 @@ fn with_thousands_of_keys_what_is_wrong_comes_first_and_the_rest_is_counted() {
     let path = written(dir.path(), "h.edn", edn);
     let said = text(&kvlab(&["check", &path]).stdout);
     assert!(said.lines().count() < 60, "{said}");
-    assert!(said.contains("NOT linearizable  key \"k1007\", 2 operations, by ids"), "{said}");
+    assert!(said.contains("NOT linearizable  key k1007, 2 operations, by ids"), "{said}");
     assert!(said.contains("and 17 more like these; --json has them all"), "{said}");
     assert!(said.contains("keys NOT linearizable       30\n"), "{said}");
     assert!(said.contains("keys linearizable           2970 (by ids)\n"), "{said}");
@@ -396,7 +461,7 @@ fn what_is_shrunk_fails_again_in_the_format_in_which_it_came() {
         (history("cas.edn"), 3, "{:process"),
         (history("etcd.log"), 3, "INFO  jepsen.util - "),
         (lost, 3, "{:process 1, :type :invoke, :f :append, :key \"0\", "),
-        (stale, 1, "{:process 0, :type :invoke, :f :read, :value [\"x\" nil]"),
+        (stale, 1, "{:process 0, :type :invoke, :f :read, :value [x nil]"),
     ] {
         let out = dir.path().join("small");
         let output = kvlab(&["shrink", &path, "--out", out.to_str().expect("UTF-8")]);

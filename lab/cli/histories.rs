@@ -68,12 +68,25 @@ pub struct ReadingArgs {
     /// The format; otherwise it is told from the beginning
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<HistoryFormat>,
-    /// A compare-and-set that failed never ran, as Knossos has it, instead of having looked and not matched
-    #[arg(long)]
+    /// What a compare-and-set that failed means: it did not happen, as Jepsen and Knossos have it, or it looked and
+    /// did not match
+    #[arg(long, value_name = "MEANING", default_value = "never-ran")]
+    pub failed_cas: FailedCasArg,
+    /// What has become the default
+    #[arg(long, hide = true)]
     pub drop_failed_cas: bool,
     /// How long the general search may take, all keys together; what it has not decided then is undecided
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// What a failed compare-and-set means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FailedCasArg {
+    /// It did not happen, for whatever reason
+    NeverRan,
+    /// It looked and did not match
+    Observed,
 }
 
 /// A format in which histories are read.

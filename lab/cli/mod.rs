@@ -12,7 +12,9 @@ pub use self::cluster::{
     CleanupArgs, ClusterArgs, DelArgs, FollowArgs, GetArgs, OperationArgs, PromoteArgs, PutArgs, StatusArgs,
     TopologyArgs,
 };
-pub use self::histories::{CheckArgs, ExportArgs, ExportFormat, HistoryFormat, ReadingArgs, ShrinkArgs};
+pub use self::histories::{
+    CheckArgs, ExportArgs, ExportFormat, FailedCasArg, HistoryFormat, ReadingArgs, ShrinkArgs,
+};
 pub use self::node::{LogForm, NodeArgs};
 pub use self::pages::{CompletionsArgs, ManArgs};
 pub use self::program::{Cli, Command};

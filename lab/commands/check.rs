@@ -2,23 +2,22 @@
 
 use std::path::Path;
 
-use kvlab::judge::import::{Format, ImportOptions};
+use kvlab::judge::import::{FailedCas, Format, ImportOptions};
 use kvlab::judge::{Diagram, Linearizable};
 
 use super::support::exit::{CommandError, Exit};
 use super::support::output;
-use crate::cli::{CheckArgs, HistoryFormat, ReadingArgs};
+use crate::cli::{CheckArgs, FailedCasArg, HistoryFormat, ReadingArgs};
 use crate::run::output_file::OutputFile;
 use crate::verify::{self, HistorySource, JsonVerdicts, PrintStyle, SearchLimits};
 
 pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
-    let style = PrintStyle::of_stdout();
+    let (style, options) = (PrintStyle::of_stdout(), options(&args.reading)?);
     let (mut worst, mut unreadable) = (Linearizable::Yes, false);
     let (mut verdicts, mut proof) = (JsonVerdicts::new(), None);
     for (nth, file) in args.files.iter().enumerate() {
         let source = HistorySource::find(file, format(args.reading.format));
-        let checked =
-            source.and_then(|source| verify::check(&source, options(&args.reading), limits(&args.reading)));
+        let checked = source.and_then(|source| verify::check(&source, options, limits(&args.reading)));
         match checked {
             Ok(checked) => {
                 worst = worst.max(checked.verdict());
@@ -75,8 +74,19 @@ pub(super) fn format(format: Option<HistoryFormat>) -> Option<Format> {
 }
 
 /// How to read what is ambiguous.
-pub(super) fn options(reading: &ReadingArgs) -> ImportOptions {
-    ImportOptions { drop_failed_cas: reading.drop_failed_cas }
+///
+/// # Errors
+/// If that is said in a way that is no more.
+pub(super) fn options(reading: &ReadingArgs) -> anyhow::Result<ImportOptions> {
+    anyhow::ensure!(
+        !reading.drop_failed_cas,
+        "--drop-failed-cas is no more: a cas that failed did not happen unless --failed-cas observed is given; leave it away"
+    );
+    let failed_cas = match reading.failed_cas {
+        FailedCasArg::NeverRan => FailedCas::NeverRan,
+        FailedCasArg::Observed => FailedCas::Observed,
+    };
+    Ok(ImportOptions { failed_cas })
 }
 
 /// How long searches may take.

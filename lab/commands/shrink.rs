@@ -7,11 +7,11 @@ use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::ShrinkArgs;
 use crate::run::output_file::OutputFile;
-use crate::verify::{self, HistorySource, PrintStyle, Shrunk, Smaller};
+use crate::verify::{self, FailedCasTaken, HistorySource, PrintStyle, Shrunk, Smaller};
 
 pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
     let source = HistorySource::find(&args.history, format(args.reading.format))?.rereadable()?;
-    let (options, limits) = (options(&args.reading), limits(&args.reading));
+    let (options, limits) = (options(&args.reading)?, limits(&args.reading));
     match verify::shrink(&source, options, limits, args.key.as_deref())? {
         Shrunk::Smaller(smaller) => {
             show(args.out.as_deref(), &smaller)?;
@@ -31,11 +31,14 @@ pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
 /// The drawing, and what is left: below it, or where `--out` says.
 fn show(out: Option<&Path>, smaller: &Smaller) -> Result<(), CommandError> {
     let Smaller { history, before, text, diagram } = smaller;
-    let key = if history.key().is_empty() { String::new() } else { format!("key {:?}: ", history.key()) };
+    let key = if history.key().is_empty() { String::new() } else { format!("key {}: ", history.key()) };
     let left = history.ops().len();
     let fails = if left == 1 { "fails" } else { "fail" };
     let summary = format!("{key}{left} of {before} operations still {fails}\n\n");
-    let drawing = summary + &diagram.text(PrintStyle::of_stdout().width);
+    let mut drawing = summary + &diagram.text(PrintStyle::of_stdout().width);
+    if let Some(taken) = FailedCasTaken::of(history) {
+        drawing += &format!("\n{}\n", taken.says());
+    }
     let Some(out) = out else {
         return output::print(format!("{drawing}\n{text}"));
     };

@@ -325,7 +325,7 @@ mod tests {
             node: None,
             op: judge::OpKind::Get,
             key: "k".to_owned(),
-            value: Some("ghost".to_owned()),
+            value: Some("ghost".into()),
             consistency: judge::Consistency::Quorum,
             began: judge::Stamp { i: 1, t_ns: 0 },
             ended: None,

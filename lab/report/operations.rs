@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use kvlab::judge::{Consistency, HistoryEvent, OpKind, Operation, Phase, Stale};
+use kvlab::judge::{Consistency, HistoryEvent, OpKind, Operation, Phase, Stale, Value};
 use kvlab::types::{Epoch, NodeId};
 
 /// Operations that went well that are shown at most: beyond it every second one is left out, then every second one of
@@ -113,7 +113,7 @@ impl TimelineOp {
             op: operation.op,
             consistency: operation.consistency,
             key: operation.key.clone(),
-            value: operation.value.clone(),
+            value: operation.value.as_ref().map(Value::to_plain),
             began_us,
             took_us: ended.map(|ended| (ended.at.t_ns / 1000).saturating_sub(began_us)),
             phase: ended.map_or(Phase::Invoke, |ended| ended.phase),

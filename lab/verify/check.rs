@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::KeyHistory;
-use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Linearizable, Violation};
+use kvlab::judge::{HistoryEvent, Judge, JudgeOptions, Linearizable, OpKind, Phase, Value, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 use super::parallel::{SearchLimits, judge_all};
@@ -17,6 +17,10 @@ use super::status_line::{StatusLine, bar};
 use crate::explain::Epochs;
 use crate::run::history::{Judged, Kept, judge_lines};
 use crate::text::words;
+
+/// What is said of a history in which nothing happened.
+const ONLY_FAILED: &str =
+    "every operation in it failed, or was a read that got no answer: nothing can be judged";
 
 /// Judges a history.
 ///
@@ -30,9 +34,11 @@ pub(crate) fn check(
     let began = Instant::now();
     let mut checked = match source.open(options)? {
         OpenHistory::Kvlab(own) => {
-            let (judged, kept) = judge_ours(source, own, |_| {})?;
-            ours(source, judged, kept, limits)?
+            let mut survey = Survey::default();
+            let (judged, kept) = judge_ours(source, own, |event| survey.note(event))?;
+            ours(source, judged, kept, survey.may_have_happened(), limits)?
         }
+        OpenHistory::Foreign(foreign) if foreign.has_only_failed() => bail!("{}: {ONLY_FAILED}", source.name),
         OpenHistory::Foreign(foreign) => theirs(source, &foreign, limits),
     };
     if checked.operations() == 0 {
@@ -40,6 +46,31 @@ pub(crate) fn check(
     }
     checked.took = began.elapsed();
     Ok(checked)
+}
+
+/// How the operations of a history of ours ended.
+#[derive(Debug, Default)]
+struct Survey {
+    writes_begun: u64,
+    writes_failed: u64,
+    /// Something is known or thought to have happened.
+    told: bool,
+}
+
+impl Survey {
+    fn note(&mut self, event: &HistoryEvent) {
+        let writes = u64::from(event.op != OpKind::Get);
+        match event.phase {
+            Phase::Invoke => self.writes_begun += writes,
+            Phase::Fail => self.writes_failed += writes,
+            Phase::Ok | Phase::Info => self.told = true,
+        }
+    }
+
+    /// A write that has not ended may have.
+    fn may_have_happened(&self) -> bool {
+        self.told || self.writes_begun > self.writes_failed
+    }
 }
 
 /// Reads and judges a history of ours, once; `each` is shown every event.
@@ -117,9 +148,13 @@ fn ours(
     source: &HistorySource,
     judged: Judged,
     kept: Option<Kept>,
+    may_have_happened: bool,
     limits: SearchLimits,
 ) -> anyhow::Result<CheckedHistory> {
     let Judged { judge, report: judgement, cut } = judged;
+    if judgement.events > 0 && !may_have_happened {
+        bail!("{}: {ONLY_FAILED}", source.name);
+    }
     let mut proofs: HashMap<&str, &Violation> = HashMap::new();
     for violation in judgement.violations.iter().filter(|violation| violation.linearizability) {
         proofs.entry(&violation.key).or_insert(violation);
@@ -134,7 +169,7 @@ fn ours(
         // Keys that are known from before what is kept have none.
         .filter(|key| key.operations > 0)
         .map(|key| CheckedKey {
-            key: key.key.to_owned(),
+            key: key.key.into(),
             operations: key.operations,
             linearizable: key.linearizable,
             method: key.method,
@@ -143,6 +178,7 @@ fn ours(
                 Some(Linearizable::Undecided) => undecided.get(key.key).cloned(),
                 Some(_) => None,
             },
+            failed_cas: None,
             proof: proofs.get(key.key).map(proof),
         })
         .collect();
@@ -166,19 +202,19 @@ fn search_undecided(
     kept: Option<&Kept>,
     limits: SearchLimits,
 ) -> anyhow::Result<()> {
-    let is_odd = |key: &str| kept.is_some_and(|kept| kept.is_odd(key));
+    let is_odd = |key: &Value| kept.is_some_and(|kept| kept.is_odd(&key.to_plain()));
     let is_open =
         |key: &&mut CheckedKey| key.linearizable == Some(Linearizable::Undecided) && !is_odd(&key.key);
-    let wanted: HashSet<String> = keys.iter_mut().filter(is_open).map(|key| key.key.clone()).collect();
+    let wanted: HashSet<String> = keys.iter_mut().filter(is_open).map(|key| key.key.to_plain()).collect();
     if wanted.is_empty() || !source.is_rereadable() {
         return Ok(());
     }
     let histories = KeyHistory::of_events(&events_of(source, kept, |key| wanted.contains(key), u64::MAX)?);
     let answers = judge_all(&histories, limits);
-    let mut answers: HashMap<&str, _> =
+    let mut answers: HashMap<&Value, _> =
         histories.iter().zip(answers).map(|(history, answer)| (history.key(), (history, answer))).collect();
     for key in keys.iter_mut().filter(is_open) {
-        let Some((history, (verdict, given_up))) = answers.remove(&*key.key) else { continue };
+        let Some((history, (verdict, given_up))) = answers.remove(&key.key) else { continue };
         let searched = CheckedKey::of(history, verdict, given_up);
         let why = match (key.why.take(), searched.why) {
             _ if searched.linearizable != Some(Linearizable::Undecided) => None,

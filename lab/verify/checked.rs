@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use kvlab::judge::import::Format;
-use kvlab::judge::offline::{KeyHistory, KeyOp, KeyVerdict, Refutation};
-use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Violation};
+use kvlab::judge::offline::{KeyAct, KeyHistory, KeyOp, KeyVerdict, OpOutcome, Refutation};
+use kvlab::judge::{Diagram, Judgement, Linearizable, Method, Value, Violation};
 use serde::Serialize;
 
 use super::parallel::GivenUp;
@@ -35,7 +35,7 @@ pub(crate) struct CheckedHistory {
 #[derive(Debug, Serialize)]
 pub(crate) struct CheckedKey {
     /// The key; empty where there is only one and nobody names it.
-    pub(crate) key: String,
+    pub(crate) key: Value,
     /// Operations on it.
     pub(crate) operations: u64,
     /// The verdict; `None`: it is not judged for linearizability.
@@ -45,9 +45,22 @@ pub(crate) struct CheckedKey {
     /// Why it is undecided or not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+    /// Of a key that is not linearizable and has a compare-and-set that failed: what that was taken for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_cas: Option<FailedCasTaken>,
     /// Why it is not linearizable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proof: Option<KeyProof>,
+}
+
+/// What a compare-and-set that failed was taken for, as JSON has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FailedCasTaken {
+    /// It did not happen.
+    NeverRan,
+    /// It looked and did not match.
+    Observed,
 }
 
 /// Why a promise is broken, as JSON has it.
@@ -122,8 +135,34 @@ impl CheckedKey {
             operations: verdict.operations as u64,
             linearizable: Some(verdict.linearizable),
             method: Some(verdict.method),
+            failed_cas: FailedCasTaken::of(history).filter(|_| verdict.linearizable == Linearizable::No),
             why: given_up.filter(|_| undecided).map(|why| why.to_string()),
             proof: verdict.refutation.map(|refutation| KeyProof::of(history, refutation)),
+        }
+    }
+}
+
+impl FailedCasTaken {
+    /// What those of a history were; `None`: it has none.
+    pub(crate) fn of(history: &KeyHistory) -> Option<Self> {
+        history.ops().iter().find_map(|op| match (&op.act, op.outcome) {
+            (KeyAct::CasFailed { .. }, _) => Some(Self::Observed),
+            (KeyAct::Cas { .. }, OpOutcome::Failed) => Some(Self::NeverRan),
+            _ => None,
+        })
+    }
+
+    /// In a sentence, with the way to the other.
+    pub(crate) fn says(self) -> &'static str {
+        match self {
+            Self::NeverRan => {
+                "a cas that failed did not happen here; --failed-cas observed takes it for one that looked and did not \
+                 match"
+            }
+            Self::Observed => {
+                "a cas that failed is taken for one that looked and did not match, as --failed-cas observed says; \
+                 without it, it did not happen"
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ fn ours(
         format!("; {kept} is kept: what was read and written before is written first, of unknown outcome")
     });
     let mut out = Writer::begin(export, exporter, &format!("{promised}, as kvlab recorded them{begins}"))?;
-    let mut left_out = 0;
+    let (mut left_out, mut i) = (0, 0);
     let mut ahead = VecDeque::new();
     match kept {
         // Its first line says it all.
@@ -113,7 +113,10 @@ fn ours(
         if !whole && !survey.is_promised(&event) {
             left_out += 1;
         } else if export.target == Target::Kvlab {
-            out.out.write(&(serde_json::to_string(&event)? + "\n"))?;
+            // Of one key the events are counted anew: a history has no gaps.
+            i += 1;
+            let i = if export.key.is_some() { i } else { event.i };
+            out.out.write(&(serde_json::to_string(&HistoryEvent { i, ..event })? + "\n"))?;
         } else {
             out.event(OpEvent::from(&event)).with_context(|| source.name.clone())?;
         }
@@ -138,9 +141,10 @@ fn beginning(kept: &Kept, events: &mut HistoryReader<impl BufRead>) -> VecDeque<
 }
 
 fn theirs(source: &HistorySource, export: Export<'_>, mut foreign: ForeignHistory) -> anyhow::Result<()> {
-    let (keyed, processes) = (foreign.is_keyed() && export.key.is_none(), foreign.processes());
+    let keyed = foreign.is_keyed() && export.key.is_none();
     foreign.keep(export.key, &source.name)?;
-    let exporter = Exporter::new(export.target, keyed, processes).with_numbers();
+    let exporter =
+        Exporter::of_keys(export.target, keyed, &foreign.keys).with_context(|| source.name.clone())?;
     let from = if foreign.format == Format::Edn { "EDN" } else { "Jepsen's log" };
     let mut out = Writer::begin(export, exporter, &format!("what was read from {from}"))?;
     for event in op_events(&foreign.keys) {

@@ -18,6 +18,7 @@ mod source;
 mod status_line;
 
 pub(crate) use self::check::check;
+pub(crate) use self::checked::FailedCasTaken;
 pub(crate) use self::export::{Export, export};
 pub(crate) use self::json::JsonVerdicts;
 pub(crate) use self::parallel::SearchLimits;

@@ -185,7 +185,7 @@ mod tests {
     /// Many leave one value and come back to it at once, and two at the end leave it for good: every set of the others may
     /// have been first, and there are more than anyone can try.
     fn hard(key: &str) -> KeyHistory {
-        let value = |text: &str| Some(text.to_owned());
+        let value = |text: &str| Some(text.into());
         let cas = |from: &str, to: &str| KeyAct::Cas { from: value(from), to: value(to) };
         let mut ops = vec![op(0, KeyAct::Write(value("x")), 0, 1)];
         for n in 1..=24_u32 {
@@ -195,12 +195,12 @@ mod tests {
         }
         ops.push(op(0, cas("x", "y"), 2000, 2001));
         ops.push(op(0, cas("x", "y"), 2002, 2003));
-        KeyHistory::new(key.to_owned(), ops).expect("a history")
+        KeyHistory::new(key, ops).expect("a history")
     }
 
     fn failing(key: &str) -> KeyHistory {
-        let read = op(0, KeyAct::Read(Some("x".to_owned())), 0, 1);
-        KeyHistory::new(key.to_owned(), vec![read]).expect("a history")
+        let read = op(0, KeyAct::Read(Some("x".into())), 0, 1);
+        KeyHistory::new(key, vec![read]).expect("a history")
     }
 
     fn judged(keys: &[KeyHistory], limits: SearchLimits) -> Vec<(Linearizable, Option<GivenUp>)> {
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_hard_is_given_up_in_time_and_holds_up_nobody() {
-        let easy = KeyHistory::new("easy".to_owned(), vec![op(0, KeyAct::Append("a".to_owned()), 0, 1)]);
+        let easy = KeyHistory::new("easy", vec![op(0, KeyAct::Append("a".to_owned()), 0, 1)]);
         let timeout = Duration::from_millis(50);
         let answers =
             judged(&[hard("a"), easy.expect("a history"), hard("b")], SearchLimits::within(timeout));

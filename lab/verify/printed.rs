@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use kvlab::judge::import::Format;
-use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Violation};
+use kvlab::judge::{Judgement, Ledger, Linearizable, Method, Percentiles, Value, Violation};
 
-use super::checked::{CheckedHistory, CheckedKey, KeyProof};
+use super::checked::{CheckedHistory, CheckedKey, FailedCasTaken, KeyProof};
 use crate::text::words;
 
 /// Proofs that are drawn; the others are named.
@@ -106,9 +106,22 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
         if let Some(proof) = &key.proof {
             indent(out, &proof.diagram().text(style.width - 2));
         }
+        if let Some(taken) = key.failed_cas {
+            out.push('\n');
+            indent(out, &wrapped(taken.says(), style.width - 2));
+        }
         if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
-            let key = if checked.is_keyed() { format!(" --key {}", quoted(&key.key)) } else { String::new() };
-            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}", quoted(path));
+            let key_failed_cas = key.failed_cas;
+            let key = if checked.is_keyed() {
+                format!(" --key {}", quoted(&said_key(checked, &key.key)))
+            } else {
+                String::new()
+            };
+            let meaning = match key_failed_cas {
+                Some(FailedCasTaken::Observed) => " --failed-cas observed",
+                _ => "",
+            };
+            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}{meaning}", quoted(path));
         }
     }
     let others: Vec<_> = violated.iter().filter(|key| key.proof.is_none()).collect();
@@ -148,7 +161,7 @@ fn about(checked: &CheckedHistory, key: &CheckedKey) -> String {
     };
     let operations = counted(key.operations, "operation");
     if checked.is_keyed() {
-        format!("key {:?}, {operations}{how}", key.key)
+        format!("key {}, {operations}{how}", key.key)
     } else {
         format!("{operations}{how}")
     }
@@ -265,6 +278,29 @@ fn indent(out: &mut String, text: &str) {
 /// `1 key`, `58 keys`.
 fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Broken at spaces, into lines of at most so many columns where words allow.
+fn wrapped(text: &str, width: usize) -> String {
+    let (mut out, mut used) = (String::new(), 0);
+    for word in text.split(' ') {
+        let columns = word.chars().count();
+        if used > 0 {
+            let is_full = used + 1 + columns > width;
+            out.push(if is_full { '\n' } else { ' ' });
+            used = if is_full { 0 } else { used + 1 };
+        }
+        out.push_str(word);
+        used += columns;
+    }
+    out
+}
+
+/// A key as a command takes it: a string without its quotes, unless another key is printed so.
+fn said_key(checked: &CheckedHistory, key: &Value) -> String {
+    let plain = key.to_plain();
+    let is_other = |other: &CheckedKey| other.key != *key && other.key.to_string() == plain;
+    if checked.keys.iter().any(is_other) { key.to_string() } else { plain }
 }
 
 /// As a word of a shell.

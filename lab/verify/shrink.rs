@@ -86,8 +86,10 @@ fn ours(
     let shrunk = first_smaller(candidates, limits, key, |shrunk, events| {
         let left = left_of(events, shrunk);
         let mut text = String::new();
-        for event in &left {
-            text.push_str(&(serde_json::to_string(event)? + "\n"));
+        for (event, i) in left.iter().zip(1..) {
+            // A history has no gaps: what is left is counted anew.
+            let event = HistoryEvent { i, ..event.clone() };
+            text.push_str(&(serde_json::to_string(&event)? + "\n"));
         }
         // Judged once more as it came, for the nodes and entries that belong to the proof.
         let explained = |violation: Violation| {
@@ -110,14 +112,14 @@ fn theirs(
     limits: SearchLimits,
     key: Option<&str>,
 ) -> anyhow::Result<Shrunk> {
-    let (keyed, processes) = (foreign.is_keyed(), foreign.processes());
+    let keyed = foreign.is_keyed();
     foreign.keep(key, &source.name)?;
     // The smallest first: the first that fails will do.
     foreign.keys.sort_by_key(|history| history.ops().len());
     let target = if foreign.format == Format::JepsenLog { Target::JepsenLog } else { Target::Edn };
     let candidates = foreign.keys.into_iter().map(|history| Ok((history, ())));
     first_smaller(candidates, limits, key, |shrunk, ()| {
-        let mut exporter = Exporter::new(target, keyed, processes).with_numbers();
+        let mut exporter = Exporter::of_keys(target, keyed, std::slice::from_ref(shrunk))?;
         let mut text = String::new();
         for event in op_events([shrunk]) {
             exporter.event(event, &mut text)?;
@@ -150,7 +152,9 @@ fn first_smaller<T>(
             }
             Err(Linearizable::Undecided) if undecided.is_none() => {
                 let why = given_up.map(|why| why.to_string()).unwrap_or_default();
-                undecided = Some(Shrunk::Undecided(named(Some(whole.key())), why));
+                let key = whole.key();
+                let name = if key.is_empty() { "it".to_owned() } else { format!("key {key}") };
+                undecided = Some(Shrunk::Undecided(name, why));
             }
             Err(_) => {}
         }

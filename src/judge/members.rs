@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::Shown;
+use super::value::Quoted;
 use crate::types::{NodeId, Position};
 
 /// What a member holds under a key, and the version that wrote it.
@@ -76,14 +76,14 @@ pub fn compare_members(states: &BTreeMap<NodeId, MemberState>, first_max: usize)
 /// `key "a": n1 has "x" (1@n1/4), n2 has nothing`.
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "key {}: ", Shown(Some(&String::from_utf8_lossy(&self.key))))?;
+        write!(f, "key {}: ", Quoted(&String::from_utf8_lossy(&self.key)))?;
         for (nth, (node, version)) in self.held.iter().enumerate() {
             let comma = if nth == 0 { "" } else { ", " };
             match version {
                 None => write!(f, "{comma}{node} has nothing")?,
                 Some(Version { value, at }) => {
                     let value = String::from_utf8_lossy(value);
-                    write!(f, "{comma}{node} has {} ({at})", Shown(Some(&value)))?;
+                    write!(f, "{comma}{node} has {} ({at})", Quoted(&value))?;
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! * `online`: [`Judge`] watches a history while it is made, and says what it found as a [`Judgement`].
 //! * [`offline`] judges whole histories, key by key; `search` is for those in which reads do not name their writes.
 //! * [`import`] reads other people's histories, [`export`] writes ours for them.
+//! * `value`: what was written and seen ([`Value`]): opaque, compared, hashed and shown.
 //! * `violation`, `draw`: a [`Violation`] says why a promise is broken, a [`Diagram`] draws it.
 //! * `members`: whether all members hold the same ([`compare_members`]).
 //!
@@ -21,6 +22,7 @@ pub mod offline;
 mod online;
 mod operation;
 mod search;
+mod value;
 mod violation;
 
 #[cfg(test)]
@@ -34,4 +36,5 @@ pub use self::members::{Comparison, Difference, MemberState, Version, compare_me
 pub use self::online::{Before, Judge, JudgeOptions, Stale};
 pub use self::operation::{Completion, Operation, Stamp};
 pub use self::search::*;
+pub use self::value::Value;
 pub use self::violation::{OrderProof, Violation, ViolationKind};

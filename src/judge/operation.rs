@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Consistency, OpKind, Phase};
+use super::value::{Shown, Value};
 use crate::types::{Epoch, NodeId};
 
 /// A moment of the history.
@@ -41,7 +42,7 @@ pub struct Operation {
     /// The key.
     pub key: String,
     /// The value written or seen; `None` is absent.
-    pub value: Option<String>,
+    pub value: Option<Value>,
     /// The promise asked for.
     pub consistency: Consistency,
     /// When it was about to be sent.
@@ -60,7 +61,7 @@ impl Operation {
 /// `client 3 wrote "a17" at n2 (#4 to #9, t=1.204 s to 1.206 s, 1@n1/412)`.
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = Shown(self.value.as_deref());
+        let value = Shown(self.value.as_ref());
         let happened = self.ended.as_ref().is_some_and(|ended| ended.phase == Phase::Ok);
         match (self.op, happened) {
             (OpKind::Put, true) => write!(f, "client {} wrote {value}", self.client)?,
@@ -89,23 +90,6 @@ impl fmt::Display for Operation {
             write!(f, ", {epoch}/{seq}")?;
         }
         f.write_str(")")
-    }
-}
-
-/// A value as people read it: quoted and cut short, or the word absent.
-pub(super) struct Shown<'a>(pub(super) Option<&'a str>);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Characters of a value that are shown.
-        const CHARS_MAX: usize = 40;
-        match self.0 {
-            None => f.write_str("absent"),
-            Some(value) => match value.char_indices().nth(CHARS_MAX) {
-                None => write!(f, "{value:?}"),
-                Some((end, _)) => write!(f, "{:?}…", &value[..end]),
-            },
-        }
     }
 }
 

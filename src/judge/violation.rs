@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::operation::{Operation, Seconds, Shown};
+use super::operation::{Operation, Seconds};
+use super::value::{Shown, Value};
 use crate::types::Position;
 
 /// A broken promise, proved from what clients saw.
@@ -52,7 +53,7 @@ pub enum ViolationKind {
         /// The operation that fits none.
         operation: Box<Operation>,
         /// What the key could have held by then; the first few.
-        possible: Vec<Option<String>>,
+        possible: Vec<Option<Value>>,
     },
 }
 
@@ -65,9 +66,9 @@ pub enum ViolationKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderProof {
     /// The value A.
-    pub a: Option<String>,
+    pub a: Option<Value>,
     /// The value B.
-    pub b: Option<String>,
+    pub b: Option<Value>,
     /// Wrote or read A, and ended before `b1` began.
     pub a1: Option<Operation>,
     /// Wrote or read B, and began after `a1` ended.
@@ -94,6 +95,30 @@ impl Violation {
         operations.sort_by_key(|operation| operation.began.i);
         operations.dedup_by_key(|operation| operation.began.i);
         operations
+    }
+
+    /// The same of a history whose values were given other names: `value` says which each name stands for.
+    pub(super) fn with_values(mut self, value: impl Fn(&Value) -> Value) -> Self {
+        let named = |one: &mut Option<Value>| *one = one.as_ref().map(&value);
+        match &mut self.kind {
+            ViolationKind::Order(proof) => {
+                let OrderProof { a, b, a1, b1, b2, a2 } = &mut **proof;
+                [a, b].into_iter().for_each(named);
+                [a1, b1, b2, a2].into_iter().flatten().for_each(|operation| named(&mut operation.value));
+            }
+            ViolationKind::NeverWritten { read } | ViolationKind::Forgotten { read, .. } => {
+                named(&mut read.value);
+            }
+            ViolationKind::FailedWrite { write, read } => {
+                named(&mut write.value);
+                read.iter_mut().for_each(|read| named(&mut read.value));
+            }
+            ViolationKind::NoOrder { operation, possible } => {
+                named(&mut operation.value);
+                possible.iter_mut().for_each(named);
+            }
+        }
+        self
     }
 
     /// Which rule was broken, where the servers' own words tell: somebody answered with an older entry after
@@ -141,7 +166,7 @@ impl Violation {
                 "{read}, but that was either never written, or overwritten for good before event #{before_i}"
             ),
             ViolationKind::NoOrder { operation, possible } => {
-                let could: Vec<_> = possible.iter().map(|v| Shown(v.as_deref()).to_string()).collect();
+                let could: Vec<_> = possible.iter().map(|v| Shown(v.as_ref()).to_string()).collect();
                 format!(
                     "{operation}, but whatever order the operations took, the key was {} by then",
                     could.join(" or ")
@@ -174,7 +199,7 @@ impl OrderProof {
             (None, None) => None,
             _ => Some(false),
         };
-        let is = |operation: &Option<Operation>, value: &Option<String>| {
+        let is = |operation: &Option<Operation>, value: &Option<Value>| {
             operation.as_ref().is_none_or(|operation| operation.value == *value)
         };
         let (first, second) = (before(&self.a1, &self.b1), before(&self.b2, &self.a2));
@@ -191,7 +216,7 @@ impl OrderProof {
     }
 
     fn explanation(&self) -> String {
-        let (a, b) = (Shown(self.a.as_deref()), Shown(self.b.as_deref()));
+        let (a, b) = (Shown(self.a.as_ref()), Shown(self.b.as_ref()));
         match (&self.a1, &self.b1, &self.b2, &self.a2) {
             (Some(a1), Some(b1), Some(b2), Some(a2)) => format!(
                 "{a} was there before {b} ({a1} had ended when {b1} began), and {b} was there before {a} ({} had \
@@ -200,7 +225,7 @@ impl OrderProof {
                 Again(a2, [a1, b1]),
             ),
             (Some(seen), Some(absent), _, _) | (_, _, Some(seen), Some(absent)) => {
-                let value = Shown(seen.value.as_deref());
+                let value = Shown(seen.value.as_ref());
                 format!(
                     "{absent} and found it absent, but {value} was there already: {seen} had ended, and nothing \
                      deletes the key"

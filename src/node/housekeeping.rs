@@ -113,10 +113,8 @@ impl Housekeeping {
         }
         self.look_at = now + LOOK_EVERY;
         let commit = driver.status(now).commit;
-        if driver.store().wants_cleanup(self.policy, commit) {
-            if self.begin(now, driver).is_err() {
-                self.look_at = now + PAUSE_WHERE_DAMAGED;
-            }
+        if driver.store().wants_cleanup(self.policy, commit) && self.begin(now, driver).is_err() {
+            self.look_at = now + PAUSE_WHERE_DAMAGED;
         }
     }
 

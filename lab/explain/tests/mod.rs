@@ -62,7 +62,7 @@ fn operation(i: u64, node: NodeId, op: OpKind, value: Option<&str>, at: Option<(
         node: Some(node),
         op,
         key: "k".to_owned(),
-        value: value.map(str::to_owned),
+        value: value.map(Into::into),
         consistency: Consistency::Quorum,
         began: stamp(i),
         ended: Some(Completion {
@@ -224,7 +224,7 @@ fn what_a_new_primary_left_behind() {
     let written = wrote(3000, N1, "kept?", (epoch(1, N1), 99));
     let absent = operation(6000, N2, OpKind::Get, None, None);
     let proof = OrderProof {
-        a: Some("kept?".to_owned()),
+        a: Some("kept?".into()),
         b: None,
         a1: Some(written),
         b1: Some(absent),
@@ -328,7 +328,7 @@ fn what_was_acknowledged_and_is_not_there_in_the_same_epoch() {
     let absent = operation(84, N1, OpKind::Get, None, None);
     let proof = OrderProof {
         a: None,
-        b: Some("c5-2".to_owned()),
+        b: Some("c5-2".into()),
         a1: None,
         b1: None,
         b2: Some(written),

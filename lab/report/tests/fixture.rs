@@ -98,7 +98,7 @@ pub(crate) fn operation(i: u64, client: u32, key: &str, value: &str) -> Operatio
         node: Some(NodeId(1)),
         op: OpKind::Put,
         key: key.to_owned(),
-        value: Some(value.to_owned()),
+        value: Some(value.into()),
         consistency: Consistency::Quorum,
         began: Stamp { i, t_ns: i * 500_000 },
         ended: Some(ended),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read as _};
 
-use kvlab::judge::import::{ImportError, read_event};
+use kvlab::judge::import::{ImportError, LineOrder, read_event};
 use kvlab::judge::{HistoryEvent, Judge, Judgement};
 
 use super::part_line::{PART_BEGINS, PartLine};
@@ -17,6 +17,7 @@ const LINE_BYTES_MAX: u64 = 128 << 20;
 pub(crate) struct HistoryReader<R> {
     reader: R,
     buffer: Vec<u8>,
+    order: LineOrder,
     line: u64,
     bytes: u64,
     /// The index of the last event.
@@ -93,8 +94,8 @@ pub(crate) fn judge_lines(
 impl<R: BufRead> HistoryReader<R> {
     /// Of these lines.
     pub(crate) fn new(reader: R) -> Self {
-        let (buffer, running) = (Vec::new(), VecDeque::new());
-        Self { reader, buffer, line: 0, bytes: 0, last: None, beginning: None, running }
+        let (buffer, running, order) = (Vec::new(), VecDeque::new(), LineOrder::default());
+        Self { reader, buffer, order, line: 0, bytes: 0, last: None, beginning: None, running }
     }
 
     /// How the first part begins that was read, if it is not the first of the history. Known once an event was read.
@@ -149,11 +150,13 @@ impl<R: BufRead> HistoryReader<R> {
                 }
             } else if !text.is_empty() {
                 let event = read_event(text, self.line);
-                self.last = event.as_ref().map_or(self.last, |event| Some(event.i));
-                return event.map(Some).map_err(|error| {
+                let event = event.map_err(|error| {
                     // Every event ends with its line: what is no event and has no end was cut.
                     if ended { Unreadable::Line(error) } else { Unreadable::Cut(error) }
-                });
+                })?;
+                self.order.follow(&event, self.line)?;
+                self.last = Some(event.i);
+                return Ok(Some(event));
             }
         }
     }
@@ -232,6 +235,17 @@ mod tests {
             refused(format!("{invoke}{again}").as_bytes())
                 .contains("line 2: event 2: client 1 invokes again")
         );
+        let later = ok.replace("\"i\":2", "\"i\":3");
+        assert!(
+            refused(format!("{invoke}{later}").as_bytes())
+                .contains("line 2: event 3 comes after event 1: what")
+        );
+        let earlier = ok.replace("\"t_ns\":9", "\"t_ns\":4");
+        assert!(
+            refused(format!("{invoke}{earlier}").as_bytes()).contains("earlier than the event before it (5)")
+        );
+        let twice = ok.replace("\"i\":2", "\"i\":1");
+        assert!(refused(format!("{invoke}{twice}").as_bytes()).contains("the index must ascend"));
         assert!(refused(format!("{invoke}{}\n", &ok[..30]).as_bytes()).starts_with("line 2: "), "cut inside");
     }
 }

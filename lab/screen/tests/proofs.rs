@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyCode;
 use kvlab::judge::{
-    Completion, Consistency, OpKind, Operation, OrderProof, Phase, Stamp, Violation, ViolationKind,
+    Completion, Consistency, OpKind, Operation, OrderProof, Phase, Stamp, Value, Violation, ViolationKind,
 };
 use proptest::prelude::*;
 use ratatui::buffer::Cell;
@@ -184,6 +184,10 @@ fn every_size_is_drawn() {
     }
 }
 
+fn value() -> BoxedStrategy<Value> {
+    prop_oneof![4 => text().prop_map(Value::from), 1 => any::<i64>().prop_map(Value::from)].boxed()
+}
+
 /// Boxed, as is what is made of it: strategies within strategies are large.
 fn operation() -> BoxedStrategy<Operation> {
     let stamp = || (prop_oneof![0u64..12, number()], number()).prop_map(|(i, t_ns)| Stamp { i, t_ns });
@@ -196,7 +200,7 @@ fn operation() -> BoxedStrategy<Operation> {
         prop::option::of(node()),
         op,
         text(),
-        prop::option::of(text()),
+        prop::option::of(value()),
         stamp(),
         prop::option::of(ended),
     )
@@ -217,7 +221,7 @@ fn operation() -> BoxedStrategy<Operation> {
 pub fn violation() -> BoxedStrategy<Violation> {
     let one = || operation().prop_map(Box::new);
     let part = || prop::option::of(operation());
-    let order = (prop::option::of(text()), prop::option::of(text()), part(), part(), part(), part())
+    let order = (prop::option::of(value()), prop::option::of(value()), part(), part(), part(), part())
         .prop_map(|(a, b, a1, b1, b2, a2)| {
             ViolationKind::Order(Box::new(OrderProof { a, b, a1, b1, b2, a2 }))
         });
@@ -227,7 +231,7 @@ pub fn violation() -> BoxedStrategy<Violation> {
         1 => (one(), prop::option::of(one()))
             .prop_map(|(write, read)| ViolationKind::FailedWrite { write, read }),
         1 => (one(), number()).prop_map(|(read, before_i)| ViolationKind::Forgotten { read, before_i }),
-        1 => (one(), prop::collection::vec(prop::option::of(text()), 0..4))
+        1 => (one(), prop::collection::vec(prop::option::of(value()), 0..4))
             .prop_map(|(operation, possible)| ViolationKind::NoOrder { operation, possible }),
     ];
     (text(), number(), any::<bool>(), kind)

@@ -13,7 +13,8 @@ use std::ops::Range;
 
 use super::history::{OpKind, Phase};
 use super::offline::{KeyHistory, KeyOp, OpOutcome, Refutation};
-use super::operation::{Completion, Operation, Shown};
+use super::operation::{Completion, Operation};
+use super::value::Shown;
 use super::violation::{Violation, ViolationKind};
 
 /// Operations in space and time.
@@ -288,7 +289,7 @@ fn who(operation: &Operation, client: &str) -> String {
 }
 
 fn label(operation: &Operation) -> String {
-    let value = Shown(operation.value.as_deref());
+    let value = Shown(operation.value.as_ref());
     let what = match operation.op {
         OpKind::Put => format!("write {value}"),
         OpKind::Get => format!("read {value}"),

@@ -1,12 +1,15 @@
 //! The exporter: from the events of a history to the lines that another checker reads.
+#![expect(clippy::disallowed_types, reason = "its hasher is named, and it is never gone through in order")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
 
-use super::super::history::Phase;
-use super::edn::{self, Style};
+use super::super::history::{HistoryEvent, Phase};
+use super::edn;
 use super::holding::Holding;
-use crate::judge::offline::{KeyAct, OpEvent};
+use crate::judge::hash::Hash;
+use crate::judge::offline::{KeyAct, KeyHistory, OpEvent};
+use crate::judge::value::Value;
 
 /// For whom a history is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,28 +47,40 @@ pub struct ExportError {
 #[derive(Clone, Debug)]
 pub struct Exporter {
     target: Target,
-    style: Style,
+    /// Values are `[k v]`.
+    keyed: bool,
+    /// Of a target that has only strings: no two values of the history are the same there.
+    types_fit: bool,
     /// More than any process of the history has.
     processes: u64,
     /// What to add to a process's number, for those that have had unknown outcomes.
     shifted: BTreeMap<u32, u64>,
     holding: Holding,
     written: u64,
+    /// The time of the event written last.
+    t_ns: u64,
 }
 
 impl Exporter {
-    /// `keyed`: values name their key (porcupine's always do). `processes`: more than the highest number of one.
+    /// `keyed`: values name their key (porcupine's always do). `processes`: more than the highest number of one. Where
+    /// the target has only strings, nothing else can be written: see [`Self::of_keys`].
     pub fn new(target: Target, keyed: bool, processes: u64) -> Self {
-        let style = Style { keyed, numbers: false };
         let (shifted, holding) = (BTreeMap::new(), Holding::default());
-        Self { target, style, processes, shifted, holding, written: 0 }
+        Self { target, keyed, types_fit: false, processes, shifted, holding, written: 0, t_ns: 0 }
     }
 
-    /// Values that are whole numbers are written as numbers: they were numbers where they come from.
-    #[must_use]
-    pub fn with_numbers(mut self) -> Self {
-        self.style.numbers = true;
-        self
+    /// For a history whose values may be of any type. A target that has only strings gets all others as EDN prints
+    /// them.
+    ///
+    /// # Errors
+    /// If the target has only strings, and two values of the history would be the same there.
+    pub fn of_keys(target: Target, keyed: bool, keys: &[KeyHistory]) -> Result<Self, ExportError> {
+        let ops = keys.iter().flat_map(KeyHistory::ops);
+        let processes = ops.map(|op| u64::from(op.process) + 1).max().unwrap_or(0);
+        if target.has_only_strings() {
+            types_fit(target, keys)?;
+        }
+        Ok(Self { types_fit: true, ..Self::new(target, keyed, processes) })
     }
 
     /// Appends the lines, if any, that can be written once this event is known.
@@ -124,7 +139,7 @@ impl Exporter {
     }
 
     fn write_edn(&self, event: &OpEvent, out: &mut String) {
-        let (name, value) = self.style.keyed(&event.key, &event.act, event.phase == Phase::Ok);
+        let (name, value) = self.operation(event);
         self.write_map(event, name, &value, out);
     }
 
@@ -132,13 +147,17 @@ impl Exporter {
     fn write_elle(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         let what = match &event.act {
             KeyAct::Read(_) | KeyAct::Write(Some(_)) => None,
-            KeyAct::Write(None) => Some(format!("a delete of key {:?}", event.key)),
+            KeyAct::Write(None) => Some(format!("a delete{}", of_key(event))),
             act => Some(format!("`{act}`")),
         };
         if let Some(what) = what {
-            return Err(self.refusal(event, what, "leave the key out with --key, or take edn"));
+            return Err(self.refusal(
+                event,
+                what,
+                "take edn, or export the other keys one by one with --key",
+            ));
         }
-        let value = self.style.transaction(&event.key, &event.act, event.phase == Phase::Ok);
+        let value = edn::transaction(&event.key, &event.act, event.phase == Phase::Ok);
         self.write_map(event, ":txn", &value, out);
         Ok(())
     }
@@ -153,7 +172,7 @@ impl Exporter {
     }
 
     fn write_log(&self, event: &OpEvent, out: &mut String) {
-        let (name, value) = self.style.keyed(&event.key, &event.act, event.phase == Phase::Ok);
+        let (name, value) = self.operation(event);
         let _ = writeln!(
             out,
             "INFO  jepsen.util - {}\t{}\t{name}\t{value}",
@@ -164,50 +183,113 @@ impl Exporter {
 
     /// Strings are as porcupine's tests have them, whatever their outcome.
     fn write_key_value(&self, event: &OpEvent, out: &mut String) {
-        // Here numbers are strings, whatever they were.
-        let style = Style { numbers: false, ..self.style };
-        let (name, value) = style.operation(&event.act, event.phase == Phase::Ok);
-        let (process, phase, key) = (self.process(event), word(event.phase), edn::string(&event.key));
+        let (name, value) = edn::operation(&event.act, event.phase == Phase::Ok);
+        let (process, phase, key) = (self.process(event), word(event.phase), &event.key);
         let _ = writeln!(out, "{{:process {process}, :type {phase}, :f {name}, :key {key}, :value {value}}}");
     }
 
     /// Absence is the empty string, which therefore cannot be a value.
     fn write_porcupine(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
-        let text = |value: &Option<String>| match value {
+        self.expect_strings(event)?;
+        let text = |value: &Option<Value>| match value.as_ref().map(Value::to_plain) {
             Some(value) if value.is_empty() => Err(self.refusal(
                 event,
-                format!("the empty string as a value of key {:?}", event.key),
-                "there it means absence: leave the key out with --key, or take edn",
+                format!("the empty string as a value{}", of_key(event)),
+                "there it means absence: take edn, or export the other keys one by one with --key",
             )),
-            value => Ok(value.clone().unwrap_or_default()),
+            value => Ok(value.unwrap_or_default()),
         };
         let act = match &event.act {
             KeyAct::Read(seen) if event.phase == Phase::Ok => KeyAct::Get(text(seen)?),
             KeyAct::Read(_) => KeyAct::Get(String::new()),
             KeyAct::Write(written) => KeyAct::Put(text(written)?),
             KeyAct::Cas { .. } | KeyAct::CasFailed { .. } => {
-                let what = format!("a compare-and-set of key {:?}", event.key);
+                let what = format!("a compare-and-set{}", of_key(event));
                 return Err(self.refusal(event, what, "take edn"));
             }
             act => act.clone(),
         };
         if event.phase != Phase::Info {
-            self.write_key_value(&OpEvent { act, ..event.clone() }, out);
+            let key = event.key.to_plain().into();
+            self.write_key_value(&OpEvent { act, key, ..event.clone() }, out);
         }
         Ok(())
     }
 
-    fn write_kvlab(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
-        let Some(event) = event.clone().into_history_event() else {
+    /// Counted anew, and in time: other people's events may have no index, and not all of them a time.
+    fn write_kvlab(&mut self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
+        self.expect_strings(event)?;
+        let Some(event) = event.to_history_event(Value::to_plain) else {
             return Err(self.refusal(event, format!("`{}`", event.act), "take edn"));
         };
+        self.t_ns = self.t_ns.max(event.t_ns);
+        let event = HistoryEvent { i: self.written + 1, t_ns: self.t_ns, ..event };
         out.push_str(&serde_json::to_string(&event).expect("a history event is JSON"));
         out.push('\n');
         Ok(())
     }
 
+    fn operation(&self, event: &OpEvent) -> (&'static str, String) {
+        let ended = event.phase == Phase::Ok;
+        if self.keyed { edn::keyed(&event.key, &event.act, ended) } else { edn::operation(&event.act, ended) }
+    }
+
+    fn expect_strings(&self, event: &OpEvent) -> Result<(), ExportError> {
+        match event.act.values().chain([&event.key]).find(|value| value.text().is_none()) {
+            Some(value) if !self.types_fit => {
+                Err(self.refusal(event, format!("{value}, which is no string,"), "take edn"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn refusal(&self, event: &OpEvent, what: String, instead: &'static str) -> ExportError {
         ExportError { i: event.at.i, what, target: self.target, instead }
+    }
+}
+
+impl Target {
+    fn has_only_strings(self) -> bool {
+        matches!(self, Self::Porcupine | Self::Kvlab)
+    }
+}
+
+/// ` of key "k"`, where keys have names.
+fn of_key(event: &OpEvent) -> String {
+    if event.key.is_empty() { String::new() } else { format!(" of key {}", event.key) }
+}
+
+/// Whether the keys, and the values of each, are still different when all are strings.
+fn types_fit(target: Target, keys: &[KeyHistory]) -> Result<(), ExportError> {
+    let mut names = Plain::new(target);
+    for history in keys {
+        let i = history.ops().first().map_or(0, |op| op.began.i);
+        names.note(history.key(), i, "key", "take edn, or export the keys one by one with --key")?;
+        let mut values = Plain::new(target);
+        for op in history.ops() {
+            for value in op.act.values() {
+                values.note(value, op.began.i, "value", "take edn")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Values, by what they are as strings.
+struct Plain<'a>(Target, HashMap<String, &'a Value, Hash>);
+
+impl<'a> Plain<'a> {
+    fn new(target: Target) -> Self {
+        Self(target, HashMap::default())
+    }
+
+    fn note(&mut self, value: &'a Value, i: u64, of: &str, instead: &'static str) -> Result<(), ExportError> {
+        let before = *self.1.entry(value.to_plain()).or_insert(value);
+        if before == value {
+            return Ok(());
+        }
+        let what = format!("the {of} {value}, which as a string is the same as {before},");
+        Err(ExportError { i, what, target: self.0, instead })
     }
 }
 

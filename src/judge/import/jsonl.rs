@@ -26,20 +26,74 @@ pub fn read_event(line: &str, number: u64) -> Result<HistoryEvent, ImportError> 
     })
 }
 
-/// All events; empty lines are skipped.
-pub(super) fn events(text: &str) -> Result<Vec<HistoryEvent>, ImportError> {
-    // Whether each event can follow is the judge's to say; what it concludes is of no interest here.
-    let mut judge = Judge::new(JudgeOptions::default());
-    let mut events = Vec::new();
-    for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
+/// Whether the lines of a file follow one another: no index is missing between two, and time does not run backwards.
+///
+/// That an index does not come twice is for the judge to say, of events from anywhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LineOrder {
+    /// The index and the time of the event before.
+    last: Option<(u64, u64)>,
+}
+
+impl LineOrder {
+    /// Takes the event of the next line.
+    ///
+    /// # Errors
+    /// If it cannot follow. What the lines between would have told may change every verdict.
+    pub fn follow(&mut self, event: &HistoryEvent, line: u64) -> Result<(), ImportError> {
+        let Some((i, t_ns)) = self.last.replace((event.i, event.t_ns)) else { return Ok(()) };
+        if event.i > i.saturating_add(1) {
+            let found = format!("event {} comes after event {i}: what is between is missing", event.i);
+            return Err(ImportError::new(
+                line,
+                found,
+                "every event of the history, each with the next index",
+            ));
+        }
+        if event.t_ns < t_ns {
+            let found = format!(
+                "event {} is of t_ns {}, earlier than the event before it ({t_ns})",
+                event.i, event.t_ns
+            );
+            return Err(ImportError::new(line, found, "a time that does not run backwards"));
+        }
+        Ok(())
+    }
+}
+
+/// Events that have been read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    order: LineOrder,
+    /// Whether each event can follow is the judge's to say; what it concludes is of no interest here.
+    judge: Judge,
+    events: Vec<HistoryEvent>,
+}
+
+impl Reading {
+    pub(super) fn new() -> Self {
+        let judge = Judge::new(JudgeOptions::default());
+        Self { order: LineOrder::default(), judge, events: Vec::new() }
+    }
+
+    /// Takes the next line; an empty one is skipped.
+    pub(super) fn line(&mut self, line: &str, number: u64) -> Result<(), ImportError> {
+        if line.trim().is_empty() {
+            return Ok(());
+        }
         let event = read_event(line, number)?;
-        let follows = judge.observe(&event);
-        follows.map_err(|error| {
+        self.order.follow(&event, number)?;
+        self.judge.observe(&event).map_err(|error| {
             ImportError::new(number, error.to_string(), "an event that can follow those before it")
         })?;
-        events.push(event);
+        self.events.push(event);
+        Ok(())
     }
-    Ok(events)
+
+    /// All of them.
+    pub(super) fn finish(self) -> Vec<HistoryEvent> {
+        self.events
+    }
 }
 
 /// The event of a line exactly as we write them: the fields in our order, no blanks, nothing escaped. It takes a

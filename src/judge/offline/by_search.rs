@@ -8,6 +8,7 @@ use crate::judge::hash::Hash;
 use crate::judge::search::{
     ABSENT, AppendModel, AppendOp, Call, RegisterModel, RegisterOp, SearchResult, search,
 };
+use crate::judge::value::Value;
 
 /// What the general search finds, in places of the history, and its steps.
 pub(super) fn by_search(
@@ -54,10 +55,10 @@ fn calls<'a, O>(
 
 /// A number for each value.
 #[derive(Default)]
-struct Numbers<'a>(HashMap<&'a str, u32, Hash>);
+struct Numbers<'a>(HashMap<&'a Value, u32, Hash>);
 
 impl<'a> Numbers<'a> {
-    fn of(&mut self, value: &'a Option<String>) -> u32 {
+    fn of(&mut self, value: &'a Option<Value>) -> u32 {
         let Some(value) = value else { return ABSENT };
         let fresh = self.0.len() as u32 + 1;
         *self.0.entry(value).or_insert(fresh)

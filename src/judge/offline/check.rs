@@ -1,21 +1,26 @@
 //! The verdict on one key, with its reason.
+#![expect(clippy::disallowed_types, reason = "its hasher is named, and it is never gone through in order")]
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::by_search::by_search;
-use super::event::{OpEvent, op_events};
+use super::event::op_events;
 use super::history::KeyHistory;
 use super::prefix::first_failing;
+use crate::judge::hash::Hash;
 use crate::judge::judgement::{Linearizable, Method};
 use crate::judge::online::{Judge, JudgeOptions};
 use crate::judge::search::SearchResult;
+use crate::judge::value::Value;
 use crate::judge::violation::Violation;
 
 /// What was found out about a key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyVerdict {
     /// The key.
-    pub key: String,
+    pub key: Value,
     /// Its operations.
     pub operations: usize,
     /// How it was judged.
@@ -63,7 +68,7 @@ pub enum Refutation {
 ///     outcome: OpOutcome::Ok,
 /// };
 /// let ops = vec![op(1, KeyAct::Write(Some("a".into())), 1, 2), op(2, KeyAct::Read(Some("b".into())), 3, 4)];
-/// let history = KeyHistory::new("k".into(), ops)?;
+/// let history = KeyHistory::new("k", ops)?;
 /// let verdict = check_key(&history, &mut |steps| steps < 1_000_000);
 /// assert_eq!(verdict.linearizable, Linearizable::No, "nobody wrote b");
 /// # Ok::<(), kvlab::judge::offline::NoHistory>(())
@@ -80,7 +85,7 @@ pub fn check_key(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool
         }
         SearchResult::Undecided => (Linearizable::Undecided, None),
     };
-    let (key, operations) = (history.key().to_owned(), history.ops().len());
+    let (key, operations) = (history.key().clone(), history.ops().len());
     KeyVerdict { key, operations, method: Method::Search, linearizable, refutation, steps }
 }
 
@@ -100,22 +105,46 @@ pub fn explain_key(
 }
 
 fn by_ids(history: &KeyHistory) -> KeyVerdict {
-    let mut judge = Judge::new(JudgeOptions::unbounded());
-    for event in op_events([history]).into_iter().filter_map(OpEvent::into_history_event) {
+    /// With fewer operations it is not worth the while to judge within bounds first.
+    const FEW: usize = 100_000;
+    let bounded = (history.ops().len() > FEW).then(|| judged_by_ids(history, JudgeOptions::default()));
+    // Within bounds the judge may be undecided, or forget what a proof would show.
+    let (linearizable, violation) = bounded
+        .filter(|(linearizable, _)| *linearizable == Linearizable::Yes)
+        .unwrap_or_else(|| judged_by_ids(history, JudgeOptions::unbounded()));
+    KeyVerdict {
+        key: history.key().clone(),
+        operations: history.ops().len(),
+        method: Method::Ids,
+        linearizable,
+        refutation: violation.map(|violation| Refutation::Violation(Box::new(violation))),
+        steps: 0,
+    }
+}
+
+fn judged_by_ids(history: &KeyHistory, options: JudgeOptions) -> (Linearizable, Option<Violation>) {
+    let mut judge = Judge::new(options);
+    // The judge knows only strings, so each value is called by its number.
+    let (mut numbers, mut values) = (HashMap::<Value, u32, Hash>::default(), Vec::new());
+    let mut number = |value: &Value| {
+        let number = numbers.entry(value.clone()).or_insert_with(|| {
+            values.push(value.clone());
+            values.len() as u32 - 1
+        });
+        number.to_string()
+    };
+    for event in op_events([history]).filter_map(|event| event.to_history_event(&mut number)) {
         // A history of whole operations cannot be refused.
         let refused = judge.observe(&event);
         debug_assert!(refused.is_ok(), "{refused:?}");
     }
     let judgement = judge.finish();
     let violation = judgement.violations.into_iter().find(|violation| violation.linearizability);
-    KeyVerdict {
-        key: history.key().to_owned(),
-        operations: history.ops().len(),
-        method: Method::Ids,
-        linearizable: judgement.linearizable,
-        refutation: violation.map(|violation| Refutation::Violation(Box::new(violation))),
-        steps: 0,
-    }
+    let value = |number: &Value| -> Value {
+        let number: usize = number.to_plain().parse().expect("values have numbers");
+        values[number].clone()
+    };
+    (judgement.linearizable, violation.map(|violation| violation.with_values(value)))
 }
 
 /// Of a history that is not linearizable: an order of all that had ended before it ceased to be, and the operation in

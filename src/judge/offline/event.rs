@@ -1,7 +1,11 @@
 //! The events of a key's history: each operation begins, and most end.
 
-use super::history::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::history::{EventTime, KeyAct, KeyHistory, OpOutcome};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
+use crate::judge::value::Value;
 
 /// One event of a history, whoever recorded it: an operation begins, or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,30 +17,50 @@ pub struct OpEvent {
     /// Whether it begins, or how it ends.
     pub phase: Phase,
     /// The key; empty where there is only one and nobody names it.
-    pub key: String,
+    pub key: Value,
     /// What is done. What a read saw counts only where it ended well.
     pub act: KeyAct,
 }
 
 /// The events of all these keys in one order.
 ///
-/// A compare-and-set that is known not to have run is left out: it says nothing, and others would take it for one that
-/// looked and did not match.
-pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> Vec<OpEvent> {
-    let mut events = Vec::new();
-    let never_ran = |op: &KeyOp| op.outcome == OpOutcome::Failed && matches!(op.act, KeyAct::Cas { .. });
-    let ops = keys.into_iter().flat_map(|history| history.ops().iter().map(move |op| (history.key(), op)));
-    for (key, op) in ops.filter(|(_, op)| !never_ran(op)) {
-        let event =
-            |at, phase| OpEvent { at, process: op.process, phase, key: key.to_owned(), act: op.act.clone() };
-        events.push(event(op.began, Phase::Invoke));
-        events.extend(op.ended.map(|ended| event(ended, ends_as(&op.act, op.outcome))));
+/// A compare-and-set that looked and did not match ends as one that did not happen does: that is how others write both.
+pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> impl Iterator<Item = OpEvent> {
+    let keys: Vec<&KeyHistory> = keys.into_iter().collect();
+    let mut next: BinaryHeap<Reverse<Next>> = BinaryHeap::new();
+    for (key, history) in keys.iter().enumerate() {
+        next.extend(history.ops().first().map(|op| Reverse(Next { i: op.began.i, key, op: 0, ends: false })));
     }
-    events.sort_by_key(|event| event.at.i);
-    events
+    // What is due is no more than one begin of each key and the ends of what runs.
+    std::iter::from_fn(move || {
+        let Reverse(Next { key, op: at, ends, .. }) = next.pop()?;
+        let (history, op) = (keys[key], &keys[key].ops()[at]);
+        let event = |at, phase| OpEvent {
+            at,
+            process: op.process,
+            phase,
+            key: history.key().clone(),
+            act: op.act.clone(),
+        };
+        if ends {
+            return op.ended.map(|ended| event(ended, ends_as(&op.act, op.outcome)));
+        }
+        next.extend(op.ended.map(|ended| Reverse(Next { i: ended.i, key, op: at, ends: true })));
+        let following = history.ops().get(at + 1);
+        next.extend(following.map(|op| Reverse(Next { i: op.began.i, key, op: at + 1, ends: false })));
+        Some(event(op.began, Phase::Invoke))
+    })
 }
 
-/// A compare-and-set that looked and did not match is what others call a failed one.
+/// An event that is due, by its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Next {
+    i: u64,
+    key: usize,
+    op: usize,
+    ends: bool,
+}
+
 fn ends_as(act: &KeyAct, outcome: OpOutcome) -> Phase {
     match (act, outcome) {
         (KeyAct::CasFailed { .. }, OpOutcome::Ok) | (_, OpOutcome::Failed) => Phase::Fail,
@@ -46,17 +70,20 @@ fn ends_as(act: &KeyAct, outcome: OpOutcome) -> Phase {
 }
 
 impl OpEvent {
-    /// As an event of `history.jsonl`, which takes the empty string for absence. `None`: it has no word for what is
-    /// done.
-    pub fn into_history_event(self) -> Option<HistoryEvent> {
-        let is_present = |value: &String| !value.is_empty();
-        let (op, value) = match self.act {
-            KeyAct::Read(value) => (OpKind::Get, value),
-            KeyAct::Get(value) => (OpKind::Get, Some(value).filter(is_present)),
+    /// As an event of `history.jsonl`, which has only strings (`text` says which) and takes the empty one for absence.
+    /// `None`: it has no word for what is done.
+    pub(in crate::judge) fn to_history_event(
+        &self,
+        mut text: impl FnMut(&Value) -> String,
+    ) -> Option<HistoryEvent> {
+        let (op, value) = match &self.act {
+            KeyAct::Read(value) => (OpKind::Get, value.as_ref().map(&mut text)),
+            KeyAct::Get(value) if value.is_empty() => (OpKind::Get, None),
+            KeyAct::Get(value) => (OpKind::Get, Some(text(&value.as_str().into()))),
             KeyAct::Write(None) => (OpKind::Del, None),
-            KeyAct::Write(value) => (OpKind::Put, value),
+            KeyAct::Write(Some(value)) => (OpKind::Put, Some(text(value))),
             KeyAct::Put(value) if value.is_empty() => (OpKind::Del, None),
-            KeyAct::Put(value) => (OpKind::Put, Some(value)),
+            KeyAct::Put(value) => (OpKind::Put, Some(text(&value.as_str().into()))),
             KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => return None,
         };
         Some(HistoryEvent {
@@ -66,7 +93,7 @@ impl OpEvent {
             node: None,
             phase: self.phase,
             op,
-            key: self.key,
+            key: self.key.to_plain(),
             value: value.filter(|_| op != OpKind::Get || self.phase == Phase::Ok),
             consistency: Consistency::Quorum,
             epoch: None,
@@ -77,16 +104,17 @@ impl OpEvent {
 
 impl From<&HistoryEvent> for OpEvent {
     fn from(event: &HistoryEvent) -> Self {
+        let value = || event.value.as_deref().map(Value::from);
         let act = match event.op {
-            OpKind::Get => KeyAct::Read(event.value.clone()),
-            OpKind::Put => KeyAct::Write(event.value.clone()),
+            OpKind::Get => KeyAct::Read(value()),
+            OpKind::Put => KeyAct::Write(value()),
             OpKind::Del => KeyAct::Write(None),
         };
         Self {
             at: EventTime { i: event.i, t_ns: Some(event.t_ns) },
             process: event.client,
             phase: event.phase,
-            key: event.key.clone(),
+            key: event.key.as_str().into(),
             act,
         }
     }

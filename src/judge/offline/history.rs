@@ -7,7 +7,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
-use crate::judge::operation::{Seconds, Shown};
+use crate::judge::operation::Seconds;
+use crate::judge::value::{Quoted, Shown, Value};
 
 /// What was done under one key, from the first to the last that anyone did.
 ///
@@ -16,7 +17,7 @@ use crate::judge::operation::{Seconds, Shown};
 /// * All are of a register, or all are of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHistory {
-    key: String,
+    key: Value,
     ops: Vec<KeyOp>,
 }
 
@@ -80,22 +81,22 @@ pub enum OpOutcome {
 #[serde(rename_all = "kebab-case")]
 pub enum KeyAct {
     /// Reads a register.
-    Read(Option<String>),
+    Read(Option<Value>),
     /// Writes a register.
-    Write(Option<String>),
+    Write(Option<Value>),
     /// Sets a register to `to`, having found `from`.
     Cas {
         /// What it compares with.
-        from: Option<String>,
+        from: Option<Value>,
         /// What it sets.
-        to: Option<String>,
+        to: Option<Value>,
     },
     /// Finds that a register does not hold `from`.
     CasFailed {
         /// What it compares with.
-        from: Option<String>,
+        from: Option<Value>,
         /// What it would have set.
-        to: Option<String>,
+        to: Option<Value>,
     },
     /// Reads a string.
     Get(String),
@@ -111,6 +112,16 @@ impl KeyAct {
         matches!(self, Self::Get(_) | Self::Put(_) | Self::Append(_))
     }
 
+    /// The values of registers that it names.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        let (one, other) = match self {
+            Self::Read(value) | Self::Write(value) => (value, &None),
+            Self::Cas { from, to } | Self::CasFailed { from, to } => (from, to),
+            Self::Get(_) | Self::Put(_) | Self::Append(_) => (&None, &None),
+        };
+        one.iter().chain(other)
+    }
+
     /// Whether it changes nothing.
     pub fn only_looks(&self) -> bool {
         matches!(self, Self::Read(_) | Self::CasFailed { .. } | Self::Get(_))
@@ -122,7 +133,7 @@ impl KeyHistory {
     ///
     /// # Errors
     /// If they are none.
-    pub fn new(key: String, mut ops: Vec<KeyOp>) -> Result<Self, NoHistory> {
+    pub fn new(key: impl Into<Value>, mut ops: Vec<KeyOp>) -> Result<Self, NoHistory> {
         ops.sort_by_key(|op| op.began.i);
         let mut seen = HashSet::new();
         let mut busy: BTreeMap<u32, Option<u64>> = BTreeMap::new();
@@ -139,11 +150,20 @@ impl KeyHistory {
                 return Err(NoHistory::Mixed(began));
             }
         }
-        Ok(Self { key, ops })
+        Ok(Self { key: key.into(), ops })
+    }
+
+    /// A history of these operations, which were paired from events in their order.
+    pub(in crate::judge) fn of_pairs(key: Value, mut ops: Vec<KeyOp>) -> Self {
+        // In place: there may be millions.
+        ops.sort_unstable_by_key(|op| op.began.i);
+        ops.shrink_to_fit();
+        debug_assert!(ops.windows(2).all(|pair| pair[0].began.i < pair[1].began.i));
+        Self { key, ops }
     }
 
     /// The key.
-    pub fn key(&self) -> &str {
+    pub fn key(&self) -> &Value {
         &self.key
     }
 
@@ -171,6 +191,7 @@ impl KeyHistory {
         let mut keys: BTreeMap<&str, Vec<KeyOp>> = BTreeMap::new();
         let mut running: BTreeMap<u32, usize> = BTreeMap::new();
         let mut unreplicated = HashSet::new();
+        let value = |event: &HistoryEvent| event.value.as_deref().map(Value::from);
         for event in events {
             if event.consistency == Consistency::Async {
                 unreplicated.insert(&*event.key);
@@ -184,7 +205,7 @@ impl KeyHistory {
                 running.insert(event.client, ops.len());
                 let act = match event.op {
                     OpKind::Get => KeyAct::Read(None),
-                    OpKind::Put | OpKind::Del => KeyAct::Write(event.value.clone()),
+                    OpKind::Put | OpKind::Del => KeyAct::Write(value(event)),
                 };
                 ops.push(KeyOp {
                     process: event.client,
@@ -197,7 +218,7 @@ impl KeyHistory {
                 ops[at].ended = Some(now);
                 ops[at].outcome = OpOutcome::of(event.phase);
                 if event.op == OpKind::Get {
-                    ops[at].act = KeyAct::Read(event.value.clone());
+                    ops[at].act = KeyAct::Read(value(event));
                 }
             }
         }
@@ -206,7 +227,7 @@ impl KeyHistory {
             .filter(|(key, _)| !unreplicated.contains(key))
             .map(|(key, mut ops)| {
                 ops.retain(says_something);
-                Self { key: key.to_owned(), ops }
+                Self { key: key.into(), ops }
             })
             .collect()
     }
@@ -216,8 +237,8 @@ impl KeyHistory {
         let mut written = HashSet::new();
         self.ops.iter().all(|op| match &op.act {
             KeyAct::Read(_) | KeyAct::Get(_) => true,
-            KeyAct::Write(Some(value)) => written.insert(value),
-            KeyAct::Put(value) => !value.is_empty() && written.insert(value),
+            KeyAct::Write(Some(value)) => written.insert(value.clone()),
+            KeyAct::Put(value) => !value.is_empty() && written.insert(value.as_str().into()),
             KeyAct::Write(None) | KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => false,
         })
     }
@@ -237,8 +258,8 @@ impl OpOutcome {
 /// `write "4"`, `read absent`, `cas "1" to "2"`.
 impl fmt::Display for KeyAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<String>| Shown(value.as_deref()).to_string();
-        let text = |value: &str| Shown(Some(value)).to_string();
+        let shown = |value: &Option<Value>| Shown(value.as_ref()).to_string();
+        let text = |value: &str| Quoted(value).to_string();
         match self {
             Self::Read(value) => write!(f, "read {}", shown(value)),
             Self::Write(None) => write!(f, "delete"),

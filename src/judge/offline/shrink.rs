@@ -7,6 +7,7 @@ use super::check::{Refutation, check_key};
 use super::history::{KeyAct, KeyHistory, KeyOp, OpOutcome};
 use super::prefix::{first_failing, prefix};
 use crate::judge::judgement::Linearizable;
+use crate::judge::value::Value;
 use crate::judge::violation::ViolationKind;
 
 /// A part of the history that is not linearizable either, and from which nothing can be left out. `may_continue` is asked as
@@ -52,21 +53,21 @@ pub fn shrink(
 
 /// The operations on the values that the violation names.
 fn involved(history: &KeyHistory, kind: &ViolationKind) -> KeyHistory {
-    let mut values: HashSet<Option<&str>> = HashSet::new();
+    let mut values: HashSet<Option<Value>> = HashSet::new();
     match kind {
-        ViolationKind::Order(proof) => values.extend([proof.a.as_deref(), proof.b.as_deref()]),
+        ViolationKind::Order(proof) => values.extend([proof.a.clone(), proof.b.clone()]),
         ViolationKind::NeverWritten { read } | ViolationKind::Forgotten { read, .. } => {
-            values.insert(read.value.as_deref());
+            values.insert(read.value.clone());
         }
         ViolationKind::FailedWrite { write, .. } => {
-            values.insert(write.value.as_deref());
+            values.insert(write.value.clone());
         }
         ViolationKind::NoOrder { .. } => return history.clone(),
     }
     let keep = |op: &&KeyOp| match &op.act {
-        KeyAct::Read(value) | KeyAct::Write(value) => values.contains(&value.as_deref()),
+        KeyAct::Read(value) | KeyAct::Write(value) => values.contains(value),
         KeyAct::Get(value) if value.is_empty() => values.contains(&None),
-        KeyAct::Get(value) | KeyAct::Put(value) => values.contains(&Some(value)),
+        KeyAct::Get(value) | KeyAct::Put(value) => values.contains(&Some(value.as_str().into())),
         KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => true,
     };
     history.with(history.ops().iter().filter(keep).cloned().collect())

@@ -8,6 +8,7 @@ use super::zones::Zone;
 use crate::judge::hash::{AsIs, Hash};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::operation::{Completion, Operation, Stamp};
+use crate::judge::value::Value;
 use crate::types::{Epoch, NodeId};
 
 /// No id; also the id of a key's initial absence in its zones.
@@ -127,7 +128,7 @@ impl Span {
             node: self.node,
             op: self.op,
             key: key.to_owned(),
-            value: value.map(str::to_owned),
+            value: value.map(Value::from),
             consistency: self.consistency,
             began: self.began,
             ended,

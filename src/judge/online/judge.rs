@@ -15,6 +15,7 @@ use crate::judge::error::{HistoryError, HistoryFault};
 use crate::judge::hash::Hash;
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::judgement::{Judgement, KeyJudgement, Linearizable, Method, Undecided, UndecidedKey};
+use crate::judge::value::Value;
 use crate::judge::violation::{Violation, ViolationKind};
 
 /// Judges a history while it is made.
@@ -432,7 +433,7 @@ impl Judge {
                 self.turn(key, Mode::Violated);
                 let value = misfit.value.as_ref().and_then(KeyContent::name);
                 let operation = Box::new(misfit.span.operation(&self.keys[key as usize].name, value));
-                let possible = misfit.possible.iter().map(|held| held.name().map(str::to_owned)).collect();
+                let possible = misfit.possible.iter().map(|held| held.name().map(Value::from)).collect();
                 Ruling::Violated(ViolationKind::NoOrder { operation, possible })
             }
         }

@@ -2,6 +2,7 @@
 
 use super::ids::{Ids, NO_ID, Span};
 use crate::judge::history::Phase;
+use crate::judge::value::Value;
 use crate::judge::violation::OrderProof;
 
 /// A value and what is remembered of the operations on it.
@@ -30,7 +31,7 @@ pub(super) fn prove(key: &str, a: &ValueOps<'_>, b: &ValueOps<'_>) -> OrderProof
     let (firsts, seconds) = (precedences(a, b), precedences(b, a));
     let of_a = |span: &Span| Some(span.operation(key, a.name));
     let of_b = |span: &Span| Some(span.operation(key, b.name));
-    let name = |value: &ValueOps<'_>| value.name.map(str::to_owned);
+    let name = |value: &ValueOps<'_>| value.name.map(Value::from);
     let mut proof = OrderProof { a: name(a), b: name(b), a1: None, b1: None, b2: None, a2: None };
     // Nothing comes before the initial absence: one pair is enough.
     let (first, second) = match (a.name, b.name) {

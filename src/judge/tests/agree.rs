@@ -54,7 +54,7 @@ fn oracle(events: &[HistoryEvent]) -> bool {
 
 fn searched(events: &[HistoryEvent]) -> Linearizable {
     let mut numbers = HashMap::new();
-    let mut number = |value: &Option<String>| match value {
+    let mut number = |value: &Option<Value>| match value {
         None => ABSENT,
         Some(value) => {
             let fresh = numbers.len() as u32 + 1;

@@ -24,9 +24,11 @@ pub(super) fn operations(events: &[HistoryEvent], key: &str) -> Vec<Op> {
         let failed = reply.is_some_and(|reply| reply.phase == Phase::Fail);
         let act = match (event.op, ended) {
             (OpKind::Get, None) => continue,
-            (OpKind::Get, Some(_)) => KeyAct::Read(reply.and_then(|reply| reply.value.clone())),
+            (OpKind::Get, Some(_)) => {
+                KeyAct::Read(reply.and_then(|reply| reply.value.as_deref().map(Value::from)))
+            }
             (OpKind::Put | OpKind::Del, _) if failed => continue,
-            (OpKind::Put | OpKind::Del, _) => KeyAct::Write(event.value.clone()),
+            (OpKind::Put | OpKind::Del, _) => KeyAct::Write(event.value.as_deref().map(Value::from)),
         };
         operations.push(Op { act, began: event.i, ended });
     }
@@ -49,7 +51,7 @@ pub(super) fn is_linearizable(operations: &[Op]) -> bool {
     extend(operations, &mut vec![false; operations.len()], &None)
 }
 
-fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> bool {
+fn extend(operations: &[Op], placed: &mut [bool], state: &Option<Value>) -> bool {
     let left = || operations.iter().zip(&*placed).filter(|(_, placed)| !**placed).map(|(op, _)| op);
     if left().all(|op| op.ended.is_none()) {
         return true;
@@ -70,15 +72,15 @@ fn extend(operations: &[Op], placed: &mut [bool], state: &Option<String>) -> boo
 }
 
 /// What a register or a string holds after an operation, if it can have had this result.
-pub(super) fn apply(act: &KeyAct, state: &Option<String>) -> Option<Option<String>> {
-    let text = state.as_deref().unwrap_or("");
+pub(super) fn apply(act: &KeyAct, state: &Option<Value>) -> Option<Option<Value>> {
+    let text = state.as_ref().and_then(Value::text).unwrap_or("");
     match act {
         KeyAct::Read(value) => (value == state).then(|| state.clone()),
         KeyAct::Write(value) => Some(value.clone()),
         KeyAct::Cas { from, to } => (from == state).then(|| to.clone()),
         KeyAct::CasFailed { from, .. } => (from != state).then(|| state.clone()),
         KeyAct::Get(value) => (value == text).then(|| state.clone()),
-        KeyAct::Put(value) => Some(Some(value.clone())),
-        KeyAct::Append(value) => Some(Some(format!("{text}{value}"))),
+        KeyAct::Put(value) => Some(Some(value.as_str().into())),
+        KeyAct::Append(value) => Some(Some(format!("{text}{value}").into())),
     }
 }

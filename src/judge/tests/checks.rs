@@ -41,7 +41,7 @@ fn history_of(seed: u64, values: Values) -> KeyHistory {
     let mut rng = StdRng::seed_from_u64(seed);
     let wrong = *[0.0, 0.2, 0.6].choose(&mut rng).unwrap();
     let mut running: Vec<Option<(usize, bool)>> = vec![None; rng.random_range(1..=4)];
-    let (mut ops, mut state, mut now) = (Vec::<KeyOp>::new(), None::<String>, 0);
+    let (mut ops, mut state, mut now) = (Vec::<KeyOp>::new(), None::<Value>, 0);
     let mut left = rng.random_range(3..=8);
     while left > 0 || running.iter().any(Option::is_some) {
         let process = rng.random_range(0..running.len());
@@ -80,16 +80,24 @@ fn history_of(seed: u64, values: Values) -> KeyHistory {
         }
     }
     ops.retain(|op| op.outcome == OpOutcome::Ok || !op.act.only_looks());
-    KeyHistory::new("k".to_owned(), ops).unwrap()
+    KeyHistory::new("k", ops).unwrap()
 }
 
 fn random_register_act(rng: &mut StdRng) -> KeyAct {
-    let mut value = || Some(rng.random_range(0..3).to_string());
-    let (one, other) = (value(), value());
+    let (one, other) = (Some(random_value(rng)), Some(random_value(rng)));
     match rng.random_range(0..10) {
         0..=3 => KeyAct::Read(None),
         4..=6 => KeyAct::Write(one),
         _ => KeyAct::Cas { from: one, to: other },
+    }
+}
+
+/// One of three, of which two are told apart only by their types.
+fn random_value(rng: &mut StdRng) -> Value {
+    match rng.random_range(0..3) {
+        0 => Value::from(0),
+        1 => Value::from("0"),
+        _ => Value::from("1"),
     }
 }
 
@@ -102,15 +110,16 @@ fn random_string_act(text: String, rng: &mut StdRng) -> KeyAct {
 }
 
 /// What the register or string does, and what it says, which may be wrong.
-fn take_effect(act: &mut KeyAct, state: &mut Option<String>, wrong: f64, rng: &mut StdRng) {
+fn take_effect(act: &mut KeyAct, state: &mut Option<Value>, wrong: f64, rng: &mut StdRng) {
     let lies = rng.random_bool(wrong);
-    let any = rng.random_range(0..3).to_string();
+    let any = random_value(rng);
+    let text = |state: &Option<Value>| state.as_ref().map(Value::to_plain).unwrap_or_default();
     match act.clone() {
         KeyAct::Read(_) => *act = KeyAct::Read(if lies { Some(any) } else { state.clone() }),
-        KeyAct::Get(_) => *act = KeyAct::Get(if lies { any } else { state.clone().unwrap_or_default() }),
+        KeyAct::Get(_) => *act = KeyAct::Get(if lies { any.to_plain() } else { text(state) }),
         KeyAct::Write(value) => *state = value,
-        KeyAct::Put(value) => *state = Some(value),
-        KeyAct::Append(value) => *state = Some(state.take().unwrap_or_default() + &value),
+        KeyAct::Put(value) => *state = Some(value.into()),
+        KeyAct::Append(value) => *state = Some((text(state) + &value).into()),
         KeyAct::Cas { from, to } | KeyAct::CasFailed { from, to } => {
             let matches = *state == from;
             if matches {
@@ -196,15 +205,14 @@ fn our_own_events_and_their_whole_operations_are_judged_alike() {
     }
 }
 
-fn writes(act: &KeyAct, value: &Option<String>) -> bool {
+fn writes(act: &KeyAct, value: &Option<Value>) -> bool {
     matches!(act, KeyAct::Write(written) | KeyAct::Cas { to: written, .. } if written == value)
 }
 
 /// What is left still fails, was there before, and nothing more can be left out.
 fn assert_shrunk(history: &KeyHistory, shrunk: &KeyHistory, seed: u64) {
-    let fails = |ops: Vec<KeyOp>| {
-        !brute::is_linearizable(&brute::of_history(&KeyHistory::new("k".to_owned(), ops).unwrap()))
-    };
+    let fails =
+        |ops: Vec<KeyOp>| !brute::is_linearizable(&brute::of_history(&KeyHistory::new("k", ops).unwrap()));
     assert!(fails(shrunk.ops().to_vec()), "seed {seed}: {shrunk:#?} of {history:#?}");
     for op in shrunk.ops() {
         let whole = history.ops().iter().find(|other| other.began == op.began).expect("it was there before");
@@ -250,14 +258,14 @@ fn a_long_history_with_one_stale_read_shrinks_to_three_operations() {
         ops.push(KeyOp { process: 0, act, began: mark(i), ended: Some(mark(i + 1)), outcome: OpOutcome::Ok });
     };
     for n in 0..2_000 {
-        op(KeyAct::Write(Some(format!("v{n}"))));
-        op(KeyAct::Read(Some(format!("v{n}"))));
+        op(KeyAct::Write(Some(format!("v{n}").into())));
+        op(KeyAct::Read(Some(format!("v{n}").into())));
     }
-    op(KeyAct::Read(Some("v1990".to_owned())));
+    op(KeyAct::Read(Some("v1990".into())));
     for n in 2_000..2_100 {
-        op(KeyAct::Write(Some(format!("v{n}"))));
+        op(KeyAct::Write(Some(format!("v{n}").into())));
     }
-    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let history = KeyHistory::new("k", ops).unwrap();
     let shrunk = shrink(&history, &mut may_continue).unwrap();
     assert_eq!(shrunk.ops().len(), 3, "{shrunk:#?}");
 }
@@ -326,13 +334,13 @@ fn a_refusal_by_search_names_the_order_until_then_and_what_fits_nowhere() {
         ended: Some(mark(ended)),
         outcome: OpOutcome::Ok,
     };
-    let value = |value: &str| Some(value.to_owned());
+    let value = |value: &str| Some(Value::from(value));
     let ops = vec![
         op(0, KeyAct::Write(value("1")), 0, 1),
         op(1, KeyAct::Cas { from: value("1"), to: value("2") }, 2, 4),
         op(2, KeyAct::Cas { from: value("1"), to: value("3") }, 3, 5),
     ];
-    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let history = KeyHistory::new("k", ops).unwrap();
     let mut verdict = check_key(&history, &mut may_continue);
     assert_eq!((verdict.linearizable, verdict.method), (Linearizable::No, Method::Search));
     explain_key(&history, &mut verdict, &mut |_| false);
@@ -364,7 +372,7 @@ fn a_search_that_is_given_up_is_undecided() {
         ended: Some(mark(201)),
         ..op(0)
     });
-    let history = KeyHistory::new("k".to_owned(), ops).unwrap();
+    let history = KeyHistory::new("k", ops).unwrap();
     let mut polls = 0;
     let verdict = check_key(&history, &mut |_| {
         polls += 1;
@@ -383,7 +391,7 @@ fn operations_that_are_no_history_are_refused() {
         outcome: OpOutcome::Unknown,
     };
     let read = || KeyAct::Read(None);
-    let new = |ops| KeyHistory::new(String::new(), ops);
+    let new = |ops| KeyHistory::new("", ops);
     assert_eq!(new(vec![op(0, read(), 3, Some(2))]), Err(NoHistory::Order(3)));
     assert_eq!(new(vec![op(0, read(), 1, Some(2)), op(1, read(), 2, None)]), Err(NoHistory::Order(2)));
     let overlap = new(vec![op(0, read(), 1, Some(4)), op(0, read(), 2, None)]);

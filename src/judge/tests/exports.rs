@@ -1,7 +1,7 @@
 //! What is written for others is read back as the same operations, with the same verdict.
 
 use super::super::export::{ExportError, Exporter, Target};
-use super::super::import::{Format, ImportOptions, Imported, import};
+use super::super::import::{FailedCas, Format, ImportOptions, Imported, import};
 use super::super::offline::{OpEvent, op_events};
 use super::super::*;
 use super::random::{self, Kind};
@@ -9,7 +9,7 @@ use super::script::script;
 use super::{agree, checks};
 use crate::judge::offline::{KeyAct, KeyHistory, KeyOp, OpOutcome, check_key};
 
-fn exported(told: Vec<OpEvent>, mut exporter: Exporter) -> Result<String, ExportError> {
+fn exported(told: impl IntoIterator<Item = OpEvent>, mut exporter: Exporter) -> Result<String, ExportError> {
     let mut text = String::new();
     for told in told {
         exporter.event(told, &mut text)?;
@@ -20,17 +20,22 @@ fn exported(told: Vec<OpEvent>, mut exporter: Exporter) -> Result<String, Export
 
 fn of_events(events: &[HistoryEvent], target: Target) -> String {
     let processes = events.iter().map(|event| u64::from(event.client) + 1).max().unwrap_or(0);
-    exported(events.iter().map(OpEvent::from).collect(), Exporter::new(target, true, processes)).unwrap()
+    exported(events.iter().map(OpEvent::from), Exporter::new(target, true, processes)).unwrap()
 }
 
 fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
+    read_back_with(text, target, FailedCas::NeverRan)
+}
+
+fn read_back_with(text: &str, target: Target, failed_cas: FailedCas) -> Vec<KeyHistory> {
     let format = match target {
         Target::Edn | Target::Elle | Target::Porcupine => Format::Edn,
         Target::JepsenLog => Format::JepsenLog,
         Target::Kvlab => Format::Kvlab,
     };
     assert_eq!(Format::detect(text), Some(format), "{text}");
-    match import(text, format, ImportOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}")) {
+    match import(text, format, ImportOptions { failed_cas }).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    {
         Imported::Keys(keys) => keys,
         Imported::Kvlab(events) => KeyHistory::of_events(&events),
     }
@@ -38,9 +43,8 @@ fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
 
 /// The operations without their numbers: what was done, whether it happened, and what was before what.
 fn shape(history: &KeyHistory, porcupine: bool) -> Vec<(KeyAct, OpOutcome, usize, Option<usize>)> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let is_told =
-        |op: &&KeyOp| op.outcome != OpOutcome::Failed || !porcupine && !matches!(op.act, KeyAct::Cas { .. });
+    let text = |value: &Option<Value>| value.as_ref().map(Value::to_plain).unwrap_or_default();
+    let is_told = |op: &&KeyOp| op.outcome != OpOutcome::Failed || !porcupine;
     let ops: Vec<&KeyOp> = history.ops().iter().filter(is_told).collect();
     let ended = |op: &KeyOp| op.ended.filter(|_| op.outcome == OpOutcome::Ok).map(|ended| ended.i);
     let mut marks: Vec<u64> =
@@ -114,7 +118,7 @@ fn transactions_of_one_operation_are_read_back_as_they_were() {
         assert_same(&KeyHistory::of_events(&events), &read_back(&text, Target::Elle), Target::Elle, &text);
     }
     let events = script("1 invoke del -\n1 ok del -");
-    let refused = exported(events.iter().map(OpEvent::from).collect(), Exporter::new(Target::Elle, true, 2));
+    let refused = exported(events.iter().map(OpEvent::from), Exporter::new(Target::Elle, true, 2));
     assert!(
         refused
             .unwrap_err()
@@ -127,11 +131,27 @@ fn transactions_of_one_operation_are_read_back_as_they_were() {
 fn other_peoples_histories_are_written_as_they_came() {
     for seed in 0..agree::cases() / 8 {
         for strings in [false, true] {
-            let before = [checks::history(seed, strings)];
+            let history = checks::history(seed, strings);
+            let keys = [Value::from(7), "7".into(), Value::of_edn(":k".to_owned())];
+            let key = keys[seed as usize % keys.len()].clone();
+            // A format says of both only that they failed.
+            let (failed_cas, other): (_, fn(&KeyOp) -> bool) = if seed.is_multiple_of(2) {
+                (FailedCas::NeverRan, |op| matches!(op.act, KeyAct::CasFailed { .. }))
+            } else {
+                (FailedCas::Observed, |op| {
+                    op.outcome == OpOutcome::Failed && matches!(op.act, KeyAct::Cas { .. })
+                })
+            };
+            let ops = history.ops().iter().filter(|op| !other(op)).cloned().collect();
+            let before = [KeyHistory::new(key, ops).unwrap()];
             for target in [Target::Edn, Target::JepsenLog] {
-                let exporter = Exporter::new(target, true, 10).with_numbers();
+                let exporter = Exporter::of_keys(target, true, &before).unwrap();
                 let text = exported(op_events(&before), exporter).unwrap();
-                assert_same(&before, &read_back(&text, target), target, &text);
+                if text.is_empty() {
+                    continue;
+                }
+                let after = read_back_with(&text, target, failed_cas);
+                assert_same(&before, &after, target, &text);
             }
         }
     }
@@ -188,7 +208,7 @@ fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
     for event in &mut events {
         event.value = Some(String::new());
     }
-    let told = || events.iter().map(OpEvent::from).collect();
+    let told = || events.iter().map(OpEvent::from);
     let error = exported(told(), Exporter::new(Target::Porcupine, true, 2)).unwrap_err().to_string();
     assert!(error.starts_with("event #0: the empty string as a value of key \"k\""), "{error}");
     assert!(error.contains("--key"), "{error}");
@@ -201,13 +221,51 @@ fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn numbers_stay_numbers_where_they_were_some_and_one_key_needs_no_name() {
+fn where_there_are_only_strings_values_that_would_become_equal_are_refused() {
+    let write = |key: &str, value: &str| {
+        format!(
+            "{{:process 0, :type :invoke, :f :write, :value [{key} {value}]}}\n{{:process 0, :type :ok, :f :write, :value [{key} {value}]}}\n"
+        )
+    };
+    let keys = |text: &str| {
+        let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else {
+            panic!()
+        };
+        keys
+    };
+    for target in [Target::Porcupine, Target::Kvlab] {
+        let fine = keys(&(write("1", "3") + &write("2", "\"3\"")));
+        let exporter = Exporter::of_keys(target, true, &fine).unwrap();
+        let text = exported(op_events(&fine), exporter).unwrap();
+        let plain = keys(&(write("\"1\"", "\"3\"") + &write("\"2\"", "\"3\"")));
+        assert_same(&plain, &read_back(&text, target), target, &text);
+
+        let values = keys(&(write("1", "3") + &write("1", "\"3\"")));
+        let refused = Exporter::of_keys(target, true, &values).unwrap_err().to_string();
+        let expected = format!(
+            "event #3: the value \"3\", which as a string is the same as 3, cannot be written as {target}; take edn"
+        );
+        assert_eq!(refused, expected);
+        let names = keys(&(write("1", "3") + &write("\"1\"", "3")));
+        assert!(
+            Exporter::of_keys(target, true, &names)
+                .unwrap_err()
+                .to_string()
+                .contains("the key \"1\", which as a")
+        );
+        let unasked = exported(op_events(&fine), Exporter::new(target, true, 1)).unwrap_err().to_string();
+        assert!(unasked.contains("which is no string, cannot be written"), "{unasked}");
+    }
+}
+
+#[test]
+fn values_keep_their_types_and_one_key_needs_no_name() {
     let text = "{:process 0, :type :invoke, :f :cas, :value [1 x]}\n{:process 0, :type :fail, :f :cas, :value [1 x]}\n";
     let Imported::Keys(keys) = import(text, Format::Edn, ImportOptions::default()).unwrap() else { panic!() };
-    let exporter = Exporter::new(Target::Edn, false, 1).with_numbers();
+    let exporter = Exporter::of_keys(Target::Edn, false, &keys).unwrap();
     assert_eq!(
         exported(op_events(&keys), exporter).unwrap(),
-        "{:process 0, :type :invoke, :f :cas, :value [1 \"x\"], :index 0}\n\
-         {:process 0, :type :fail, :f :cas, :value [1 \"x\"], :index 1}\n"
+        "{:process 0, :type :invoke, :f :cas, :value [1 x], :index 0}\n\
+         {:process 0, :type :fail, :f :cas, :value [1 x], :index 1}\n"
     );
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::import::*;
 use super::super::*;
-use crate::judge::offline::{KeyAct, KeyHistory, OpOutcome, check_key};
+use crate::judge::offline::{KeyAct, KeyHistory, OpOutcome, Refutation, check_key};
 
 fn keys_of(text: &str, options: ImportOptions) -> Vec<KeyHistory> {
     let format = Format::detect(text).expect("a known format");
@@ -46,9 +46,9 @@ fn a_jepsen_log_is_read() {
     let ops: Vec<_> = keys[0].ops().iter().map(|op| (op.to_string(), op.outcome)).collect();
     let expected = [
         ("process 0: read absent (#2 to #3)", OpOutcome::Ok),
-        (r#"process 1: write "3", outcome unknown (#5 to #7)"#, OpOutcome::Unknown),
-        (r#"process 2: cas "3" to "0" (#6 to #8)"#, OpOutcome::Ok),
-        (r#"process 0: cas "1" to "2", which did not match (#11 to #12)"#, OpOutcome::Ok),
+        ("process 1: write 3, outcome unknown (#5 to #7)", OpOutcome::Unknown),
+        ("process 2: cas 3 to 0 (#6 to #8)", OpOutcome::Ok),
+        ("process 0: cas 1 to 2, which failed (#11 to #12)", OpOutcome::Failed),
     ];
     assert_eq!(ops, expected.map(|(op, outcome)| (op.to_owned(), outcome)));
     assert_eq!(verdict(LOG), Linearizable::Yes, "the write of unknown outcome happened");
@@ -60,7 +60,7 @@ fn newer_jepsen_logs_are_read_too() {
     let text = "2024-01-01 00:00:00,1{GMT}\tINFO\t[jepsen worker 3] jepsen.util: 3\t:invoke\t:write\t[7 1]\n\
                 2024-01-01 00:00:00,2{GMT}\tINFO\t[jepsen worker 3] jepsen.util: 3\t:ok\t:write\t[7 1]\n";
     let keys = keys_of(text, ImportOptions::default());
-    assert_eq!((keys[0].key(), keys[0].ops().len()), ("7", 1));
+    assert_eq!((keys[0].key(), keys[0].ops().len()), (&7.into(), 1));
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn what_a_log_tells_after_the_value_is_no_part_of_it() {
                 INFO  jepsen.util - 1 :ok :read [7 1] indeterminate: ) read timed out\n";
     let keys = keys_of(text, ImportOptions::default());
     let acts: Vec<_> = keys[0].ops().iter().map(|op| (op.act.to_string(), op.outcome)).collect();
-    let expected = [("write \"1\"", OpOutcome::Unknown), ("read \"1\"", OpOutcome::Ok)];
+    let expected = [("write 1", OpOutcome::Unknown), ("read 1", OpOutcome::Ok)];
     assert_eq!(acts, expected.map(|(act, outcome)| (act.to_owned(), outcome)));
 }
 
@@ -120,14 +120,18 @@ fn marks_and_line_ends_of_other_systems_are_no_part_of_a_history() {
 }
 
 #[test]
-fn a_failed_compare_and_set_looked_unless_it_is_said_never_to_have_run() {
+fn a_failed_compare_and_set_did_not_happen_unless_it_is_said_to_have_looked() {
     let text = "[{:process 0, :type :invoke, :f :write, :value 1}
                  {:process 0, :type :ok, :f :write, :value 1}
                  {:process 0, :type :invoke, :f :cas, :value [1 2]}
                  {:process 0, :type :fail, :f :cas, :value [1 2]}]";
-    assert_eq!(verdict(text), Linearizable::No, "it would have matched");
-    let dropped = keys_of(text, ImportOptions { drop_failed_cas: true });
-    assert_eq!(dropped[0].ops().len(), 1);
+    assert_eq!(verdict(text), Linearizable::Yes, "it failed for whatever reason");
+    let observed = keys_of(text, ImportOptions { failed_cas: FailedCas::Observed });
+    let observed = check_key(&observed[0], &mut |_| true).linearizable;
+    assert_eq!(observed, Linearizable::No, "it would have matched");
+    let read =
+        "{:process 0, :type :invoke, :f :read, :value nil} {:process 0, :type :ok, :f :read, :value 2}]";
+    assert_eq!(verdict(&(text[..text.len() - 1].to_owned() + read)), Linearizable::No, "nobody set it");
 }
 
 #[test]
@@ -155,10 +159,92 @@ fn independent_keys_are_taken_off_their_values() {
                 {:process 2, :type :invoke, :f :read, :value [y nil]}
                 {:process 2, :type :ok, :f :read, :value [y 2]}";
     let keys = keys_of(text, ImportOptions::default());
-    let shown: Vec<_> = keys.iter().map(|key| (key.key(), key.ops().len())).collect();
-    assert_eq!(shown, [("x", 1), ("y", 2)]);
-    assert_eq!(keys[1].ops()[1].act, KeyAct::Read(Some("2".to_owned())));
+    let shown: Vec<_> = keys.iter().map(|key| (key.key().to_string(), key.ops().len())).collect();
+    assert_eq!(shown, [("x".to_owned(), 1), ("y".to_owned(), 2)]);
+    assert_eq!(keys[1].ops()[1].act, KeyAct::Read(Some(2.into())));
     assert_eq!(verdict(text), Linearizable::Yes);
+}
+
+/// In each pair a person might take one for the other.
+const ALIKE: [(&str, &str); 9] = [
+    ("3", "\"3\""),
+    (":a", "\":a\""),
+    ("nil", "\"nil\""),
+    ("nil", "\"\""),
+    ("true", "\"true\""),
+    ("a", "\"a\""),
+    ("a", ":a"),
+    ("1", "1.0"),
+    ("[1 2 3]", "\"[1 2 3]\""),
+];
+
+#[test]
+fn values_of_different_types_are_different() {
+    for (one, other) in ALIKE.into_iter().flat_map(|(one, other)| [(one, other), (other, one)]) {
+        for again in [
+            "",
+            "{:process 0, :type :invoke, :f :write, :value 0}\n{:process 0, :type :ok, :f :write, :value 0}\n",
+        ] {
+            let text = format!(
+                "{{:process 0, :type :invoke, :f :write, :value {one}}}\n{{:process 0, :type :ok, :f :write, :value {one}}}\n\
+                 {{:process 2, :type :invoke, :f :read, :value nil}}\n{{:process 2, :type :ok, :f :read, :value SEEN}}\n"
+            );
+            let text = again.repeat(2) + &text;
+            assert_eq!(verdict(&text.replace("SEEN", one)), Linearizable::Yes, "{text}");
+            assert_eq!(verdict(&text.replace("SEEN", other)), Linearizable::No, "{text}");
+        }
+        let log = format!(
+            "INFO  jepsen.util - 0\t:invoke\t:write\t{one}\nINFO  jepsen.util - 0\t:ok\t:write\t{one}\n"
+        );
+        let read = format!(
+            "INFO  jepsen.util - 1\t:invoke\t:read\tnil\nINFO  jepsen.util - 1\t:ok\t:read\t{other}\n"
+        );
+        assert_eq!(verdict(&(log + &read)), Linearizable::No, "{one} {other}");
+    }
+}
+
+#[test]
+fn keys_of_different_types_are_different() {
+    // Nil is no key.
+    for (one, other) in ALIKE.into_iter().filter(|(one, _)| *one != "nil") {
+        for key in [one, other] {
+            let read = "{:process 1, :type :invoke, :f :read, :value [KEY nil]}\n{:process 1, :type :ok, :f :read, :value [KEY 5]}";
+            let text = format!(
+                "{{:process 0, :type :invoke, :f :write, :value [{one} 5]}}\n{{:process 0, :type :ok, :f :write, :value [{one} 5]}}\n"
+            ) + &read.replace("KEY", key);
+            let expected = if key == one { Linearizable::Yes } else { Linearizable::No };
+            assert_eq!(verdict(&text), expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_proof_shows_the_types_of_values() {
+    let text = "{:process 0, :type :invoke, :f :write, :value 3}\n{:process 0, :type :ok, :f :write, :value 3}\n\
+                {:process 2, :type :invoke, :f :read, :value nil}\n{:process 2, :type :ok, :f :read, :value \"3\"}\n";
+    let keys = keys_of(text, ImportOptions::default());
+    let Some(Refutation::Violation(violation)) = check_key(&keys[0], &mut |_| true).refutation else {
+        panic!()
+    };
+    assert!(violation.explanation().starts_with("client 2 read \"3\" ("), "{violation}");
+    let text = text.replace("\"3\"", "4").replace("write, :value 3", "write, :value :a");
+    let keys = keys_of(&text, ImportOptions::default());
+    let Some(Refutation::Violation(violation)) = check_key(&keys[0], &mut |_| true).refutation else {
+        panic!()
+    };
+    assert!(violation.explanation().starts_with("client 2 read 4 ("), "{violation}");
+}
+
+#[test]
+fn a_string_takes_nothing_but_strings() {
+    for f in ["put", "append", "get"] {
+        let text = format!(
+            "{{:process 0, :type :invoke, :f :{f}, :key 1, :value 3}}\n{{:process 0, :type :ok, :f :{f}, :key 1, :value 3}}"
+        );
+        let line = if f == "get" { 2 } else { 1 };
+        assert!(refused(&text).contains(&format!(":{f} of 3; expected a string")), "{}", refused(&text));
+        assert!(refused(&text).starts_with(&format!("line {line}: ")), "{}", refused(&text));
+    }
 }
 
 #[test]
@@ -212,8 +298,8 @@ fn what_cannot_be_read_is_refused_with_its_line() {
         "line 2: process 1 completes :write of",
     );
     starts(format!("{invoke}{{:process 1, :type"), "line 2: the text ends inside \"{:process 1, :type\"");
-    starts(format!("{invoke}{{:process 1,\n:type}}"), "line 3: UnexpectedEOF in");
-    starts(format!("{invoke}{{:process 1,\r\r:type}}"), "line 2: UnexpectedEOF in");
+    starts(format!("{invoke}{{:process 1,\n:type}}"), "line 3: a map with a key that has no value");
+    starts(format!("{invoke}{{:process 1,\r\r:type}}"), "line 2: a map with a key that has no value");
     starts(format!("[{invoke}"), "line 2: the text ends inside the list that begins on line 1");
     starts(
         format!("{invoke}{{:process 2, :type :invoke, :f :txn, :value 3}}"),
@@ -238,7 +324,7 @@ fn what_cannot_be_read_is_refused_with_its_line() {
     );
     starts(
         "{:process 1, :type :invoke, :f :get, :key \"x\"}\n{:process 1, :type :ok, :f :get, :key \"y\", :value \"\"}".to_owned(),
-        "line 2: process 1 completes :get of key y; expected one of key x",
+        "line 2: process 1 completes :get of key \"y\"; expected one of key \"x\"",
     );
     starts(format!("{invoke}nonsense"), "line 2: \"nonsense\"; expected a map");
     starts(format!("{invoke}{{:process 2, :type :invoke, :f :get, :key 1}}"), "line 2: an operation");

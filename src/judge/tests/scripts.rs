@@ -62,7 +62,7 @@ fn readers_that_disagree_about_the_order_of_two_writes_are_proved_wrong_by_four_
     );
     assert_eq!(report.violations[0].i, 9);
     let proof = order_proof(&report);
-    assert_eq!((proof.a.as_deref(), proof.b.as_deref()), (Some("b"), Some("a")));
+    assert_eq!((&proof.a, &proof.b), (&Some("b".into()), &Some("a".into())));
     assert_eq!(report.violations[0].operations().len(), 4);
     assert_eq!(clients(&proof), [("a1", 4), ("b1", 6), ("b2", 3), ("a2", 5)]);
 }
