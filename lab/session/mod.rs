@@ -7,6 +7,7 @@
 //! * [`Session::settle`] ends an episode: it heals, resumes and restarts everything, waits until the members agree, reads
 //!   everything back and compares the members. Only then is the verdict complete.
 
+mod asking;
 mod client_pool;
 mod compare;
 pub(crate) mod doubt;

@@ -9,10 +9,10 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::asking::{ByHand, DoubtWatch};
 use super::client_pool::ClientPool;
 use super::read_back::Readers;
 use super::recovery::Recovery;
-use super::rolling::{ByHand, DoubtWatch};
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::explain::Evidence;
 use crate::run::BEAT;

@@ -155,9 +155,9 @@ impl ClientSet {
         self.ledger.next_read(now)
     }
 
-    /// It was read, whatever it held; or (`answered` is false) it could not be.
-    pub(crate) fn was_read(&mut self, read: ReadingBack, answered: bool, now: Duration) {
-        self.ledger.was_read(read, answered, now);
+    /// It was read, and held this value or nothing; or (`answer` is `None`) it could not be.
+    pub(crate) fn was_read(&mut self, read: ReadingBack, answer: Option<Option<String>>, now: Duration) {
+        self.ledger.was_read(read, answer, now);
     }
 
     /// Something has happened since which what was found may be gone.

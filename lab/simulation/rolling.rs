@@ -1,30 +1,15 @@
 //! The ledger of a simulated cluster, read back all the time while the run goes on: by the same rules as that of real
 //! processes.
 
-use std::time::Duration;
-
 use kvlab::types::ReadLevel;
 
 use super::clients::Task;
+use super::readers::{LOOK_EVERY, READERS};
 use super::stage::{Advanced, Simulated};
 use crate::run::event::Outcome;
 use crate::run::history::Intent;
 use crate::session::doubt::whom_to_ask;
 use crate::workload::Way;
-use crate::workload::ledger::ReadingBack;
-
-/// Clients that read back at once.
-const READERS: usize = 8;
-/// Whether something is due is looked at this often.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
-
-/// The readers, each with what it reads.
-#[derive(Debug, Default)]
-pub(super) struct Rolling {
-    readers: Vec<(usize, Option<ReadingBack>)>,
-    /// While it settles, nothing else is read.
-    pub(super) settling: bool,
-}
 
 impl Simulated {
     /// Takes what was read, and reads what is due.
@@ -36,7 +21,8 @@ impl Simulated {
                 && let Some(operation) = self.clients.take_ended(*guest)
             {
                 let read = reading.take().expect("it read something");
-                self.clients.was_read(read, operation.outcome == Outcome::Ok, now);
+                let answer = (operation.outcome == Outcome::Ok).then_some(operation.value);
+                self.clients.was_read(read, answer, now);
             }
         }
         let node = whom_to_ask(&self.view, now).filter(|_| !self.rolling.settling);

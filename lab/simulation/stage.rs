@@ -31,7 +31,7 @@ use crate::workload::{Way, request};
 
 use super::clients::{ClientSet, Meaning, OPERATOR, Task};
 use super::plan::{configs, durability, environment};
-use super::rolling::{LOOK_EVERY, Rolling};
+use super::readers::{LOOK_EVERY, Rolling};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);

@@ -76,6 +76,8 @@ struct KeyRing {
     used: u32,
     /// By number: whether something was ever acknowledged there.
     acked: Vec<bool>,
+    /// By number: what the last read found there.
+    seen: Vec<Option<String>>,
     /// Nothing is there.
     free: VecDeque<u32>,
     /// The last write may have happened. Written again only when no other key is left.
@@ -88,7 +90,7 @@ struct KeyRing {
     doubtful: VecDeque<u32>,
     /// Read once since.
     once: VecDeque<u32>,
-    /// Read at least twice since: may be written again.
+    /// Read at least twice since, and the last two reads agree: may be written again.
     twice: VecDeque<u32>,
     /// Whose turn it is, of keys to be read for the first and for the second time.
     second: bool,
@@ -174,11 +176,12 @@ impl Ledger {
         self.next_read
     }
 
-    /// It was read, whatever it held; or (`answered` is false) it could not be.
-    pub(crate) fn was_read(&mut self, read: ReadingBack, answered: bool, now: Duration) {
+    /// It was read, and held this value or nothing; or (`answer` is `None`) it could not be.
+    pub(crate) fn was_read(&mut self, read: ReadingBack, answer: Option<Option<String>>, now: Duration) {
+        let answered = answer.is_some();
         // What was read before everything had to be asked for again is asked for again.
-        let counts = answered && read.asked == self.asked;
-        self.of(read.key.family).was_read(read.key.number, read.shelf, counts);
+        let answer = answer.filter(|_| read.asked == self.asked);
+        self.of(read.key.family).was_read(read.key.number, read.shelf, answer);
         if !answered {
             self.next_read = now + PAUSE_AFTER_FAILURE;
         }
@@ -214,6 +217,7 @@ impl KeyRing {
         if self.used < KEYS_MAX {
             self.used += 1;
             self.acked.push(false);
+            self.seen.push(None);
             return Some(self.used - 1);
         }
         self.twice.pop_front().or_else(|| self.unsure.pop_front())
@@ -272,15 +276,21 @@ impl KeyRing {
         once.or_else(|| self.twice.pop_front().map(|number| (number, Shelf::Twice)))
     }
 
-    fn was_read(&mut self, number: u32, shelf: Shelf, answered: bool) {
-        match (answered, shelf) {
-            (true, Shelf::Unread | Shelf::Doubtful) => self.once.push_back(number),
-            (true, Shelf::Once | Shelf::Twice) => self.twice.push_back(number),
-            (false, Shelf::Unread) => {
+    fn was_read(&mut self, number: u32, shelf: Shelf, answer: Option<Option<String>>) {
+        match (answer, shelf) {
+            // Two reads in a row must agree: if one has missed it, so must another.
+            (Some(value), Shelf::Once | Shelf::Twice) if self.seen[number as usize] == value => {
+                self.twice.push_back(number);
+            }
+            (Some(value), _) => {
+                self.seen[number as usize] = value;
+                self.once.push_back(number);
+            }
+            (None, Shelf::Unread) => {
                 self.unread.push_front(number);
                 self.unread_before += 1;
             }
-            (false, _) => self.doubtful.push_front(number),
+            (None, _) => self.doubtful.push_front(number),
         }
     }
 }

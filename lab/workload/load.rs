@@ -152,10 +152,10 @@ impl Workload {
         self.0.measured().ledger.next_read_at()
     }
 
-    /// It was read, whatever it held; or (`answered` is false) it could not be.
-    pub(crate) fn was_read(&self, read: ReadingBack, answered: bool) {
+    /// It was read, and held this value or nothing; or (`answer` is `None`) it could not be.
+    pub(crate) fn was_read(&self, read: ReadingBack, answer: Option<Option<String>>) {
         let now = self.0.journal.now();
-        self.0.measured().ledger.was_read(read, answered, now);
+        self.0.measured().ledger.was_read(read, answer, now);
     }
 
     /// Something has happened since which what was found may be gone.

@@ -157,7 +157,7 @@ impl Day {
         self.order.invoke(self.now, self.reader, NodeId(1), &intent);
         let completion = self.completion(&intent, Outcome::Ok);
         self.order.complete(self.now, self.reader, &intent, &completion);
-        self.ledger.was_read(read, true, self.now);
+        self.ledger.was_read(read, Some(completion.seen), self.now);
     }
 
     /// What happens ten times a second.

@@ -19,7 +19,7 @@ fn read(ledger: &mut Ledger, from: Duration, during: Duration) -> Vec<LedgerKey>
     while now < from + during {
         while let Some(one) = ledger.next_read(now) {
             read.push(one.key);
-            ledger.was_read(one, true, now);
+            ledger.was_read(one, Some(None), now);
         }
         now += Duration::from_millis(1);
     }
@@ -57,7 +57,7 @@ fn a_key_is_written_again_only_when_it_was_read_twice() {
         }
         if let Some(one) = ledger.next_read(now) {
             reads[one.key.number as usize] += 1;
-            ledger.was_read(one, true, now);
+            ledger.was_read(one, Some(None), now);
         }
         assert!(ledger.quorum.unread.len() <= UNREAD_MAX);
         now += Duration::from_millis(20);
@@ -84,7 +84,7 @@ fn what_cannot_be_read_is_asked_for_again_after_a_pause() {
     let mut ledger = Ledger::default();
     let key = write(&mut ledger, Family::Async);
     let one = ledger.next_read(s(1)).expect("one");
-    ledger.was_read(one, false, s(1));
+    ledger.was_read(one, None, s(1));
     assert_eq!(ledger.next_read(s(1)), None);
     assert_eq!(ledger.next_read(s(2)).map(|read| read.key), Some(key));
 }
@@ -95,7 +95,7 @@ fn a_read_that_began_before_a_change_does_not_count() {
     let key = write(&mut ledger, Family::Async);
     let one = ledger.next_read(s(1)).expect("one");
     ledger.ask_again();
-    ledger.was_read(one, true, s(1));
+    ledger.was_read(one, Some(None), s(1));
     assert_eq!(ledger.unreplicated.pace(), ASK_AGAIN_PER_S);
     assert_eq!(ledger.next_read(s(2)).map(|read| read.key), Some(key));
 }
@@ -118,7 +118,23 @@ fn a_key_whose_write_failed_is_written_again_and_one_of_unknown_outcome_last() {
             ledger.ended(key, Written::Unknown);
         }
         now += s(1);
-        let _ = ledger.next_read(now).map(|read| ledger.was_read(read, true, now));
+        let _ = ledger.next_read(now).map(|read| ledger.was_read(read, Some(None), now));
     }
     assert!(last.contains(&unsure), "in the end there is no other");
+}
+
+#[test]
+fn two_reads_in_a_row_must_agree_before_a_key_is_written_again() {
+    let mut ledger = Ledger::default();
+    write(&mut ledger, Family::Async);
+    let mut now = s(1);
+    let mut answers = |ledger: &mut Ledger, value: Option<&str>| {
+        now += s(1);
+        let one = ledger.next_read(now).expect("one");
+        ledger.was_read(one, Some(value.map(str::to_owned)), now);
+        ledger.unreplicated.twice.len()
+    };
+    assert_eq!(answers(&mut ledger, Some("c1-1")), 0);
+    assert_eq!(answers(&mut ledger, None), 0, "was it a stale read?");
+    assert_eq!(answers(&mut ledger, None), 1);
 }

@@ -11,7 +11,7 @@
 //!
 //! The next write that is acknowledged takes the entry's place. If two reads had found the entry since somebody last said
 //! that everything must be asked for again, it is *released*; if not, it is merely overwritten, and counts no more. A loss
-//! stands.
+//! that two reads have seen stands.
 
 use super::ids::NO_ID;
 use crate::judge::history::{Consistency, Phase};
@@ -19,6 +19,8 @@ use crate::judge::judgement::Ledger;
 
 /// Reads that must have found an entry before it counts as released when it is overwritten.
 const FOUND_FOR_RELEASE: u8 = 2;
+/// Reads that must have missed an entry before its loss stands when it is overwritten: one may have been stale.
+const MISSED_FOR_LOSS: u8 = 2;
 
 /// Where a key stands in the ledger.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,6 +36,8 @@ pub(super) struct Standing {
     reused: bool,
     /// Its entries that were released: of quorum writes, and of async ones.
     released: [u32; 2],
+    /// Its entries that were lost and overwritten since, likewise.
+    lost: [u32; 2],
 }
 
 /// An acknowledged write that nothing has overwritten.
@@ -54,8 +58,8 @@ enum State {
     Unread,
     /// Found by the last reads, so many.
     Found(u8),
-    /// Not found by the last read.
-    Lost,
+    /// Not found by the last reads, so many.
+    Lost(u8),
 }
 
 /// What a quorum read of a key says of its entry.
@@ -97,17 +101,21 @@ impl Standing {
     }
 }
 
+impl Entry {
+    /// Whether more than one read has missed it.
+    fn is_lost_for_certain(&self) -> bool {
+        matches!(self.state, State::Lost(times) if times >= MISSED_FOR_LOSS)
+    }
+}
+
 impl Ledgers {
     /// A write of the key is tried, or (`puts` is false) a delete.
     pub(super) fn tried(&mut self, key: &mut Standing, puts: bool) {
-        if (key.writes || !puts) && !key.left {
+        if key.writes && !key.left {
+            self.disown(key);
+        } else if !puts && !key.left {
             self.leave(key);
             key.left = true;
-            // It never was one: registers are not what the ledger counts.
-            for (ledger, released) in [&mut self.quorum, &mut self.unreplicated].into_iter().zip(key.released)
-            {
-                ledger.released = ledger.released.saturating_sub(u64::from(released));
-            }
         }
         let asked = self.asked;
         let may_go = |entry: Entry| {
@@ -123,13 +131,16 @@ impl Ledgers {
         if key.left || phase != Phase::Ok {
             return;
         }
-        key.reused |= key.releases || key.entry.is_some_and(|entry| entry.state == State::Lost);
-        if key.releases
-            && let Some(entry) = key.entry
-        {
-            self.of(entry.level).released += 1;
-            let of_key = &mut key.released[usize::from(entry.level != Consistency::Quorum)];
-            *of_key = of_key.saturating_add(1);
+        if let Some(old) = key.entry {
+            let at = usize::from(old.level != Consistency::Quorum);
+            let lost = old.is_lost_for_certain();
+            if key.releases {
+                self.of(old.level).released += 1;
+                key.released[at] = key.released[at].saturating_add(1);
+            } else if lost {
+                key.lost[at] = key.lost[at].saturating_add(1);
+            }
+            key.reused |= key.releases || lost;
         }
         self.leave(key);
         let entry = Entry { id, level, acked: i, asked: self.asked, state: State::Unread };
@@ -145,12 +156,14 @@ impl Ledgers {
             return self.leave(key);
         }
         self.count(&entry, -1);
-        let times = match entry.state {
-            State::Found(times) if entry.asked == self.asked => times,
-            _ => 0,
+        let state = match (sight, entry.state) {
+            (Sight::Found, State::Found(times)) if entry.asked == self.asked => {
+                State::Found(times.saturating_add(1))
+            }
+            (Sight::Found, _) => State::Found(1),
+            (_, State::Lost(times)) => State::Lost(times.saturating_add(1)),
+            _ => State::Lost(1),
         };
-        let found = sight == Sight::Found;
-        let state = if found { State::Found(times.saturating_add(1)) } else { State::Lost };
         let entry = Entry { asked: self.asked, state, ..entry };
         self.count(&entry, 1);
         key.entry = Some(entry);
@@ -167,10 +180,24 @@ impl Ledgers {
         }
     }
 
-    /// The key has no entry any more. One that is lost stays counted.
+    /// The key has no entry any more. One that is lost for certain stays counted.
     fn leave(&mut self, key: &mut Standing) {
-        if let Some(entry) = key.entry.take().filter(|entry| entry.state != State::Lost) {
+        if let Some(entry) = key.entry.take().filter(|entry| !entry.is_lost_for_certain()) {
             self.count(&entry, -1);
+        }
+    }
+
+    /// Two write it at once: it is a register, and never was a key of the ledger.
+    fn disown(&mut self, key: &mut Standing) {
+        if let Some(entry) = key.entry.take() {
+            self.count(&entry, -1);
+        }
+        key.left = true;
+        for (level, ledger) in [&mut self.quorum, &mut self.unreplicated].into_iter().enumerate() {
+            let (released, lost) = (u64::from(key.released[level]), u64::from(key.lost[level]));
+            ledger.released = ledger.released.saturating_sub(released);
+            ledger.lost = ledger.lost.saturating_sub(lost);
+            ledger.acked = ledger.acked.saturating_sub(lost);
         }
     }
 
@@ -181,7 +208,7 @@ impl Ledgers {
         let add = |count: &mut u64| *count = count.saturating_add_signed(by);
         add(&mut ledger.acked);
         match entry.state {
-            State::Lost => add(&mut ledger.lost),
+            State::Lost(_) => add(&mut ledger.lost),
             _ if !current => add(&mut ledger.doubtful),
             State::Found(_) => add(&mut ledger.read_back),
             State::Unread => {}
@@ -273,7 +300,9 @@ mod tests {
     #[test]
     fn a_loss_stands_when_the_key_is_written_again() {
         let mut bench = Bench::default();
-        bench.write(Phase::Ok).read(Sight::Missed);
+        bench.write(Phase::Ok).read(Sight::Missed).write(Phase::Ok);
+        assert_eq!(bench.counts(), [1, 0, 0, 1, 0], "one read may have been stale");
+        bench.read(Sight::Missed).read(Sight::Missed);
         assert_eq!(bench.write(Phase::Ok).read(Sight::Found).counts(), [2, 1, 1, 0, 0]);
         assert_eq!(bench.read(Sight::Found).write(Phase::Ok).counts(), [2, 0, 1, 1, 1]);
     }
@@ -339,6 +368,13 @@ mod tests {
         register.ledgers.tried(&mut register.key, true);
         register.ledgers.tried(&mut register.key, true);
         assert_eq!(register.counts(), [0; 5], "then it never was a key of the ledger");
+
+        let mut lost = Bench::default();
+        lost.write(Phase::Ok).read(Sight::Missed).read(Sight::Missed).write(Phase::Ok);
+        assert_eq!(lost.counts(), [2, 0, 1, 1, 0]);
+        lost.ledgers.tried(&mut lost.key, true);
+        lost.ledgers.tried(&mut lost.key, true);
+        assert_eq!(lost.counts(), [0; 5], "nor are its losses: a read of a register may be stale");
 
         let mut unknown = Bench::default();
         assert_eq!(unknown.write(Phase::Info).read(Sight::Missed).counts(), [0; 5]);
