@@ -29,9 +29,9 @@ pub struct Judgement {
     pub async_writes: Writes,
     /// Operations of any kind that ended as unknown.
     pub unknown: u64,
-    /// Keys written once, at quorum. A loss among these breaks a promise.
+    /// Last writes of keys, at quorum. A loss among these breaks a promise.
     pub quorum_ledger: Ledger,
-    /// Keys written once, async. A loss among these is harm.
+    /// Last writes of keys, async. A loss among these is harm.
     pub async_ledger: Ledger,
     /// How old what eventual reads saw was.
     pub staleness: Staleness,
@@ -166,27 +166,35 @@ pub struct Writes {
     pub unknown: u64,
 }
 
-/// Keys with exactly one write attempt, which was acknowledged.
+/// The last acknowledged writes of keys whose writes never ran at the same time and that were never deleted: what a
+/// read of such a key must find is plain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// All of them.
+    /// All that nothing has overwritten, and those that were lost.
     pub acked: u64,
-    /// The last quorum read invoked after the acknowledgement found it.
+    /// The last quorum read invoked after the acknowledgement found it, and that was not before everything had to be
+    /// asked for again ([`Judge::ask_again`](super::Judge::ask_again)).
     pub read_back: u64,
     /// The last quorum read invoked after the acknowledgement did not find it. A key that was written again after
     /// its loss stays here.
     pub lost: u64,
+    /// Beside those acknowledged: found by two reads or more, and overwritten then. Nothing is claimed of them since.
+    #[serde(default)]
+    pub released: u64,
+    /// Of those waiting: acknowledged before everything had to be asked for again, and not read since.
+    #[serde(default)]
+    pub doubtful: u64,
 }
 
 impl Ledger {
-    /// Those that no quorum read has asked for yet.
+    /// Those that no quorum read has asked for yet, or not since everything had to be asked for again.
     pub fn waiting(&self) -> u64 {
         self.acked.saturating_sub(self.read_back + self.lost)
     }
 
     /// How many are lost; `None` until some have been asked for.
     pub fn known_lost(&self) -> Option<u64> {
-        (self.read_back + self.lost > 0).then_some(self.lost)
+        (self.read_back + self.lost + self.released > 0).then_some(self.lost)
     }
 }
 

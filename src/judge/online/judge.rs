@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ids::{Ids, NO_ID, Span};
-use super::key::{Key, Mode, Ruling, Seen, Unmeasured};
+use super::key::{Key, Mode, Ruling, Unmeasured};
 use super::ledger::Ledgers;
-use super::options::JudgeOptions;
+use super::options::{Bounds, JudgeOptions};
 use super::orders::{Advance, KeyContent};
 use super::staleness::{Measured, Stale};
 use super::totals::Totals;
@@ -46,9 +46,7 @@ use crate::judge::violation::{Violation, ViolationKind};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
-    options: JudgeOptions,
-    /// The options once there is too much altogether.
-    tightened: JudgeOptions,
+    bounds: Bounds,
     last: Option<u64>,
     now_ns: u64,
     events: u64,
@@ -89,7 +87,7 @@ struct Running {
 impl Judge {
     /// A judge of an empty history.
     pub fn new(options: JudgeOptions) -> Self {
-        Self { tightened: options.tightened(), options, ..Self::default() }
+        Self { bounds: Bounds::new(options), ..Self::default() }
     }
 
     /// Judges the next event. Returns the violation that it reveals, unless it goes on as one told before; at most eight
@@ -127,6 +125,13 @@ impl Judge {
     /// How stale what the last event's eventual read saw was; `None` if it was not, or the event was another.
     pub fn stale(&self) -> Option<Stale> {
         self.stale
+    }
+
+    /// Something has happened since which acknowledged writes that were found may be gone (another primary leads, a
+    /// member has discarded entries): in [`Judgement::quorum_ledger`] and [`Judgement::async_ledger`] they count as not
+    /// read back until they are found again. It decides nothing: it only makes the judge claim less.
+    pub fn ask_again(&mut self) {
+        self.ledgers.ask_again(self.last.unwrap_or(0));
     }
 
     /// No event will follow: operations without a reply are of unknown outcome.
@@ -260,7 +265,7 @@ impl Judge {
     fn write_began(&mut self, key: u32, event: &HistoryEvent, span: Span) -> u32 {
         let puts = event.op == OpKind::Put;
         let state = &mut self.keys[key as usize];
-        self.ledgers.tried(&mut state.ledger, event.consistency, puts);
+        self.ledgers.tried(&mut state.ledger, puts);
         state.deletes |= !puts;
         let (id, unique) = match event.value.as_deref().filter(|_| puts) {
             Some(value) => state.put_began(&mut self.ids, value, span),
@@ -291,7 +296,7 @@ impl Judge {
             };
             outstanding.push((running.span, held));
         }
-        self.keys[key as usize].search(&mut self.ids, &outstanding, &self.options);
+        self.keys[key as usize].search(&mut self.ids, &outstanding, &self.bounds.usual);
         self.by_search.push(key);
         self.totals.keys.by_ids -= 1;
         self.totals.keys.by_search += 1;
@@ -318,13 +323,13 @@ impl Judge {
     }
 
     fn write_ended(&mut self, running: &Running) -> Ruling {
-        let options = if self.is_too_much() { &self.tightened } else { &self.options };
+        let options = self.bounds.of(self.is_too_much(), self.keys[running.key as usize].ledger.is_reused());
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         if span.phase == Phase::Ok {
             self.acks += 1;
             self.acks -= key.acks.push(span.began.i, span.ended, options.acks_remembered);
-            self.ledgers.acked(&mut key.ledger, span.ended.i);
         }
+        self.ledgers.ended(&mut key.ledger, running.id, running.consistency, span.phase, span.ended.i);
         if span.is_quorum() {
             key.ended(span);
             if let Mode::BySearch(orders) = &mut key.mode {
@@ -338,7 +343,7 @@ impl Judge {
     }
 
     fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Ruling {
-        let options = if self.is_too_much() { &self.tightened } else { &self.options };
+        let options = self.bounds.of(self.is_too_much(), self.keys[running.key as usize].ledger.is_reused());
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         let quorum = span.is_quorum();
         if quorum {
@@ -352,8 +357,8 @@ impl Judge {
         }
         let seen = key.seen(&self.ids, value);
         if quorum {
-            // In the ledger only one write was tried: its id is the only one there can be.
-            self.ledgers.read(&mut key.ledger, span.began.i, matches!(seen, Seen::Id(_)));
+            let sight = key.sight(&self.ids, seen, value, span);
+            self.ledgers.read(&mut key.ledger, span.began.i, sight);
         }
         let phantom = key.phantom(&self.ids, seen, value, span);
         if let Mode::BySearch(orders) = &mut key.mode
@@ -381,7 +386,8 @@ impl Judge {
     }
 
     fn is_too_much(&self) -> bool {
-        self.ids.len() > self.options.ids_altogether || self.acks > self.options.ids_altogether
+        let max = self.bounds.usual.ids_altogether;
+        self.ids.len() > max || self.acks > max
     }
 
     /// Places what can be placed of a key that is judged by search.
@@ -424,7 +430,7 @@ impl Judge {
                 self.totals.violations += 1;
                 self.totals.not_linearizable |= violation.linearizability;
                 self.keys[key as usize].violated |= violation.linearizability;
-                if self.violations.len() < self.options.violations_kept {
+                if self.violations.len() < self.bounds.usual.violations_kept {
                     self.violations.push(violation.clone());
                 }
                 Some(violation)
@@ -457,7 +463,7 @@ impl Judge {
         if let Some(&key) = self.names.get(name) {
             return key;
         }
-        if self.keys.len() >= self.options.keys_max.min(UNTRACKED as usize) {
+        if self.keys.len() >= self.bounds.usual.keys_max.min(UNTRACKED as usize) {
             return UNTRACKED;
         }
         let (key, name) = (self.keys.len() as u32, Arc::<str>::from(name));

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::ids::{Ids, NO_ID, Span};
-use super::ledger::Standing;
+use super::ids::{Id, Ids, NO_ID, Span};
+use super::ledger::{Sight, Standing};
 use super::options::JudgeOptions;
 use super::orders::{KeyContent, Orders};
 use super::proof::{ValueOps, prove};
@@ -68,6 +68,8 @@ pub(super) struct Key {
     pub(super) acks: Acks,
     pub(super) ledger: Standing,
     pub(super) deletes: bool,
+    /// Whether a value was tried again that may have been written before.
+    repeats: bool,
     /// Every id of the key that is not parked, in the order in which they may be forgotten.
     queue: EventQueue,
     /// Those of unknown outcome that may still turn up: how many, and which (with the begin of their write, for
@@ -109,6 +111,7 @@ impl Key {
             acks: Acks::default(),
             ledger: Standing::default(),
             deletes: false,
+            repeats: false,
             queue: EventQueue::new(),
             open: 0,
             opened: VecDeque::new(),
@@ -157,6 +160,7 @@ impl Key {
         if let Some(old) = old {
             ids.unlist(old);
             ids[at].repeats |= ids[old].write.phase != Phase::Fail || ids[old].repeats;
+            self.repeats |= ids[old].write.phase != Phase::Fail;
         }
         self.queue.push(ids, at);
         (at, unique)
@@ -220,6 +224,34 @@ impl Key {
         if self.opened.len() / 2 > self.open {
             self.opened.retain(|&one| is_open(ids, one));
         }
+    }
+
+    /// What a quorum read says of the last acknowledged write of the key: it returned `value`, which was `seen`.
+    pub(super) fn sight(&self, ids: &Ids, seen: Seen, value: Option<&str>, read: &Span) -> Sight {
+        let entry = self.ledger.entry();
+        if entry == NO_ID {
+            return Sight::Overtaken;
+        }
+        if value == Some(&*ids[entry].value) {
+            return Sight::Found;
+        }
+        let overtaken = match seen {
+            Seen::Absent => false,
+            // The value does not tell which of its writes was seen.
+            _ if self.repeats => true,
+            Seen::Stranger => self.forgotten.unknown,
+            Seen::Id(at) => {
+                let id = &ids[at];
+                let may_come = matches!(id.write.phase, Phase::Info | Phase::Invoke);
+                may_come && !self.is_gone(at, id, read.began.i)
+            }
+        };
+        if overtaken { Sight::Overtaken } else { Sight::Missed }
+    }
+
+    /// Whether an id had certainly been overwritten for good when a read began.
+    fn is_gone(&self, at: u32, id: &Id, began: u64) -> bool {
+        matches!(self.mode, Mode::ByIds) && self.zones.is_superseded(at, &id.zone, self.m().min(began))
     }
 
     /// Whether what a read returned was certainly never written.
@@ -432,6 +464,8 @@ impl Key {
                 continue;
             }
             self.forgotten.until = self.forgotten.until.max(ids[at].seen).or(Some(0));
+            // A replica has shown it; that does not say whether it may still come to all.
+            self.forgotten.unknown |= ids[at].write.phase == Phase::Info && !matches!(self.mode, Mode::ByIds);
             ids.remove(at);
         }
     }
@@ -440,6 +474,7 @@ impl Key {
         let (id, by_ids) = (&ids[at], matches!(self.mode, Mode::ByIds));
         let judged = by_ids && id.zone.is_known();
         id.write.phase == Phase::Invoke
+            || self.ledger.entry() == at
             || judged && (self.zones.needs(at, &id.zone) || !self.zones.is_superseded(at, &id.zone, self.m()))
     }
 }

@@ -13,6 +13,9 @@ pub struct JudgeOptions {
     /// the sake of proofs and of ages. A read of one that is forgotten is still flagged on a judged key, with less
     /// to show; on a measured key its age becomes "at least".
     pub ids_remembered: usize,
+    /// The same, and acknowledgements, of a key of a ring: one that is written again whenever its last write was found
+    /// often enough ([`Ledger::released`](super::super::Ledger::released)). There are many, and each is written for days.
+    pub ring_remembered: usize,
     /// Writes of unknown outcome that nobody has read. If more are forgotten, a read of an id that is not
     /// remembered makes the key undecided, because it may be one of them.
     pub unknown_remembered: usize,
@@ -32,16 +35,17 @@ pub struct JudgeOptions {
 }
 
 impl Default for JudgeOptions {
-    /// Meant for a live run of hours: a few megabytes for usual load, and at the most some 300 MB, when there are
-    /// as many keys and ids as the bounds allow.
+    /// Meant for a live run of days: some ten megabytes for usual load, and at the most some 150 MB, when there are as
+    /// many keys and ids as the bounds allow.
     fn default() -> Self {
         Self {
             keys_max: 250_000,
-            ids_altogether: 400_000,
-            ids_remembered: 4096,
+            ids_altogether: 65_536,
+            ids_remembered: 1024,
+            ring_remembered: 2,
             unknown_remembered: 65_536,
-            acks_remembered: 4096,
-            recent_max: 262_144,
+            acks_remembered: 1024,
+            recent_max: 65_536,
             waiting_max: 4096,
             orders_max: 4096,
             violations_kept: 64,
@@ -57,6 +61,7 @@ impl JudgeOptions {
             keys_max: usize::MAX,
             ids_altogether: usize::MAX,
             ids_remembered: usize::MAX,
+            ring_remembered: usize::MAX / 4,
             unknown_remembered: usize::MAX,
             acks_remembered: usize::MAX / 4,
             recent_max: usize::MAX,
@@ -66,13 +71,45 @@ impl JudgeOptions {
         }
     }
 
+    /// What holds for a key of a ring.
+    fn ring(&self) -> Self {
+        Self {
+            ids_remembered: self.ids_remembered.min(self.ring_remembered),
+            acks_remembered: self.acks_remembered.min(self.ring_remembered),
+            ..self.clone()
+        }
+    }
+
     /// What holds for each key once there are too many ids altogether.
-    pub(super) fn tightened(&self) -> Self {
+    fn tightened(&self) -> Self {
         Self {
             ids_remembered: self.ids_remembered.min(1),
             unknown_remembered: self.unknown_remembered.min(64),
             acks_remembered: self.acks_remembered.min(8),
             ..self.clone()
+        }
+    }
+}
+
+/// The bounds that hold for a key, by what it is and how much is remembered altogether.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bounds {
+    pub(super) usual: JudgeOptions,
+    ring: JudgeOptions,
+    tightened: JudgeOptions,
+}
+
+impl Bounds {
+    pub(super) fn new(usual: JudgeOptions) -> Self {
+        Self { ring: usual.ring(), tightened: usual.tightened(), usual }
+    }
+
+    /// For a key of a `ring`, or another; `too_much` is remembered of all keys together.
+    pub(super) fn of(&self, too_much: bool, ring: bool) -> &JudgeOptions {
+        match (too_much, ring) {
+            (true, _) => &self.tightened,
+            (false, true) => &self.ring,
+            (false, false) => &self.usual,
         }
     }
 }

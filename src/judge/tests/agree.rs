@@ -213,3 +213,41 @@ fn bounds_that_are_reached_never_give_a_wrong_answer() {
         "{tally:?}"
     );
 }
+
+/// A write is called lost only where no order explains what was read: whatever is forgotten, and if the writes are async
+/// as well. Of unique values what is forgotten makes no difference at all.
+#[test]
+fn a_loss_is_claimed_only_where_no_order_explains_what_was_read() {
+    let everything = JudgeOptions::unbounded();
+    let forgetful =
+        JudgeOptions { ids_remembered: 1, ring_remembered: 1, acks_remembered: 1, ..JudgeOptions::default() };
+    let (mut lost, mut lost_async, mut kept, mut released) = (0, 0, 0, 0);
+    for seed in 0..cases() {
+        let kind = Kind { deletes: seed % 5 == 0, repeats: seed % 3 == 0, eventual: seed % 2 == 0 };
+        let events = random::history(seed, kind);
+        let ledger = judge(&events, &everything).0.quorum_ledger;
+        (lost, kept, released) = (lost + ledger.lost, kept + ledger.read_back, released + ledger.released);
+        let explained = oracle(&events);
+        assert!(ledger.lost == 0 || !explained, "seed {seed} {ledger:?}:\n{}", shown(&events));
+        if !kind.repeats {
+            let little = judge(&events, &forgetful).0.quorum_ledger;
+            assert_eq!(little, ledger, "forgetful, seed {seed}:\n{}", shown(&events));
+        }
+        let unreplicated: Vec<_> = events.iter().cloned().map(with_async_writes).collect();
+        for options in [&everything, &forgetful] {
+            let measured = judge(&unreplicated, options).0.async_ledger;
+            assert!(measured.lost == 0 || !explained, "async, seed {seed} {measured:?}:\n{}", shown(&events));
+            lost_async += measured.lost;
+        }
+    }
+    let enough = cases() / 100;
+    let counts = format!("{lost} lost, {lost_async} async, {kept} kept, {released} released");
+    assert!(lost > enough && lost_async > enough && kept > enough && released > 0, "{counts}");
+}
+
+fn with_async_writes(mut event: HistoryEvent) -> HistoryEvent {
+    if event.op != OpKind::Get {
+        event.consistency = Consistency::Async;
+    }
+    event
+}

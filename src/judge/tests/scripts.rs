@@ -258,6 +258,67 @@ fn keys_beyond_the_bound_make_the_report_undecided() {
     assert_eq!(report.quorum_writes.acked, 2, "counted all the same");
 }
 
+/// Two writes of a key, one after the other: the first was overwritten, the second is what must be found.
+#[test]
+fn of_a_key_that_is_overwritten_the_last_acknowledged_write_must_be_found() {
+    let two_writes = "1 invoke put a
+                      1 ok put a
+                      1 invoke put b
+                      1 ok put b";
+    let ledger = |more: &str| judged(&format!("{two_writes}\n{more}")).quorum_ledger;
+    let counts = |ledger: Ledger| (ledger.acked, ledger.read_back, ledger.lost);
+    assert_eq!(counts(ledger("")), (1, 0, 0));
+    assert_eq!(counts(ledger("2 invoke get -\n2 ok get b")), (1, 1, 0));
+    assert_eq!(counts(ledger("2 invoke get -\n2 ok get a")), (1, 0, 1));
+    assert_eq!(counts(ledger("2 invoke get -\n2 ok get -")), (1, 0, 1));
+}
+
+/// A key of a ring: released again and again, while the judge remembers next to nothing of it. A loss, and a read of what
+/// is forgotten, are told all the same.
+#[test]
+fn a_key_of_a_ring_costs_no_memory_and_hides_no_loss() {
+    let round = |n: u32| {
+        format!(
+            "1 invoke put v{n} async\n1 ok put v{n} async\n2 invoke get -\n2 ok get v{n}\n2 invoke get -\n2 ok get v{n}\n"
+        )
+    };
+    let rounds: String = (0..500).map(round).collect();
+    let lost = format!("{rounds}1 invoke put last async\n1 ok put last async\n2 invoke get -\n2 ok get v499");
+    let mut judge = Judge::new(JudgeOptions::default());
+    for event in script(&lost) {
+        judge.observe(&event).unwrap();
+        assert!(judge.remembered() <= 3, "{}", judge.remembered());
+    }
+    let ledger = judge.finish().async_ledger;
+    assert_eq!((ledger.released, ledger.acked, ledger.lost, ledger.waiting()), (500, 1, 1, 0));
+
+    let quorum = lost.replace("async", "quorum");
+    let report = judged(&format!("{quorum}\n2 invoke get -\n2 ok get v3"));
+    assert_eq!((report.linearizable, report.quorum_ledger.lost), (Linearizable::No, 1));
+    assert!(matches!(report.violations[1].kind, ViolationKind::Forgotten { .. }), "{:?}", report.violations);
+}
+
+/// Whoever says that everything must be asked for again makes the judge claim less, and nothing else.
+#[test]
+fn what_was_found_counts_as_unread_once_it_must_be_asked_for_again() {
+    let mut judge = Judge::new(JudgeOptions::default());
+    let events = script("1 invoke put a\n1 ok put a\n2 invoke get -\n2 ok get a\n2 invoke get -\n2 ok get a");
+    for event in &events[..4] {
+        judge.observe(event).unwrap();
+    }
+    let counts = |judge: &Judge| {
+        let ledger = judge.judgement().quorum_ledger;
+        (ledger.read_back, ledger.waiting(), ledger.doubtful)
+    };
+    assert_eq!(counts(&judge), (1, 0, 0));
+    judge.ask_again();
+    assert_eq!(counts(&judge), (0, 1, 1));
+    for event in &events[4..] {
+        judge.observe(event).unwrap();
+    }
+    assert_eq!(counts(&judge), (1, 0, 0));
+}
+
 #[test]
 fn the_ledger_tells_lost_from_not_asked_for() {
     let report = judged(
