@@ -39,6 +39,34 @@ fn both_ways(file: &Path) {
     assert_eq!(output.status.code(), Some(0), "{} simulated\n{said}", file.display());
 }
 
+/// A scenario of steps only can be decided: the last write of a key was read back, and the one before was overwritten by it.
+#[test]
+fn what_steps_have_written_is_decided_without_a_load() {
+    for (name, acked) in [("no-workload", 0), ("overwrite-control", 2), ("overwrite-undecided", 2)] {
+        let file = case(&format!("{name}.toml"));
+        both_ways(&file);
+        let promise = &as_expected(&file, &[])["promise"];
+        let counts = [&promise["quorum_writes_acked"], &promise["quorum_writes_lost"]];
+        assert_eq!(counts, [&Value::from(acked), &Value::from(0)], "{name}");
+    }
+}
+
+/// What is wrong with a load is told with its line, and nothing is started.
+#[test]
+fn a_load_that_cannot_be_run_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let file = folder.path().join("nothing-to-write.toml");
+    let text = "title = \"t\"\n[workload]\nregisters = 0\nledger = false\n[[step]]\nsay = \"x\"\n";
+    std::fs::write(&file, text).expect("written");
+    let kept = folder.path().join("kept");
+    let output = run(&file, &["--keep", kept.to_str().expect("UTF-8")]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("nothing-to-write.toml:4:10: there is nothing to write to"), "{told}");
+    assert!(told.contains("4 | ledger = false\n  |          ^^^^^"), "{told}");
+    assert!(!kept.exists(), "there is a run directory");
+}
+
 /// A value larger than the backlog goes over the standing connections.
 #[test]
 fn a_value_larger_than_the_backlog_costs_no_full_resync() {

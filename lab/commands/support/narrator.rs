@@ -18,11 +18,13 @@ pub struct Narrator<'a> {
     awaited: usize,
     /// A broken promise was told.
     broken: bool,
+    /// That everything was read back was told.
+    read_back: bool,
 }
 
 impl<'a> Narrator<'a> {
     pub fn new(scenario: &'a Scenario) -> Self {
-        Self { scenario, told: 0, awaited: 0, broken: false }
+        Self { scenario, told: 0, awaited: 0, broken: false, read_back: false }
     }
 
     /// What is told before the first event.
@@ -89,7 +91,8 @@ impl<'a> Narrator<'a> {
             ScenarioEvent::Settling { .. } => {
                 lines.push("settling: stop the load, heal and restart everything".to_owned());
             }
-            ScenarioEvent::ReadingBack { done, total } if done == total => {
+            ScenarioEvent::ReadingBack { done, total } if done == total && !self.read_back => {
+                self.read_back = true;
                 lines.push(format!("settling: {total} keys read back"));
             }
             ScenarioEvent::ReadingBack { .. }

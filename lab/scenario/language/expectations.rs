@@ -27,9 +27,9 @@ pub(crate) fn expectations(table: &Entries, context: FileContext) -> Checked<Vec
                 return Err(Problem::new(place(), format!("`{name}` is known only after settling"))
                     .help("this scenario has settle = false"));
             }
-            if expect.measure.needs_ledger() && !context.ledger {
+            if expect.measure.needs_ledger() && !context.ledger && !context.puts {
                 return Err(Problem::new(place(), format!("`{name}` is read from the ledger"))
-                    .help("write ledger = true under [workload]"));
+                    .help("write ledger = true under [workload], or a step that puts"));
             }
             found.push((at, expect));
         }

@@ -52,7 +52,7 @@ pub(crate) struct WorkloadTable {
     pub(crate) rate: Option<Spanned<Form>>,
     pub(crate) consistency: Option<Spanned<Vec<Spanned<String>>>>,
     pub(crate) registers: Option<Spanned<i64>>,
-    pub(crate) ledger: Option<bool>,
+    pub(crate) ledger: Option<Spanned<bool>>,
 }
 
 /// `[[step]]`: when, what is said, and one action at most.

@@ -50,6 +50,8 @@ pub(crate) struct FileContext {
     pub(crate) workload: bool,
     /// It has a ledger.
     pub(crate) ledger: bool,
+    /// Some steps write.
+    pub(crate) puts: bool,
     /// The run ends by settling.
     pub(crate) settles: bool,
 }

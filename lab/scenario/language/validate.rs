@@ -51,6 +51,7 @@ fn scenario(name: &str, text: &str, file: &FileTable) -> Checked<Scenario> {
         nodes: cluster.nodes,
         workload: workload.is_some(),
         ledger: workload.as_ref().is_some_and(|w| w.ledger),
+        puts: file.step.iter().any(|step| step.get_ref().put.is_some()),
         settles: settle.is_some(),
     };
     Ok(Scenario {
@@ -125,13 +126,20 @@ fn workload(table: &WorkloadTable) -> Checked<WorkloadOptions> {
         let n = n.as_ref().map_or(Ok(default), |n| ranged(n, min, max, what));
         n.map(|n| u32::try_from(n).unwrap_or(u32::MAX))
     };
+    let registers = number(&table.registers, 8, 0, REGISTERS_MAX, "registers")?;
+    let ledger = table.ledger.as_ref().is_none_or(|ledger| *ledger.get_ref());
+    if registers == 0 && !ledger {
+        let place = table.ledger.as_ref().map_or(0..0, Spanned::span);
+        return Err(Problem::new(place, "there is nothing to write to: neither registers nor a ledger")
+            .help("expected registers = 1 or more, or ledger = true"));
+    }
     Ok(WorkloadOptions {
         on: table.on.unwrap_or(true),
         clients: number(&table.clients, 6, 1, CLIENTS_MAX, "clients")?,
         rate: table.rate.as_ref().map_or(Ok(200), per_second)?,
         levels: table.consistency.as_ref().map_or(Ok(vec![WriteLevel::Async, WriteLevel::Quorum]), levels)?,
-        registers: number(&table.registers, 8, 0, REGISTERS_MAX, "registers")?,
-        ledger: table.ledger.unwrap_or(true),
+        registers,
+        ledger,
         seed: 0,
     })
 }

@@ -349,6 +349,40 @@ fn expectations() {
 }
 
 #[test]
+fn a_load_that_cannot_be_run_is_refused_with_its_line_before_anything_starts() {
+    let workload = |lines: &str| format!("title = \"t\"\n[workload]\n{lines}\n[[step]]\nsay = \"x\"\n");
+    let nothing = ["there is nothing to write to", "registers = 1 or more"];
+    refused(&workload("registers = 0\nledger = false"), "4:10", &nothing);
+    refused(
+        &workload("consistency = []"),
+        "3:15",
+        &["a workload needs a consistency", "\"async\" or \"quorum\""],
+    );
+    refused(&workload("clients = 257"), "3:11", &["clients", "256"]);
+    refused(&workload("rate = \"0/s\""), "3:8", &["rate"]);
+    refused(&workload("rate = \"100001/s\""), "3:8", &["rate"]);
+    refused(&workload("registers = 1025"), "3:13", &["registers", "1024"]);
+    // Whatever is not refused can be run.
+    for lines in [
+        "registers = 0",
+        "ledger = false",
+        "rate = \"100000/s\"",
+        "clients = 256\nregisters = 1024",
+        "on = false",
+    ] {
+        let scenario =
+            Scenario::parse("good", "good.toml", &workload(lines)).unwrap_or_else(|e| panic!("{e}"));
+        scenario.load(1).check().unwrap_or_else(|e| panic!("{lines}: {e}"));
+    }
+}
+
+#[test]
+fn what_steps_write_is_read_back_without_a_ledger() {
+    let text = "title = \"t\"\n[[step]]\nput = { node = \"n1\", key = \"k\" }\n[expect]\nharm.async_writes_lost = 0\n";
+    Scenario::parse("good", "good.toml", text).unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
 fn defaults() {
     let text = "title = \"t\"\n[[step]]\nwait = { converged = true }\n";
     let scenario = Scenario::parse("good", "good.toml", text).unwrap_or_else(|e| panic!("{e}"));
