@@ -57,6 +57,13 @@ impl Dashboard {
         self.terminal.screen().contains(one)
     }
 
+    fn waits(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let shown = self.terminal.wait_until(|screen| is_so(&screen.text().to_string()));
+        if let Err(error) = shown {
+            panic!("{what} did not come: {error}\n{}", self.terminal.screen().text());
+        }
+    }
+
     fn hides(&mut self, what: &str) {
         let hidden = self.terminal.wait_until(|screen| !screen.contains(what));
         if let Err(error) = hidden {
@@ -142,10 +149,19 @@ fn a_split_brain_by_hand() {
     lab.terminal.resize(80, 24).expect("another size");
     lab.shows_all(&["TWO PRIMARIES", "Try: "]);
     lab.hides("from\\to");
-    lab.press("U");
-    lab.shows_all(&[&format!("n{leader} LEADS"), "all 3 members are up and every link passes"]);
     lab.terminal.resize(120, 36).expect("another size");
     lab.shows("from\\to");
+
+    // What it cost is known within seconds of the heal, with who did it, and it stays. Before that nobody says 0.
+    lab.waits("forty writes at risk", |text| {
+        number_before(text, " writes at risk on n1").is_some_and(|n| n >= 40)
+    });
+    lab.press("U");
+    lab.shows_all(&[&format!("n{leader} LEADS"), "all 3 members are up and every link passes"]);
+    lab.waits("the losses", |text| {
+        let harm = text.lines().find(|line| line.contains("HARM")).unwrap_or_default();
+        harm.contains("by n1") && harm.contains("async lost") | harm.contains("async writes lost")
+    });
 
     // Killed, started again, and back as a replica.
     lab.press("1K");
@@ -159,9 +175,55 @@ fn a_split_brain_by_hand() {
     lab.press("p");
     lab.shows_all(&["you: resume n1", "all 3 members are up"]);
 
+    // Leaving gives the whole verdict: everything is read back, and the members are compared.
     lab.press("q");
     let text = lab.ends(true);
-    assert!(text.contains("linearizable") && text.contains("run directory: "), "{text}");
+    for part in [
+        "linearizable                yes",
+        "members equal               yes",
+        "entries discarded           n1 ",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+    let lost = text.lines().find(|line| line.contains("async writes lost")).expect("it is said");
+    assert!(!lost.contains("not read back") && !lost.contains("lost           0 "), "{text}");
+    assert!(text.contains("run directory: "), "{text}");
+}
+
+/// The number that stands before these words.
+fn number_before(text: &str, words: &str) -> Option<u64> {
+    text[..text.find(words)?].rsplit(' ').next()?.parse().ok()
+}
+
+/// Without any load: what a person has written is read back as well.
+#[test]
+fn the_loss_of_a_write_by_hand_is_told_after_the_heal() {
+    let mut lab = Dashboard::start(&["up", "3", "--load", "off"]);
+    lab.shows_all(&["LIVE", "n1 LEADS", "all 3 members are up"]);
+    lab.press("1i");
+    lab.shows("isolated");
+    lab.press("a");
+    lab.shows_all(&["PUT async solo at n1: acknowledged", "async lost: 0 so far, 1 unread"]);
+    lab.press("2P");
+    lab.shows_all(&["TWO PRIMARIES", "async lost: not known yet, 1 to read again"]);
+    lab.press("U");
+    lab.shows("async writes lost: 1 of 1, discarded by n1");
+    lab.press("3K");
+    lab.shows_all(&["stopped", "async writes lost: 1 of 1, discarded by n1"]);
+    lab.press("q");
+    let text = lab.ends(true);
+    assert!(text.contains("async writes lost           1 (1 acknowledged)"), "{text}");
+}
+
+#[test]
+fn leaving_twice_leaves_at_once() {
+    let mut lab = Dashboard::start(&["up", "3"]);
+    lab.shows_all(&["LIVE", "n1 LEADS"]);
+    lab.press("3i");
+    lab.shows("isolated");
+    lab.press("qq");
+    let text = lab.ends(true);
+    assert!(text.contains("run directory: "), "{text}");
 }
 
 #[test]

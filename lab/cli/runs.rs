@@ -43,10 +43,11 @@ pub struct UpArgs {
     /// Keep this many bytes of the log's end in memory for replicas that come back
     #[arg(long, value_name = "BYTES")]
     pub backlog_bytes: Option<u64>,
-    /// Close a file of the log when it has grown past this; cleanup takes closed ones
+    /// Close a file of the log when it has grown past this (8 MiB if not said); cleanup takes closed ones
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(4096..=1 << 30))]
     pub segment_bytes: Option<u64>,
-    /// Nodes clean up by themselves when half of their closed files is garbage, and at least so many bytes
+    /// Nodes clean up by themselves when half of their closed files is garbage, and at least so many bytes (8 MiB if not
+    /// said)
     #[arg(long, value_name = "BYTES")]
     pub cleanup_bytes: Option<u64>,
     /// Nodes look through so many bytes of closed files a second for damaged values; 0: none

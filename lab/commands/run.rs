@@ -149,7 +149,7 @@ async fn on_dashboard(
     let mut conclusion = None;
     let shown = {
         let mut playing = std::pin::pin!(scenario::play(&mut stage, scenario));
-        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, dir.path(), display));
+        let mut shown = std::pin::pin!(dashboard::show(session.clone(), events, dir.path(), display, false));
         loop {
             tokio::select! {
                 played = &mut playing, if conclusion.is_none() => conclusion = Some(played),

@@ -21,6 +21,11 @@ use crate::session::WorkloadOptions;
 
 /// Client tasks of the background load.
 const CLIENTS: u32 = 6;
+/// A lab may run for days, on a laptop's disk: its nodes close files and clean up sooner than a store by itself would.
+/// The load writes the same keys again and again, so that a node's data stay within a few times this.
+const SEGMENT_BYTES: u64 = 8 << 20;
+/// See [`SEGMENT_BYTES`].
+const CLEANUP_BYTES: u64 = 8 << 20;
 /// Contended keys of each family.
 const REGISTERS: u32 = 8;
 
@@ -53,7 +58,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     }
     let events = run.take_events();
     let shown = tokio::select! {
-        shown = dashboard::show(run.session.clone(), events, run.dir.path(), args.display) => shown,
+        shown = dashboard::show(run.session.clone(), events, run.dir.path(), args.display, true) => shown,
         _ = run.signals.next() => Ok(()),
     };
     let stopped = live_run::stop(&run.session, &mut run.signals).await;
@@ -81,8 +86,8 @@ fn options(args: &UpArgs, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOpt
             stale_after: args.stale_after,
             stale_lag: args.stale_lag,
             backlog_bytes: args.backlog_bytes,
-            segment_bytes: args.segment_bytes,
-            cleanup_bytes: args.cleanup_bytes,
+            segment_bytes: args.segment_bytes.or(Some(SEGMENT_BYTES)),
+            cleanup_bytes: args.cleanup_bytes.or(Some(CLEANUP_BYTES)),
             scrub_rate: args.scrub_rate,
             quirks: args.quirks.iter().copied().collect(),
         },

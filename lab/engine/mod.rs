@@ -19,6 +19,6 @@ pub use self::engine::{DiskFault, Engine, Framing, Launch};
 pub use self::kvlab::{KvlabNode, TOKEN_VARIABLE};
 pub use self::orders::{NodeOrder, NotAnOrder, ORDER_BYTES_MAX};
 pub use self::settings::{NodeSettings, say_durability};
-#[cfg(test)]
-pub use self::state::Kvlab;
 pub use self::state::{HEARD_WITHIN, NodeState, Place, Term};
+#[cfg(test)]
+pub use self::state::{Kvlab, Peer};

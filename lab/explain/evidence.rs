@@ -1,10 +1,10 @@
 //! The violations that a run's judge has found, and what its events tell of their cause.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kvlab::judge::{Diagram, Violation};
 use kvlab::sim;
-use kvlab::types::{ClockCondition, NodeId};
+use kvlab::types::{ClockCondition, Event, NodeId, Report};
 
 use super::{Epochs, Leadership};
 use crate::action::Action;
@@ -18,6 +18,7 @@ pub(crate) struct Evidence {
     epochs: Epochs,
     failed: BTreeSet<NodeId>,
     odd_clocks: BTreeSet<NodeId>,
+    discards: BTreeMap<NodeId, u64>,
 }
 
 impl Evidence {
@@ -34,10 +35,23 @@ impl Evidence {
         if let LabEvent::Action { action, error: None, .. } = &event.event {
             self.faults_inside(action);
         }
+        if let LabEvent::Node { node, report: Report::Event { event, .. } } = &event.event {
+            self.discarded(*node, event);
+        }
         if let LabEvent::Violation(violation) = &event.event
             && self.violations.len() < VIOLATIONS_PROVED_MAX
         {
             self.violations.push((**violation).clone());
+        }
+    }
+
+    fn discarded(&mut self, node: NodeId, event: &Event) {
+        let (Event::LogCut { discarded, .. } | Event::FullResyncInstalled { discarded, .. }) = event else {
+            return;
+        };
+        if *discarded > 0 {
+            let all = self.discards.entry(node).or_default();
+            *all = all.saturating_add(*discarded);
         }
     }
 
@@ -55,6 +69,12 @@ impl Evidence {
     /// minority fails is promised of the others.
     pub(crate) fn failed(&self) -> &BTreeSet<NodeId> {
         &self.failed
+    }
+
+    /// The members that have discarded entries of their own to follow another primary, with how many: what was acknowledged
+    /// by one of them alone is gone.
+    pub(crate) fn discards(&self) -> &BTreeMap<NodeId, u64> {
+        &self.discards
     }
 
     /// The members whose clocks did not run true at some time: bounds in time hold by their own clocks only.
@@ -136,6 +156,19 @@ mod tests {
         let evidence = Evidence::of(&events.map(|event| Stamped { t_us: 0, event }));
         assert_eq!(evidence.failed(), &[n1, n3].into());
         assert_eq!(evidence.odd_clocks(), &[n2].into());
+    }
+
+    #[test]
+    fn whoever_discarded_entries_is_named_with_how_many() {
+        let cut = |node, discarded| LabEvent::Node {
+            node: NodeId(node),
+            report: Report::Event {
+                uptime_ms: 1,
+                event: Event::LogCut { fork: kvlab::types::Position::ZERO, discarded, file: None },
+            },
+        };
+        let events = [cut(1, 5), cut(2, 0), cut(1, 2)].map(|event| Stamped { t_us: 0, event });
+        assert_eq!(Evidence::of(&events).discards(), &[(NodeId(1), 7)].into());
     }
 
     #[test]

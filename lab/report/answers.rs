@@ -1,11 +1,11 @@
 //! The judge's answers for the page: on promises and on harm, which are never mixed. Each is yes, no or not known.
 
 use kvlab::judge::{Ledger, Linearizable};
-use kvlab::types::Quirk;
+use kvlab::types::{NodeId, Quirk};
 
 use super::records::Records;
 use crate::run::event::{
-    Expectation, HarmVerdict, LabEvent, PromiseVerdict, RunOutcome, ScenarioEvent, Verdict,
+    Expectation, HarmVerdict, LabEvent, Losses, PromiseVerdict, RunOutcome, ScenarioEvent, Verdict,
 };
 use crate::text::words::visible;
 
@@ -115,12 +115,14 @@ fn from_history(records: &Records) -> Verdict {
             quorum_writes_acked: report.quorum_writes.acked,
             quorum_writes_lost: lost(&report.quorum_ledger),
             quorum_writes_unread: report.quorum_ledger.waiting(),
+            quorum_writes_released: report.quorum_ledger.released,
             ..PromiseVerdict::default()
         },
         harm: HarmVerdict {
             async_writes_acked: report.async_writes.acked,
             async_writes_lost: lost(&report.async_ledger),
             async_writes_unread: report.async_ledger.waiting(),
+            async_writes_released: report.async_ledger.released,
             stale_reads: report.staleness.stale,
             stale_max_ms: report.staleness.age_ms.max as u64,
             unknown: report.unknown,
@@ -166,7 +168,7 @@ fn promise(records: &Records, promise: &PromiseVerdict) -> Vec<ReportAnswer> {
             mark: AnswerMark::of(lost.map(|lost| lost == 0)),
             question: "Quorum writes lost",
             answer: number(lost),
-            detail: read_back(promise.quorum_writes_acked, lost, promise.quorum_writes_unread),
+            detail: read_back(promise.losses()),
         },
         ReportAnswer {
             mark: AnswerMark::of(promise.members_equal),
@@ -205,7 +207,7 @@ fn harm(records: &Records, harm: &HarmVerdict) -> Vec<ReportAnswer> {
             "Acknowledged async writes lost",
             lost,
             number(lost),
-            read_back(harm.async_writes_acked, lost, harm.async_writes_unread),
+            read_back(harm.losses()) + &discarded(records, lost),
         ),
         answer(
             "Stale eventual reads",
@@ -317,14 +319,32 @@ fn limits(records: &Records, then: &PromiseVerdict) -> Vec<String> {
 }
 
 /// What a count of lost writes rests on.
-fn read_back(acked: u64, lost: Option<u64>, unread: u64) -> String {
+fn read_back(losses: Losses) -> String {
+    let Losses { acked, lost, unread, doubtful, released } = losses;
     let rests_on = match (lost, unread) {
         _ if acked == 0 => return "none was acknowledged".to_owned(),
         (None, 0) => "no ledger was kept of them".to_owned(),
         (Some(_), 0) => "all that were in the ledger were read back".to_owned(),
+        (_, unread) if doubtful > 0 => {
+            format!("{unread} that were in the ledger were not read back since the last change")
+        }
         (_, unread) => format!("{unread} that were in the ledger were not read back"),
     };
-    format!("of {acked} acknowledged; {rests_on}")
+    let released = match released {
+        0 => String::new(),
+        _ => format!("; {released} were read back twice and released, and nothing is said of them since"),
+    };
+    format!("of {acked} acknowledged; {rests_on}{released}")
+}
+
+/// Whose doing a loss was, as the members tell it.
+fn discarded(records: &Records, lost: Option<u64>) -> String {
+    let says = |(node, entries): (&NodeId, &u64)| format!("{node} discarded {entries} entries");
+    let says: Vec<String> = records.evidence.discards().iter().map(says).collect();
+    match lost {
+        Some(1..) if !says.is_empty() => format!("; {}", says.join(", ")),
+        _ => String::new(),
+    }
 }
 
 fn three(answer: Option<bool>, unknown: &str) -> String {
@@ -432,9 +452,17 @@ mod tests {
 
     #[test]
     fn what_a_count_of_losses_rests_on() {
-        assert_eq!(read_back(0, None, 0), "none was acknowledged");
-        assert_eq!(read_back(9, None, 0), "of 9 acknowledged; no ledger was kept of them");
-        assert_eq!(read_back(9, Some(1), 0), "of 9 acknowledged; all that were in the ledger were read back");
-        assert_eq!(read_back(9, None, 4), "of 9 acknowledged; 4 that were in the ledger were not read back");
+        let says = |acked, lost, unread, doubtful, released| {
+            read_back(Losses { acked, lost, unread, doubtful, released })
+        };
+        assert_eq!(says(0, None, 0, 0, 0), "none was acknowledged");
+        assert_eq!(says(9, None, 0, 0, 0), "of 9 acknowledged; no ledger was kept of them");
+        assert_eq!(
+            says(9, Some(1), 0, 0, 0),
+            "of 9 acknowledged; all that were in the ledger were read back"
+        );
+        assert_eq!(says(9, None, 4, 0, 0), "of 9 acknowledged; 4 that were in the ledger were not read back");
+        assert!(says(9, None, 4, 4, 0).ends_with("were not read back since the last change"));
+        assert!(says(9, Some(0), 0, 0, 5).contains("; 5 were read back twice and released"));
     }
 }

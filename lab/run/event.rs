@@ -8,7 +8,7 @@ use kvlab::sim::{MemberEvent, MemberEventKind};
 use kvlab::types::{Epoch, MemberVote, NodeCondition, NodeId, Quirks, Report, Vote};
 use serde::{Deserialize, Serialize};
 
-pub use super::verdict::{HarmVerdict, PromiseVerdict, Verdict};
+pub use super::verdict::{HarmVerdict, Losses, PromiseVerdict, Verdict};
 use crate::action::{Action, SlowLink};
 
 /// The version of the format of `events.jsonl`. 2: violations are events. 3: conditions of disks and clocks, links that

@@ -53,6 +53,8 @@ pub struct UiState {
     pub scroll: usize,
     /// A word on the last key; gone with the next.
     pub flash: Option<(Tone, String)>,
+    /// The run settles, and ends then.
+    pub leaving: bool,
     /// The key last written by the person: what an eventual read reads.
     pub last_key: &'static str,
 }
@@ -97,6 +99,9 @@ pub enum UiCommand {
     Repaint,
     /// To the shell and back.
     Suspend,
+    /// Settle, for the full verdict, and leave then.
+    Settle,
+    /// Leave at once.
     Quit,
 }
 
@@ -114,6 +119,7 @@ impl Default for UiState {
             help_scroll: 0,
             scroll: 0,
             flash: None,
+            leaving: false,
             last_key: QUORUM_KEY,
         }
     }
@@ -147,6 +153,10 @@ pub fn update(key: Key, ui: &mut UiState, view: &ViewState) -> Option<UiCommand>
     }
     if binding.command == KeyCommand::QuitNow {
         return Some(UiCommand::Quit);
+    }
+    if ui.leaving && matches!(binding.scope, Scope::Links | Scope::Node | Scope::Client) {
+        flash(ui, "the run settles; q leaves at once");
+        return None;
     }
     match binding.scope {
         Scope::Move => select(key, binding.command, ui, view),
@@ -340,6 +350,11 @@ fn screen(command: KeyCommand, ui: &mut UiState, view: &ViewState) -> Option<UiC
         KeyCommand::Screenshot => return Some(UiCommand::Screenshot),
         KeyCommand::Repaint => return Some(UiCommand::Repaint),
         KeyCommand::Suspend => return Some(UiCommand::Suspend),
+        KeyCommand::Quit if ui.leaving => return Some(UiCommand::Quit),
+        KeyCommand::Quit if view.is_free() => {
+            ui.leaving = true;
+            return Some(UiCommand::Settle);
+        }
         KeyCommand::Quit if view.scenario.as_ref().is_some_and(super::state::ScenarioView::runs) => {
             ui.question = Some(Question::Quit);
         }

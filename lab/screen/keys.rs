@@ -173,7 +173,7 @@ pub const KEYS: &[Binding] = &[
     row(&[Named(KeyCode::Enter)], "Enter", C::Proof, S::Screen, Never, "the proof of a broken promise", Safe),
     row(&[Char('?')], "?", C::Help, S::Screen, Always("help"), "this list", Safe),
     row(&[Named(KeyCode::Esc)], "Esc", C::Back, S::Screen, Never, "one level back; never quits", Safe),
-    row(&[Char('q')], "q", C::Quit, S::Screen, Always("quit"), "quit; asks while a scenario runs", Loss),
+    row(&[Char('q')], "q", C::Quit, S::Screen, Always("quit"), "settle, then quit; again: at once", Loss),
     row(&[Ctrl('c')], "Ctrl-C", C::QuitNow, S::Screen, Never, "quit at once", Loss),
     row(&[Ctrl('l')], "Ctrl-L", C::Repaint, S::Screen, Never, "draw everything anew", Safe),
     row(&[Ctrl('z')], "Ctrl-Z", C::Suspend, S::Screen, Never, "to the shell; nodes pause until fg", Fault),

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +15,7 @@ use ratatui::layout::{Position, Rect};
 use rustix::process::{Signal, getpid, getsid, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::TryRecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::input::{self, UiCommand, UiState};
@@ -42,6 +43,8 @@ pub struct Dashboard {
     pub events: broadcast::Receiver<Stamped>,
     /// What the person does; carried out elsewhere, each without waiting for the one before.
     pub actions: mpsc::Sender<Action>,
+    /// Told when the person wants the run to settle and end: drop the future then. `None`: leaving is all there is.
+    pub settle: Option<Arc<Notify>>,
     /// The journal's clock: time since the run began.
     pub now: Box<dyn Fn() -> Duration + Send>,
     pub theme: Theme,
@@ -176,6 +179,10 @@ impl Screen {
         }
         match command {
             Some(UiCommand::Quit) => return Some(ScreenExit::Quit),
+            Some(UiCommand::Settle) => match &self.dashboard.settle {
+                Some(settle) => settle.notify_one(),
+                None => return Some(ScreenExit::Quit),
+            },
             Some(UiCommand::Perform(actions)) => self.perform(actions),
             Some(UiCommand::Screenshot) => self.screenshot(),
             Some(UiCommand::Repaint) => {

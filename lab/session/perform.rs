@@ -1,5 +1,6 @@
 //! Each [`Action`], done to the cluster, to the workload or by a client.
 
+use kvlab::judge::OpKind;
 use kvlab::types::{NodeCondition, Reply};
 
 use super::run::Session;
@@ -41,6 +42,9 @@ impl Session {
         let performed = self.carry_out(by, &action).await;
         self.0.journal.emit(LabEvent::Action { by, action, error: why_not_done(&performed) });
         if let Ok(Performed::Operation(operation)) = &performed {
+            if by == Actor::Person && operation.op != OpKind::Get {
+                self.written_by_hand(&operation.key);
+            }
             self.0.journal.emit(LabEvent::Operation(operation.as_ref().clone()));
         }
         performed

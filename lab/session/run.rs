@@ -9,6 +9,7 @@ use tokio::sync::broadcast::{self, error::TryRecvError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::asking::{ByHand, DoubtWatch};
 use super::client_pool::ClientPool;
 use super::read_back::Readers;
 use super::recovery::Recovery;
@@ -35,6 +36,12 @@ pub(super) struct Inner {
     pub(super) recovery: Mutex<Recovery>,
     /// Everything has been read back, as far as it could be.
     pub(super) read_back: AtomicBool,
+    /// Everything is being read back, or settles for it: nothing else reads.
+    pub(super) settling: AtomicBool,
+    /// What tells that everything must be asked for again.
+    pub(super) doubt: Mutex<DoubtWatch>,
+    /// Keys that a person has written, to be read back like the ledger.
+    pub(super) by_hand: Mutex<ByHand>,
     /// What comparing the members has found, if they have been compared.
     pub(super) members_equal: Mutex<Option<bool>>,
     /// What explains the violations, and the events that it has not taken in yet.
@@ -85,6 +92,7 @@ impl Session {
     ) -> anyhow::Result<Self> {
         workload.check()?;
         let collector = EvidenceCollector { events: journal.subscribe(), evidence: Evidence::default() };
+        let doubt = DoubtWatch::new(journal.subscribe());
         let recorder = Recorder::start(journal.clone(), Some(&cluster.dir))?;
         let cluster = Cluster::start(cluster, journal.clone()).await?;
         let zones: Arc<dyn Zones> = Arc::new(cluster.clone());
@@ -100,6 +108,9 @@ impl Session {
             workload,
             recovery: Mutex::default(),
             read_back: AtomicBool::new(false),
+            settling: AtomicBool::new(false),
+            doubt: Mutex::new(doubt),
+            by_hand: Mutex::default(),
             members_equal: Mutex::default(),
             collector: Mutex::new(collector),
             last_verdict: Mutex::default(),
@@ -109,6 +120,7 @@ impl Session {
         let mut tasks = session.0.tasks.lock().await;
         tasks.spawn(session.clone().until_stopped(session.clone().sample()));
         tasks.spawn(session.clone().until_stopped(session.clone().watch_recovery()));
+        tasks.spawn(session.clone().until_stopped(session.clone().read_back_always()));
         drop(tasks);
         Ok(session)
     }
@@ -125,6 +137,7 @@ impl Session {
 
     /// The verdict so far.
     pub(crate) fn verdict(&self) -> Verdict {
+        self.catch_up_with_doubt();
         let members_equal = *self.0.members_equal.lock().unwrap_or_else(PoisonError::into_inner);
         self.0.recorder.verdict(self.0.read_back.load(Ordering::Relaxed), members_equal)
     }

@@ -29,6 +29,7 @@ impl Session {
         let until = self.0.journal.now() + within;
         self.0.journal.emit(LabEvent::Scenario(ScenarioEvent::Settling { until_us: micros(until) }));
         self.0.read_back.store(false, Ordering::Relaxed);
+        self.0.settling.store(true, Ordering::Relaxed);
         self.set_members_equal(None);
         self.make_whole().await;
         self.0.workload.quiet().await;
@@ -40,9 +41,12 @@ impl Session {
             self.notice(Level::Warn, format!("the members do not agree after {ms} ms: {reason}"));
         }
         let keys = self.keys();
+        self.catch_up_with_doubt();
+        self.ask_again();
         self.read_back(keys.clone()).await;
         self.compare_members(&keys, agreed.is_ok()).await;
         self.tell_verdict();
+        self.0.settling.store(false, Ordering::Relaxed);
         self.0.recorder.flush().await?;
         Ok(Settled { converged_after: agreed.ok().and(self.recovered_after()), verdict: self.verdict() })
     }

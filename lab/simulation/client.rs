@@ -13,6 +13,7 @@ use kvlab::types::{Command, NodeId};
 use crate::run::event::Operation;
 use crate::run::history::Intent;
 use crate::workload::Way;
+use crate::workload::ledger::LedgerKey;
 use crate::workload::pace::Schedule;
 use crate::workload::routine::Routine;
 
@@ -54,7 +55,7 @@ pub(super) struct Pending {
     pub(super) i: u64,
     pub(super) attempt: u64,
     pub(super) tries: u32,
-    pub(super) in_ledger: bool,
+    pub(super) ledger_key: Option<LedgerKey>,
 }
 
 impl SimulatedClient {

@@ -11,12 +11,12 @@ use kvlab::sim::{ClientRequest, StepOutcome, World};
 use kvlab::types::{NodeId, Reply};
 
 use super::client::{Background, Pending, Reach, SimulatedClient, reach};
-use crate::run::event::{Operation, Outcome};
+use crate::run::event::Operation;
 use crate::run::history::{Intent, Sequencer};
 use crate::workload::client::{
     ATTEMPTS_MAX, CONNECT_TIMEOUT, DEADLINE, Measured, REQUEST_TIMEOUT, Way, command, completion,
 };
-use crate::workload::ledger::Ledger;
+use crate::workload::ledger::{Ledger, LedgerKey, ReadingBack, Written};
 use crate::workload::options::{WorkloadOptions, check_rate};
 use crate::workload::pace::{Schedule, interval};
 use crate::workload::routine::Routine;
@@ -29,6 +29,8 @@ pub(crate) const OPERATOR: u64 = 0;
 pub(crate) enum Task {
     /// A member tells its watcher how it is.
     Report(NodeId),
+    /// The ledger is read back, if anything is due.
+    ReadBack,
     /// A background client means to ask something, at the pace of this number.
     Due { client: usize, pace: u64 },
     /// A client asks this node, now that it has waited.
@@ -46,6 +48,8 @@ pub(crate) enum Meaning {
     Nothing,
     /// A member is to tell how it is.
     Report(NodeId),
+    /// The ledger is to be read back, if anything is due.
+    ReadBack,
     /// The operator is answered.
     Operator(Reply),
 }
@@ -115,7 +119,7 @@ impl ClientSet {
     /// A guest asks something. It has nothing else under way.
     pub(crate) fn begin(&mut self, world: &mut World<Task>, guest: usize, way: Way, intent: Intent) {
         let now = world.now();
-        self.operate(world, guest, way, intent, now, false);
+        self.operate(world, guest, way, intent, now, None);
     }
 
     /// How a guest's operation ended, if it has.
@@ -146,9 +150,25 @@ impl ClientSet {
         self.background_busy == 0
     }
 
+    /// The key of the ledger to read back now, if one is due.
+    pub(crate) fn next_read(&mut self, now: Duration) -> Option<ReadingBack> {
+        self.ledger.next_read(now)
+    }
+
+    /// It was read, and held this value or nothing; or (`answer` is `None`) it could not be.
+    pub(crate) fn was_read(&mut self, read: ReadingBack, answer: Option<Option<String>>, now: Duration) {
+        self.ledger.was_read(read, answer, now);
+    }
+
+    /// Something has happened since which what was found may be gone.
+    pub(crate) fn ask_again(&mut self) {
+        self.ledger.ask_again();
+        self.order.ask_again();
+    }
+
     /// Every key that there is to read back: of acknowledged writes to the ledger, and all registers.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let mut keys = self.ledger.keys().to_vec();
+        let mut keys = self.ledger.keys();
         if self.options.clients > 0 {
             for family in self.options.families() {
                 keys.extend((0..self.options.registers).map(|register| family.register_key(register)));
@@ -188,6 +208,7 @@ impl ClientSet {
                 self.set_back(world, client, Setback::Unsent("the connection has ended".to_owned()), true);
             }
             StepOutcome::Own(Task::Report(node)) => return Meaning::Report(node),
+            StepOutcome::Own(Task::ReadBack) => return Meaning::ReadBack,
             StepOutcome::Own(Task::Due { client, pace }) => {
                 if pace == self.pace && self.on {
                     self.background(world, client);
@@ -229,10 +250,10 @@ impl ClientSet {
     fn background(&mut self, world: &mut World<Task>, index: usize) {
         let Self { clients, ledger, .. } = self;
         let Some(Background { routine, .. }) = &mut clients[index].background else { return };
-        let (way, intent, in_ledger) = routine.next(|family| ledger.begin(family));
+        let (way, intent, ledger_key) = routine.next(|family| ledger.begin(family));
         self.background_busy += 1;
         let now = world.now();
-        self.operate(world, index, way, intent, now, in_ledger);
+        self.operate(world, index, way, intent, now, ledger_key);
     }
 
     fn operate(
@@ -242,7 +263,7 @@ impl ClientSet {
         way: Way,
         intent: Intent,
         intended: Duration,
-        in_ledger: bool,
+        ledger_key: Option<LedgerKey>,
     ) {
         let first = way.first();
         let now = world.now();
@@ -262,7 +283,7 @@ impl ClientSet {
             i,
             attempt: 0,
             tries: 0,
-            in_ledger,
+            ledger_key,
         });
         self.attempt(world, index, first);
     }
@@ -339,8 +360,8 @@ impl ClientSet {
             return;
         };
         background.routine.ended(&operation);
-        if pending.in_ledger && operation.outcome == Outcome::Ok {
-            self.ledger.acked(operation.key.clone());
+        if let Some(key) = pending.ledger_key {
+            self.ledger.ended(key, Written::from(&operation.outcome));
         }
         if operation.lacks_quorum() {
             self.without_quorum.push(operation);

@@ -30,6 +30,7 @@ impl Simulated {
         let until_us = u64::try_from(until.as_micros()).unwrap_or(u64::MAX);
         self.tell(ScenarioEvent::Settling { until_us });
         (self.read_back, self.members_equal) = (false, None);
+        self.rolling.settling = true;
         self.make_whole()?;
         self.clients.set_on(&mut self.world, false)?;
         self.until(self.now() + QUIET_WITHIN, |stage| stage.clients.is_quiet());
@@ -44,7 +45,9 @@ impl Simulated {
         };
         let keys: BTreeSet<String> = self.clients.keys().into_iter().chain(self.touched.clone()).collect();
         let keys: Vec<String> = keys.into_iter().collect();
+        self.clients.ask_again();
         let unread = self.read_back(&keys);
+        self.rolling.settling = false;
         self.read_back = true;
         if unread > 0 {
             self.warn(format!("{unread} keys could not be read back: nobody knows whether they are lost"));

@@ -23,12 +23,14 @@ use crate::run::event::{
 use crate::run::history::Intent;
 use crate::scenario::language::model::Scenario;
 use crate::scenario::play::stage::Stage;
+use crate::session::doubt::Doubt;
 use crate::session::recovery::Recovery;
 use crate::session::{Performed, Settled, WorkloadOptions, why_not_done};
 use crate::workload::{Way, request};
 
 use super::clients::{ClientSet, Meaning, OPERATOR, Task};
 use super::plan::{configs, durability, environment};
+use super::readers::{LOOK_EVERY, Rolling};
 
 /// How often a member reports.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -46,6 +48,8 @@ pub struct Simulated {
     pub(super) clients: ClientSet,
     pub(super) view: View,
     pub(super) recovery: Recovery,
+    pub(super) doubt: Doubt,
+    pub(super) rolling: Rolling,
     pub(super) operator: Option<Reply>,
     /// The clients of steps, by their home.
     pub(super) guests: BTreeMap<NodeId, usize>,
@@ -94,6 +98,7 @@ impl Simulated {
             world.later(Duration::from_millis(chance.random_range(1..100)), Task::Report(node));
         }
         world.record_member_events();
+        world.later(LOOK_EVERY, Task::ReadBack);
         let clients = ClientSet::new(load, &mut world);
         Self {
             durability: disks.durability,
@@ -101,6 +106,8 @@ impl Simulated {
             clients,
             view,
             recovery: Recovery::default(),
+            doubt: Doubt::default(),
+            rolling: Rolling::default(),
             operator: None,
             guests: BTreeMap::new(),
             touched: BTreeSet::new(),
@@ -145,6 +152,7 @@ impl Simulated {
                             Advanced::Something
                         }
                         Meaning::Report(node) => self.report(node),
+                        Meaning::ReadBack => self.read_back_some(),
                     };
                 }
                 Err(broken) => self.violated(broken),
@@ -160,6 +168,9 @@ impl Simulated {
             let stamped = Stamped::from(event);
             if let LabEvent::Process { node, state: died @ ProcessState::Died { .. } } = &stamped.event {
                 self.view.processes.insert(*node, died.clone());
+            }
+            if Doubt::is_raised_by(&stamped.event) {
+                self.clients.ask_again();
             }
             self.events.push(stamped);
         }
@@ -187,6 +198,9 @@ impl Simulated {
         let status = NodeStatus { pid, ..NodeStatus::new(replication) };
         self.view.statuses.insert(node, (now, NodeState::from(&status)));
         self.recovery.observe(now, &self.view);
+        if self.doubt.look(&self.view) {
+            self.clients.ask_again();
+        }
         Advanced::Reported
     }
 
@@ -355,6 +369,9 @@ impl Simulated {
     }
 
     fn emit(&mut self, event: LabEvent) {
+        if Doubt::is_raised_by(&event) {
+            self.clients.ask_again();
+        }
         self.events.push(Stamped::at(self.now(), event));
     }
 

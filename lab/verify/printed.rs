@@ -201,7 +201,11 @@ fn lost(ledger: &Ledger, acked: u64) -> String {
         None => format!("not known ({acked}, none read back)"),
         Some(lost) => {
             let read = ledger.read_back + ledger.lost;
-            format!("{lost} of {read} read back ({acked})")
+            let released = match ledger.released {
+                0 => String::new(),
+                released => format!(", {released} released after two reads"),
+            };
+            format!("{lost} of {read} read back ({acked}{released})")
         }
     }
 }

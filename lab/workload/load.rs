@@ -11,14 +11,14 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::client::LabClient;
-use super::ledger::{LEDGER_MAX, Ledger};
+use super::ledger::{Ledger, LedgerKey, ReadingBack, Written};
 use super::mix::Family;
 use super::options::{WorkloadOptions, check_rate};
 use super::pace::{Schedule, interval};
 use super::routine::Routine;
 use super::samples::{Budget, Samples};
 use super::zones::Zones;
-use crate::run::event::{LabEvent, Level, LoadSample, Operation, Outcome};
+use crate::run::event::{LabEvent, LoadSample, Operation, Outcome};
 use crate::run::history::Recorder;
 use crate::run::journal::Journal;
 
@@ -62,7 +62,6 @@ struct Measurements {
     bad_events: Budget,
     other_events: Budget,
     ledger: Ledger,
-    ledger_is_full: bool,
 }
 
 impl Workload {
@@ -79,7 +78,6 @@ impl Workload {
             bad_events: Budget::new(BAD_EVENTS_PER_S, now),
             other_events: Budget::new(OTHER_EVENTS_PER_S, now),
             ledger: Ledger::default(),
-            ledger_is_full: false,
         };
         let shared = Arc::new(Shared {
             families: options.families(),
@@ -135,13 +133,34 @@ impl Workload {
 
     /// Every key that there is to read back: of acknowledged writes to the ledger, and all registers.
     pub(crate) fn keys(&self) -> Vec<String> {
-        let mut keys = self.0.measured().ledger.keys().to_vec();
+        let mut keys = self.0.measured().ledger.keys();
         if self.0.options.clients > 0 {
             for family in &self.0.families {
                 keys.extend((0..self.0.options.registers).map(|register| family.register_key(register)));
             }
         }
         keys
+    }
+
+    /// The key of the ledger to read back now, if one is due.
+    pub(crate) fn next_read(&self, now: Duration) -> Option<ReadingBack> {
+        self.0.measured().ledger.next_read(now)
+    }
+
+    /// When the next read may begin, if there is anything to read then.
+    pub(crate) fn next_read_at(&self) -> Duration {
+        self.0.measured().ledger.next_read_at()
+    }
+
+    /// It was read, and held this value or nothing; or (`answer` is `None`) it could not be.
+    pub(crate) fn was_read(&self, read: ReadingBack, answer: Option<Option<String>>) {
+        let now = self.0.journal.now();
+        self.0.measured().ledger.was_read(read, answer, now);
+    }
+
+    /// Something has happened since which what was found may be gone.
+    pub(crate) fn ask_again(&self) {
+        self.0.measured().ledger.ask_again();
     }
 
     /// Ends every client. What is still under way after a moment is given up: its outcome stays unknown.
@@ -162,12 +181,12 @@ impl Shared {
     }
 
     /// Counts an operation and shows it, if its turn has come.
-    fn ended(&self, operation: Operation, in_ledger: bool) {
+    fn ended(&self, operation: Operation, ledger_key: Option<LedgerKey>) {
         let now = self.journal.now();
         let mut measured = self.measured();
         measured.samples.record(&operation.outcome, operation.took_us);
-        if in_ledger && operation.outcome == Outcome::Ok {
-            measured.ledger.acked(operation.key.clone());
+        if let Some(key) = ledger_key {
+            measured.ledger.ended(key, Written::from(&operation.outcome));
         }
         let failed = operation.outcome != Outcome::Ok && operation.consistency == Consistency::Quorum;
         let bad = failed || operation.lacks_quorum();
@@ -177,19 +196,6 @@ impl Shared {
         if shown {
             self.journal.emit(LabEvent::Operation(operation));
         }
-    }
-
-    /// Takes a place in the ledger; says once when there is none left.
-    fn ledger_has_room(&self, family: Family) -> bool {
-        let mut measured = self.measured();
-        let room = measured.ledger.begin(family);
-        let tell = !room && !std::mem::replace(&mut measured.ledger_is_full, true);
-        drop(measured);
-        if tell {
-            let text = format!("the ledger is full ({LEDGER_MAX} writes): from now on registers are written");
-            self.journal.emit(LabEvent::Notice { level: Level::Info, text });
-        }
-        room
     }
 }
 
@@ -253,9 +259,10 @@ impl BackgroundClient {
         }
         let late = due.elapsed();
         let intended = (late > TIMER_GRAIN).then_some(due);
-        let (way, intent, in_ledger) = self.routine.next(|family| shared.ledger_has_room(family));
+        let ledger_key = |family| shared.measured().ledger.begin(family);
+        let (way, intent, ledger_key) = self.routine.next(ledger_key);
         let operation = self.client.carry_out(&shared.recorder, way, intent, intended).await;
         self.routine.ended(&operation);
-        shared.ended(operation, in_ledger);
+        shared.ended(operation, ledger_key);
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Choice {
     WriteRegister(Family, u32),
     /// Read one, at home.
     ReadRegister(Family, u32),
-    /// Write a fresh key, to be read back at the end.
+    /// Write a key of the ledger, to be read back.
     WriteLedger(Family),
 }
 
@@ -74,9 +74,9 @@ impl Family {
         format!("{}{register}", self.letter())
     }
 
-    /// `lq-3-17`: the 17th of client 3.
-    pub(crate) fn ledger_key(self, client: u32, number: u64) -> String {
-        format!("l{}-{client}-{number}", self.letter())
+    /// `lq-17`: the one of this number.
+    pub(crate) fn ledger_key(self, number: u32) -> String {
+        format!("l{}-{number}", self.letter())
     }
 
     fn letter(self) -> char {
@@ -164,7 +164,7 @@ mod tests {
     fn keys_of_different_families_and_purposes_differ() {
         assert_eq!(Family::Quorum.register_key(0), "q0");
         assert_eq!(Family::Async.register_key(12), "a12");
-        assert_eq!(Family::Quorum.ledger_key(3, 17), "lq-3-17");
-        assert_eq!(Family::Async.ledger_key(3, 17), "la-3-17");
+        assert_eq!(Family::Quorum.ledger_key(17), "lq-17");
+        assert_eq!(Family::Async.ledger_key(17), "la-17");
     }
 }

@@ -23,7 +23,7 @@ pub(crate) struct WorkloadOptions {
     pub(crate) levels: Vec<WriteLevel>,
     /// Contended keys per family, judged for linearizability (quorum) or staleness (async).
     pub(crate) registers: u32,
-    /// Also a fresh key for each of some writes, read back at the end.
+    /// Also keys of a ledger, which are read back all the time and at the end.
     pub(crate) ledger: bool,
     /// Seeds what each client does.
     pub(crate) seed: u64,

@@ -4,6 +4,7 @@ use kvlab::judge::OpKind;
 use kvlab::types::NodeId;
 
 use super::client::Way;
+use super::ledger::LedgerKey;
 use super::mix::{Choice, Family, Mix};
 use super::options::WorkloadOptions;
 use crate::run::event::{Operation, Outcome};
@@ -21,7 +22,6 @@ pub(crate) struct Routine {
     primary: Option<NodeId>,
     /// The family of the last operation, if it was a write that did not succeed.
     write_failed: Option<Family>,
-    ledger_entries: u64,
 }
 
 impl Routine {
@@ -46,34 +46,32 @@ impl Routine {
             registers: options.registers,
             primary: None,
             write_failed: None,
-            ledger_entries: 0,
         })
     }
 
-    /// Whom to ask what, and whether it goes into the ledger.
-    pub(crate) fn next(&mut self, ledger_has_room: impl FnOnce(Family) -> bool) -> (Way, Intent, bool) {
+    /// Whom to ask what, and the key of the ledger, if it is one. `ledger_key` gives one to write, if there is one.
+    pub(crate) fn next(
+        &mut self,
+        ledger_key: impl FnOnce(Family) -> Option<LedgerKey>,
+    ) -> (Way, Intent, Option<LedgerKey>) {
         // Whoever could not write looks what is there, as people do. Without this a client that is cut off would
         // spend nearly all of its time waiting to write, and nobody would see what its node still answers.
         let look = self.write_failed.take().and_then(|family| self.mix.look(family));
-        let choice = match look.unwrap_or_else(|| self.mix.next()) {
-            Choice::WriteLedger(family) if !ledger_has_room(family) => self.instead_of_ledger(family),
-            choice => choice,
-        };
         let to_primary = Way::From(self.primary.unwrap_or(self.home));
-        match choice {
+        match look.unwrap_or_else(|| self.mix.next()) {
             Choice::ReadRegister(family, register) => {
                 // An eventual read is about what this node holds: to ask elsewhere would be another question.
                 let way = if family == Family::Async { Way::Only(self.home) } else { Way::From(self.home) };
-                (way, Intent::get(family.register_key(register), family.read_level()), false)
+                (way, Intent::get(family.register_key(register), family.read_level()), None)
             }
             Choice::WriteRegister(family, register) => {
                 let key = family.register_key(register);
-                (to_primary, Intent::put(key, None, family.write_level()), false)
+                (to_primary, Intent::put(key, None, family.write_level()), None)
             }
             Choice::WriteLedger(family) => {
-                self.ledger_entries += 1;
-                let key = family.ledger_key(self.number, self.ledger_entries);
-                (to_primary, Intent::put(key, None, family.write_level()), true)
+                let key = ledger_key(family);
+                let name = key.map_or_else(|| self.instead_of_ledger(family), LedgerKey::name);
+                (to_primary, Intent::put(name, None, family.write_level()), key)
             }
         }
     }
@@ -89,8 +87,8 @@ impl Routine {
     }
 
     /// Without registers there is always one: the client's own.
-    fn instead_of_ledger(&self, family: Family) -> Choice {
-        Choice::WriteRegister(family, self.number % self.registers.max(1))
+    fn instead_of_ledger(&self, family: Family) -> String {
+        family.register_key(self.number % self.registers.max(1))
     }
 }
 

@@ -19,6 +19,10 @@ struct Loss {
     lost: u64,
     /// Not read back.
     waiting: u64,
+    /// Of these: acknowledged before everything had to be asked for again.
+    doubtful: u64,
+    /// Read back twice, and overwritten since.
+    released: u64,
 }
 
 /// What there is to say of one event.
@@ -65,6 +69,11 @@ impl Judging {
         Finding { stale_ms, violation }
     }
 
+    /// What was found must be found again to count as read back.
+    pub(crate) fn ask_again(&mut self) {
+        self.judge.ask_again();
+    }
+
     /// The verdict so far, as far as the history decides it. `read_back`: everything has been, as far as it could be.
     pub(crate) fn verdict(&self, read_back: bool) -> Verdict {
         let report = self.judge.judgement();
@@ -80,6 +89,8 @@ impl Judging {
                 quorum_writes_acked: quorum_acked,
                 quorum_writes_lost: quorum_loss.known(quorum_acked, read_back),
                 quorum_writes_unread: quorum_loss.waiting,
+                quorum_writes_doubtful: quorum_loss.doubtful,
+                quorum_writes_released: quorum_loss.released,
                 members_equal: None,
                 violations: violations.take(VIOLATIONS_NAMED_MAX).collect(),
                 violations_total: report.violations_total,
@@ -88,6 +99,8 @@ impl Judging {
                 async_writes_acked: async_acked,
                 async_writes_lost: async_loss.known(async_acked, read_back),
                 async_writes_unread: async_loss.waiting,
+                async_writes_doubtful: async_loss.doubtful,
+                async_writes_released: async_loss.released,
                 stale_reads: report.staleness.stale,
                 // Rounded down, like every age that is shown.
                 stale_max_ms: report.staleness.age_ms.max as u64,
@@ -101,14 +114,20 @@ impl Judging {
 
 impl Loss {
     fn of(ledger: &Ledger) -> Self {
-        Self { kept: ledger.read_back, lost: ledger.lost, waiting: ledger.waiting() }
+        Self {
+            kept: ledger.read_back,
+            lost: ledger.lost,
+            waiting: ledger.waiting(),
+            doubtful: ledger.doubtful,
+            released: ledger.released,
+        }
     }
 
     /// How many of `acked` writes are lost, as far as that can be said. What is proved lost is lost. "None" is said
     /// only when nothing is left unread and something was read; or, once reading back is `over`, if there was nothing
     /// to lose.
     fn known(self, acked: u64, over: bool) -> Option<u64> {
-        let says_none = self.waiting == 0 && (self.kept > 0 || over && acked == 0);
+        let says_none = self.waiting == 0 && (self.kept + self.released > 0 || over && acked == 0);
         (self.lost > 0 || says_none).then_some(self.lost)
     }
 }
@@ -118,7 +137,7 @@ mod tests {
     use super::*;
 
     const fn loss(kept: u64, lost: u64, waiting: u64) -> Loss {
-        Loss { kept, lost, waiting }
+        Loss { kept, lost, waiting, doubtful: 0, released: 0 }
     }
 
     #[test]

@@ -72,6 +72,11 @@ impl Recorder {
         self.lock().verdict(read_back, members_equal)
     }
 
+    /// See [`Sequencer::ask_again`].
+    pub(crate) fn ask_again(&self) {
+        self.lock().ask_again();
+    }
+
     /// Lets the file catch up with what has been recorded.
     pub(crate) fn hand_over(&self) {
         if let Some(file) = &mut self.lock().file {
@@ -158,6 +163,12 @@ impl Sequencer {
         };
         self.refused_stale += u64::from(completion.refused_stale);
         self.record(event, now).1
+    }
+
+    /// Something has happened since which acknowledged writes that were found may be gone: they count as unread until they
+    /// are found again.
+    pub(crate) fn ask_again(&mut self) {
+        self.judging.ask_again();
     }
 
     /// The verdict so far. `read_back`: everything has been, as far as it could be. `members_equal`: what comparing

@@ -1,6 +1,6 @@
 //! The summary of a run: for programs one JSON object, for people a few lines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use kvlab::judge::Violation;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::conclusion::Conclusion;
 use crate::explain::Evidence;
-use crate::run::event::{Expectation, PromiseVerdict, RunOutcome, Verdict};
+use crate::run::event::{Expectation, Losses, PromiseVerdict, RunOutcome, Verdict};
 use crate::scenario::language::model::Scenario;
 
 /// What was played, for its summary.
@@ -39,7 +39,7 @@ struct Object<'a> {
     outcome: RunOutcome,
     elapsed_s: f64,
     promise: PromiseObject,
-    harm: HarmObject,
+    harm: HarmObject<'a>,
     expectations: &'a [Expectation],
     /// The broken promises that the judge found, with their proofs; the first ones.
     violations: Vec<ViolationObject<'a>>,
@@ -56,13 +56,19 @@ struct PromiseObject {
     linearizable: &'static str,
     quorum_writes_acked: u64,
     quorum_writes_lost: Option<u64>,
+    /// Read back twice, and overwritten since: nothing is claimed of them.
+    quorum_writes_released: u64,
     members_equal: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
-struct HarmObject {
+struct HarmObject<'a> {
     async_writes_acked: u64,
     async_writes_lost: Option<u64>,
+    /// Read back twice, and overwritten since: nothing is claimed of them.
+    async_writes_released: u64,
+    /// The members that discarded entries to follow another primary, with how many.
+    discarded: &'a BTreeMap<NodeId, u64>,
     stale_reads: u64,
     stale_max_ms: u64,
     unavailable_ms: u64,
@@ -89,11 +95,14 @@ pub fn json(played: &Played<'_>, conclusion: &Conclusion) -> serde_json::Result<
             linearizable: linearizable(promise.linearizable),
             quorum_writes_acked: promise.quorum_writes_acked,
             quorum_writes_lost: promise.quorum_writes_lost,
+            quorum_writes_released: promise.quorum_writes_released,
             members_equal: promise.members_equal,
         },
         harm: HarmObject {
             async_writes_acked: harm.async_writes_acked,
             async_writes_lost: harm.async_writes_lost,
+            async_writes_released: harm.async_writes_released,
+            discarded: played.evidence.discards(),
             stale_reads: harm.stale_reads,
             stale_max_ms: harm.stale_max_ms,
             unavailable_ms: harm.unavailable_ms,
@@ -124,11 +133,14 @@ pub fn facts(verdict: &Verdict, evidence: &Evidence, columns: usize) -> String {
         let _ = writeln!(out, "  {label:<27} {value}");
     };
     line("linearizable", linearizable(promise.linearizable).to_owned());
-    let (acked, unread) = (promise.quorum_writes_acked, promise.quorum_writes_unread);
-    line("quorum writes lost", lost(promise.quorum_writes_lost, acked, unread));
+    line("quorum writes lost", lost(promise.losses()));
     line("members equal", known(promise.members_equal.map(|equal| if equal { "yes" } else { "NO" })));
-    let (acked, unread) = (harm.async_writes_acked, harm.async_writes_unread);
-    line("async writes lost", lost(harm.async_writes_lost, acked, unread));
+    line("async writes lost", lost(harm.losses()));
+    if !evidence.discards().is_empty() {
+        let by = |(node, entries): (&NodeId, &u64)| format!("{node} {entries}");
+        let by: Vec<String> = evidence.discards().iter().map(by).collect();
+        line("entries discarded", format!("{} (to follow another primary)", by.join(", ")));
+    }
     line(
         "stale reads",
         match harm.stale_reads {
@@ -246,13 +258,22 @@ fn linearizable(answer: Option<bool>) -> &'static str {
     }
 }
 
-fn lost(lost: Option<u64>, acked: u64, unread: u64) -> String {
-    match lost {
+fn lost(losses: Losses) -> String {
+    let Losses { acked, unread, doubtful, released, .. } = losses;
+    let released = match released {
+        0 => String::new(),
+        _ => format!("; {released} were read back twice and released: nothing is said of them since"),
+    };
+    let known = match losses.lost {
+        None | Some(0) if doubtful > 0 => {
+            format!("not known: {unread} were not read back since the last change ({acked} acknowledged)")
+        }
         Some(lost) if unread > 0 => format!("{lost} so far, {unread} not read back ({acked} acknowledged)"),
         None if unread > 0 => format!("0 so far, {unread} not read back ({acked} acknowledged)"),
         Some(lost) => format!("{lost} ({acked} acknowledged)"),
         None => format!("not known ({acked} acknowledged)"),
-    }
+    };
+    known + &released
 }
 
 fn known(value: Option<&str>) -> String {

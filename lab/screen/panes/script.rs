@@ -14,6 +14,10 @@ use crate::text::words;
 /// Draws the pane.
 pub fn render(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     match &scene.view.scenario {
+        Some(scenario) if scene.view.is_free() => {
+            let inner = scene.frame(area, buf, Pane::Script, "Leaving", "q again: at once");
+            steps(inner, buf, scene, scenario);
+        }
         Some(scenario) => {
             let remark = format!("{}/{}", scenario.at_step(), scenario.steps.len());
             let title = if scenario.title.is_empty() { "Scenario" } else { &scenario.title };

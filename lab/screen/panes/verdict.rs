@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use kvlab::replication::HEARTBEAT_EVERY;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::scene::Scene;
-use crate::run::event::{HarmVerdict, PromiseVerdict};
+use crate::run::event::{HarmVerdict, Losses, PromiseVerdict};
 use crate::screen::paint::Row;
 use crate::screen::theme::{Glyph, Tone};
 use crate::text::words;
@@ -39,7 +40,7 @@ impl Answer {
 /// Draws the strip: two rows, or one if there is no room.
 pub fn verdict(area: Rect, buf: &mut Buffer, scene: &Scene<'_>) {
     let verdict = scene.view.verdict.clone().unwrap_or_default();
-    let (promise, harm) = (promise(&verdict.promise, scene), harm(&verdict.harm));
+    let (promise, harm) = (promise(&verdict.promise, scene), harm(&verdict.harm, scene));
     let mut line = |line: u16, label: &str, answers: &[Answer]| {
         let mut row = Row::new(buf, scene.theme, area, line);
         row.skip(1).put(label, Tone::Strong).skip(if label.is_empty() { 0 } else { 2 });
@@ -88,8 +89,8 @@ fn promise(promise: &PromiseVerdict, scene: &Scene<'_>) -> Vec<Answer> {
         Some(false) => ["members DIFFER", "members DIFFER", "DIFFER"],
         None => ["members equal: not compared", "members equal ?", "equal"],
     };
-    let (lost, acked) = (promise.quorum_writes_lost, promise.quorum_writes_acked);
-    let lost_texts = losses("quorum", lost, acked, promise.quorum_writes_unread);
+    let lost = promise.quorum_writes_lost;
+    let lost_texts = losses("quorum", promise.losses(), scene);
     vec![
         Answer::yes_or_no(holds, linearizable),
         Answer::yes_or_no(lost.map(|lost| lost == 0), lost_texts),
@@ -97,7 +98,7 @@ fn promise(promise: &PromiseVerdict, scene: &Scene<'_>) -> Vec<Answer> {
     ]
 }
 
-fn harm(harm: &HarmVerdict) -> Vec<Answer> {
+fn harm(harm: &HarmVerdict, scene: &Scene<'_>) -> Vec<Answer> {
     let lost = harm.async_writes_lost;
     let stale = harm.stale_reads;
     let oldest = words::age(Duration::from_millis(harm.stale_max_ms));
@@ -116,13 +117,16 @@ fn harm(harm: &HarmVerdict) -> Vec<Answer> {
     } else {
         [format!("{unknown} unknown outcomes"), format!("unknown {unknown}"), format!("unk {unknown}")]
     };
-    let out = words::age(Duration::from_millis(harm.unavailable_ms));
-    let outage_texts = if harm.unavailable_ms == 0 {
+    // Between two heartbeats nobody can know that anything is wrong: so short a time is no outage.
+    let outage = Duration::from_millis(harm.unavailable_ms);
+    let outage = if outage < HEARTBEAT_EVERY { Duration::ZERO } else { outage };
+    let out = words::age(outage);
+    let outage_texts = if outage.is_zero() {
         ["no outage".into(), "down 0".into(), "down 0".into()]
     } else {
         [format!("outage {out}"), format!("down {out}"), format!("down {out}")]
     };
-    let lost_texts = losses("async", lost, harm.async_writes_acked, harm.async_writes_unread);
+    let lost_texts = losses(ASYNC, harm.losses(), scene);
     let mut answers = vec![
         match lost {
             Some(lost) => Answer::harm(lost, lost_texts),
@@ -130,7 +134,7 @@ fn harm(harm: &HarmVerdict) -> Vec<Answer> {
         },
         Answer::harm(stale, stale_texts),
         Answer::harm(unknown, unknown_texts),
-        Answer::harm(harm.unavailable_ms, outage_texts),
+        Answer::harm(u64::from(!outage.is_zero()), outage_texts),
     ];
     if harm.refused_stale > 0 {
         let n = harm.refused_stale;
@@ -140,24 +144,41 @@ fn harm(harm: &HarmVerdict) -> Vec<Answer> {
     answers
 }
 
-/// Lost of acknowledged: what is proved lost is said at once, "none" only when nothing is left `unread`.
-fn losses(level: &str, lost: Option<u64>, acked: u64, unread: u64) -> [String; 3] {
+/// The level of writes that one member alone acknowledges, and so may discard.
+const ASYNC: &str = "async";
+
+/// Lost of acknowledged: what is proved lost is said at once, with who discarded it, "none" only when nothing is left
+/// unread. After something that may have cost writes nobody knows, until all of them have been read again.
+fn losses(level: &str, losses: Losses, scene: &Scene<'_>) -> [String; 3] {
     let initial = &level[..1];
-    let so_far = |lost: u64| {
-        [
-            format!("{level} lost: {lost} so far, {unread} unread"),
-            format!("{level} lost {lost}+?"),
-            format!("{initial}-lost {lost}+?"),
-        ]
+    let Losses { acked, unread, doubtful, released, .. } = losses;
+    let lost = losses.lost.unwrap_or(0);
+    let discards = scene.view.evidence.discards();
+    let names: Vec<String> =
+        discards.keys().filter(|_| lost > 0 && level == ASYNC).map(ToString::to_string).collect();
+    let (by, by_short) = match names.is_empty() {
+        true => (String::new(), String::new()),
+        false => (format!(", discarded by {}", names.join(" ")), format!(" by {}", names.join(" "))),
     };
-    match lost {
-        Some(lost) if unread > 0 => so_far(lost),
-        None if unread > 0 => so_far(0),
-        Some(lost) => [
-            format!("{level} writes lost: {lost} of {acked}"),
-            format!("{level} lost {lost}/{acked}"),
-            format!("{initial}-lost {lost}"),
+    match losses.lost {
+        None | Some(0) if doubtful > 0 => [
+            format!("{level} lost: not known yet, {unread} to read again"),
+            format!("{level} lost ? ({unread} unread)"),
+            format!("{initial}-lost ?"),
         ],
+        _ if unread > 0 => [
+            format!("{level} lost: {lost} so far{by}, {unread} unread"),
+            format!("{level} lost {lost}+?{by_short}"),
+            format!("{initial}-lost {lost}+?{by_short}"),
+        ],
+        Some(lost) => {
+            let released = if released > 0 { format!(" ({released} released)") } else { String::new() };
+            [
+                format!("{level} writes lost: {lost} of {acked}{released}{by}"),
+                format!("{level} lost {lost}/{acked}{by_short}"),
+                format!("{initial}-lost {lost}{by_short}"),
+            ]
+        }
         None => [
             format!("{level} writes lost: ? of {acked}"),
             format!("{level} lost ?/{acked}"),

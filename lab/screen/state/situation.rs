@@ -4,6 +4,7 @@ use kvlab::types::{NodeId, Role};
 
 use super::health::{Health, Severity};
 use super::node::{self, Freshness, NodeView};
+use super::scenario::ScenarioPhase;
 use super::view::ViewState;
 use crate::engine::{NodeState, Term};
 use crate::text::words;
@@ -76,7 +77,8 @@ impl ViewState {
 
     /// The cluster in one sentence: the worst that applies.
     pub fn situation(&self) -> Situation {
-        let checks: [fn(&Self) -> Option<Situation>; 7] = [
+        let checks: [fn(&Self) -> Option<Situation>; 8] = [
+            Self::leaving,
             Self::broken_promise,
             Self::starting,
             Self::two_primaries,
@@ -94,6 +96,20 @@ impl ViewState {
             true => Some(false),
             false => self.verdict.as_ref()?.promise.linearizable,
         }
+    }
+
+    /// A free run settles only to end.
+    fn leaving(&self) -> Option<Situation> {
+        let text = match self.scenario.as_ref().filter(|_| self.is_free())?.phase {
+            ScenarioPhase::Settling { .. } => {
+                "heal and restart everything, wait until the members agree".to_owned()
+            }
+            ScenarioPhase::ReadingBack { done, total } => {
+                format!("{done} of {total} keys are read back, for the full verdict")
+            }
+            ScenarioPhase::Steps | ScenarioPhase::Finished { .. } => return None,
+        };
+        Some(Situation::new(Severity::Busy, "LEAVING", text + "; q again leaves at once"))
     }
 
     fn broken_promise(&self) -> Option<Situation> {

@@ -11,7 +11,7 @@ use super::load::LoadView;
 use super::node::NodeView;
 use super::scenario::ScenarioView;
 use crate::explain::Evidence;
-use crate::run::event::{Header, LabEvent, Level, Operation, ProcessState, Stamped, Verdict};
+use crate::run::event::{Header, LabEvent, Level, Losses, Operation, ProcessState, Stamped, Verdict};
 use crate::text::events::{self, EventLine};
 use crate::text::words;
 
@@ -54,6 +54,8 @@ pub struct ViewState {
     /// What the person has tried.
     pub lesson: Lesson,
     lag_due_us: u64,
+    /// The losses that the story has told of: of quorum writes, and of async ones.
+    told_lost: (u64, u64),
 }
 
 impl ViewState {
@@ -145,6 +147,11 @@ impl ViewState {
         self.lesson.steps(&self.members(), leader, self.links.bent() == 0)
     }
 
+    /// Whether a person plays, without a scenario.
+    pub fn is_free(&self) -> bool {
+        self.header.as_ref().is_some_and(|header| header.scenario.is_none())
+    }
+
     /// A majority of the members.
     pub fn quorum(&self) -> usize {
         self.members().len() / 2 + 1
@@ -229,11 +236,15 @@ impl ViewState {
             };
             news.push((Level::Error, format!("NOT linearizable{why}")));
         }
-        let lost = |new: Option<u64>, old: Option<u64>| new.filter(|&n| n > old.unwrap_or(0));
-        if let Some(n) = lost(is.quorum_writes_lost, was.quorum_writes_lost) {
+        // While they are read again, the count still grows: told is what it comes to.
+        let lost = |losses: Losses, told: &mut u64| {
+            let n = losses.lost.filter(|&n| losses.doubtful == 0 && n > *told)?;
+            Some(std::mem::replace(told, n)).map(|_| n)
+        };
+        if let Some(n) = lost(is.losses(), &mut self.told_lost.0) {
             news.push((Level::Error, format!("{} acknowledged by a quorum lost", words::writes(n))));
         }
-        if let Some(n) = lost(verdict.harm.async_writes_lost, old.harm.async_writes_lost) {
+        if let Some(n) = lost(verdict.harm.losses(), &mut self.told_lost.1) {
             news.push((Level::Warn, format!("{} acknowledged by one node lost", words::writes(n))));
         }
         match (was.members_equal, is.members_equal) {

@@ -126,8 +126,31 @@ fn processes_are_asked_for_what_they_can_do() {
 }
 
 #[test]
+fn a_free_run_settles_before_it_ends_unless_it_is_left_again() {
+    let view = view();
+    let mut ui = UiState::default();
+    assert_eq!(press("q", &mut ui, &view), Some(UiCommand::Settle));
+    for key in ["i", "K", "w"] {
+        assert_eq!(press(key, &mut ui, &view), None, "{key}: nothing is broken any more");
+        assert!(ui.flash.as_ref().is_some_and(|(_, text)| text.contains("q leaves at once")), "{key}");
+    }
+    assert_eq!(press("z", &mut ui, &view), None);
+    assert!(ui.zoom, "looking is allowed");
+    assert_eq!(press("q", &mut ui, &view), Some(UiCommand::Quit));
+    assert_eq!(update(Key::Ctrl('c'), &mut UiState::default(), &view), Some(UiCommand::Quit));
+
+    let now = view.now_us;
+    let settling = LabEvent::Scenario(ScenarioEvent::Settling { until_us: now + 9 });
+    let reading = LabEvent::Scenario(ScenarioEvent::ReadingBack { done: 7, total: 90 });
+    for (event, says) in [(settling, "wait until the members agree"), (reading, "7 of 90 keys")] {
+        let situation = with(view.clone(), &[event]).situation();
+        assert_eq!(situation.title, "LEAVING");
+        assert!(situation.text.contains(says) && situation.text.contains("q again"), "{situation:?}");
+    }
+}
+
+#[test]
 fn quitting_asks_only_while_a_scenario_runs() {
-    assert_eq!(typed("q", &view()), Some(UiCommand::Quit));
     let events = split_brain(Player::Scenario);
     let runs = ViewState::of(events.iter().filter(|e| e.t_us <= moment::SPLIT));
     assert_eq!(typed("q", &runs), None);

@@ -50,7 +50,15 @@ async fn dashboard(run_dir: std::path::PathBuf) -> String {
     };
     let screenshot = Box::new(move |frame: &Buffer, name: &str| record::save_frame(frame, &run_dir, name));
     let theme = Theme::resolve(ColourChoice::Auto, false, |name| std::env::var(name).ok());
-    let dashboard = Dashboard { events: receiver, actions, now: Box::new(now), theme, screenshot, panic_in };
+    let dashboard = Dashboard {
+        events: receiver,
+        actions,
+        settle: None,
+        now: Box::new(now),
+        theme,
+        screenshot,
+        panic_in,
+    };
     // As the program does it: what ends it from outside drops it.
     tokio::select! {
         exit = run(dashboard) => format!("{exit:?}"),

@@ -356,6 +356,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                 violations,
             )| PromiseVerdict {
                 quorum_writes_unread: checked_i / 2,
+                quorum_writes_doubtful: checked_i / 5,
+                quorum_writes_released: checked_i / 7,
                 violations_total: checked_i / 3,
                 linearizable,
                 checked_i,
@@ -380,6 +382,8 @@ fn verdict() -> impl Strategy<Value = Verdict> {
                     async_writes_acked,
                     async_writes_lost,
                     async_writes_unread: unknown,
+                    async_writes_doubtful: unknown / 3,
+                    async_writes_released: stale_reads,
                     stale_reads,
                     stale_max_ms,
                     refused_stale,

@@ -1,5 +1,7 @@
 //! Reading back, comparing and visiting, on a store that is right and on one that is not.
 
+mod day;
+
 use std::sync::{Arc, Mutex};
 
 use kvlab::judge::Consistency;

@@ -1,12 +1,18 @@
 //! The simulated stage: every step that it knows, in one story, and the same story again.
 
+use std::time::Duration;
+
+use kvlab::types::NodeId;
+
 use super::play::at_once;
 use super::stage::*;
 use crate::action::Action;
 use crate::cluster::View;
+use crate::explain::Evidence;
 use crate::run::event::RunOutcome;
 use crate::run::event::{Actor, LabEvent, ProcessState, Stamped};
 use crate::scenario::Scenario;
+use crate::scenario::play::stage::Stage as _;
 use crate::scenario::{Conclusion, EMBEDDED, play};
 
 /// Everything that can be done, once.
@@ -110,6 +116,50 @@ fn every_step_can_be_played_and_the_seed_decides() {
         let actions = |event: &&Stamped| matches!(event.event, LabEvent::Action { by: Actor::Step(_), .. });
         assert!(told.iter().filter(actions).count() >= 20, "{told:#?}");
         assert_eq!(played(&everything, seed).1, told, "seed {seed}");
+    }
+}
+
+/// What a split brain cost is known within seconds of the heal, while the load goes on. Before that nobody says that
+/// nothing is lost; after it the losses stay.
+#[test]
+fn losses_of_a_split_brain_are_known_within_seconds_of_the_heal() {
+    let scenario = scenario(
+        "title = \"t\"\n[workload]\nrate = \"300/s\"\nconsistency = [\"async\", \"quorum\"]\n[[step]]\nsay = \"x\"\n",
+    );
+    for seed in 0..3 {
+        let mut stage = Simulated::new(&scenario, scenario.load(seed), seed);
+        let wait =
+            |stage: &mut Simulated, ms| stage.until(stage.now() + Duration::from_millis(ms), |_| false);
+        let act = |stage: &mut Simulated, action| {
+            at_once(stage.perform(1, action)).unwrap_or_else(|error| panic!("seed {seed}: {error:#}"))
+        };
+        let [n1, n2] = [1, 2].map(NodeId);
+        wait(&mut stage, 3000);
+        act(&mut stage, Action::Isolate { node: n1 });
+        wait(&mut stage, 1000);
+        assert_eq!(stage.verdict().harm.async_writes_lost, None, "seed {seed}: they may still come back");
+        act(&mut stage, Action::Promote { node: n2, force: true });
+        wait(&mut stage, 2000);
+        act(&mut stage, Action::HealAll);
+        let mut told = Vec::new();
+        let discarded = stage.until(stage.now() + Duration::from_secs(5), |stage| {
+            told.extend(stage.take_events());
+            Evidence::of(&told).discards().contains_key(&n1)
+        });
+        assert!(discarded, "seed {seed}");
+        let harm = stage.verdict().harm;
+        assert!(harm.async_writes_lost.is_none() && harm.async_writes_doubtful > 0, "seed {seed}: {harm:?}");
+        let known = stage.until(stage.now() + Duration::from_secs(3), |stage| {
+            let harm = stage.verdict().harm;
+            harm.async_writes_doubtful == 0 && harm.async_writes_lost > Some(0)
+        });
+        let lost = stage.verdict().harm.async_writes_lost;
+        assert!(known, "seed {seed}: {:?}", stage.verdict());
+        wait(&mut stage, 3000);
+        assert_eq!(stage.verdict().harm.async_writes_lost, lost, "seed {seed}: a loss stays");
+        let settled = at_once(stage.settle(Duration::from_secs(10))).expect("it settles");
+        assert_eq!(settled.verdict.harm.async_writes_lost, lost, "seed {seed}: as the whole reading says");
+        assert_eq!(settled.verdict.promise.quorum_writes_lost, Some(0), "seed {seed}");
     }
 }
 
