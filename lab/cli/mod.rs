@@ -12,7 +12,7 @@ pub use self::cluster::{
     TopologyArgs,
 };
 pub use self::histories::{
-    CheckArgs, ExportArgs, ExportFormat, FailedCasArg, HistoryFormat, ReadingArgs, ShrinkArgs,
+    CheckArgs, ExportArgs, ExportFormat, FailedCasArg, HistoryFormat, ModelArg, ReadingArgs, ShrinkArgs,
 };
 pub use self::node::{LogForm, NodeArgs};
 pub use self::program::{Cli, Command};

@@ -2,12 +2,10 @@
 
 mod usual;
 
-use std::borrow::Cow;
-
 use clojure_reader::edn::{self, Edn};
 
-use super::pair::{RawEvent, RawValue, phase_of};
-use super::{ImportError, elle, quoted};
+use super::raw::{RawEvent, RawStep, RawValue, phase_of};
+use super::{ImportError, quoted};
 use crate::judge::value::Value;
 
 /// Brackets within brackets; a form nested deeper is refused before it is parsed.
@@ -81,14 +79,6 @@ fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<RawEvent<'e>>, ImportEr
         Some(&Edn::Int(time)) => u64::try_from(time).ok(),
         _ => None,
     };
-    if *function == "txn" {
-        let (function, key, value) = match elle::operation(field("value")) {
-            Ok(operation) => operation,
-            Err(found) => return error(found, elle::EXPECTED),
-        };
-        let (function, key, value) = (Cow::Borrowed(function), Some(to_key(key)), to_value(value));
-        return Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }));
-    }
     Ok(Some(RawEvent {
         line,
         process,
@@ -111,6 +101,7 @@ fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
 fn to_value(form: &Edn<'_>) -> RawValue {
     match untagged(form) {
         Edn::Nil => RawValue::Nil,
+        form if let Some(steps) = steps(form) => RawValue::Steps(steps),
         Edn::Vector(items) if items.len() == 2 => {
             RawValue::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
         }
@@ -124,6 +115,42 @@ fn to_key(form: &Edn<'_>) -> Value {
         &Edn::Int(number) => number.into(),
         form => Value::of_edn(form.to_string()),
     }
+}
+
+/// The steps of a transaction, if the value is one: a list of reads and writes. An empty list may be anything.
+fn steps(value: &Edn<'_>) -> Option<Vec<RawStep>> {
+    let Edn::Vector(steps) = value else { return None };
+    let step = |step: &Edn<'_>| {
+        let Edn::Vector(parts) = step else { return None };
+        let [Edn::Key(name), register, value] = &**parts else { return None };
+        let writes = match &**name {
+            "r" | "read" => false,
+            "w" | "write" => true,
+            _ => return None,
+        };
+        let value: Option<Value> = Some(value).filter(|value| **value != Edn::Nil).map(to_key);
+        Some(RawStep { writes, register: to_key(register), value })
+    };
+    steps.iter().map(step).collect::<Option<Vec<_>>>().filter(|steps| !steps.is_empty())
+}
+
+/// The values of a list or a set; `None`: it is neither.
+pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
+    let printed = value.to_string();
+    match untagged(&edn::read_string(&printed).ok()?) {
+        Edn::Vector(items) | Edn::List(items) => Some(items.iter().map(to_key).collect()),
+        Edn::Set(items) => Some(items.iter().map(to_key).collect()),
+        _ => None,
+    }
+}
+
+/// The entries of a map, of which nil is nothing; `None`: it is none.
+pub(super) fn entries(value: &Value) -> Option<Vec<(Value, Option<Value>)>> {
+    let printed = value.to_string();
+    let parsed = edn::read_string(&printed).ok()?;
+    let Edn::Map(map) = untagged(&parsed) else { return None };
+    let value = |value: &Edn<'_>| Some(value).filter(|value| **value != Edn::Nil).map(to_key);
+    Some(map.iter().map(|(key, held)| (to_key(key), value(held))).collect())
 }
 
 /// A form of a text.

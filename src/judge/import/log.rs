@@ -1,6 +1,6 @@
 //! Jepsen's plain log: `INFO  jepsen.util - 3 :invoke :write 4`.
 
-use super::pair::{RawEvent, phase_of};
+use super::raw::{RawEvent, phase_of};
 use super::{ImportError, edn, quoted};
 
 /// What marks the lines that tell operations.

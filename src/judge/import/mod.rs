@@ -14,15 +14,17 @@
 //! * Events of processes that are a word (`:nemesis`) are skipped.
 
 mod edn;
-mod elle;
 mod jsonl;
 mod log;
+mod objects;
 mod pair;
+mod raw;
 
 use super::history::HistoryEvent;
-use super::offline::KeyHistory;
+use super::offline::{KeyHistory, ModelName};
 
 pub use self::jsonl::read_event;
+pub use self::objects::initially;
 
 /// A format of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +51,8 @@ pub enum Imported {
 pub struct ImportOptions {
     /// What `:fail` of a compare-and-set means.
     pub failed_cas: FailedCas,
+    /// Of what kind of object the history is; otherwise the names of its operations tell, as far as they do.
+    pub model: Option<ModelName>,
 }
 
 /// What `:fail` of a compare-and-set means.

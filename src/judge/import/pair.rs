@@ -2,46 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
 
+use super::objects::{Kinds, act};
+use super::raw::{RawEvent, RawStep, RawValue};
 use super::{FailedCas, ImportError, ImportOptions};
 use crate::judge::history::Phase;
-use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
-use crate::judge::value::{Shown, Value};
-
-/// A line of somebody's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RawEvent<'t> {
-    pub(super) line: u64,
-    pub(super) process: u32,
-    pub(super) phase: Phase,
-    /// The name of the operation: `read`.
-    pub(super) function: Cow<'t, str>,
-    /// Where the event names it apart from the value.
-    pub(super) key: Option<Value>,
-    pub(super) value: RawValue,
-    pub(super) t_ns: Option<u64>,
-}
-
-/// A value of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RawValue {
-    Nil,
-    One(Value),
-    /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
-    Pair(Box<Self>, Box<Self>),
-}
-
-/// A phase from the name of a type, without its colon.
-pub(super) fn phase_of(name: &str) -> Option<Phase> {
-    match name {
-        "invoke" => Some(Phase::Invoke),
-        "ok" => Some(Phase::Ok),
-        "fail" => Some(Phase::Fail),
-        "info" => Some(Phase::Info),
-        _ => None,
-    }
-}
+use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, NoHistory, OpOutcome, RegisterAct};
+use crate::judge::value::Value;
 
 /// An operation that has begun, its key taken off the value, and when.
 type Begun<'t> = (RawEvent<'t>, EventTime);
@@ -53,7 +20,7 @@ pub(super) fn keys(
 ) -> Result<Vec<KeyHistory>, ImportError> {
     let mut running: BTreeMap<u32, Begun<'_>> = BTreeMap::new();
     let mut keys: BTreeMap<Value, Vec<KeyOp>> = BTreeMap::new();
-    let mut kinds = Kinds::default();
+    let (mut kinds, mut keyed) = (Kinds::default(), Keyed::default());
     let mut last = 0;
     for event in events {
         // Lines where each event has its own; else the next number that is free.
@@ -69,7 +36,10 @@ pub(super) fn keys(
                 return Err(ImportError::new(event.line, found, "its completion first"));
             }
             let begun = begin(event)?;
-            kinds.note(&begun)?;
+            kinds.note(&begun.function, begun.line)?;
+            if !kinds.has_transactions() {
+                keyed.note(&begun)?;
+            }
             running.insert(begun.process, (begun, now));
             continue;
         }
@@ -81,52 +51,68 @@ pub(super) fn keys(
         keys.entry(key.unwrap_or_else(|| "".into())).or_default().extend(op);
     }
     for begun in running.into_values() {
-        let (key, op) = unfinished(begun)?;
-        keys.entry(key.unwrap_or_else(|| "".into())).or_default().extend(op);
+        let (begun, began) = begun;
+        let key = begun.key.clone().unwrap_or_else(|| "".into());
+        keys.entry(key).or_default().extend(of_unknown(begun, began, None, options)?);
     }
-    let history = |(key, ops)| KeyHistory::new(key, ops).expect("events were paired in order");
-    Ok(keys.into_iter().map(history).collect())
+    let (model, keys) = kinds.as_model(keys, options.model)?;
+    let history = |(key, ops)| {
+        let history = KeyHistory::new(key, ops).expect("events were paired in order");
+        history.as_model(model).map_err(|error| match error {
+            NoHistory::Mixed { i, theirs, model } => ImportError::new(
+                i,
+                format!("an operation of a {theirs}"),
+                format!("one of a {model}, which --model names"),
+            ),
+            error => unreachable!("{error}"),
+        })
+    };
+    keys.into_iter().map(history).collect()
 }
 
-/// Which kinds of operation each history has, so that it is one kind only.
+/// Whether the operations name their key: all do, or none.
 #[derive(Default)]
-struct Kinds {
-    register: Option<u64>,
-    string: Option<u64>,
+struct Keyed {
     keyed: Option<u64>,
     bare: Option<u64>,
 }
 
-impl Kinds {
+impl Keyed {
     fn note(&mut self, begun: &RawEvent<'_>) -> Result<(), ImportError> {
-        let is_of_string = matches!(&*begun.function, "get" | "put" | "append");
-        let kind = if is_of_string { &mut self.string } else { &mut self.register };
-        kind.get_or_insert(begun.line);
-        let keyed = if begun.key.is_some() { &mut self.keyed } else { &mut self.bare };
-        keyed.get_or_insert(begun.line);
-        let mixed = |kinds: [(Option<u64>, &str); 2]| match kinds {
-            [(Some(one), here), (Some(other), there)] => {
-                let ((line, here), (before, there)) =
-                    if one > other { ((one, here), (other, there)) } else { ((other, there), (one, here)) };
-                let expected = format!("{there}, as on line {before}");
-                Err(ImportError::new(line, format!("an operation {here}"), expected))
-            }
-            _ => Ok(()),
+        let here = if begun.key.is_some() { &mut self.keyed } else { &mut self.bare };
+        here.get_or_insert(begun.line);
+        let (Some(keyed), Some(bare)) = (self.keyed, self.bare) else { return Ok(()) };
+        let (line, here, before, there) = if keyed > bare {
+            (keyed, "with a key", bare, "without a key")
+        } else {
+            (bare, "without a key", keyed, "with a key")
         };
-        mixed([(self.register, ":read, :write or :cas"), (self.string, ":get, :put or :append")])?;
-        mixed([(self.keyed, "with a key"), (self.bare, "without a key")])
+        Err(ImportError::new(line, format!("an operation {here}"), format!("{there}, as on line {before}")))
     }
 }
 
+/// The event with its key taken off the value. A transaction of one step is the read or the write that it is; one of
+/// several may be called anything.
 fn begin(mut event: RawEvent<'_>) -> Result<RawEvent<'_>, ImportError> {
-    if !matches!(&*event.function, "read" | "write" | "cas" | "get" | "put" | "append") {
-        let expected = ":read, :write, :cas, :get, :put or :append";
-        return Err(ImportError::new(event.line, format!("the operation :{}", event.function), expected));
-    }
     if event.key.is_none() {
-        (event.key, event.value) = unkeyed(&event.function, event.value);
+        (event.key, event.value) = match event.value {
+            RawValue::Steps(mut steps) if steps.len() == 1 && is_transaction(&event.function) => {
+                let RawStep { writes, register, value } = steps.remove(0);
+                event.function = Cow::Borrowed(if writes { "write" } else { "read" });
+                (Some(register), value.map_or(RawValue::Nil, RawValue::One))
+            }
+            value => unkeyed(&event.function, value),
+        };
+    }
+    if matches!(event.value, RawValue::Steps(_)) && is_transaction(&event.function) {
+        event.function = Cow::Borrowed("txn");
     }
     Ok(event)
+}
+
+/// Whether an operation of this name may be a transaction.
+fn is_transaction(function: &str) -> bool {
+    matches!(function, "txn" | "read" | "write")
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too.
@@ -145,6 +131,14 @@ fn end<'t>(
     now: EventTime,
     options: ImportOptions,
 ) -> Result<(Option<Value>, Option<KeyOp>), ImportError> {
+    let mut event = event;
+    if begun.function == "txn" || event.function == "txn" {
+        // An outcome that is not known may be told without the steps.
+        event = if event.value == RawValue::Nil { event } else { begin(event)? };
+        if event.value == RawValue::Nil && event.function == "txn" {
+            event.function = begun.function.clone();
+        }
+    }
     if event.function != begun.function {
         let found = format!("process {} completes :{}", event.process, event.function);
         let expected = format!(":{}, which it invoked on line {}", begun.function, begun.line);
@@ -161,82 +155,63 @@ fn end<'t>(
         let expected = format!("one {of}, as it invoked on line {}", begun.line);
         return Err(ImportError::new(event.line, found, expected));
     }
-    let looks = matches!(&*begun.function, "read" | "get");
-    if looks && event.phase != Phase::Ok {
-        return Ok((key, None));
+    if event.phase != Phase::Ok {
+        return Ok((key, of_unknown(begun, began, Some((now, event.phase)), options)?));
     }
-    if !looks && event.phase == Phase::Ok && told != RawValue::Nil && told != begun.value {
+    let takes_result = matches!(&*begun.function, "read" | "get" | "dequeue" | "drain" | "txn");
+    let says_something = !takes_result && !matches!(&*begun.function, "acquire" | "release");
+    let is_another = match (&begun.value, &told) {
+        (RawValue::Steps(begun), RawValue::Steps(told)) => !same_steps(begun, told),
+        (begun, told) => says_something && *told != RawValue::Nil && told != begun,
+    };
+    if is_another {
         let found = format!("process {} completes :{} of another value", event.process, event.function);
         let expected = format!("the value that it invoked on line {}", begun.line);
         return Err(ImportError::new(event.line, found, expected));
     }
-    let (value, line) = if looks { (told, event.line) } else { (begun.value, begun.line) };
-    let mut act = act(&begun.function, value, line)?;
-    let mut outcome = OpOutcome::of(event.phase);
-    if let (KeyAct::Cas { from, to }, OpOutcome::Failed, FailedCas::Observed) =
-        (&act, outcome, options.failed_cas)
-    {
-        act = KeyAct::CasFailed { from: from.clone(), to: to.clone() };
-        outcome = OpOutcome::Ok;
-    }
-    let op = KeyOp { process: begun.process, act, began, ended: Some(now), outcome };
-    Ok((key, Some(op)))
+    let (value, line) = if takes_result { (told, event.line) } else { (begun.value, begun.line) };
+    let act = act(&begun.function, value, line)?;
+    Ok((key, Some(KeyOp { process: begun.process, act, began, ended: Some(now), outcome: OpOutcome::Ok })))
 }
 
-/// An operation without a completion may have happened; a read then says nothing.
-fn unfinished((begun, began): Begun<'_>) -> Result<(Option<Value>, Option<KeyOp>), ImportError> {
-    let RawEvent { line, process, function, key, value, .. } = begun;
-    if matches!(&*function, "read" | "get") {
-        return Ok((key, None));
-    }
-    let act = act(&function, value, line)?;
-    Ok((key, Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown })))
-}
-
-fn act(function: &str, value: RawValue, line: u64) -> Result<KeyAct, ImportError> {
-    let refusal = |value: RawValue, expected: &str| {
-        let found = format!(":{function} of {}", Shown(Some(&value.whole())));
-        ImportError::new(line, found, expected)
+/// Whether two transactions do the same, whatever they read.
+fn same_steps(one: &[RawStep], other: &[RawStep]) -> bool {
+    let done = |step: &RawStep| {
+        let written = step.value.clone().filter(|_| step.writes);
+        (step.writes, step.register.clone(), written)
     };
-    let text = |value: RawValue| match value {
-        RawValue::One(one) if one.text().is_some() => Ok(one.to_plain()),
-        value => Err(refusal(value, "a string: :get, :put and :append have no others, :read and :write do")),
+    one.iter().map(done).eq(other.iter().map(done))
+}
+
+/// An operation that may have happened, or did not: what it saw says nothing.
+fn of_unknown(
+    begun: RawEvent<'_>,
+    began: EventTime,
+    ended: Option<(EventTime, Phase)>,
+    options: ImportOptions,
+) -> Result<Option<KeyOp>, ImportError> {
+    let mut outcome = ended.map_or(OpOutcome::Unknown, |(_, phase)| OpOutcome::of(phase));
+    let act = match &*begun.function {
+        "read" | "get" => return Ok(None),
+        // Whatever it would have taken.
+        "dequeue" | "drain" if outcome == OpOutcome::Failed => return Ok(None),
+        "dequeue" => KeyAct::Dequeue(None),
+        "drain" => KeyAct::Drain(Vec::new()),
+        function => match (act(function, begun.value, begun.line)?, outcome, options.failed_cas) {
+            (KeyAct::Cas { from, to }, OpOutcome::Failed, FailedCas::Observed) => {
+                outcome = OpOutcome::Ok;
+                KeyAct::CasFailed { from, to }
+            }
+            (KeyAct::Transact(mut steps), ..) => {
+                steps.retain(|step| matches!(step, RegisterAct::Write { .. }));
+                if steps.is_empty() {
+                    return Ok(None);
+                }
+                KeyAct::Transact(steps)
+            }
+            (act, ..) => act,
+        },
     };
-    Ok(match (function, value) {
-        ("read", value) => KeyAct::Read(value.known()),
-        ("write", value) => KeyAct::Write(value.known()),
-        ("cas", RawValue::Pair(from, to)) => KeyAct::Cas { from: from.known(), to: to.known() },
-        // What was never put is the empty string.
-        ("get", RawValue::Nil) => KeyAct::Get(String::new()),
-        ("get", value) => KeyAct::Get(text(value)?),
-        ("put", value) => KeyAct::Put(text(value)?),
-        ("append", value) => KeyAct::Append(text(value)?),
-        (_, value) => return Err(refusal(value, "a pair, like [3 0]")),
-    })
-}
-
-impl RawValue {
-    /// As a value; `None` is nil.
-    fn known(self) -> Option<Value> {
-        (self != Self::Nil).then(|| self.whole())
-    }
-
-    /// As a value, of which nil is one.
-    fn whole(self) -> Value {
-        match self {
-            Self::One(value) => value,
-            Self::Nil | Self::Pair(..) => Value::of_edn(self.to_string()),
-        }
-    }
-}
-
-/// As EDN.
-impl fmt::Display for RawValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nil => f.write_str("nil"),
-            Self::One(value) => value.fmt(f),
-            Self::Pair(one, other) => write!(f, "[{one} {other}]"),
-        }
-    }
+    let ended = ended.map(|(ended, _)| ended);
+    Ok(Some(KeyOp { process: begun.process, act, began, ended, outcome }))
 }

@@ -1,6 +1,7 @@
 //! The events of a key's history: each operation begins, and most end.
 
-use super::history::{EventTime, KeyAct, KeyHistory, OpOutcome};
+use super::act::KeyAct;
+use super::history::{EventTime, KeyHistory, OpOutcome};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::value::Value;
 
@@ -19,15 +20,31 @@ pub struct OpEvent {
     pub act: KeyAct,
 }
 
-/// The events of all these keys in one order.
+/// The events of all these keys in one order. What had been done before the first is done by one process more.
 ///
 /// A compare-and-set that looked and did not match ends as one that did not happen does: that is how others write both.
 pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> Vec<OpEvent> {
+    let keys: Vec<&KeyHistory> = keys.into_iter().collect();
+    let ops = keys.iter().flat_map(|history| history.ops().iter().map(move |op| (history.key(), op)));
+    let acts =
+        keys.iter().flat_map(|history| history.initially().iter().map(move |act| (history.key(), act)));
+    let process = ops.clone().map(|(_, op)| op.process).max().map_or(0, |last| last.saturating_add(1));
     let mut events = Vec::new();
-    let ops = keys.into_iter().flat_map(|history| history.ops().iter().map(move |op| (history.key(), op)));
+    for ((key, act), i) in acts.zip((0..).step_by(2)) {
+        let event = |i, phase| {
+            let at = EventTime { i, t_ns: None };
+            OpEvent { at, process, phase, key: key.clone(), act: act.clone() }
+        };
+        events.extend([event(i, Phase::Invoke), event(i + 1, Phase::Ok)]);
+    }
+    // Where the first indices are taken already, all go on after these.
+    let first = ops.clone().map(|(_, op)| op.began.i).min().unwrap_or(0);
+    let shift = (events.len() as u64).saturating_sub(first);
     for (key, op) in ops {
-        let event =
-            |at, phase| OpEvent { at, process: op.process, phase, key: key.clone(), act: op.act.clone() };
+        let event = |at: EventTime, phase| {
+            let at = EventTime { i: at.i + shift, ..at };
+            OpEvent { at, process: op.process, phase, key: key.clone(), act: op.act.clone() }
+        };
         events.push(event(op.began, Phase::Invoke));
         events.extend(op.ended.map(|ended| event(ended, ends_as(&op.act, op.outcome))));
     }
@@ -58,7 +75,7 @@ impl OpEvent {
             KeyAct::Write(Some(value)) => (OpKind::Put, Some(text(value))),
             KeyAct::Put(value) if value.is_empty() => (OpKind::Del, None),
             KeyAct::Put(value) => (OpKind::Put, Some(text(&value.as_str().into()))),
-            KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => return None,
+            _ => return None,
         };
         Some(HistoryEvent {
             i: self.at.i,

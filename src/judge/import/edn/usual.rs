@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::super::pair::{RawEvent, RawValue, phase_of};
+use super::super::raw::{RawEvent, RawValue, phase_of};
 use crate::judge::value::Value;
 
 /// What newer Jepsens write before each map.
