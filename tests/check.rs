@@ -13,7 +13,7 @@ use serde_json::Value;
 const HISTORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories");
 
 /// What is known of the histories under `tests/histories`: the exit code of `check`, and the last line's beginning.
-const KNOWN: [(&str, i32, &str); 8] = [
+const KNOWN: [(&str, i32, &str); 9] = [
     ("calm.jsonl", 0, "linearizable (judged in "),
     ("four-reads.jsonl", 1, "NOT linearizable (judged in "),
     ("cas.edn", 1, "NOT linearizable (judged in "),
@@ -21,6 +21,7 @@ const KNOWN: [(&str, i32, &str); 8] = [
     ("appends.edn", 0, "linearizable (judged in "),
     ("etcd.log", 1, "NOT linearizable (judged in "),
     ("number-and-string.edn", 1, "NOT linearizable (judged in "),
+    ("discard-word.edn", 1, "NOT linearizable (judged in "),
     ("keyword-value.log", 1, "NOT linearizable (judged in "),
 ];
 
@@ -403,6 +404,36 @@ fn what_is_no_history_is_refused_with_the_line_and_what_was_expected() {
     refused(&["check", &history("nowhere")], &["cannot read", "No such file"]);
     refused(&["check", &history("etcd.log"), "--format", "edn"], &["line 1: \"INFO\"; expected a map like"]);
     refused(&["check", &history("etcd.log"), "--format", "kvlab"], &["line 1: "]);
+}
+
+#[test]
+fn a_history_in_which_everything_failed_says_so() {
+    let dir = dir();
+    let failed = "every operation in it failed, or was a read that got no answer: nothing can be judged";
+    let edn = |f: &str, kind: &str| {
+        format!(
+            "{{:process 1, :type :invoke, :f :{f}, :value [1 2]}}\n{{:process 1, :type :{kind}, :f :{f}, :value [1 2]}}\n"
+        )
+    };
+    for (f, kind) in [("write", "fail"), ("read", "fail"), ("read", "info"), ("cas", "fail")] {
+        let path = written(dir.path(), "h.edn", edn(f, kind));
+        refused(&["check", &path], &[failed]);
+        let path = written(dir.path(), "h.edn", edn(f, kind) + &edn("write", "info"));
+        assert_eq!(
+            code(&kvlab(&["check", &path])),
+            if f == "cas" { 2 } else { 0 },
+            "{f}: one has a key, one has none"
+        );
+    }
+    let ours = std::fs::read_to_string(history("calm.jsonl")).expect("the file");
+    let ours = ours.replace("\"ok\"", "\"fail\"").replace("\"info\"", "\"fail\"");
+    let path = written(dir.path(), "h.jsonl", &ours);
+    refused(&["check", &path], &[failed]);
+    let open: String =
+        ours.lines().filter(|line| !line.contains("\"i\":8,")).map(|line| line.to_owned() + "\n").collect();
+    let open = open.replace("\"i\":9,", "\"i\":8,").replace("\"i\":10,", "\"i\":9,");
+    let path = written(dir.path(), "h.jsonl", open);
+    assert_eq!(code(&kvlab(&["check", &path])), 0, "a delete that has not ended may have happened");
 }
 
 #[test]

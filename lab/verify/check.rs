@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use kvlab::judge::import::{Format, ImportOptions};
 use kvlab::judge::offline::KeyHistory;
-use kvlab::judge::{HistoryEvent, JudgeOptions, Linearizable, Value, Violation};
+use kvlab::judge::{HistoryEvent, JudgeOptions, Linearizable, OpKind, Phase, Value, Violation};
 
 use super::checked::{CheckedHistory, CheckedKey, KeyProof};
 use super::parallel::{SearchLimits, judge_all};
@@ -17,6 +17,10 @@ use super::status_line::{StatusLine, bar};
 use crate::explain::Epochs;
 use crate::run::history::{Judged, judge_lines};
 use crate::text::words;
+
+/// What is said of a history in which nothing happened.
+const ONLY_FAILED: &str =
+    "every operation in it failed, or was a read that got no answer: nothing can be judged";
 
 /// Judges a history.
 ///
@@ -29,7 +33,12 @@ pub(crate) fn check(
 ) -> anyhow::Result<CheckedHistory> {
     let began = Instant::now();
     let mut checked = match source.open(options)? {
-        OpenHistory::Kvlab(own) => ours(source, judge_ours(source, own, |_| {})?, limits)?,
+        OpenHistory::Kvlab(own) => {
+            let mut survey = Survey::default();
+            let judged = judge_ours(source, own, |event| survey.note(event))?;
+            ours(source, judged, survey.may_have_happened(), limits)?
+        }
+        OpenHistory::Foreign(foreign) if foreign.has_only_failed() => bail!("{}: {ONLY_FAILED}", source.name),
         OpenHistory::Foreign(foreign) => theirs(source, &foreign, limits),
     };
     if checked.operations() == 0 {
@@ -37,6 +46,31 @@ pub(crate) fn check(
     }
     checked.took = began.elapsed();
     Ok(checked)
+}
+
+/// How the operations of a history of ours ended.
+#[derive(Debug, Default)]
+struct Survey {
+    writes_begun: u64,
+    writes_failed: u64,
+    /// Something is known or thought to have happened.
+    told: bool,
+}
+
+impl Survey {
+    fn note(&mut self, event: &HistoryEvent) {
+        let writes = u64::from(event.op != OpKind::Get);
+        match event.phase {
+            Phase::Invoke => self.writes_begun += writes,
+            Phase::Fail => self.writes_failed += writes,
+            Phase::Ok | Phase::Info => self.told = true,
+        }
+    }
+
+    /// A write that has not ended may have.
+    fn may_have_happened(&self) -> bool {
+        self.told || self.writes_begun > self.writes_failed
+    }
 }
 
 /// Reads and judges a history of ours, once; `each` is shown every event.
@@ -102,8 +136,16 @@ pub(super) fn events_of(
     Ok(found)
 }
 
-fn ours(source: &HistorySource, judged: Judged, limits: SearchLimits) -> anyhow::Result<CheckedHistory> {
+fn ours(
+    source: &HistorySource,
+    judged: Judged,
+    may_have_happened: bool,
+    limits: SearchLimits,
+) -> anyhow::Result<CheckedHistory> {
     let Judged { judge, report: judgement, cut } = judged;
+    if judgement.events > 0 && !may_have_happened {
+        bail!("{}: {ONLY_FAILED}", source.name);
+    }
     let mut proofs: HashMap<&str, &Violation> = HashMap::new();
     for violation in judgement.violations.iter().filter(|violation| violation.linearizability) {
         proofs.entry(&violation.key).or_insert(violation);

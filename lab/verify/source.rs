@@ -3,20 +3,26 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use kvlab::judge::import::{Format, ImportOptions, Imported, import, initially};
-use kvlab::judge::offline::KeyHistory;
+use kvlab::judge::import::{Format, ImportOptions, Imported, Importer, initially};
+use kvlab::judge::offline::{KeyHistory, KeyOp, OpOutcome};
 
+use super::status_line::{StatusLine, bar};
 use crate::explain::Epochs;
 use crate::run::directory::Runs;
 use crate::run::history::{HISTORY_FILE, HistoryReader};
 use crate::run::journal::EVENTS_FILE;
 use crate::run::reader;
+use crate::text::words;
 
-/// Other people's histories are held as a whole, and so is what is read twice from standard input: up to this.
+/// Other people's histories are read piece by piece, and their operations are held: about half their size. Larger ones are
+/// refused.
+const FOREIGN_BYTES_MAX: u64 = 4 << 30;
+/// What is read twice from standard input is held as a whole: up to this.
 const WHOLE_BYTES_MAX: u64 = 1 << 30;
 /// The format is told from the first bytes, so many at most.
 const HEAD_BYTES: u64 = 64 << 10;
@@ -160,8 +166,7 @@ impl HistorySource {
             let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader));
             return Ok(OpenHistory::Kvlab(OwnHistory { reader: Box::new(whole), length }));
         }
-        let bytes = read_all(Cursor::new(head).chain(reader)).with_context(cannot)?;
-        self.foreign(bytes, options).map(OpenHistory::Foreign)
+        self.foreign(head, reader, length, options).map(OpenHistory::Foreign)
     }
 
     /// Our own histories say themselves what they are of.
@@ -199,34 +204,112 @@ impl HistorySource {
         epochs
     }
 
-    fn foreign(&self, bytes: Vec<u8>, options: ImportOptions) -> anyhow::Result<ForeignHistory> {
-        let text = String::from_utf8(bytes).map_err(|error| {
-            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-            let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-            anyhow!("{}: line {line}: what is not UTF-8 text; expected {EXPECTED}", self.name)
-        })?;
-        if text.trim_start_matches('\u{feff}').trim().is_empty() {
+    /// Reads somebody else's history, of which `head` has been read.
+    fn foreign(
+        &self,
+        head: Vec<u8>,
+        rest: impl Read,
+        length: Option<u64>,
+        options: ImportOptions,
+    ) -> anyhow::Result<ForeignHistory> {
+        let known = self.format.or_else(|| detect(&head));
+        // A log may say much else before it tells an operation.
+        let format = known.unwrap_or(Format::JepsenLog);
+        let first = known.is_none().then(|| first_line(&head));
+        let mut importer = Importer::new(format, options);
+        let (mut pieces, mut line) = (Pieces::of(Cursor::new(head).chain(rest)), StatusLine::begin());
+        let mut is_blank = true;
+        while let Some(piece) = pieces.next().with_context(|| format!("cannot read {}", self.name))? {
+            let text = piece.map_err(|line| {
+                anyhow!("{}: line {line}: what is not UTF-8 text; expected {EXPECTED}", self.name)
+            })?;
+            is_blank = is_blank && text.trim_start_matches('\u{feff}').trim().is_empty();
+            importer.push(text).with_context(|| self.name.clone())?;
+            let bytes = pieces.bytes;
+            line.draw(|| format!("{}{} read", bar(bytes, length), words::bytes(bytes)));
+            if bytes > FOREIGN_BYTES_MAX {
+                bail!("{}: it is larger than {FOREIGN_BYTES_MAX} bytes, the most that is read", self.name);
+            }
+        }
+        if is_blank {
             bail!("{}: line 1: nothing; expected {EXPECTED}", self.name);
         }
-        let Some(format) = self.format.or_else(|| Format::detect(&text)) else {
-            let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-            let shown: String = first.chars().take(40).flat_map(char::escape_debug).collect();
-            bail!("{}: line 1: \"{shown}\" begins no history that is known; expected {EXPECTED}", self.name);
-        };
-        let imported = import(&text, format, options).with_context(|| self.name.clone())?;
-        match imported {
-            Imported::Keys(mut keys) => {
-                if let (Some(initial), Some(first)) = (&self.initial, keys.first()) {
-                    let acts =
-                        initially(first.model(), initial).map_err(|error| anyhow!("--initial: {error}"))?;
-                    keys = keys.into_iter().map(|history| history.starting_with(acts.clone())).collect();
+        match importer.finish().with_context(|| self.name.clone())? {
+            Imported::Keys(keys) => match first {
+                Some(first) if keys.is_empty() => {
+                    bail!(
+                        "{}: line 1: {first} begins no history that is known; expected {EXPECTED}",
+                        self.name
+                    )
                 }
-                Ok(ForeignHistory { format, keys })
-            }
-            Imported::Kvlab(_) => {
-                bail!("{}: kvlab's own history begins too late; give --format kvlab", self.name)
-            }
+                _ => {
+                    let mut keys = keys;
+                    if let (Some(initial), Some(first)) = (&self.initial, keys.first()) {
+                        let acts = initially(first.model(), initial)
+                            .map_err(|error| anyhow!("--initial: {error}"))?;
+                        keys = keys.into_iter().map(|history| history.starting_with(acts.clone())).collect();
+                    }
+                    Ok(ForeignHistory { format, keys })
+                }
+            },
+            Imported::Kvlab(_) => unreachable!("ours are read line by line"),
         }
+    }
+}
+
+/// The first line with anything on it, as an error quotes it.
+fn first_line(head: &[u8]) -> String {
+    let text = String::from_utf8_lossy(head);
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
+    format!("\"{}\"", first.chars().take(40).flat_map(char::escape_debug).collect::<String>())
+}
+
+/// Text read piece by piece: no piece ends inside a character.
+struct Pieces<R> {
+    reader: R,
+    buffer: Vec<u8>,
+    /// Where what has been read and not handed out begins and ends.
+    rest: Range<usize>,
+    /// Line ends in what has been handed out.
+    lines: u64,
+    /// Bytes handed out.
+    bytes: u64,
+}
+
+impl<R: Read> Pieces<R> {
+    fn of(reader: R) -> Self {
+        Self { reader, buffer: vec![0; BUFFER_BYTES], rest: 0..0, lines: 0, bytes: 0 }
+    }
+
+    /// The next piece, or the line on which there is something that is no text; `None` at the end.
+    fn next(&mut self) -> io::Result<Option<Result<&str, u64>>> {
+        self.buffer.copy_within(self.rest.clone(), 0);
+        self.rest = 0..self.rest.len();
+        let valid = loop {
+            let read = match self.reader.read(&mut self.buffer[self.rest.end..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
+            };
+            self.rest.end += read;
+            let (valid, is_wrong) = match std::str::from_utf8(&self.buffer[self.rest.clone()]) {
+                Ok(text) => (text.len(), false),
+                Err(error) => (error.valid_up_to(), error.error_len().is_some() || read == 0),
+            };
+            if valid > 0 {
+                break valid;
+            }
+            if is_wrong {
+                return Ok(Some(Err(self.lines + 1)));
+            }
+            if read == 0 {
+                return Ok(None);
+            }
+        };
+        self.rest.start = valid;
+        let text = std::str::from_utf8(&self.buffer[..valid]).expect("it has been looked at");
+        self.lines += text.bytes().filter(|&byte| byte == b'\n').count() as u64;
+        self.bytes += valid as u64;
+        Ok(Some(Ok(text)))
     }
 }
 
@@ -253,6 +336,12 @@ impl ForeignHistory {
     /// Whether events name their key.
     pub(crate) fn is_keyed(&self) -> bool {
         !matches!(&*self.keys, [only] if only.key().is_empty())
+    }
+
+    /// Whether there are operations, and none of them is known or thought to have happened.
+    pub(crate) fn has_only_failed(&self) -> bool {
+        let failed = |op: &KeyOp| op.outcome == OpOutcome::Failed;
+        !self.keys.is_empty() && self.keys.iter().flat_map(KeyHistory::ops).all(failed)
     }
 
     /// Leaves this key alone, if one is named: as EDN prints it, or a string without its quotes. `name` is what the

@@ -1,5 +1,6 @@
 //! Values of histories: what was written and seen, and what keys are called.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,38 +22,84 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert_ne!(Value::from(3), Value::from("3"));
 /// assert_eq!((Value::from(3).to_string(), Value::from("3").to_string()), ("3".to_owned(), "\"3\"".to_owned()));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Value(Kind);
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Value(Kept);
 
-/// Strings are behind one pointer, since histories have millions of values.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Kind {
+/// How a value is kept: in sixteen bytes, since histories have millions. Equal values are kept in one way only.
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Kept {
     Integer(i64),
-    Text(Arc<String>),
-    /// Whatever else EDN has, as it is printed: equal values in one way only.
-    Edn(Arc<String>),
+    /// So many bytes of UTF-8, and then zeros: most texts need no memory of their own.
+    Short(Sort, u8, [u8; SHORT_BYTES]),
+    /// What is longer.
+    Long(Sort, Arc<String>),
+}
+
+/// What a text is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Sort {
+    /// A string.
+    Text,
+    /// Whatever else EDN has, as it is printed.
+    Edn,
+}
+
+/// As many as fit beside the rest.
+const SHORT_BYTES: usize = 13;
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Known<'a> {
+    Integer(i64),
+    Text(&'a str),
+    Edn(&'a str),
 }
 
 impl Value {
     /// Neither a string nor a whole number of 64 bits, from how EDN prints it; equal values must be printed in one
     /// way only.
     pub(in crate::judge) fn of_edn(printed: String) -> Self {
-        Self(Kind::Edn(Arc::new(printed)))
+        Self::kept(Sort::Edn, printed)
+    }
+
+    fn kept(sort: Sort, text: String) -> Self {
+        let mut bytes = [0; SHORT_BYTES];
+        Self(match bytes.get_mut(..text.len()) {
+            Some(short) => {
+                short.copy_from_slice(text.as_bytes());
+                Kept::Short(sort, text.len() as u8, bytes)
+            }
+            None => Kept::Long(sort, Arc::new(text)),
+        })
+    }
+
+    fn known(&self) -> Known<'_> {
+        let (sort, text) = match &self.0 {
+            Kept::Integer(number) => return Known::Integer(*number),
+            Kept::Short(sort, len, bytes) => {
+                (sort, std::str::from_utf8(&bytes[..usize::from(*len)]).expect("they were a text"))
+            }
+            Kept::Long(sort, text) => (sort, text.as_str()),
+        };
+        match sort {
+            Sort::Text => Known::Text(text),
+            Sort::Edn => Known::Edn(text),
+        }
     }
 
     /// The text, of a string.
     pub fn text(&self) -> Option<&str> {
-        match &self.0 {
-            Kind::Text(text) => Some(text),
-            Kind::Integer(_) | Kind::Edn(_) => None,
+        match self.known() {
+            Known::Text(text) => Some(text),
+            Known::Integer(_) | Known::Edn(_) => None,
         }
     }
 
     /// The number, of a whole number of 64 bits.
     pub fn integer(&self) -> Option<i64> {
-        match &self.0 {
-            Kind::Integer(number) => Some(*number),
-            Kind::Text(_) | Kind::Edn(_) => None,
+        match self.known() {
+            Known::Integer(number) => Some(number),
+            Known::Text(_) | Known::Edn(_) => None,
         }
     }
 
@@ -68,6 +115,25 @@ impl Value {
     }
 }
 
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Numbers, then strings, then everything else as it is printed.
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.known().cmp(&other.known())
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.known().fmt(f)
+    }
+}
+
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
         text.to_owned().into()
@@ -76,23 +142,23 @@ impl From<&str> for Value {
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self(Kind::Text(Arc::new(text)))
+        Self::kept(Sort::Text, text)
     }
 }
 
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
-        Self(Kind::Integer(number))
+        Self(Kept::Integer(number))
     }
 }
 
 /// As EDN, whole and on one line.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Integer(number) => write!(f, "{number}"),
-            Kind::Text(text) => write_string(text, f),
-            Kind::Edn(printed) => f.write_str(printed),
+        match self.known() {
+            Known::Integer(number) => write!(f, "{number}"),
+            Known::Text(text) => write_string(text, f),
+            Known::Edn(printed) => f.write_str(printed),
         }
     }
 }
@@ -100,6 +166,12 @@ impl fmt::Display for Value {
 /// A string as EDN, on one line.
 pub(in crate::judge) fn write_string(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('"')?;
+    write_escaped(text, out)?;
+    out.write_char('"')
+}
+
+/// What is between the quotes of a string as EDN.
+pub(in crate::judge) fn write_escaped(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(['"', '\\', '\n', '\r', '\t']) {
         let (plain, special) = rest.split_at(at);
@@ -113,8 +185,7 @@ pub(in crate::judge) fn write_string(text: &str, out: &mut impl fmt::Write) -> f
         })?;
         rest = &special[1..];
     }
-    out.write_str(rest)?;
-    out.write_char('"')
+    out.write_str(rest)
 }
 
 /// The name of the one field of a value that JSON has no type for.
@@ -122,12 +193,12 @@ const EDN_FIELD: &str = "edn";
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.0 {
-            Kind::Integer(number) => serializer.serialize_i64(*number),
-            Kind::Text(text) => serializer.serialize_str(text),
-            Kind::Edn(printed) => {
+        match self.known() {
+            Known::Integer(number) => serializer.serialize_i64(number),
+            Known::Text(text) => serializer.serialize_str(text),
+            Known::Edn(printed) => {
                 let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry(EDN_FIELD, &**printed)?;
+                map.serialize_entry(EDN_FIELD, printed)?;
                 map.end()
             }
         }
@@ -174,11 +245,11 @@ pub(super) struct Shown<'a>(pub(super) Option<&'a Value>);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.map(|value| &value.0) {
+        match self.0.map(Value::known) {
             None => f.write_str("absent"),
-            Some(Kind::Integer(number)) => write!(f, "{number}"),
-            Some(Kind::Text(text)) => write!(f, "{}", Quoted(text)),
-            Some(Kind::Edn(printed)) => match cut(printed) {
+            Some(Known::Integer(number)) => write!(f, "{number}"),
+            Some(Known::Text(text)) => write!(f, "{}", Quoted(text)),
+            Some(Known::Edn(printed)) => match cut(printed) {
                 None => f.write_str(printed),
                 Some(first) => write!(f, "{first}…"),
             },
@@ -235,6 +306,17 @@ mod tests {
         for wrong in ["1.5", "null", "18446744073709551615", r#"{"a":"b"}"#, "{}", "[]"] {
             assert!(serde_json::from_str::<Value>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn short_and_long_texts_are_in_one_order_and_a_value_is_small() {
+        let texts =
+            ["", "a", "a\0", "abcdefghijklm", "abcdefghijklmn", "abcdefghijklmno", "b", "é", "ééééééé"];
+        let mut values: Vec<Value> = texts.iter().map(|text| Value::from(*text)).collect();
+        values.reverse();
+        values.sort();
+        assert!(values.iter().map(Value::text).eq(texts.iter().map(|text| Some(*text))), "{values:?}");
+        assert_eq!(size_of::<Option<Value>>(), 16);
     }
 
     #[test]

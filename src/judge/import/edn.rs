@@ -1,337 +1,293 @@
 //! EDN maps: `{:process 3, :type :invoke, :f :write, :value 4}`.
+//!
+//! * `scan` knows where forms begin and end, `form` what they are, `number` how numbers and characters are written, and
+//!   `print` makes values of them.
+//! * [`Events`] takes a text piece by piece and hands out one event after another, so that none is held as a whole.
+//!
+//! Of a map only the fields that are asked for are looked into. The rest is passed over, and so is the whole event of a
+//! process that is no client, whatever it tells.
 
-mod usual;
+mod form;
+mod number;
+mod print;
+mod scan;
 
-use clojure_reader::edn::{self, Edn};
-
-use super::raw::{RawEvent, RawStep, RawValue, phase_of};
+use self::form::Form;
+use self::scan::{Fault, Scanner};
+use super::raw::{RawEvent, RawValue, phase_of};
 use super::{ImportError, quoted};
 use crate::judge::value::Value;
 
-/// Brackets within brackets; a form nested deeper is refused before it is parsed.
-const DEPTH_MAX: usize = 32;
+/// An event, or whatever else is one form of the text, has at most so many bytes.
+const FORM_BYTES_MAX: usize = 128 << 20;
 
-/// All events of the text.
-pub(super) fn events(text: &str) -> Result<Vec<RawEvent<'_>>, ImportError> {
-    let mut events = Vec::new();
-    let mut forms = Forms { rest: text, line: 1, inside: None };
-    while let Some(form) = forms.next()? {
-        events.extend(match form {
-            Form::Read(event) => event,
-            Form::Unread(form, line) => parse(form, line)?,
-        });
+/// The events of a text that comes in pieces. One pair of brackets around all of them is taken off.
+#[derive(Debug, Default)]
+pub(super) struct Events {
+    /// What has come and was not handed out: less than a form, or the end of the last.
+    rest: String,
+    /// Less than this cannot be a whole form: it has been tried.
+    tried: usize,
+    /// Line ends before `rest`.
+    lines: u64,
+    /// The bracket that closes the whole, and the line of the one that opens it.
+    inside: Option<(u8, u64)>,
+}
+
+/// What to do with an event.
+pub(super) type Sink<'a> = dyn FnMut(RawEvent<'_>) -> Result<(), ImportError> + 'a;
+
+impl Events {
+    /// Takes the next piece.
+    pub(super) fn push(&mut self, piece: &str, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        if self.rest.is_empty() {
+            let taken = self.take(piece, false, sink)?;
+            self.rest.push_str(&piece[taken..]);
+        } else {
+            self.rest.push_str(piece);
+            // A form that is long is not read from its beginning again for every piece.
+            if self.rest.len() < self.tried {
+                return Ok(());
+            }
+            let mut rest = std::mem::take(&mut self.rest);
+            let taken = self.take(&rest, false, sink)?;
+            rest.drain(..taken);
+            self.rest = rest;
+        }
+        self.tried = 2 * self.rest.len();
+        if self.rest.len() > FORM_BYTES_MAX {
+            let found =
+                format!("a form of more than {FORM_BYTES_MAX} bytes: {}", quoted(first_line(&self.rest)));
+            return Err(ImportError::new(self.lines + 1, found, "one event a map"));
+        }
+        Ok(())
     }
-    Ok(events)
+
+    /// Nothing follows.
+    pub(super) fn finish(&mut self, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+        let rest = std::mem::take(&mut self.rest);
+        self.take(&rest, true, sink)?;
+        match self.inside {
+            None => Ok(()),
+            Some((close, line)) => Err(ImportError::new(
+                self.lines + 1,
+                format!("the text ends inside the list that begins on line {line}"),
+                format!("{:?} at its end", char::from(close)),
+            )),
+        }
+    }
+
+    /// Hands out all events of the text that are whole. Returns how much of it they are.
+    fn take(&mut self, text: &str, is_last: bool, sink: &mut Sink<'_>) -> Result<usize, ImportError> {
+        let mut scanner = Scanner { text, at: 0, is_last };
+        loop {
+            let from = scanner.at;
+            match self.next(&mut scanner) {
+                Ok(Some(Some(event))) => sink(event)?,
+                Ok(Some(None)) => {}
+                Ok(None) => {
+                    self.lines += newlines(&text[from..scanner.at]);
+                    return Ok(scanner.at);
+                }
+                Err(Fault::Open) if !is_last => return Ok(from),
+                Err(Fault::Open) => {
+                    let begun = text[from..].trim_start_matches([' ', ',', '\n', '\r', '\t']);
+                    let line = self.line_of(&text[from..text.len() - begun.len()]);
+                    let found = format!("the text ends inside {}", quoted(first_line(begun)));
+                    return Err(ImportError::new(line, found, "the rest of it"));
+                }
+                Err(Fault::At { at, found, expected }) => {
+                    return Err(ImportError::new(self.line_of(&text[from..at]), found, expected));
+                }
+            }
+            self.lines += newlines(&text[from..scanner.at]);
+        }
+    }
+
+    /// The line of what comes after this.
+    fn line_of(&self, before: &str) -> u64 {
+        self.lines + 1 + newlines(before)
+    }
+
+    /// The event of the next form, which is none (`Some(None)`) of a bracket and of a process that is no client; `None`
+    /// at the end.
+    fn next<'t>(&mut self, scanner: &mut Scanner<'t>) -> Result<Option<Option<RawEvent<'t>>>, Fault> {
+        let from = scanner.at;
+        scanner.skip_blank(0)?;
+        let Some(first) = scanner.peek() else { return Ok(None) };
+        let line = self.line_of(&scanner.text[from..scanner.at]);
+        match (first, self.inside) {
+            (b'[', None) => self.inside = Some((b']', line)),
+            (b'(', None) => self.inside = Some((b')', line)),
+            (close, Some((expected, _))) if close == expected => self.inside = None,
+            (b']' | b')' | b'}', _) => {
+                return Err(scanner.fault(format!("{:?}", char::from(first)), "a map, or the end"));
+            }
+            _ => return event(scanner, line).map(Some),
+        }
+        scanner.at += 1;
+        Ok(Some(None))
+    }
 }
 
-/// The event of a form, whatever it looks like; `None`: of a process that is no client.
-fn parse(form: &str, line: u64) -> Result<Option<RawEvent<'_>>, ImportError> {
-    let parsed = edn::read_string(form).map_err(|error| {
-        // The parser's own count takes a lone carriage return for the end of a line, as nothing else here does.
-        let before = error.ptr.and_then(|ptr| form.as_bytes().get(..ptr)).unwrap_or_default();
-        let line = line + newlines(before);
-        ImportError::new(line, format!("{:?} in {}", error.code, quoted(form)), "an EDN map")
-    })?;
-    event(untagged(&parsed), line)
-}
-
-/// A value as EDN, at the beginning of what is left of a log's line: after it an error may be told.
+/// A value at the beginning of what is left of a log's line: after it an error may be told.
 pub(super) fn value(text: &str, line: u64) -> Result<RawValue, ImportError> {
-    let bad = || ImportError::new(line, quoted(text), "a value: nil, a number, a string or a vector");
-    let Extent::To(end) = extent(text) else { return Err(bad()) };
-    Ok(to_value(&edn::read_string(&text[..end]).map_err(|_| bad())?))
-}
-
-/// The event of a map; `None`: of a process that is no client.
-fn event<'e>(form: &Edn<'e>, line: u64) -> Result<Option<RawEvent<'e>>, ImportError> {
-    let error = |found: String, expected: &str| Err(ImportError::new(line, found, expected));
-    let Edn::Map(map) = form else {
-        return error(
-            quoted(&form.to_string()),
-            "a map like {:process 3, :type :invoke, :f :write, :value 4}",
-        );
-    };
-    let field = |name: &'static str| map.get(&Edn::key(name));
-    let process = match field("process") {
-        Some(&Edn::Int(process)) => match u32::try_from(process) {
-            Ok(process) => process,
-            Err(_) => return error(format!(":process {process}"), "a number from 0 to 4294967295"),
-        },
-        Some(Edn::Key(_) | Edn::Symbol(_)) => return Ok(None),
-        Some(process) => {
-            let expected = "a number, like :process 3, or a word, like :nemesis";
-            return error(format!(":process {process}"), expected);
-        }
-        None => return error("a map without :process".to_owned(), "a process, like :process 3"),
-    };
-    let phase = match field("type") {
-        Some(Edn::Key(name)) => phase_of(name),
-        _ => None,
-    };
-    let Some(phase) = phase else {
-        let found = field("type").map_or("no :type".to_owned(), |found| format!(":type {found}"));
-        return error(found, ":type :invoke, :ok, :fail or :info");
-    };
-    let Some(Edn::Key(function)) = field("f") else {
-        return error("a map without :f".to_owned(), "what it does, like :f :read");
-    };
-    let t_ns = match field("time") {
-        Some(&Edn::Int(time)) => u64::try_from(time).ok(),
-        _ => None,
-    };
-    Ok(Some(RawEvent {
-        line,
-        process,
-        phase,
-        function: function.clone(),
-        key: field("key").filter(|key| **key != Edn::Nil).map(to_key),
-        value: field("value").map_or(RawValue::Nil, to_value),
-        t_ns,
-    }))
-}
-
-/// Records (`#jepsen.history.Op{…}`) and tuples (`#jepsen.independent.Tuple[k v]`) are what they hold.
-fn untagged<'a, 'e>(form: &'a Edn<'e>) -> &'a Edn<'e> {
-    match form {
-        Edn::Tagged(_, inner) => untagged(inner),
-        _ => form,
-    }
-}
-
-fn to_value(form: &Edn<'_>) -> RawValue {
-    match untagged(form) {
-        Edn::Nil => RawValue::Nil,
-        form if let Some(steps) = steps(form) => RawValue::Steps(steps),
-        Edn::Vector(items) if items.len() == 2 => {
-            RawValue::Pair(Box::new(to_value(&items[0])), Box::new(to_value(&items[1])))
-        }
-        form => RawValue::One(to_key(form)),
-    }
-}
-
-fn to_key(form: &Edn<'_>) -> Value {
-    match untagged(form) {
-        Edn::Str(text) => Value::from(&**text),
-        &Edn::Int(number) => number.into(),
-        form => Value::of_edn(form.to_string()),
-    }
-}
-
-/// The steps of a transaction, if the value is one: a list of reads and writes. An empty list may be anything.
-fn steps(value: &Edn<'_>) -> Option<Vec<RawStep>> {
-    let Edn::Vector(steps) = value else { return None };
-    let step = |step: &Edn<'_>| {
-        let Edn::Vector(parts) = step else { return None };
-        let [Edn::Key(name), register, value] = &**parts else { return None };
-        let writes = match &**name {
-            "r" | "read" => false,
-            "w" | "write" => true,
-            _ => return None,
-        };
-        let value: Option<Value> = Some(value).filter(|value| **value != Edn::Nil).map(to_key);
-        Some(RawStep { writes, register: to_key(register), value })
-    };
-    steps.iter().map(step).collect::<Option<Vec<_>>>().filter(|steps| !steps.is_empty())
+    let mut scanner = Scanner { text, at: 0, is_last: true };
+    scanner.form(0).map(Form::into_raw).map_err(|_| {
+        ImportError::new(line, quoted(text), "a value of EDN: nil, a number, a keyword, a string or a vector")
+    })
 }
 
 /// The values of a list or a set; `None`: it is neither.
 pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
-    let printed = value.to_string();
-    match untagged(&edn::read_string(&printed).ok()?) {
-        Edn::Vector(items) | Edn::List(items) => Some(items.iter().map(to_key).collect()),
-        Edn::Set(items) => Some(items.iter().map(to_key).collect()),
+    match parsed(&value.to_string())? {
+        Form::Vector(items) | Form::Set(items) => Some(items.into_iter().map(Form::into_value).collect()),
         _ => None,
     }
 }
 
 /// The entries of a map, of which nil is nothing; `None`: it is none.
 pub(super) fn entries(value: &Value) -> Option<Vec<(Value, Option<Value>)>> {
-    let printed = value.to_string();
-    let parsed = edn::read_string(&printed).ok()?;
-    let Edn::Map(map) = untagged(&parsed) else { return None };
-    let value = |value: &Edn<'_>| Some(value).filter(|value| **value != Edn::Nil).map(to_key);
-    Some(map.iter().map(|(key, held)| (to_key(key), value(held))).collect())
-}
-
-/// A form of a text.
-enum Form<'t> {
-    /// A usual one, read already; `None`: of a process that is no client.
-    Read(Option<RawEvent<'t>>),
-    /// Any other, and the line on which it begins.
-    Unread(&'t str, u64),
-}
-
-/// Splits a text into its forms, so that a history is parsed one event at a time and each has its line. One pair
-/// of brackets around all of them is taken off.
-struct Forms<'t> {
-    rest: &'t str,
-    line: u64,
-    /// The bracket that closes the whole, and the line of the one that opens it.
-    inside: Option<(char, u64)>,
-}
-
-impl<'t> Forms<'t> {
-    /// The next form.
-    fn next(&mut self) -> Result<Option<Form<'t>>, ImportError> {
-        loop {
-            self.skip_blank();
-            let Some(first) = self.rest.chars().next() else {
-                return match self.inside {
-                    None => Ok(None),
-                    Some((close, line)) => Err(ImportError::new(
-                        self.line,
-                        format!("the text ends inside the list that begins on line {line}"),
-                        format!("{close:?} at its end"),
-                    )),
-                };
-            };
-            match (first, self.inside) {
-                ('[', None) => self.open(']'),
-                ('(', None) => self.open(')'),
-                (close, Some((expected, _))) if close == expected => {
-                    self.advance(1);
-                    self.inside = None;
-                }
-                (']' | ')' | '}', _) => {
-                    return Err(ImportError::new(self.line, format!("{first:?}"), "a map, or the end"));
-                }
-                _ => {
-                    if let Some((event, rest)) = usual::event(self.rest, self.line) {
-                        // It is on one line.
-                        self.rest = rest;
-                        return Ok(Some(Form::Read(event)));
-                    }
-                    let (line, form) = (self.line, self.take()?);
-                    if !form.starts_with("#_") {
-                        return Ok(Some(Form::Unread(form, line)));
-                    }
-                }
-            }
+    match parsed(&value.to_string())? {
+        Form::Map(entries) => {
+            Some(entries.into_iter().map(|(key, held)| (key.into_value(), held.known())).collect())
         }
-    }
-
-    fn open(&mut self, close: char) {
-        self.inside = Some((close, self.line));
-        self.advance(1);
-    }
-
-    /// Takes one form: up to the bracket that closes its first, or a word.
-    fn take(&mut self) -> Result<&'t str, ImportError> {
-        let (text, line) = (self.rest, self.line);
-        match extent(text) {
-            Extent::To(end) => {
-                self.advance(end);
-                Ok(&text[..end])
-            }
-            Extent::TooDeep => {
-                let expected = format!("at most {DEPTH_MAX} brackets within brackets");
-                Err(ImportError::new(line, quoted(text), expected))
-            }
-            Extent::Open => {
-                let found = format!("the text ends inside {}", quoted(text.lines().next().unwrap_or(text)));
-                Err(ImportError::new(line, found, "the rest of it"))
-            }
-        }
-    }
-
-    fn skip_blank(&mut self) {
-        loop {
-            let blank = self.rest.find(|c: char| !c.is_whitespace() && c != ',').unwrap_or(self.rest.len());
-            self.advance(blank);
-            if !self.rest.starts_with(';') {
-                return;
-            }
-            let comment = self.rest.find('\n').unwrap_or(self.rest.len());
-            self.advance(comment);
-        }
-    }
-
-    fn advance(&mut self, bytes: usize) {
-        let (taken, rest) = self.rest.split_at(bytes);
-        self.line += newlines(taken.as_bytes());
-        self.rest = rest;
+        _ => None,
     }
 }
 
-fn newlines(bytes: &[u8]) -> u64 {
-    bytes.iter().filter(|&&byte| byte == b'\n').count() as u64
+fn parsed(printed: &str) -> Option<Form<'_>> {
+    Scanner { text: printed, at: 0, is_last: true }.form(0).ok()
 }
 
-/// How far a form goes.
-enum Extent {
-    /// To this byte.
-    To(usize),
-    /// It is nested deeper than [`DEPTH_MAX`].
-    TooDeep,
-    /// Beyond the end of the text.
-    Open,
+/// Where the fields of an event are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fields {
+    process: Option<usize>,
+    kind: Option<usize>,
+    function: Option<usize>,
+    value: Option<usize>,
+    key: Option<usize>,
+    time: Option<usize>,
 }
 
-/// How far the form at the beginning of the text goes.
-fn extent(text: &str) -> Extent {
-    let mut depth = 0_usize;
-    for (at, token) in tokens(text) {
-        match token {
-            Token::Open if depth == DEPTH_MAX => return Extent::TooDeep,
-            Token::Open => depth += 1,
-            Token::Close if depth == 0 => return Extent::To(at),
-            Token::Close => {
-                depth -= 1;
-                if depth == 0 {
-                    return Extent::To(at + 1);
-                }
-            }
-            // A tag and its form may be apart: `#_ {…}`.
-            Token::Blank if depth == 0 && !text.starts_with('#') => return Extent::To(at),
-            Token::Blank | Token::Other => {}
-        }
+/// The event of a map, whatever its tag; `None`: of a process that is no client.
+fn event<'t>(scanner: &mut Scanner<'t>, line: u64) -> Result<Option<RawEvent<'t>>, Fault> {
+    let from = scanner.at;
+    while scanner.peek() == Some(b'#')
+        && scanner.peek_second().is_some_and(|second| !b"{\"#'".contains(&second))
+    {
+        scanner.tag()?;
+        scanner.skip_blank(0)?;
     }
-    if depth == 0 { Extent::To(text.len()) } else { Extent::Open }
-}
-
-#[derive(Clone, Copy)]
-enum Token {
-    Open,
-    Close,
-    Blank,
-    Other,
-}
-
-/// What each character is, strings, comments and escaped characters left out.
-fn tokens(text: &str) -> impl Iterator<Item = (usize, Token)> {
-    #[derive(Clone, Copy)]
-    enum State {
-        Plain,
-        String,
-        Comment,
+    if scanner.peek() != Some(b'{') {
+        scanner.skip_form(0)?;
+        let found = quoted(first_line(&scanner.text[from..scanner.at]));
+        let expected = "a map like {:process 3, :type :invoke, :f :write, :value 4}".to_owned();
+        return Err(Fault::At { at: from, found, expected });
     }
-    let (mut state, mut escaped) = (State::Plain, false);
-    text.char_indices().map(move |(at, c)| {
-        if std::mem::take(&mut escaped) {
-            return (at, Token::Other);
-        }
-        let token = match (state, c) {
-            (State::Plain | State::String, '\\') => {
-                escaped = true;
-                Token::Other
-            }
-            (State::Plain, '"') => {
-                state = State::String;
-                Token::Other
-            }
-            (State::Plain, ';') => {
-                state = State::Comment;
-                Token::Other
-            }
-            (State::String, '"') | (State::Comment, '\n') => {
-                state = State::Plain;
-                if c == '\n' { Token::Blank } else { Token::Other }
-            }
-            (State::Plain, '[' | '(' | '{') => Token::Open,
-            (State::Plain, ']' | ')' | '}') => Token::Close,
-            (State::Plain, c) if c.is_whitespace() || c == ',' => Token::Blank,
-            _ => Token::Other,
+    let fields = fields(scanner)?;
+    let end = scanner.at;
+    let event = Reading { scanner, map: from, fields }.event(line);
+    scanner.at = end;
+    event
+}
+
+/// Where each field is, once the map has been passed over.
+fn fields(scanner: &mut Scanner<'_>) -> Result<Fields, Fault> {
+    let mut fields = Fields::default();
+    scanner.at += 1;
+    while !scanner.closes(b'}', 0)? {
+        let from = scanner.at;
+        scanner.skip_form(1)?;
+        let name = &scanner.text[from..scanner.at];
+        let field = match name {
+            ":process" => Some(&mut fields.process),
+            ":type" => Some(&mut fields.kind),
+            ":f" => Some(&mut fields.function),
+            ":value" => Some(&mut fields.value),
+            ":key" => Some(&mut fields.key),
+            ":time" => Some(&mut fields.time),
+            _ => None,
         };
-        (at, token)
-    })
+        scanner.expect_value(0)?;
+        if let Some(field) = field
+            && field.replace(scanner.at).is_some()
+        {
+            return Err(scanner.fault(format!("a map with two {name}"), "one of each"));
+        }
+        scanner.skip_form(1)?;
+    }
+    Ok(fields)
+}
+
+/// A map that has been passed over, read field by field.
+struct Reading<'s, 't> {
+    scanner: &'s mut Scanner<'t>,
+    map: usize,
+    fields: Fields,
+}
+
+impl<'t> Reading<'_, 't> {
+    fn event(mut self, line: u64) -> Result<Option<RawEvent<'t>>, Fault> {
+        let Some(process) = self.process()? else { return Ok(None) };
+        let kind = self.form(self.fields.kind)?;
+        let phase = match &kind {
+            Some(Form::Keyword(name)) => phase_of(name),
+            _ => None,
+        };
+        let Some(phase) = phase else {
+            let found = kind.map_or("no :type".to_owned(), |kind| format!(":type {kind}"));
+            return Err(self.fault(found, ":type :invoke, :ok, :fail or :info"));
+        };
+        let Some(Form::Keyword(std::borrow::Cow::Borrowed(function))) = self.form(self.fields.function)?
+        else {
+            return Err(self.fault("a map without :f", "what it does, like :f :read"));
+        };
+        let t_ns = match self.form(self.fields.time)? {
+            Some(Form::Integer(time)) => u64::try_from(time).ok(),
+            _ => None,
+        };
+        let value = self.form(self.fields.value)?;
+        let key = self.form(self.fields.key)?.filter(|key| *key != Form::Nil).map(Form::into_value);
+        let value = value.map_or(RawValue::Nil, Form::into_raw);
+        Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }))
+    }
+
+    /// `None`: it is a word, and so no client.
+    fn process(&mut self) -> Result<Option<u32>, Fault> {
+        match self.form(self.fields.process)? {
+            Some(Form::Integer(process)) => match u32::try_from(process) {
+                Ok(process) => Ok(Some(process)),
+                Err(_) => Err(self.fault(format!(":process {process}"), "a number from 0 to 4294967295")),
+            },
+            Some(Form::Keyword(_)) => Ok(None),
+            Some(Form::Atom(word)) if word.starts_with(|c: char| c.is_alphabetic()) => Ok(None),
+            Some(process) => {
+                let expected = "a number, like :process 3, or a word, like :nemesis";
+                Err(self.fault(format!(":process {process}"), expected))
+            }
+            None => Err(self.fault("a map without :process", "a process, like :process 3")),
+        }
+    }
+
+    /// The form that begins there.
+    fn form(&mut self, at: Option<usize>) -> Result<Option<Form<'t>>, Fault> {
+        let Some(at) = at else { return Ok(None) };
+        self.scanner.at = at;
+        self.scanner.form(1).map(Some)
+    }
+
+    /// A fault of the map as a whole.
+    fn fault(&self, found: impl Into<String>, expected: &str) -> Fault {
+        Fault::At { at: self.map, found: found.into(), expected: expected.to_owned() }
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or(text)
+}
+
+fn newlines(text: &str) -> u64 {
+    text.bytes().filter(|&byte| byte == b'\n').count() as u64
 }

@@ -26,20 +26,36 @@ pub fn read_event(line: &str, number: u64) -> Result<HistoryEvent, ImportError> 
     })
 }
 
-/// All events; empty lines are skipped.
-pub(super) fn events(text: &str) -> Result<Vec<HistoryEvent>, ImportError> {
-    // Whether each event can follow is the judge's to say; what it concludes is of no interest here.
-    let mut judge = Judge::new(JudgeOptions::default());
-    let mut events = Vec::new();
-    for (line, number) in text.lines().zip(1_u64..).filter(|(line, _)| !line.trim().is_empty()) {
+/// Events that have been read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// Whether each event can follow is the judge's to say; what it concludes is of no interest here.
+    judge: Judge,
+    events: Vec<HistoryEvent>,
+}
+
+impl Reading {
+    pub(super) fn new() -> Self {
+        Self { judge: Judge::new(JudgeOptions::default()), events: Vec::new() }
+    }
+
+    /// Takes the next line; an empty one is skipped.
+    pub(super) fn line(&mut self, line: &str, number: u64) -> Result<(), ImportError> {
+        if line.trim().is_empty() {
+            return Ok(());
+        }
         let event = read_event(line, number)?;
-        let follows = judge.observe(&event);
-        follows.map_err(|error| {
+        self.judge.observe(&event).map_err(|error| {
             ImportError::new(number, error.to_string(), "an event that can follow those before it")
         })?;
-        events.push(event);
+        self.events.push(event);
+        Ok(())
     }
-    Ok(events)
+
+    /// All of them.
+    pub(super) fn finish(self) -> Vec<HistoryEvent> {
+        self.events
+    }
 }
 
 /// The event of a line exactly as we write them: the fields in our order, no blanks, nothing escaped. It takes a

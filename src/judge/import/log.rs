@@ -1,34 +1,69 @@
-//! Jepsen's plain log: `INFO  jepsen.util - 3 :invoke :write 4`.
+//! A log with Jepsen's operations: `INFO  jepsen.util - 3 :invoke :write 4`, or `3 :invoke :write 4` alone.
+//!
+//! What a line says before the operation is of no interest, so the logger may be anyone's. All other lines are skipped.
 
-use super::raw::{RawEvent, phase_of};
+use super::edn::Sink;
+use super::raw::{RawEvent, RawValue, phase_of};
 use super::{ImportError, edn, quoted};
-
-/// What marks the lines that tell operations.
-const MARKER: &str = "jepsen.util";
-
-/// All events of the text; other lines are skipped.
-pub(super) fn events(text: &str) -> Result<Vec<RawEvent<'_>>, ImportError> {
-    let mut events = Vec::new();
-    for (line, number) in text.lines().zip(1_u64..) {
-        if let Some((process, rest)) = split(line) {
-            events.push(event(process, rest, number)?);
-        }
-    }
-    Ok(events)
-}
+use crate::judge::history::Phase;
 
 /// Whether a line tells an operation of a client.
 pub(super) fn is_event(line: &str) -> bool {
     split(line).is_some()
 }
 
-/// The process and the rest of a line that tells an operation of a client.
+/// Hands out the event of a line, if it tells one of a client.
+pub(super) fn line(line: &str, number: u64, sink: &mut Sink<'_>) -> Result<(), ImportError> {
+    match split(line) {
+        Some((process, rest)) => sink(event(process, rest, number)?),
+        None => Ok(()),
+    }
+}
+
+/// The process and the rest of a line that tells an operation of a client: the first number that is followed by a
+/// keyword. Where a logger's prefix ends, or the line begins, nothing else can be meant; elsewhere it must be followed
+/// by a type and an operation.
 fn split(line: &str) -> Option<(&str, &str)> {
-    let (_, rest) = line.split_once(MARKER)?;
-    let rest = rest.trim_start_matches(['-', ':', ' ', '\t']);
-    let (process, rest) = rest.split_once(char::is_whitespace)?;
-    let is_number = !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && rest.trim_start().starts_with(':')).then_some((process, rest.trim()))
+    let mut words = Words { line, at: 0 };
+    let (mut before, mut word) = ("", words.next()?);
+    loop {
+        let after = words.at;
+        let next = words.next()?;
+        if let Some(name) = next.strip_prefix(':') {
+            let is_place = before.is_empty() || before == "-" || before.ends_with(':');
+            let is_type = phase_of(name).is_some();
+            let is_operation = is_type && words.clone().next().is_some_and(|third| third.starts_with(':'));
+            if is_place || is_operation {
+                let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+                if is_number {
+                    return Some((word, line[after..].trim()));
+                }
+                // Of a process that is no client, whatever it tells.
+                if is_operation {
+                    return None;
+                }
+            }
+        }
+        (before, word) = (word, next);
+    }
+}
+
+/// The words of a line.
+#[derive(Clone)]
+struct Words<'t> {
+    line: &'t str,
+    at: usize,
+}
+
+impl<'t> Iterator for Words<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let rest = self.line[self.at..].trim_start();
+        let word = &rest[..rest.find(char::is_whitespace).unwrap_or(rest.len())];
+        self.at = self.line.len() - rest.len() + word.len();
+        (!word.is_empty()).then_some(word)
+    }
 }
 
 fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<RawEvent<'t>, ImportError> {
@@ -40,11 +75,13 @@ fn event<'t>(process: &str, rest: &'t str, line: u64) -> Result<RawEvent<'t>, Im
     let rest = rest.trim_start();
     let (function, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let function = function.strip_prefix(':').filter(|name| !name.is_empty());
-    let function = function.ok_or_else(|| error(rest, "an operation, like :read"))?.into();
-    let value = match value.trim() {
+    let function = function.ok_or_else(|| error(rest, "an operation, like :read"))?;
+    let value = match (value.trim(), phase) {
         // The line was cut, or its value is told elsewhere.
-        "" => return Err(error(rest, "a value after the operation, like 4 or nil")),
-        value => edn::value(value, line)?,
+        ("", _) => return Err(error(rest, "a value after the operation, like 4 or nil")),
+        (value, Phase::Invoke | Phase::Ok) => edn::value(value, line)?,
+        // An error may stand there instead, in any words; the value is known from the invoke.
+        (value, Phase::Fail | Phase::Info) => edn::value(value, line).unwrap_or(RawValue::Nil),
     };
     Ok(RawEvent { line, process: process_number, phase, function, key: None, value, t_ns: None })
 }

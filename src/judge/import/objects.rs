@@ -61,7 +61,7 @@ impl Kind {
 }
 
 /// All operations that are known, as errors name them.
-const ALL: &str = ":read, :write, :cas, :get, :put, :append, :txn, :acquire, :release, :add, :inc, :dec, :enqueue, \
+pub(super) const ALL: &str = ":read, :write, :cas, :get, :put, :append, :txn, :acquire, :release, :add, :inc, :dec, :enqueue, \
                    :dequeue or :drain";
 
 /// The first operation of each kind in a history, by its line, so that it is of one model only.

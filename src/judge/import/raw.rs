@@ -1,6 +1,5 @@
 //! Events as somebody wrote them, before anybody knows what they mean together.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use crate::judge::history::Phase;
@@ -13,7 +12,7 @@ pub(super) struct RawEvent<'t> {
     pub(super) process: u32,
     pub(super) phase: Phase,
     /// The name of the operation: `read`.
-    pub(super) function: Cow<'t, str>,
+    pub(super) function: &'t str,
     /// Where the event names it apart from the value.
     pub(super) key: Option<Value>,
     pub(super) value: RawValue,

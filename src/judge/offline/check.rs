@@ -12,6 +12,7 @@ use crate::judge::judgement::{Linearizable, Method};
 use crate::judge::online::{Judge, JudgeOptions};
 use crate::judge::search::SearchResult;
 use crate::judge::value::Value;
+use crate::judge::violation::Violation;
 
 /// Judges a key. `may_continue` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
 /// Histories with unique ids never ask. What [`explain_key`](super::explain_key) may add to the reason costs more than the verdict.
@@ -51,34 +52,44 @@ pub fn check_key(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool
 }
 
 fn by_ids(history: &KeyHistory) -> KeyVerdict {
-    let mut judge = Judge::new(JudgeOptions::unbounded());
+    /// With fewer operations it is not worth the while to judge within bounds first.
+    const FEW: usize = 100_000;
+    let bounded = (history.ops().len() > FEW).then(|| judged_by_ids(history, JudgeOptions::default()));
+    // Within bounds the judge may be undecided, or forget what a proof would show.
+    let (linearizable, violation) = bounded
+        .filter(|(linearizable, _)| *linearizable == Linearizable::Yes)
+        .unwrap_or_else(|| judged_by_ids(history, JudgeOptions::unbounded()));
+    KeyVerdict {
+        key: history.key().clone(),
+        operations: history.ops().len(),
+        method: Method::Ids,
+        linearizable,
+        refutation: violation.map(|violation| Refutation::Violation(Box::new(violation))),
+        steps: 0,
+    }
+}
+
+fn judged_by_ids(history: &KeyHistory, options: JudgeOptions) -> (Linearizable, Option<Violation>) {
+    let mut judge = Judge::new(options);
     // The judge knows only strings, so each value is called by its number.
-    let (mut numbers, mut values) = (HashMap::<Value, usize, Hash>::default(), Vec::new());
+    let (mut numbers, mut values) = (HashMap::<Value, u32, Hash>::default(), Vec::new());
     let mut number = |value: &Value| {
         let number = numbers.entry(value.clone()).or_insert_with(|| {
             values.push(value.clone());
-            values.len() - 1
+            values.len() as u32 - 1
         });
         number.to_string()
     };
-    for event in op_events([history]).iter().filter_map(|event| event.to_history_event(&mut number)) {
+    for event in op_events([history]).filter_map(|event| event.to_history_event(&mut number)) {
         // A history of whole operations cannot be refused.
         let refused = judge.observe(&event);
         debug_assert!(refused.is_ok(), "{refused:?}");
     }
     let judgement = judge.finish();
     let violation = judgement.violations.into_iter().find(|violation| violation.linearizability);
-    KeyVerdict {
-        key: history.key().clone(),
-        operations: history.ops().len(),
-        method: Method::Ids,
-        linearizable: judgement.linearizable,
-        refutation: violation.map(|violation| {
-            let value = |number: &Value| {
-                values[number.to_plain().parse::<usize>().expect("values have numbers")].clone()
-            };
-            Refutation::Violation(Box::new(violation.with_values(value)))
-        }),
-        steps: 0,
-    }
+    let value = |number: &Value| -> Value {
+        let number: usize = number.to_plain().parse().expect("values have numbers");
+        values[number].clone()
+    };
+    (judgement.linearizable, violation.map(|violation| violation.with_values(value)))
 }

@@ -136,6 +136,15 @@ impl KeyHistory {
         self
     }
 
+    /// A history of these operations, which were paired from events in their order.
+    pub(in crate::judge) fn of_pairs(key: Value, mut ops: Vec<KeyOp>) -> Self {
+        // In place: there may be millions.
+        ops.sort_unstable_by_key(|op| op.began.i);
+        ops.shrink_to_fit();
+        debug_assert!(ops.windows(2).all(|pair| pair[0].began.i < pair[1].began.i));
+        Self { key, model: ModelName::Register, initially: Vec::new(), ops }
+    }
+
     /// The key.
     pub fn key(&self) -> &Value {
         &self.key

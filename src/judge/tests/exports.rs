@@ -9,7 +9,7 @@ use super::script::script;
 use super::{agree, checks};
 use crate::judge::offline::{KeyAct, KeyHistory, KeyOp, OpOutcome, check_key};
 
-fn exported(told: Vec<OpEvent>, mut exporter: Exporter) -> Result<String, ExportError> {
+fn exported(told: impl IntoIterator<Item = OpEvent>, mut exporter: Exporter) -> Result<String, ExportError> {
     let mut text = String::new();
     for told in told {
         exporter.event(told, &mut text)?;
@@ -20,7 +20,7 @@ fn exported(told: Vec<OpEvent>, mut exporter: Exporter) -> Result<String, Export
 
 fn of_events(events: &[HistoryEvent], target: Target) -> String {
     let processes = events.iter().map(|event| u64::from(event.client) + 1).max().unwrap_or(0);
-    exported(events.iter().map(OpEvent::from).collect(), Exporter::new(target, true, processes)).unwrap()
+    exported(events.iter().map(OpEvent::from), Exporter::new(target, true, processes)).unwrap()
 }
 
 fn read_back(text: &str, target: Target) -> Vec<KeyHistory> {
@@ -119,7 +119,7 @@ fn transactions_of_one_operation_are_read_back_as_they_were() {
         assert_same(&KeyHistory::of_events(&events), &read_back(&text, Target::Elle), Target::Elle, &text);
     }
     let events = script("1 invoke del -\n1 ok del -");
-    let refused = exported(events.iter().map(OpEvent::from).collect(), Exporter::new(Target::Elle, true, 2));
+    let refused = exported(events.iter().map(OpEvent::from), Exporter::new(Target::Elle, true, 2));
     assert!(
         refused
             .unwrap_err()
@@ -209,7 +209,7 @@ fn what_a_target_has_no_word_for_is_refused_with_what_to_do() {
     for event in &mut events {
         event.value = Some(String::new());
     }
-    let told = || events.iter().map(OpEvent::from).collect();
+    let told = || events.iter().map(OpEvent::from);
     let error = exported(told(), Exporter::new(Target::Porcupine, true, 2)).unwrap_err().to_string();
     assert!(error.starts_with("event #0: the empty string as a value of key \"k\""), "{error}");
     assert!(error.contains("--key"), "{error}");

@@ -4,6 +4,7 @@ mod agree;
 mod brute;
 mod checks;
 mod draws;
+mod edn;
 mod exports;
 mod imports;
 mod models;
