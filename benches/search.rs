@@ -78,7 +78,7 @@ fn bench(bencher: Bencher<'_, '_>, shape: Shape) {
 fn read(text: &str) -> Vec<KeyHistory> {
     let format = Format::detect(text).expect("a history");
     // A cas that fails in these looked and did not match: so there is more to search.
-    match import(text, format, ImportOptions { failed_cas: FailedCas::Observed }) {
+    match import(text, format, ImportOptions { failed_cas: FailedCas::Observed, model: None }) {
         Ok(Imported::Keys(keys)) => keys,
         Ok(Imported::Kvlab(_)) => panic!("this is for histories without unique ids"),
         Err(error) => panic!("{error}"),

@@ -148,10 +148,43 @@ fn the_object_has_every_key_with_its_proof_and_what_was_measured() {
     let key = &others["histories"][0]["keys"][0];
     let proof = &key["proof"];
     assert_eq!(
-        (&key["method"], &proof["placed"], &proof["is_first"]),
-        (&"search".into(), &3.into(), &true.into())
+        (&key["method"], proof["part"].as_array().map(Vec::len), &proof["is_minimal"]),
+        (&"search".into(), Some(3), &true.into())
+    );
+    assert!(
+        proof["explanation"].as_str().is_some_and(|why| why.contains("fits into no order of the others"))
     );
     assert!(key["proof"]["stuck"]["act"]["cas"].is_object(), "{key}");
+}
+
+/// A queue that returns 2 before 1.
+const QUEUE: &str = "{:process 0, :type :invoke, :f :enqueue, :value 1}\n{:process 0, :type :ok, :f :enqueue, :value 1}\n\
+                     {:process 0, :type :invoke, :f :enqueue, :value 2}\n{:process 0, :type :ok, :f :enqueue, :value 2}\n\
+                     {:process 1, :type :invoke, :f :dequeue, :value nil}\n{:process 1, :type :ok, :f :dequeue, :value 2}\n";
+
+#[test]
+fn a_queue_is_judged_as_the_model_that_is_named() {
+    let dir = dir();
+    let path = written(dir.path(), "queue.edn", QUEUE);
+    refused(&["check", &path], &["line 1", "--model fifo-queue or --model unordered-queue"]);
+    assert_eq!(code(&kvlab(&["check", &path, "--model", "unordered-queue"])), 0);
+    let output = kvlab(&["check", &path, "--model", "fifo-queue"]);
+    assert_eq!(code(&output), 1);
+    let said = text(&output.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(said.contains("the queue was [1 2] while it ran") && said.contains("┣━ dequeue 2 ━┫"), "{said}");
+    assert_eq!(code(&kvlab(&["check", &path, "--model", "fifo-queue", "--initial", "[2]"])), 0);
+    refused(&["check", &path, "--model", "fifo-queue", "--initial", "2"], &["--initial", "a list of values"]);
+    refused(&["check", &path, "--model", "mutex"], &["line 1", ":enqueue", "model mutex"]);
+    let ours = history("calm.jsonl");
+    refused(&["check", &ours, "--model", "register"], &["--model is for histories of other tools"]);
+    // What is shrunk and what is exported is read again as the same.
+    let small = text(&kvlab(&["shrink", &path, "--model", "fifo-queue", "--out", "-"]).stdout);
+    let small = written(dir.path(), "small.edn", &small);
+    assert_eq!(code(&kvlab(&["check", &small, "--model", "fifo-queue"])), 1);
+    let out = text(&kvlab(&["export", &path, "--history", "edn", "--model", "fifo-queue"]).stdout);
+    let out = written(dir.path(), "out.edn", &out);
+    assert_eq!(code(&kvlab(&["check", &out, "--model", "fifo-queue"])), 1);
+    refused(&["export", &path, "--history", "jsonl", "--model", "fifo-queue"], &["enqueue 1", "take edn"]);
 }
 
 #[test]
@@ -460,7 +493,7 @@ fn what_is_shrunk_fails_again_in_the_format_in_which_it_came() {
         (history("four-reads.jsonl"), 6, "{\"i\":"),
         (history("cas.edn"), 3, "{:process"),
         (history("etcd.log"), 3, "INFO  jepsen.util - "),
-        (lost, 3, "{:process 1, :type :invoke, :f :append, :key \"0\", "),
+        (lost, 2, "{:process 1, :type :invoke, :f :append, :key \"0\", "),
         (stale, 1, "{:process 0, :type :invoke, :f :read, :value [x nil]"),
     ] {
         let out = dir.path().join("small");

@@ -60,6 +60,9 @@ pub struct ExportArgs {
     /// The format in which RUN is; otherwise it is told from its beginning
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<HistoryFormat>,
+    /// Of what kind of object it is, where the names of the operations do not tell
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<ModelArg>,
 }
 
 /// How histories are read and judged.
@@ -68,6 +71,12 @@ pub struct ReadingArgs {
     /// The format; otherwise it is told from the beginning
     #[arg(long, value_name = "FORMAT")]
     pub format: Option<HistoryFormat>,
+    /// Of what kind of object it is; otherwise the names of the operations tell, as far as they do
+    #[arg(long, value_name = "MODEL")]
+    pub model: Option<ModelArg>,
+    /// What each object holds at first, as EDN: 0, '"a"', '[1 2]', '{:x 0}'; a mutex :taken. Otherwise nothing
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub initial: Option<String>,
     /// What a compare-and-set that failed means: it did not happen, as Jepsen and Knossos have it, or it looked and
     /// did not match
     #[arg(long, value_name = "MEANING", default_value = "never-ran")]
@@ -87,6 +96,29 @@ pub enum FailedCasArg {
     NeverRan,
     /// It looked and did not match
     Observed,
+}
+
+/// A kind of object, of which a history can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelArg {
+    /// read, write
+    Register,
+    /// read, write, cas
+    CasRegister,
+    /// Reads and writes of several registers at once
+    MultiRegister,
+    /// acquire, release
+    Mutex,
+    /// add, read of all
+    Set,
+    /// enqueue, dequeue, in the order of the enqueues
+    FifoQueue,
+    /// enqueue, dequeue, in any order
+    UnorderedQueue,
+    /// add, read of the sum
+    Counter,
+    /// get, put, append
+    KeyValue,
 }
 
 /// A format in which histories are read.

@@ -13,7 +13,7 @@ pub use self::cluster::{
     TopologyArgs,
 };
 pub use self::histories::{
-    CheckArgs, ExportArgs, ExportFormat, FailedCasArg, HistoryFormat, ReadingArgs, ShrinkArgs,
+    CheckArgs, ExportArgs, ExportFormat, FailedCasArg, HistoryFormat, ModelArg, ReadingArgs, ShrinkArgs,
 };
 pub use self::node::{LogForm, NodeArgs};
 pub use self::pages::{CompletionsArgs, ManArgs};

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use kvlab::judge::import::{FailedCas, Format, ImportOptions};
+use kvlab::judge::offline::ModelName;
 use kvlab::judge::{Diagram, Linearizable};
 
 use super::support::exit::{CommandError, Exit};
 use super::support::output;
-use crate::cli::{CheckArgs, FailedCasArg, HistoryFormat, ReadingArgs};
+use crate::cli::{CheckArgs, FailedCasArg, HistoryFormat, ModelArg, ReadingArgs};
 use crate::run::output_file::OutputFile;
 use crate::verify::{self, HistorySource, JsonVerdicts, PrintStyle, SearchLimits};
 
@@ -17,6 +18,7 @@ pub fn run(args: &CheckArgs) -> Result<Exit, CommandError> {
     let (mut verdicts, mut proof) = (JsonVerdicts::new(), None);
     for (nth, file) in args.files.iter().enumerate() {
         let source = HistorySource::find(file, format(args.reading.format));
+        let source = source.map(|source| source.starting_with(args.reading.initial.clone()));
         let checked = source.and_then(|source| verify::check(&source, options, limits(&args.reading)));
         match checked {
             Ok(checked) => {
@@ -86,7 +88,22 @@ pub(super) fn options(reading: &ReadingArgs) -> anyhow::Result<ImportOptions> {
         FailedCasArg::NeverRan => FailedCas::NeverRan,
         FailedCasArg::Observed => FailedCas::Observed,
     };
-    Ok(ImportOptions { failed_cas })
+    Ok(ImportOptions { failed_cas, model: reading.model.map(model) })
+}
+
+/// The model that was said.
+pub(super) fn model(model: ModelArg) -> ModelName {
+    match model {
+        ModelArg::Register => ModelName::Register,
+        ModelArg::CasRegister => ModelName::CasRegister,
+        ModelArg::MultiRegister => ModelName::MultiRegister,
+        ModelArg::Mutex => ModelName::Mutex,
+        ModelArg::Set => ModelName::Set,
+        ModelArg::FifoQueue => ModelName::FifoQueue,
+        ModelArg::UnorderedQueue => ModelName::UnorderedQueue,
+        ModelArg::Counter => ModelName::Counter,
+        ModelArg::KeyValue => ModelName::KeyValue,
+    }
 }
 
 /// How long searches may take.

@@ -1,8 +1,9 @@
 //! `kvlab export`: writes a history for another checker.
 
 use kvlab::judge::export::Target;
+use kvlab::judge::import::ImportOptions;
 
-use super::check::format;
+use super::check::{format, model};
 use super::support::exit::{CommandError, Exit};
 use super::support::output;
 use crate::cli::{ExportArgs, ExportFormat};
@@ -17,7 +18,8 @@ pub fn run(args: &ExportArgs) -> Result<Exit, CommandError> {
         ExportFormat::Jsonl => Target::Kvlab,
     };
     let export = Export { target, key: args.key.as_deref(), all: args.all, out: args.out.as_deref() };
-    let left_out = verify::export(&source, export)?;
+    let options = ImportOptions { model: args.model.map(model), ..ImportOptions::default() };
+    let left_out = verify::export(&source, options, export)?;
     if left_out > 0 {
         output::tell(format_args!(
             "{left_out} events of async writes, of eventual reads and of keys with async writes are left out; --all \

@@ -11,6 +11,7 @@ use crate::verify::{self, FailedCasTaken, HistorySource, PrintStyle, Shrunk, Sma
 
 pub fn run(args: &ShrinkArgs) -> Result<Exit, CommandError> {
     let source = HistorySource::find(&args.history, format(args.reading.format))?.rereadable()?;
+    let source = source.starting_with(args.reading.initial.clone());
     let (options, limits) = (options(&args.reading)?, limits(&args.reading));
     match verify::shrink(&source, options, limits, args.key.as_deref())? {
         Shrunk::Smaller(smaller) => {

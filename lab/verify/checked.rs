@@ -74,12 +74,25 @@ pub(crate) enum KeyProof {
         rule: Option<String>,
         violation: Box<Violation>,
     },
-    /// The search's: an operation that has no place in an order.
+    /// The search's: the smallest part that was found that still fails.
+    Part {
+        explanation: String,
+        /// Whether nothing more can be left out of it.
+        is_minimal: bool,
+        /// What the object holds before the first of its operations, as what was done.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        initially: Vec<KeyAct>,
+        /// Its operations.
+        part: Vec<KeyOp>,
+        /// The operation that fits nowhere among them.
+        stuck: Box<KeyOp>,
+        #[serde(skip)]
+        diagram: Diagram,
+    },
+    /// As far as a search came that nobody had the time to make more of.
     Stuck {
         explanation: String,
-        /// Whether the order explains all that had ended before `stuck` did; else it is the longest that was found.
-        is_first: bool,
-        /// How many operations the order has.
+        /// How many operations the longest order has that was found.
         placed: usize,
         /// The last of them, in that order.
         last: Vec<KeyOp>,
@@ -177,12 +190,22 @@ impl KeyProof {
         match refutation {
             // What comes of whole operations names no entries, by which a rule would be known.
             Refutation::Violation(violation) => Self::of_violation(*violation, None),
-            Refutation::Stuck { longest, stuck, is_first } => {
-                let diagram = Diagram::of_stuck(history, &longest, stuck, is_first);
+            Refutation::Part(part) => {
+                let diagram = Diagram::of_part(&part);
+                Self::Part {
+                    explanation: diagram.notes().join(" "),
+                    is_minimal: part.is_minimal,
+                    initially: part.history.initially().to_vec(),
+                    part: part.history.ops().to_vec(),
+                    stuck: Box::new(part.history.ops()[part.stuck].clone()),
+                    diagram,
+                }
+            }
+            Refutation::Stuck { longest, stuck } => {
+                let diagram = Diagram::of_stuck(history, &longest, stuck);
                 let last = &longest[longest.len().saturating_sub(Diagram::LAST_DRAWN)..];
                 Self::Stuck {
                     explanation: diagram.notes().join(" "),
-                    is_first,
                     placed: longest.len(),
                     last: last.iter().map(|&at| history.ops()[at].clone()).collect(),
                     stuck: Box::new(history.ops()[stuck].clone()),
@@ -196,7 +219,7 @@ impl KeyProof {
     pub(crate) fn diagram(&self) -> Diagram {
         match self {
             Self::Violation { violation, rule, .. } => Diagram::with_rule(violation, rule.clone()),
-            Self::Stuck { diagram, .. } => diagram.clone(),
+            Self::Part { diagram, .. } | Self::Stuck { diagram, .. } => diagram.clone(),
         }
     }
 }

@@ -34,8 +34,12 @@ pub(crate) struct Export<'a> {
 ///
 /// # Errors
 /// If the source cannot be read, no operation has the key, or the target has no word for what was done.
-pub(crate) fn export(source: &HistorySource, export: Export<'_>) -> anyhow::Result<u64> {
-    match source.open(ImportOptions::default())? {
+pub(crate) fn export(
+    source: &HistorySource,
+    options: ImportOptions,
+    export: Export<'_>,
+) -> anyhow::Result<u64> {
+    match source.open(options)? {
         OpenHistory::Kvlab(own) => {
             let mut survey = Survey::default();
             let (judged, kept) = judge_ours(source, own, |event| survey.note(event))?;

@@ -110,7 +110,9 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
             out.push('\n');
             indent(out, &wrapped(taken.says(), style.width - 2));
         }
-        if let (Some(KeyProof::Stuck { .. }), Some(path)) = (&key.proof, &checked.path) {
+        let is_large =
+            matches!(&key.proof, Some(KeyProof::Stuck { .. } | KeyProof::Part { is_minimal: false, .. }));
+        if let (true, Some(path)) = (is_large, &checked.path) {
             let key_failed_cas = key.failed_cas;
             let key = if checked.is_keyed() {
                 format!(" --key {}", quoted(&said_key(checked, &key.key)))

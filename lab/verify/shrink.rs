@@ -5,9 +5,7 @@ use std::collections::HashSet;
 
 use kvlab::judge::export::{Exporter, Target};
 use kvlab::judge::import::{Format, ImportOptions};
-use kvlab::judge::offline::{
-    KeyHistory, Refutation, check_key, explain_key, op_events, shrink as shrink_key,
-};
+use kvlab::judge::offline::{KeyHistory, Part, Refutation, check_key, op_events, shrink as shrink_key};
 use kvlab::judge::{
     Diagram, HistoryEvent, Judge, JudgeOptions, Linearizable, Undecided, Violation, ViolationKind,
 };
@@ -83,19 +81,21 @@ fn ours(
         let events = events_of(source, kept, |name| name == key, last);
         events.map(|events| Some((KeyHistory::of_events(&events).pop()?, events))).transpose()
     });
-    let shrunk = first_smaller(candidates, limits, key, |shrunk, events| {
-        let left = left_of(events, shrunk);
-        let mut text = String::new();
-        for (event, i) in left.iter().zip(1..) {
+    let shrunk = first_smaller(candidates, limits, key, |part, events| {
+        let left = left_of(events, &part.history);
+        let text = if part.history.initially().is_empty() {
             // A history has no gaps: what is left is counted anew.
-            let event = HistoryEvent { i, ..event.clone() };
-            text.push_str(&(serde_json::to_string(&event)? + "\n"));
-        }
+            let anew = left.iter().zip(1..).map(|(event, i)| HistoryEvent { i, ..event.clone() });
+            let lines = anew.map(|event| Ok(serde_json::to_string(&event)? + "\n"));
+            lines.collect::<anyhow::Result<String>>()?
+        } else {
+            written(part, Target::Kvlab, true)?
+        };
         // Judged once more as it came, for the nodes and entries that belong to the proof.
         let explained = |violation: Violation| {
-            Diagram::with_rule(&violation, source.epochs().rule(&violation)).among(shrunk)
+            Diagram::with_rule(&violation, source.epochs().rule(&violation)).among(&part.history)
         };
-        Ok((text, proof(&left).map_or_else(|| drawn(shrunk), explained)))
+        Ok((text, proof(&left).map_or_else(|| drawn(part), explained)))
     })?;
     Ok(match shrunk {
         // An eventual read of what was never written is as small as it can be.
@@ -118,15 +118,18 @@ fn theirs(
     foreign.keys.sort_by_key(|history| history.ops().len());
     let target = if foreign.format == Format::JepsenLog { Target::JepsenLog } else { Target::Edn };
     let candidates = foreign.keys.into_iter().map(|history| Ok((history, ())));
-    first_smaller(candidates, limits, key, |shrunk, ()| {
-        let mut exporter = Exporter::of_keys(target, keyed, std::slice::from_ref(shrunk))?;
-        let mut text = String::new();
-        for event in op_events([shrunk]) {
-            exporter.event(event, &mut text)?;
-        }
-        exporter.finish(&mut text)?;
-        Ok((text, drawn(shrunk)))
-    })
+    first_smaller(candidates, limits, key, |part, ()| Ok((written(part, target, keyed)?, drawn(part))))
+}
+
+/// The operations of a part, and before them what it begins with.
+fn written(part: &Part, target: Target, keyed: bool) -> anyhow::Result<String> {
+    let mut exporter = Exporter::of_keys(target, keyed, std::slice::from_ref(&part.history))?;
+    let mut text = String::new();
+    for event in op_events([&part.history]) {
+        exporter.event(event, &mut text)?;
+    }
+    exporter.finish(&mut text)?;
+    Ok(text)
 }
 
 /// The first of the histories that can be shrunk; `show` makes the text and the picture of what is left, from what came
@@ -135,7 +138,7 @@ fn first_smaller<T>(
     histories: impl Iterator<Item = anyhow::Result<(KeyHistory, T)>>,
     limits: SearchLimits,
     key: Option<&str>,
-    show: impl Fn(&KeyHistory, T) -> anyhow::Result<(String, Diagram)>,
+    show: impl Fn(&Part, T) -> anyhow::Result<(String, Diagram)>,
 ) -> anyhow::Result<Shrunk> {
     let mut undecided = None;
     for candidate in histories {
@@ -146,9 +149,10 @@ fn first_smaller<T>(
             given_up.is_none()
         });
         match shrunk {
-            Ok(history) => {
-                let (text, diagram) = show(&history, more)?;
-                return Ok(Shrunk::Smaller(Smaller { history, before: whole.ops().len(), text, diagram }));
+            Ok(part) => {
+                let (text, diagram) = show(&part, more)?;
+                let before = whole.ops().len();
+                return Ok(Shrunk::Smaller(Smaller { history: part.history, before, text, diagram }));
             }
             Err(Linearizable::Undecided) if undecided.is_none() => {
                 let why = given_up.map(|why| why.to_string()).unwrap_or_default();
@@ -187,11 +191,9 @@ fn proof(events: &[HistoryEvent]) -> Option<Violation> {
 }
 
 /// As a picture, with what fits nowhere.
-fn drawn(history: &KeyHistory) -> Diagram {
-    let mut verdict = check_key(history, &mut |_| true);
-    explain_key(history, &mut verdict, &mut |_| true);
-    match verdict.refutation {
-        Some(Refutation::Violation(violation)) => Diagram::of_violation(&violation).among(history),
-        refutation => Diagram::of_history(history, refutation.as_ref()),
+fn drawn(part: &Part) -> Diagram {
+    match check_key(&part.history, &mut |_| true).refutation {
+        Some(Refutation::Violation(violation)) => Diagram::of_violation(&violation).among(&part.history),
+        _ => Diagram::of_part(part),
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use kvlab::judge::import::{Format, ImportOptions, Imported, Importer};
+use kvlab::judge::import::{Format, ImportOptions, Imported, Importer, initially};
 use kvlab::judge::offline::{KeyHistory, KeyOp, OpOutcome};
 use serde::Deserialize;
 
@@ -40,6 +40,8 @@ pub(crate) struct HistorySource {
     pub(crate) name: String,
     place: Place,
     format: Option<Format>,
+    /// What each object holds at first, as EDN.
+    initial: Option<String>,
     /// It is the history of a run, which may have been killed in the middle of a line.
     pub(crate) of_run: bool,
 }
@@ -91,6 +93,7 @@ impl HistorySource {
                 name: "standard input".to_owned(),
                 place: Place::Stdin,
                 format,
+                initial: None,
                 of_run: false,
             });
         }
@@ -101,7 +104,7 @@ impl HistorySource {
         let about = std::fs::metadata(&path).with_context(|| format!("cannot read {name}"))?;
         if !about.is_dir() {
             let place = if about.is_file() { Place::File(path) } else { Place::Pipe(path) };
-            return Ok(Self { name, place, format, of_run: false });
+            return Ok(Self { name, place, format, initial: None, of_run: false });
         }
         let file = path.join(RecordFile::History.name());
         if !RecordFile::History.is_in(&path) {
@@ -109,7 +112,8 @@ impl HistorySource {
             bail!("{name} is a directory without a {file}; name a run's directory, or a file");
         }
         let name = file.display().to_string();
-        Ok(Self { name, place: Place::File(file), format: format.or(Some(Format::Kvlab)), of_run: true })
+        let format = format.or(Some(Format::Kvlab));
+        Ok(Self { name, place: Place::File(file), format, initial: None, of_run: true })
     }
 
     /// The same, so that it can be opened more than once: standard input is read into memory.
@@ -129,6 +133,12 @@ impl HistorySource {
         Ok(Self { place: Place::Memory(bytes.into()), ..self })
     }
 
+    /// The same, where each object holds this at first, as EDN: a history of another tool alone has no other way to say
+    /// so.
+    pub(crate) fn starting_with(self, initial: Option<String>) -> Self {
+        Self { initial, ..self }
+    }
+
     /// Whether it can be opened more than once.
     pub(crate) fn is_rereadable(&self) -> bool {
         !matches!(self.place, Place::Stdin | Place::Pipe(_))
@@ -146,11 +156,13 @@ impl HistorySource {
         let length = opened.length();
         let mut reader = opened.into_reader().with_context(cannot)?;
         if self.format == Some(Format::Kvlab) || kept.is_some() {
+            self.expect_nothing_said(options)?;
             return Ok(OpenHistory::Kvlab(OwnHistory { reader, length, kept }));
         }
         let mut head = Vec::new();
         reader.by_ref().take(HEAD_BYTES).read_to_end(&mut head).with_context(cannot)?;
         if self.format.is_none() && detect(&head) == Some(Format::Kvlab) {
+            self.expect_nothing_said(options)?;
             let whole = BufReader::with_capacity(BUFFER_BYTES, Cursor::new(head).chain(reader));
             return Ok(OpenHistory::Kvlab(OwnHistory { reader: Box::new(whole), length, kept }));
         }
@@ -185,6 +197,18 @@ impl HistorySource {
             Opened::Memory(bytes) => Box::new(Cursor::new(Arc::clone(bytes))),
         };
         Kept::of(again).with_context(|| self.name.clone())
+    }
+
+    /// Our own histories say themselves what they are of.
+    fn expect_nothing_said(&self, options: ImportOptions) -> anyhow::Result<()> {
+        let said = [(options.model.is_some(), "--model"), (self.initial.is_some(), "--initial")];
+        match said.into_iter().find(|(said, _)| *said) {
+            Some((_, flag)) => bail!(
+                "{}: {flag} is for histories of other tools; kvlab's own are of registers that begin absent: leave it away",
+                self.name
+            ),
+            None => Ok(()),
+        }
     }
 
     /// Opens it once more: it was one of ours before.
@@ -257,7 +281,15 @@ impl HistorySource {
                         self.name
                     )
                 }
-                _ => Ok(ForeignHistory { format, keys }),
+                _ => {
+                    let mut keys = keys;
+                    if let (Some(initial), Some(first)) = (&self.initial, keys.first()) {
+                        let acts = initially(first.model(), initial)
+                            .map_err(|error| anyhow!("--initial: {error}"))?;
+                        keys = keys.into_iter().map(|history| history.starting_with(acts.clone())).collect();
+                    }
+                    Ok(ForeignHistory { format, keys })
+                }
             },
             Imported::Kvlab(_) => unreachable!("ours are read line by line"),
         }

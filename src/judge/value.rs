@@ -95,6 +95,14 @@ impl Value {
         }
     }
 
+    /// The number, of a whole number of 64 bits.
+    pub fn integer(&self) -> Option<i64> {
+        match self.known() {
+            Known::Integer(number) => Some(number),
+            Known::Text(_) | Known::Edn(_) => None,
+        }
+    }
+
     /// Whether it is the empty string. A key that nobody names is called so.
     pub fn is_empty(&self) -> bool {
         self.text() == Some("")
@@ -258,6 +266,22 @@ impl fmt::Display for Quoted<'_> {
             None => write!(f, "{:?}", self.0),
             Some(first) => write!(f, "{first:?}…"),
         }
+    }
+}
+
+/// A string as EDN prints it.
+pub(in crate::judge) fn printed_text(text: &str) -> String {
+    let mut printed = String::with_capacity(text.len() + 2);
+    write_string(text, &mut printed).expect("a string takes it");
+    printed
+}
+
+/// What EDN prints of a value, cut short.
+pub(in crate::judge) fn shortened(printed: &str) -> String {
+    match cut(printed) {
+        None => printed.to_owned(),
+        Some(first) if printed.starts_with('"') => format!("{}\"…", first.trim_end_matches('\\')),
+        Some(first) => format!("{first}…"),
     }
 }
 

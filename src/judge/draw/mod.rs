@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 
 use super::history::{OpKind, Phase};
-use super::offline::{KeyHistory, KeyOp, OpOutcome, Refutation};
+use super::offline::{Excerpts, KeyHistory, KeyOp, OpOutcome, Part};
 use super::operation::{Completion, Operation};
 use super::value::Shown;
 use super::violation::{Violation, ViolationKind};
@@ -68,6 +68,10 @@ struct Placed<'d> {
 const STEP: usize = 2;
 /// Columns of a bar besides its label: `├─ … ─┤`.
 const ENDS: usize = 6;
+/// The same, where the labels are numbers: `├1┤`.
+const ENDS_NARROW: usize = 2;
+/// Characters of a number.
+const NUMBER_MAX: usize = 2;
 /// Notes are broken at this many columns at least.
 const NOTE_MIN: usize = 60;
 /// Labels are not cut shorter than this.
@@ -119,24 +123,26 @@ impl Diagram {
     pub fn among(mut self, history: &KeyHistory) -> Self {
         let drawn: HashSet<u64> = self.bars.iter().map(|bar| bar.began).collect();
         let others = history.ops().iter().filter(|op| !drawn.contains(&op.began.i));
-        self.bars.extend(others.map(|op| Bar::of(op, "client", false)));
+        let excerpts = Excerpts::of(history);
+        self.bars.extend(others.map(|op| Bar::of(op, "client", false, &excerpts)));
         self.bars.sort_by_key(|bar| bar.began);
         self
     }
 
-    /// The operations of a history, as of one that was shrunk; a search's `refutation` marks what fits nowhere.
-    pub fn of_history(history: &KeyHistory, refutation: Option<&Refutation>) -> Self {
-        let stuck = match refutation {
-            Some(&Refutation::Stuck { stuck, .. }) => history.ops().get(stuck),
-            _ => None,
-        };
-        let notes = stuck.map(|op| format!("{op} fits into no order of the others"));
-        Self { notes: notes.into_iter().collect(), ..Self::of_ops(history.ops(), stuck) }
+    /// The operations of a history.
+    pub fn of_history(history: &KeyHistory) -> Self {
+        Self::of_ops(history.ops(), None, &Excerpts::of(history))
     }
 
-    /// Why a search found no order: the end of the order that it has, and the operation that has no place in it.
-    /// The fields are those of [`Refutation::Stuck`].
-    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize, is_first: bool) -> Self {
+    /// The smallest part of a history that still fails: all of it, the operation that fits nowhere, and why.
+    pub fn of_part(part: &Part) -> Self {
+        let (history, stuck) = (&part.history, part.history.ops().get(part.stuck));
+        Self { notes: part.notes.clone(), ..Self::of_ops(history.ops(), stuck, &Excerpts::of(history)) }
+    }
+
+    /// As far as a search came that found no order: the end of the longest that it found, and the operation that has no
+    /// place after it. The fields are those of [`Refutation::Stuck`](super::offline::Refutation::Stuck).
+    pub fn of_stuck(history: &KeyHistory, longest: &[usize], stuck: usize) -> Self {
         let ops = |places: &[usize]| -> Vec<KeyOp> {
             places.iter().filter_map(|&at| history.ops().get(at)).cloned().collect()
         };
@@ -146,21 +152,11 @@ impl Diagram {
         drawn.push(stuck.clone());
         drawn.sort_by_key(|op| op.began.i);
         drawn.dedup();
-        let mut diagram = Self::of_ops(&drawn, Some(stuck));
+        let mut diagram = Self::of_ops(&drawn, Some(stuck), &Excerpts::default());
         let count = longest.len();
         let are_drawn = if last.len() == 1 { "is".to_owned() } else { format!("{} are", last.len()) };
         diagram.notes = vec![match last.last() {
             None => format!("{stuck} fits nowhere, not even at the beginning"),
-            Some(ends) if is_first && stuck.outcome == OpOutcome::Failed => format!(
-                "{stuck}. Before that was known, all that had ended could be put in an order, of {count} of {} operations, \
-                 of which the last {are_drawn} drawn; it ends with {ends}. Without it there is none",
-                history.ops().len(),
-            ),
-            Some(ends) if is_first => format!(
-                "{stuck} fits into no order. All that had ended before it did can be put in one: {count} of {} \
-                 operations, of which the last {are_drawn} drawn; it ends with {ends}",
-                history.ops().len(),
-            ),
             Some(ends) => format!(
                 "The longest order that was found has {count} of {} operations, of which the last {are_drawn} drawn; it \
                  ends with {ends}. After it {stuck} fits nowhere",
@@ -170,8 +166,8 @@ impl Diagram {
         diagram
     }
 
-    fn of_ops(ops: &[KeyOp], stuck: Option<&KeyOp>) -> Self {
-        let bars = ops.iter().map(|op| Bar::of(op, "process", Some(op) == stuck)).collect();
+    fn of_ops(ops: &[KeyOp], stuck: Option<&KeyOp>, excerpts: &Excerpts) -> Self {
+        let bars = ops.iter().map(|op| Bar::of(op, "process", Some(op) == stuck, excerpts)).collect();
         Self { bars, notes: Vec::new() }
     }
 
@@ -201,10 +197,28 @@ impl Diagram {
         picture::draw(self, false)
     }
 
+    /// The same with numbers instead of labels, if with these it is wider than `width`; and what the numbers mean, a line
+    /// each.
+    fn numbered(&self, width: usize) -> Option<(Self, Vec<String>)> {
+        if self.layout_with(self.label_max(), true).width <= width {
+            return None;
+        }
+        let mut numbered = self.clone();
+        let legend = (1..).zip(&mut numbered.bars).map(|(number, bar)| {
+            let label = std::mem::replace(&mut bar.label, number.to_string());
+            format!("{number:>2}  {}: {label}", bar.who)
+        });
+        let legend = legend.collect();
+        Some((numbered, legend))
+    }
+
+    fn label_max(&self) -> usize {
+        self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0)
+    }
+
     /// The layout with clients named in short, and then labels cut, so that it fits `width` columns.
     fn layout(&self, width: usize) -> Layout<'_> {
-        let longest = self.bars.iter().map(|bar| bar.label.chars().count()).max().unwrap_or(0);
-        let mut label_max = longest.max(LABEL_MIN);
+        let mut label_max = self.label_max().max(LABEL_MIN);
         let whole = self.layout_with(label_max, false);
         if whole.width <= width {
             return whole;
@@ -225,14 +239,15 @@ impl Diagram {
         events.dedup();
         let place = |event: u64| events.binary_search(&event).unwrap_or(0);
         let label = |bar: &Bar| cut(&bar.label, label_max);
+        let ends = if self.label_max() <= NUMBER_MAX { ENDS_NARROW } else { ENDS };
         let mut columns = vec![0_usize; events.len()];
         for at in 1..events.len() {
             // Room for every bar that ends here, so bars are taken by their end.
-            let ends = self.bars.iter().filter(|bar| bar.ended == Some(events[at]));
-            let needs = ends.map(|bar| columns[place(bar.began)] + label(bar).chars().count() + ENDS - 1);
+            let bars = self.bars.iter().filter(|bar| bar.ended == Some(events[at]));
+            let needs = bars.map(|bar| columns[place(bar.began)] + label(bar).chars().count() + ends - 1);
             columns[at] = needs.max().unwrap_or(0).max(columns[at - 1] + STEP);
         }
-        let open_end = |bar: &Bar| columns[place(bar.began)] + label(bar).chars().count() + ENDS - 1;
+        let open_end = |bar: &Bar| columns[place(bar.began)] + label(bar).chars().count() + ends - 1;
         let open = self.bars.iter().filter(|bar| bar.ended.is_none()).map(open_end).max().unwrap_or(0);
         let last = columns.last().copied().unwrap_or(0).max(open);
         let mut lanes: Vec<(&str, Vec<Placed<'_>>)> = Vec::new();
@@ -258,14 +273,15 @@ impl Diagram {
 
 impl Bar {
     /// `who` is `client` or `process`.
-    fn of(op: &KeyOp, who: &'static str, accused: bool) -> Self {
+    fn of(op: &KeyOp, who: &'static str, accused: bool, excerpts: &Excerpts) -> Self {
+        let act = op.done(&|printed| excerpts.shown(printed));
         Self {
             who: format!("{who} {}", op.process),
             who_short: format!("{}{}", &who[..1], op.process),
             label: match op.outcome {
-                OpOutcome::Ok => op.act.to_string(),
-                OpOutcome::Unknown => format!("{}?", op.act),
-                OpOutcome::Failed => format!("{}, failed", op.act),
+                OpOutcome::Ok => act,
+                OpOutcome::Unknown => format!("{act}?"),
+                OpOutcome::Failed => format!("{act}, failed"),
             },
             began: op.began.i,
             ended: op.ended.filter(|_| op.outcome != OpOutcome::Unknown).map(|ended| ended.i),

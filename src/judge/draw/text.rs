@@ -6,8 +6,17 @@ use super::{Diagram, Lane, NOTE_MIN, Placed, broken, parts};
 /// Draws lanes and notes.
 pub(super) fn draw(diagram: &Diagram, width: usize) -> String {
     let mut text = String::new();
-    for lane in lanes(diagram, width) {
+    let numbered = diagram.numbered(width);
+    let (drawn, legend) = numbered.as_ref().map_or((diagram, &[][..]), |(drawn, legend)| (drawn, legend));
+    for lane in lanes(drawn, width) {
         text.push_str(&lane.text);
+        text.push('\n');
+    }
+    if !legend.is_empty() {
+        text.push('\n');
+    }
+    for line in legend.iter().flat_map(|line| broken(line, width.max(NOTE_MIN))) {
+        text.push_str(&line);
         text.push('\n');
     }
     for note in &diagram.notes {
@@ -54,9 +63,11 @@ fn draw_bar(line: &mut Vec<char>, left: usize, placed: &Placed<'_>) {
     line[from..=to].fill(along);
     line[from] = open;
     line[to] = if placed.bar.ended.is_some() { close } else { '┄' };
-    let space = (to - from - 1).saturating_sub(placed.label.chars().count() + 2);
-    let start = from + 1 + space / 2;
-    let label = std::iter::once(' ').chain(placed.label.chars()).chain([' ']);
+    let (room, label) = (to - from - 1, &placed.label);
+    // Where it is narrow a number stands alone.
+    let label = if room < label.chars().count() + 2 { label.clone() } else { format!(" {label} ") };
+    let start = from + 1 + room.saturating_sub(label.chars().count()) / 2;
+    let label = label.chars();
     for (cell, c) in line[start..to].iter_mut().zip(label) {
         *cell = c;
     }

@@ -8,7 +8,7 @@ use super::super::history::{HistoryEvent, Phase};
 use super::edn;
 use super::holding::Holding;
 use crate::judge::hash::Hash;
-use crate::judge::offline::{KeyAct, KeyHistory, OpEvent};
+use crate::judge::offline::{KeyAct, KeyHistory, OpEvent, RegisterAct};
 use crate::judge::value::Value;
 
 /// For whom a history is written.
@@ -147,6 +147,10 @@ impl Exporter {
     fn write_elle(&self, event: &OpEvent, out: &mut String) -> Result<(), ExportError> {
         let what = match &event.act {
             KeyAct::Read(_) | KeyAct::Write(Some(_)) => None,
+            KeyAct::Transact(steps) if !steps.iter().any(RegisterAct::deletes) => {
+                self.write_edn(event, out);
+                return Ok(());
+            }
             KeyAct::Write(None) => Some(format!("a delete{}", of_key(event))),
             act => Some(format!("`{act}`")),
         };
@@ -207,6 +211,7 @@ impl Exporter {
                 let what = format!("a compare-and-set{}", of_key(event));
                 return Err(self.refusal(event, what, "take edn"));
             }
+            act if !act.is_of_string() => return Err(self.refusal(event, format!("`{act}`"), "take edn")),
             act => act.clone(),
         };
         if event.phase != Phase::Info {
@@ -235,7 +240,7 @@ impl Exporter {
     }
 
     fn expect_strings(&self, event: &OpEvent) -> Result<(), ExportError> {
-        match event.act.values().chain([&event.key]).find(|value| value.text().is_none()) {
+        match event.act.values().into_iter().chain([&event.key]).find(|value| value.text().is_none()) {
             Some(value) if !self.types_fit => {
                 Err(self.refusal(event, format!("{value}, which is no string,"), "take edn"))
             }

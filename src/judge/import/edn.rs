@@ -1,13 +1,12 @@
 //! EDN maps: `{:process 3, :type :invoke, :f :write, :value 4}`.
 //!
 //! * `scan` knows where forms begin and end, `form` what they are, `number` how numbers and characters are written, and
-//!   `print` makes values of them. `elle`: transactions that are one operation.
+//!   `print` makes values of them.
 //! * [`Events`] takes a text piece by piece and hands out one event after another, so that none is held as a whole.
 //!
 //! Of a map only the fields that are asked for are looked into. The rest is passed over, and so is the whole event of a
 //! process that is no client, whatever it tells.
 
-mod elle;
 mod form;
 mod number;
 mod print;
@@ -15,8 +14,9 @@ mod scan;
 
 use self::form::Form;
 use self::scan::{Fault, Scanner};
-use super::pair::{RawEvent, RawValue, phase_of};
+use super::raw::{RawEvent, RawValue, phase_of};
 use super::{ImportError, quoted};
+use crate::judge::value::Value;
 
 /// An event, or whatever else is one form of the text, has at most so many bytes.
 const FORM_BYTES_MAX: usize = 128 << 20;
@@ -138,6 +138,28 @@ pub(super) fn value(text: &str, line: u64) -> Result<RawValue, ImportError> {
     })
 }
 
+/// The values of a list or a set; `None`: it is neither.
+pub(super) fn items(value: &Value) -> Option<Vec<Value>> {
+    match parsed(&value.to_string())? {
+        Form::Vector(items) | Form::Set(items) => Some(items.into_iter().map(Form::into_value).collect()),
+        _ => None,
+    }
+}
+
+/// The entries of a map, of which nil is nothing; `None`: it is none.
+pub(super) fn entries(value: &Value) -> Option<Vec<(Value, Option<Value>)>> {
+    match parsed(&value.to_string())? {
+        Form::Map(entries) => {
+            Some(entries.into_iter().map(|(key, held)| (key.into_value(), held.known())).collect())
+        }
+        _ => None,
+    }
+}
+
+fn parsed(printed: &str) -> Option<Form<'_>> {
+    Scanner { text: printed, at: 0, is_last: true }.form(0).ok()
+}
+
 /// Where the fields of an event are.
 #[derive(Clone, Copy, Debug, Default)]
 struct Fields {
@@ -227,12 +249,6 @@ impl<'t> Reading<'_, 't> {
             _ => None,
         };
         let value = self.form(self.fields.value)?;
-        if function == "txn" {
-            let operation = elle::operation(value).map_err(|found| self.fault(found, elle::EXPECTED))?;
-            let (function, key, value) = operation;
-            let (key, value) = (Some(key.into_value()), value.into_raw());
-            return Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }));
-        }
         let key = self.form(self.fields.key)?.filter(|key| *key != Form::Nil).map(Form::into_value);
         let value = value.map_or(RawValue::Nil, Form::into_raw);
         Ok(Some(RawEvent { line, process, phase, function, key, value, t_ns }))

@@ -1,6 +1,6 @@
 //! Our own `history.jsonl`.
 
-use super::pair::phase_of;
+use super::raw::phase_of;
 use super::{ImportError, quoted};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind};
 use crate::judge::online::{Judge, JudgeOptions};

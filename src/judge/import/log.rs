@@ -3,7 +3,7 @@
 //! What a line says before the operation is of no interest, so the logger may be anyone's. All other lines are skipped.
 
 use super::edn::Sink;
-use super::pair::{RawEvent, RawValue, phase_of};
+use super::raw::{RawEvent, RawValue, phase_of};
 use super::{ImportError, edn, quoted};
 use crate::judge::history::Phase;
 

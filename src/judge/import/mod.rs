@@ -17,14 +17,17 @@
 mod edn;
 mod jsonl;
 mod log;
+mod objects;
 mod pair;
+mod raw;
 
 use super::history::HistoryEvent;
-use super::offline::KeyHistory;
+use super::offline::{KeyHistory, ModelName};
 
 use self::pair::Pairing;
 
 pub use self::jsonl::{LineOrder, read_event};
+pub use self::objects::initially;
 
 /// A longer line is refused.
 const LINE_BYTES_MAX: usize = 128 << 20;
@@ -54,6 +57,8 @@ pub enum Imported {
 pub struct ImportOptions {
     /// What `:fail` of a compare-and-set means.
     pub failed_cas: FailedCas,
+    /// Of what kind of object the history is; otherwise the names of its operations tell, as far as they do.
+    pub model: Option<ModelName>,
 }
 
 /// What `:fail` of a compare-and-set means.

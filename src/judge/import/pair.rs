@@ -1,46 +1,13 @@
 //! Pairing events to operations: each invoke with its completion, each operation under its key.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use super::objects::{Kinds, act};
+use super::raw::{RawEvent, RawStep, RawValue};
 use super::{FailedCas, ImportError, ImportOptions};
 use crate::judge::history::Phase;
-use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, OpOutcome};
-use crate::judge::value::{Shown, Value};
-
-/// A line of somebody's history.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RawEvent<'t> {
-    pub(super) line: u64,
-    pub(super) process: u32,
-    pub(super) phase: Phase,
-    /// The name of the operation: `read`.
-    pub(super) function: &'t str,
-    /// Where the event names it apart from the value.
-    pub(super) key: Option<Value>,
-    pub(super) value: RawValue,
-    pub(super) t_ns: Option<u64>,
-}
-
-/// A value of an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum RawValue {
-    Nil,
-    One(Value),
-    /// `[3 0]`: what a compare-and-set compares and sets, or a key and a value.
-    Pair(Box<Self>, Box<Self>),
-}
-
-/// A phase from the name of a type, without its colon.
-pub(super) fn phase_of(name: &str) -> Option<Phase> {
-    match name {
-        "invoke" => Some(Phase::Invoke),
-        "ok" => Some(Phase::Ok),
-        "fail" => Some(Phase::Fail),
-        "info" => Some(Phase::Info),
-        _ => None,
-    }
-}
+use crate::judge::offline::{EventTime, KeyAct, KeyHistory, KeyOp, NoHistory, OpOutcome, RegisterAct};
+use crate::judge::value::Value;
 
 /// An operation that has begun, its key and its version taken off the value.
 #[derive(Debug)]
@@ -56,7 +23,10 @@ struct Begun {
 }
 
 /// The operations that are known.
-const FUNCTIONS: [&str; 6] = ["read", "write", "cas", "get", "put", "append"];
+const FUNCTIONS: [&str; 15] = [
+    "read", "write", "cas", "get", "put", "append", "txn", "acquire", "release", "add", "inc", "dec",
+    "enqueue", "dequeue", "drain",
+];
 
 /// Whether the operation asks what is there.
 fn looks(function: &str) -> bool {
@@ -70,13 +40,14 @@ pub(super) struct Pairing {
     running: BTreeMap<u32, Begun>,
     keys: BTreeMap<Value, Vec<KeyOp>>,
     kinds: Kinds,
+    shapes: Shapes,
     last: u64,
 }
 
 impl Pairing {
     pub(super) fn new(options: ImportOptions) -> Self {
         let (running, keys) = (BTreeMap::new(), BTreeMap::new());
-        Self { options, running, keys, kinds: Kinds::default(), last: 0 }
+        Self { options, running, keys, kinds: Kinds::default(), shapes: Shapes::default(), last: 0 }
     }
 
     /// Takes the next event.
@@ -94,7 +65,10 @@ impl Pairing {
                 return Err(ImportError::new(event.line, found, "its completion first"));
             }
             let begun = begin(event, now)?;
-            self.kinds.note(&begun)?;
+            self.kinds.note(begun.function, begun.line)?;
+            if !self.kinds.has_transactions() {
+                self.shapes.note(&begun)?;
+            }
             self.running.insert(begun.process, begun);
             return Ok(());
         }
@@ -110,16 +84,21 @@ impl Pairing {
     /// The operations of each key: nothing follows. What has not ended may have happened; a read then says nothing.
     pub(super) fn finish(mut self) -> Result<Vec<KeyHistory>, ImportError> {
         for begun in std::mem::take(&mut self.running).into_values() {
-            let Begun { line, process, function, key, value, began, .. } = begun;
-            let op = if looks(function) {
-                None
-            } else {
-                let act = act(function, value, line)?;
-                Some(KeyOp { process, act, began, ended: None, outcome: OpOutcome::Unknown })
-            };
+            let key = begun.key.clone();
+            let op = of_unknown(begun, None, self.options)?;
             self.note(key, op);
         }
-        Ok(self.keys.into_iter().map(|(key, ops)| KeyHistory::of_pairs(key, ops)).collect())
+        let (model, keys) = self.kinds.as_model(self.keys, self.options.model)?;
+        let history = |(key, ops)| {
+            KeyHistory::of_pairs(key, ops).as_model(model).map_err(|error| match error {
+                NoHistory::Mixed { i, theirs, model } => {
+                    let expected = format!("one of a {model}, which --model names");
+                    ImportError::new(i, format!("an operation of a {theirs}"), expected)
+                }
+                error => unreachable!("{error}"),
+            })
+        };
+        keys.into_iter().map(history).collect()
     }
 
     fn note(&mut self, key: Option<Value>, op: Option<KeyOp>) {
@@ -132,22 +111,17 @@ impl Pairing {
     }
 }
 
-/// Which kinds of operation each history has, so that it is one kind only.
+/// Whether operations name a key, and whether versions: all do, or none.
 #[derive(Debug, Default)]
-struct Kinds {
-    register: Option<u64>,
-    string: Option<u64>,
+struct Shapes {
     keyed: Option<u64>,
     bare: Option<u64>,
     versioned: Option<u64>,
     plain: Option<u64>,
 }
 
-impl Kinds {
+impl Shapes {
     fn note(&mut self, begun: &Begun) -> Result<(), ImportError> {
-        let is_of_string = matches!(begun.function, "get" | "put" | "append");
-        let kind = if is_of_string { &mut self.string } else { &mut self.register };
-        kind.get_or_insert(begun.line);
         let keyed = if begun.key.is_some() { &mut self.keyed } else { &mut self.bare };
         keyed.get_or_insert(begun.line);
         let versioned = if begun.versioned { &mut self.versioned } else { &mut self.plain };
@@ -161,19 +135,21 @@ impl Kinds {
             }
             _ => Ok(()),
         };
-        mixed([(self.register, ":read, :write or :cas"), (self.string, ":get, :put or :append")])?;
         mixed([(self.keyed, "with a key"), (self.bare, "without a key")])?;
         mixed([(self.versioned, "with a version beside its value"), (self.plain, "without a version")])
     }
 }
 
 fn begin(event: RawEvent<'_>, began: EventTime) -> Result<Begun, ImportError> {
-    let Some(function) = FUNCTIONS.into_iter().find(|known| *known == event.function) else {
-        let expected = ":read, :write, :cas, :get, :put or :append";
-        return Err(ImportError::new(event.line, format!("the operation :{}", event.function), expected));
+    let RawEvent { line, process, .. } = event;
+    let Some(asked) = FUNCTIONS.into_iter().find(|known| *known == event.function) else {
+        return Err(ImportError::new(
+            line,
+            format!("the operation :{}", event.function),
+            super::objects::ALL,
+        ));
     };
-    let RawEvent { line, process, key, value, .. } = event;
-    let (key, value) = if key.is_none() { unkeyed(function, value) } else { (key, value) };
+    let (function, key, value) = named(asked, event.key, event.value);
     let (versioned, value) = match value {
         RawValue::Pair(version, value)
             if *version == RawValue::Nil
@@ -185,6 +161,27 @@ fn begin(event: RawEvent<'_>, began: EventTime) -> Result<Begun, ImportError> {
         value => (false, value),
     };
     Ok(Begun { line, process, function, key, versioned, value, began })
+}
+
+/// What is done, with its key taken off the value. A transaction of one step is the read or the write that it is; one of
+/// several may be called anything.
+fn named(
+    function: &'static str,
+    key: Option<Value>,
+    value: RawValue,
+) -> (&'static str, Option<Value>, RawValue) {
+    let is_transaction = matches!(function, "txn" | "read" | "write");
+    let (key, value) = match (key, value) {
+        (None, RawValue::Steps(mut steps)) if steps.len() == 1 && is_transaction => {
+            let RawStep { writes, register, value } = steps.remove(0);
+            let function = if writes { "write" } else { "read" };
+            return (function, Some(register), value.map_or(RawValue::Nil, RawValue::One));
+        }
+        (None, value) => unkeyed(function, value),
+        (key, value) => (key, value),
+    };
+    let is_steps = matches!(value, RawValue::Steps(_)) && is_transaction;
+    (if is_steps { "txn" } else { function }, key, value)
 }
 
 /// Takes the key off a value `[k v]`. A compare-and-set has a pair of its own, so there the second is a pair too. Nil is
@@ -206,7 +203,19 @@ fn end(
     now: EventTime,
     options: ImportOptions,
 ) -> Result<(Option<Value>, Option<KeyOp>), ImportError> {
-    let error = |found: String, expected: String| Err(ImportError::new(event.line, found, expected));
+    let line = event.line;
+    let error = |found: String, expected: String| Err(ImportError::new(line, found, expected));
+    let (mut event, mut begun) = (event, begun);
+    let is_transaction = |value: &RawValue| matches!(value, RawValue::Steps(_));
+    if event.function == "txn" || begun.function == "txn" || is_transaction(&event.value) {
+        let asked = FUNCTIONS.into_iter().find(|known| *known == event.function).unwrap_or("txn");
+        // An outcome that is not known may be told without the steps.
+        let (function, key, value) = match event.value {
+            RawValue::Nil if event.phase != Phase::Ok => (begun.function, begun.key.clone(), RawValue::Nil),
+            value => named(asked, event.key, value),
+        };
+        (event.function, event.key, event.value) = (function, key, value);
+    }
     if event.function != begun.function {
         return error(
             format!("process {} completes :{}", event.process, event.function),
@@ -218,16 +227,18 @@ fn end(
         _ => (event.key, event.value),
     };
     if let Some(told_key) = told_key.filter(|told_key| Some(told_key) != begun.key.as_ref()) {
-        let of = begun.key.map_or_else(|| "without a key".to_owned(), |key| format!("of key {key}"));
+        let of = begun.key.take().map_or_else(|| "without a key".to_owned(), |key| format!("of key {key}"));
         return error(
             format!("process {} completes :{} of key {told_key}", event.process, begun.function),
             format!("one {of}, as it invoked on line {}", begun.line),
         );
     }
-    let (looks, ok) = (looks(begun.function), event.phase == Phase::Ok);
-    if looks && !ok {
-        return Ok((begun.key, None));
+    if event.phase != Phase::Ok {
+        let key = begun.key.clone();
+        return Ok((key, of_unknown(begun, Some((now, event.phase)), options)?));
     }
+    let looks = looks(begun.function);
+    let takes_result = looks || matches!(begun.function, "dequeue" | "drain" | "txn");
     let told = match told {
         RawValue::Pair(_, told) if begun.versioned && (looks || *told == begun.value) => *told,
         told if begun.versioned && looks => {
@@ -236,69 +247,61 @@ fn end(
         }
         told => told,
     };
-    if !looks && ok && told != RawValue::Nil && told != begun.value {
+    let says_something = !takes_result && !matches!(begun.function, "acquire" | "release");
+    let is_another = match (&begun.value, &told) {
+        (RawValue::Steps(begun), RawValue::Steps(told)) => !same_steps(begun, told),
+        (begun, told) => says_something && *told != RawValue::Nil && told != begun,
+    };
+    if is_another {
         return error(
             format!("process {} completes :{} of another value", event.process, begun.function),
             format!("the value that it invoked on line {}", begun.line),
         );
     }
-    let (value, line) = if looks { (told, event.line) } else { (begun.value, begun.line) };
-    let mut act = act(begun.function, value, line)?;
-    let mut outcome = OpOutcome::of(event.phase);
-    if let (KeyAct::Cas { from, to }, OpOutcome::Failed, FailedCas::Observed) =
-        (&act, outcome, options.failed_cas)
-    {
-        act = KeyAct::CasFailed { from: from.clone(), to: to.clone() };
-        outcome = OpOutcome::Ok;
-    }
-    let op = KeyOp { process: begun.process, act, began: begun.began, ended: Some(now), outcome };
+    let (value, line) = if takes_result { (told, event.line) } else { (begun.value, begun.line) };
+    let act = act(begun.function, value, line)?;
+    let op =
+        KeyOp { process: begun.process, act, began: begun.began, ended: Some(now), outcome: OpOutcome::Ok };
     Ok((begun.key, Some(op)))
 }
 
-fn act(function: &str, value: RawValue, line: u64) -> Result<KeyAct, ImportError> {
-    let refusal = |value: RawValue, expected: &str| {
-        let found = format!(":{function} of {}", Shown(Some(&value.whole())));
-        ImportError::new(line, found, expected)
+/// Whether two transactions do the same, whatever they read.
+fn same_steps(one: &[RawStep], other: &[RawStep]) -> bool {
+    let done = |step: &RawStep| {
+        let written = step.value.clone().filter(|_| step.writes);
+        (step.writes, step.register.clone(), written)
     };
-    let text = |value: RawValue| match value {
-        RawValue::One(one) if one.text().is_some() => Ok(one.to_plain()),
-        value => Err(refusal(value, "a string: :get, :put and :append have no others, :read and :write do")),
-    };
-    Ok(match (function, value) {
-        ("read", value) => KeyAct::Read(value.known()),
-        ("write", value) => KeyAct::Write(value.known()),
-        ("cas", RawValue::Pair(from, to)) => KeyAct::Cas { from: from.known(), to: to.known() },
-        // What was never put is the empty string.
-        ("get", RawValue::Nil) => KeyAct::Get(String::new()),
-        ("get", value) => KeyAct::Get(text(value)?),
-        ("put", value) => KeyAct::Put(text(value)?),
-        ("append", value) => KeyAct::Append(text(value)?),
-        (_, value) => return Err(refusal(value, "a pair, like [3 0]")),
-    })
+    one.iter().map(done).eq(other.iter().map(done))
 }
 
-impl RawValue {
-    /// As a value; `None` is nil.
-    fn known(self) -> Option<Value> {
-        (self != Self::Nil).then(|| self.whole())
-    }
-
-    /// As a value, of which nil is one.
-    fn whole(self) -> Value {
-        match self {
-            Self::One(value) => value,
-            Self::Nil | Self::Pair(..) => Value::of_edn(self.to_string()),
-        }
-    }
-}
-
-/// As EDN.
-impl fmt::Display for RawValue {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Nil => f.write_str("nil"),
-            Self::One(value) => value.fmt(f),
-            Self::Pair(one, other) => write!(f, "[{one} {other}]"),
-        }
-    }
+/// An operation that may have happened, or did not: what it saw says nothing.
+fn of_unknown(
+    begun: Begun,
+    ended: Option<(EventTime, Phase)>,
+    options: ImportOptions,
+) -> Result<Option<KeyOp>, ImportError> {
+    let mut outcome = ended.map_or(OpOutcome::Unknown, |(_, phase)| OpOutcome::of(phase));
+    let act = match begun.function {
+        "read" | "get" => return Ok(None),
+        // Whatever it would have taken.
+        "dequeue" | "drain" if outcome == OpOutcome::Failed => return Ok(None),
+        "dequeue" => KeyAct::Dequeue(None),
+        "drain" => KeyAct::Drain(Vec::new()),
+        function => match (act(function, begun.value, begun.line)?, outcome, options.failed_cas) {
+            (KeyAct::Cas { from, to }, OpOutcome::Failed, FailedCas::Observed) => {
+                outcome = OpOutcome::Ok;
+                KeyAct::CasFailed { from, to }
+            }
+            (KeyAct::Transact(mut steps), ..) => {
+                steps.retain(|step| matches!(step, RegisterAct::Write { .. }));
+                if steps.is_empty() {
+                    return Ok(None);
+                }
+                KeyAct::Transact(steps)
+            }
+            (act, ..) => act,
+        },
+    };
+    let ended = ended.map(|(ended, _)| ended);
+    Ok(Some(KeyOp { process: begun.process, act, began: begun.began, ended, outcome }))
 }

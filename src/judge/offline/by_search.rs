@@ -3,10 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::history::{KeyAct, KeyHistory, KeyOp, OpOutcome};
+use super::act::{Family, KeyAct, RegisterAct};
+use super::history::{KeyHistory, OpOutcome};
+use super::model::ModelName;
 use crate::judge::hash::Hash;
 use crate::judge::search::{
-    ABSENT, AppendModel, AppendOp, Call, RegisterModel, RegisterOp, SearchResult, search,
+    ABSENT, AppendModel, AppendOp, Call, CounterModel, CounterOp, Model, QueueModel, QueueOp, RegisterModel,
+    RegisterOp, RegistersModel, SearchResult, SetModel, SetOp, Transaction, search,
 };
 use crate::judge::value::Value;
 
@@ -15,42 +18,78 @@ pub(super) fn by_search(
     history: &KeyHistory,
     may_continue: &mut dyn FnMut(u64) -> bool,
 ) -> (SearchResult, u64) {
-    let (places, (found, steps)) = if history.ops().iter().any(|op| op.act.is_of_string()) {
-        let (places, calls) = calls(history, append_op);
-        (places, search(&mut AppendModel::default(), &calls, may_continue))
-    } else {
-        let mut numbers = Numbers::default();
-        let (places, calls) = calls(history, |act| register_op(act, &mut numbers));
-        (places, search(&mut RegisterModel, &calls, may_continue))
+    let mut numbers = Numbers::default();
+    match history.model().family() {
+        Family::KeyValue => {
+            searched(history, AppendModel::default(), |act, _| vec![append_op(act)], may_continue)
+        }
+        Family::Register => {
+            searched(history, RegisterModel, |act, _| vec![register_op(act, &mut numbers)], may_continue)
+        }
+        Family::MultiRegister => {
+            let mut names = Numbers::default();
+            let op = |act, _| vec![transaction(act, &mut names, &mut numbers)];
+            searched(history, RegistersModel::default(), op, may_continue)
+        }
+        Family::Mutex => searched(history, RegisterModel, |act, _| vec![mutex_op(act)], may_continue),
+        Family::Set => {
+            searched(history, SetModel::default(), |act, _| vec![set_op(act, &mut numbers)], may_continue)
+        }
+        Family::Counter => {
+            searched(history, CounterModel::default(), |act, _| vec![counter_op(act)], may_continue)
+        }
+        Family::Queue => {
+            let is_enqueue = |act: &&KeyAct| matches!(act, KeyAct::Enqueue(_));
+            let acts = history.ops().iter().map(|op| &op.act).chain(history.initially());
+            let enqueued = acts.filter(is_enqueue).count();
+            let model = match history.model() {
+                ModelName::UnorderedQueue => QueueModel::unordered(),
+                _ => QueueModel::fifo(),
+            };
+            let ops = |act, is_known| queue_ops(act, is_known, enqueued, &mut numbers);
+            searched(history, model, ops, may_continue)
+        }
+    }
+}
+
+/// The search by one model. An operation may be several of the model's; `to_ops` is also told whether it is known to
+/// have happened.
+fn searched<'a, M: Model>(
+    history: &'a KeyHistory,
+    mut model: M,
+    mut to_ops: impl FnMut(&'a KeyAct, bool) -> Vec<M::Op>,
+    may_continue: &mut dyn FnMut(u64) -> bool,
+) -> (SearchResult, u64) {
+    let (mut places, mut calls) = (Vec::new(), Vec::new());
+    for act in history.initially() {
+        let began = calls.len() as u64 * 2;
+        calls.extend(to_ops(act, true).into_iter().map(|op| Call { op, began, ended: Some(began + 1) }));
+        places.resize(calls.len(), None);
+    }
+    let first = calls.len() as u64 * 2;
+    for (place, op) in history.ops().iter().enumerate().filter(|(_, op)| op.counts()) {
+        let is_known = op.outcome == OpOutcome::Ok;
+        let ended = op.ended.filter(|_| is_known).map(|ended| first + ended.i);
+        let began = first + op.began.i;
+        calls.extend(to_ops(&op.act, is_known).into_iter().map(|op| Call { op, began, ended }));
+        places.resize(calls.len(), Some(place));
+    }
+    let (found, steps) = search(&mut model, &calls, may_continue);
+    let placed = |order: Vec<usize>| {
+        let mut placed: Vec<usize> = order.into_iter().filter_map(|call| places[call]).collect();
+        placed.dedup();
+        placed
     };
-    let placed = |order: Vec<usize>| order.into_iter().map(|call| places[call]).collect();
     let found = match found {
         SearchResult::Linearizable(order) => SearchResult::Linearizable(placed(order)),
         SearchResult::NotLinearizable { longest, stuck } => {
-            SearchResult::NotLinearizable { longest: placed(longest), stuck: places[stuck] }
+            // What is there at the beginning always fits.
+            let stuck = places[stuck].unwrap_or(0);
+            SearchResult::NotLinearizable { longest: placed(longest), stuck }
         }
         SearchResult::Undecided => SearchResult::Undecided,
     };
     (found, steps)
-}
-
-/// The operations that happened or may have, as the search wants them, and the place of each in the history.
-fn calls<'a, O>(
-    history: &'a KeyHistory,
-    mut to_op: impl FnMut(&'a KeyAct) -> O,
-) -> (Vec<usize>, Vec<Call<O>>) {
-    let counts = |op: &KeyOp| match op.outcome {
-        OpOutcome::Ok => true,
-        OpOutcome::Unknown => !op.act.only_looks(),
-        OpOutcome::Failed => false,
-    };
-    let happened = history.ops().iter().enumerate().filter(|(_, op)| counts(op));
-    happened
-        .map(|(place, op)| {
-            let ended = op.ended.filter(|_| op.outcome == OpOutcome::Ok).map(|ended| ended.i);
-            (place, Call { op: to_op(&op.act), began: op.began.i, ended })
-        })
-        .unzip()
 }
 
 /// A number for each value.
@@ -59,10 +98,18 @@ struct Numbers<'a>(HashMap<&'a Value, u32, Hash>);
 
 impl<'a> Numbers<'a> {
     fn of(&mut self, value: &'a Option<Value>) -> u32 {
-        let Some(value) = value else { return ABSENT };
+        value.as_ref().map_or(ABSENT, |value| self.of_one(value))
+    }
+
+    fn of_one(&mut self, value: &'a Value) -> u32 {
         let fresh = self.0.len() as u32 + 1;
         *self.0.entry(value).or_insert(fresh)
     }
+}
+
+/// What is no operation of the model.
+fn other(act: &KeyAct) -> ! {
+    unreachable!("a history is of one model, and `{act}` is of another")
 }
 
 fn register_op<'a>(act: &'a KeyAct, numbers: &mut Numbers<'a>) -> RegisterOp {
@@ -71,9 +118,17 @@ fn register_op<'a>(act: &'a KeyAct, numbers: &mut Numbers<'a>) -> RegisterOp {
         KeyAct::Write(value) => RegisterOp::Write(numbers.of(value)),
         KeyAct::Cas { from, to } => RegisterOp::Cas { from: numbers.of(from), to: numbers.of(to) },
         KeyAct::CasFailed { from, .. } => RegisterOp::CasFailed { from: numbers.of(from) },
-        KeyAct::Get(_) | KeyAct::Put(_) | KeyAct::Append(_) => {
-            unreachable!("a history is of registers or of strings")
-        }
+        act => other(act),
+    }
+}
+
+/// A mutex is a register that only compares and sets.
+fn mutex_op(act: &KeyAct) -> RegisterOp {
+    const TAKEN: u32 = ABSENT + 1;
+    match act {
+        KeyAct::Acquire => RegisterOp::Cas { from: ABSENT, to: TAKEN },
+        KeyAct::Release => RegisterOp::Cas { from: TAKEN, to: ABSENT },
+        act => other(act),
     }
 }
 
@@ -82,8 +137,68 @@ fn append_op(act: &KeyAct) -> AppendOp {
         KeyAct::Get(value) => AppendOp::Get(value.clone()),
         KeyAct::Put(value) => AppendOp::Put(value.clone()),
         KeyAct::Append(value) => AppendOp::Append(value.clone()),
-        KeyAct::Read(_) | KeyAct::Write(_) | KeyAct::Cas { .. } | KeyAct::CasFailed { .. } => {
-            unreachable!("a history is of registers or of strings")
+        act => other(act),
+    }
+}
+
+/// A transaction that saw something else than what it had written itself fits nowhere: then one of its reads is of a
+/// value that no register has.
+fn transaction<'a>(act: &'a KeyAct, names: &mut Numbers<'a>, numbers: &mut Numbers<'a>) -> Transaction {
+    let KeyAct::Transact(steps) = act else { other(act) };
+    let mut transaction = Transaction::default();
+    for step in steps {
+        match step {
+            RegisterAct::Read { register, value } => {
+                let read = (names.of_one(register) - 1, numbers.of(value));
+                match transaction.writes.iter().find(|(written, _)| *written == read.0) {
+                    Some(own) if *own == read => {}
+                    Some(_) => transaction.reads.push((read.0, u32::MAX)),
+                    None if transaction.reads.contains(&read) => {}
+                    None => transaction.reads.push(read),
+                }
+            }
+            RegisterAct::Write { register, value } => {
+                let write = (names.of_one(register) - 1, numbers.of(value));
+                transaction.writes.retain(|(written, _)| *written != write.0);
+                transaction.writes.push(write);
+            }
         }
+    }
+    transaction
+}
+
+fn set_op<'a>(act: &'a KeyAct, numbers: &mut Numbers<'a>) -> SetOp {
+    match act {
+        KeyAct::Insert(element) => SetOp::Add(numbers.of_one(element) - 1),
+        KeyAct::Members(elements) => {
+            SetOp::Read(elements.iter().map(|element| numbers.of_one(element) - 1).collect())
+        }
+        act => other(act),
+    }
+}
+
+fn counter_op(act: &KeyAct) -> CounterOp {
+    match act {
+        KeyAct::Increase(amount) => CounterOp::Add(*amount),
+        KeyAct::Count(sum) => CounterOp::Read(*sum),
+        act => other(act),
+    }
+}
+
+/// A drain is as many dequeues as it has values; one of unknown outcome may be as many as there are values at all.
+fn queue_ops<'a>(
+    act: &'a KeyAct,
+    is_known: bool,
+    enqueued: usize,
+    numbers: &mut Numbers<'a>,
+) -> Vec<QueueOp> {
+    match act {
+        KeyAct::Enqueue(value) => vec![QueueOp::Enqueue(numbers.of_one(value))],
+        KeyAct::Dequeue(_) if !is_known => vec![QueueOp::Lose],
+        KeyAct::Dequeue(None) => vec![QueueOp::Empty],
+        KeyAct::Dequeue(Some(value)) => vec![QueueOp::Dequeue(numbers.of_one(value))],
+        KeyAct::Drain(_) if !is_known => vec![QueueOp::Lose; enqueued],
+        KeyAct::Drain(values) => values.iter().map(|value| QueueOp::Dequeue(numbers.of_one(value))).collect(),
+        act => other(act),
     }
 }

@@ -3,12 +3,10 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::by_search::by_search;
 use super::event::op_events;
 use super::history::KeyHistory;
-use super::prefix::first_failing;
+use super::verdict::{KeyVerdict, Refutation};
 use crate::judge::hash::Hash;
 use crate::judge::judgement::{Linearizable, Method};
 use crate::judge::online::{Judge, JudgeOptions};
@@ -16,44 +14,8 @@ use crate::judge::search::SearchResult;
 use crate::judge::value::Value;
 use crate::judge::violation::Violation;
 
-/// What was found out about a key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyVerdict {
-    /// The key.
-    pub key: Value,
-    /// Its operations.
-    pub operations: usize,
-    /// How it was judged.
-    pub method: Method,
-    /// The verdict.
-    pub linearizable: Linearizable,
-    /// Of a key that is not linearizable: why not.
-    pub refutation: Option<Refutation>,
-    /// Steps that the search took.
-    pub steps: u64,
-}
-
-/// Why a key is not linearizable.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Refutation {
-    /// A proof of at most four operations.
-    Violation(Box<Violation>),
-    /// An order of operations, and one that ended and has no place after it.
-    Stuck {
-        /// Operations in the order found, by their place in the history.
-        longest: Vec<usize>,
-        /// The operation that has no place; or a write of which it became known that it failed.
-        stuck: usize,
-        /// Whether the history ceased to be linearizable in the end of `stuck`: the order explains all that had ended
-        /// before, and no order explains that too. If not, that moment could not be found in time, and `longest` is as
-        /// far as the search came.
-        is_first: bool,
-    },
-}
-
 /// Judges a key. `may_continue` is asked now and then whether to (with the steps taken); false makes the verdict undecided.
-/// Histories with unique ids never ask. What [`explain_key`] may add to the reason costs more than the verdict.
+/// Histories with unique ids never ask. What [`explain_key`](super::explain_key) may add to the reason costs more than the verdict.
 ///
 /// # Examples
 /// ```
@@ -81,27 +43,12 @@ pub fn check_key(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool
     let (linearizable, refutation) = match found {
         SearchResult::Linearizable(_) => (Linearizable::Yes, None),
         SearchResult::NotLinearizable { longest, stuck } => {
-            (Linearizable::No, Some(Refutation::Stuck { longest, stuck, is_first: false }))
+            (Linearizable::No, Some(Refutation::Stuck { longest, stuck }))
         }
         SearchResult::Undecided => (Linearizable::Undecided, None),
     };
     let (key, operations) = (history.key().clone(), history.ops().len());
     KeyVerdict { key, operations, method: Method::Search, linearizable, refutation, steps }
-}
-
-/// Makes the reason of a refusal by search exact: it then names the moment in which the history failed. That takes
-/// a search for each step of a binary search; where `may_continue` (asked as by [`check_key`], for each anew) ends one, the
-/// reason stays as it is. `verdict` must be this history's.
-pub fn explain_key(
-    history: &KeyHistory,
-    verdict: &mut KeyVerdict,
-    may_continue: &mut dyn FnMut(u64) -> bool,
-) {
-    if let Some(Refutation::Stuck { is_first: false, .. }) = verdict.refutation
-        && let Some(exact) = first_stuck(history, may_continue)
-    {
-        verdict.refutation = Some(exact);
-    }
 }
 
 fn by_ids(history: &KeyHistory) -> KeyVerdict {
@@ -145,22 +92,4 @@ fn judged_by_ids(history: &KeyHistory, options: JudgeOptions) -> (Linearizable, 
         values[number].clone()
     };
     (judgement.linearizable, violation.map(|violation| violation.with_values(value)))
-}
-
-/// Of a history that is not linearizable: an order of all that had ended before it ceased to be, and the operation in
-/// whose end it did. `None`: the caller gave up.
-fn first_stuck(history: &KeyHistory, may_continue: &mut dyn FnMut(u64) -> bool) -> Option<Refutation> {
-    let mut longest = Vec::new();
-    let mut decide = |begun: &KeyHistory| match by_search(begun, may_continue).0 {
-        SearchResult::Linearizable(order) => {
-            let place = |at: usize| history.place_of(begun.ops()[at].began);
-            longest = order.into_iter().filter_map(place).collect();
-            Linearizable::Yes
-        }
-        SearchResult::NotLinearizable { .. } => Linearizable::No,
-        SearchResult::Undecided => Linearizable::Undecided,
-    };
-    let end = first_failing(history, &mut decide)?;
-    let stuck = history.ops().iter().position(|op| op.ended.is_some_and(|ended| ended.i == end))?;
-    Some(Refutation::Stuck { longest, stuck, is_first: true })
 }

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::history::{EventTime, KeyAct, KeyHistory, OpOutcome};
+use super::act::KeyAct;
+use super::history::{EventTime, KeyHistory, OpOutcome};
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::value::Value;
 
@@ -22,21 +23,25 @@ pub struct OpEvent {
     pub act: KeyAct,
 }
 
-/// The events of all these keys in one order.
+/// The events of all these keys in one order. What had been done before the first is done by one process more.
 ///
 /// A compare-and-set that looked and did not match ends as one that did not happen does: that is how others write both.
 pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> impl Iterator<Item = OpEvent> {
     let keys: Vec<&KeyHistory> = keys.into_iter().collect();
+    let before = initial_events(&keys);
+    // Where the first indices are taken already, all go on after these.
+    let first = keys.iter().filter_map(|history| history.ops().first()).map(|op| op.began.i).min();
+    let shift = (before.len() as u64).saturating_sub(first.unwrap_or(0));
     let mut next: BinaryHeap<Reverse<Next>> = BinaryHeap::new();
     for (key, history) in keys.iter().enumerate() {
         next.extend(history.ops().first().map(|op| Reverse(Next { i: op.began.i, key, op: 0, ends: false })));
     }
     // What is due is no more than one begin of each key and the ends of what runs.
-    std::iter::from_fn(move || {
+    let events = std::iter::from_fn(move || {
         let Reverse(Next { key, op: at, ends, .. }) = next.pop()?;
         let (history, op) = (keys[key], &keys[key].ops()[at]);
-        let event = |at, phase| OpEvent {
-            at,
+        let event = |at: EventTime, phase| OpEvent {
+            at: EventTime { i: at.i + shift, ..at },
             process: op.process,
             phase,
             key: history.key().clone(),
@@ -49,7 +54,28 @@ pub fn op_events<'a>(keys: impl IntoIterator<Item = &'a KeyHistory>) -> impl Ite
         let following = history.ops().get(at + 1);
         next.extend(following.map(|op| Reverse(Next { i: op.began.i, key, op: at + 1, ends: false })));
         Some(event(op.began, Phase::Invoke))
-    })
+    });
+    before.into_iter().chain(events)
+}
+
+/// What had been done before the first operation, one after another, from index 0.
+fn initial_events(keys: &[&KeyHistory]) -> Vec<OpEvent> {
+    let acts =
+        keys.iter().flat_map(|history| history.initially().iter().map(move |act| (history.key(), act)));
+    let processes = keys.iter().flat_map(|history| history.ops()).map(|op| op.process);
+    let mut events = Vec::new();
+    let mut acts = acts.peekable();
+    // Nobody looks through millions of operations for nothing.
+    let process =
+        if acts.peek().is_some() { processes.max().map_or(0, |last| last.saturating_add(1)) } else { 0 };
+    for ((key, act), i) in acts.zip((0..).step_by(2)) {
+        let event = |i, phase| {
+            let at = EventTime { i, t_ns: None };
+            OpEvent { at, process, phase, key: key.clone(), act: act.clone() }
+        };
+        events.extend([event(i, Phase::Invoke), event(i + 1, Phase::Ok)]);
+    }
+    events
 }
 
 /// An event that is due, by its index.
@@ -84,7 +110,7 @@ impl OpEvent {
             KeyAct::Write(Some(value)) => (OpKind::Put, Some(text(value))),
             KeyAct::Put(value) if value.is_empty() => (OpKind::Del, None),
             KeyAct::Put(value) => (OpKind::Put, Some(text(&value.as_str().into()))),
-            KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => return None,
+            _ => return None,
         };
         Some(HistoryEvent {
             i: self.at.i,

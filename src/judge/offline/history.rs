@@ -6,18 +6,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::act::KeyAct;
+use super::model::ModelName;
 use crate::judge::history::{Consistency, HistoryEvent, OpKind, Phase};
 use crate::judge::operation::Seconds;
-use crate::judge::value::{Quoted, Shown, Value};
+use crate::judge::value::{Value, shortened};
 
 /// What was done under one key, from the first to the last that anyone did.
 ///
 /// * Operations are in the order in which they began, and end after that. No two events share an index.
 /// * A process does one thing at a time.
-/// * All are of a register, or all are of a string.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// * All are of one model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyHistory {
     key: Value,
+    model: ModelName,
+    /// What had been done before the first operation, one after another.
+    initially: Vec<KeyAct>,
     ops: Vec<KeyOp>,
 }
 
@@ -35,9 +40,16 @@ pub enum NoHistory {
         /// The index of the second begin.
         i: u64,
     },
-    /// Reads and writes of a register along with puts, appends and gets of a string.
-    #[error("operations of a register and of a string under one key, at #{0}")]
-    Mixed(u64),
+    /// Operations of different models.
+    #[error("an operation of a {theirs} at #{i}, but the history is of a {model}")]
+    Mixed {
+        /// The index of its begin.
+        i: u64,
+        /// A model that has the operation.
+        theirs: ModelName,
+        /// That of the history.
+        model: ModelName,
+    },
 }
 
 /// An operation with its result.
@@ -76,58 +88,6 @@ pub enum OpOutcome {
     Failed,
 }
 
-/// What an operation does. `None` is absent: never written, or deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KeyAct {
-    /// Reads a register.
-    Read(Option<Value>),
-    /// Writes a register.
-    Write(Option<Value>),
-    /// Sets a register to `to`, having found `from`.
-    Cas {
-        /// What it compares with.
-        from: Option<Value>,
-        /// What it sets.
-        to: Option<Value>,
-    },
-    /// Finds that a register does not hold `from`.
-    CasFailed {
-        /// What it compares with.
-        from: Option<Value>,
-        /// What it would have set.
-        to: Option<Value>,
-    },
-    /// Reads a string.
-    Get(String),
-    /// Sets a string.
-    Put(String),
-    /// Appends to a string.
-    Append(String),
-}
-
-impl KeyAct {
-    /// Whether it is one of a string, not of a register.
-    pub fn is_of_string(&self) -> bool {
-        matches!(self, Self::Get(_) | Self::Put(_) | Self::Append(_))
-    }
-
-    /// The values of registers that it names.
-    pub fn values(&self) -> impl Iterator<Item = &Value> {
-        let (one, other) = match self {
-            Self::Read(value) | Self::Write(value) => (value, &None),
-            Self::Cas { from, to } | Self::CasFailed { from, to } => (from, to),
-            Self::Get(_) | Self::Put(_) | Self::Append(_) => (&None, &None),
-        };
-        one.iter().chain(other)
-    }
-
-    /// Whether it changes nothing.
-    pub fn only_looks(&self) -> bool {
-        matches!(self, Self::Read(_) | Self::CasFailed { .. } | Self::Get(_))
-    }
-}
-
 impl KeyHistory {
     /// A history of these operations, in any order. `key` is empty where there is only one and nobody names it.
     ///
@@ -146,11 +106,34 @@ impl KeyHistory {
             if before.is_some_and(|before| before.is_none_or(|before| before > began)) {
                 return Err(NoHistory::Overlap { process: op.process, i: began });
             }
-            if op.act.is_of_string() != ops[0].act.is_of_string() {
-                return Err(NoHistory::Mixed(began));
+        }
+        let family = ops.first().map(|op| op.act.family());
+        let model = family.map_or(ModelName::Register, ModelName::of);
+        Self { key: key.into(), model, initially: Vec::new(), ops }.as_model(model)
+    }
+
+    /// The same as a history of this model: a queue that keeps no order, say.
+    ///
+    /// # Errors
+    /// If some operation is none of the model's.
+    pub fn as_model(mut self, model: ModelName) -> Result<Self, NoHistory> {
+        match self.ops.iter().find(|op| !model.has(&op.act)) {
+            None => {
+                self.model = model;
+                Ok(self)
+            }
+            Some(op) => {
+                Err(NoHistory::Mixed { i: op.began.i, theirs: ModelName::of(op.act.family()), model })
             }
         }
-        Ok(Self { key: key.into(), ops })
+    }
+
+    /// The same, but these were done before, one after another: they are what the object holds at first. They must be
+    /// operations of the model that change something and need nothing.
+    #[must_use]
+    pub fn starting_with(mut self, initially: Vec<KeyAct>) -> Self {
+        self.initially = initially;
+        self
     }
 
     /// A history of these operations, which were paired from events in their order.
@@ -159,12 +142,22 @@ impl KeyHistory {
         ops.sort_unstable_by_key(|op| op.began.i);
         ops.shrink_to_fit();
         debug_assert!(ops.windows(2).all(|pair| pair[0].began.i < pair[1].began.i));
-        Self { key, ops }
+        Self { key, model: ModelName::Register, initially: Vec::new(), ops }
     }
 
     /// The key.
     pub fn key(&self) -> &Value {
         &self.key
+    }
+
+    /// Of what kind of object it is.
+    pub fn model(&self) -> ModelName {
+        self.model
+    }
+
+    /// What had been done before the first operation, one after another.
+    pub fn initially(&self) -> &[KeyAct] {
+        &self.initially
     }
 
     /// The operations in the order in which they began.
@@ -179,7 +172,7 @@ impl KeyHistory {
 
     /// The same key with other operations, of which every one was in this history, whole or cut short.
     pub(in crate::judge) fn with(&self, ops: Vec<KeyOp>) -> Self {
-        Self { key: self.key.clone(), ops }
+        Self { key: self.key.clone(), model: self.model, initially: self.initially.clone(), ops }
     }
 
     /// The quorum operations of each key, from our own events. Eventual reads are no part of the promise, and a
@@ -227,7 +220,7 @@ impl KeyHistory {
             .filter(|(key, _)| !unreplicated.contains(key))
             .map(|(key, mut ops)| {
                 ops.retain(says_something);
-                Self { key: key.into(), ops }
+                Self { key: key.into(), model: ModelName::Register, initially: Vec::new(), ops }
             })
             .collect()
     }
@@ -235,12 +228,29 @@ impl KeyHistory {
     /// Whether each read names its write: nothing but reads and writes, every value written once, none absent.
     pub fn has_unique_ids(&self) -> bool {
         let mut written = HashSet::new();
-        self.ops.iter().all(|op| match &op.act {
-            KeyAct::Read(_) | KeyAct::Get(_) => true,
-            KeyAct::Write(Some(value)) => written.insert(value.clone()),
-            KeyAct::Put(value) => !value.is_empty() && written.insert(value.as_str().into()),
-            KeyAct::Write(None) | KeyAct::Cas { .. } | KeyAct::CasFailed { .. } | KeyAct::Append(_) => false,
-        })
+        self.initially.is_empty()
+            && self.ops.iter().all(|op| match &op.act {
+                KeyAct::Read(_) | KeyAct::Get(_) => true,
+                KeyAct::Write(Some(value)) => written.insert(value.clone()),
+                KeyAct::Put(value) => !value.is_empty() && written.insert(value.as_str().into()),
+                _ => false,
+            })
+    }
+}
+
+impl KeyOp {
+    /// Whether it changed nothing: it only looks, or found nothing to take.
+    pub(super) fn looks(&self) -> bool {
+        self.act.only_looks() || self.outcome == OpOutcome::Ok && self.act == KeyAct::Dequeue(None)
+    }
+
+    /// Whether it happened, or may have and would have changed something.
+    pub(super) fn counts(&self) -> bool {
+        match self.outcome {
+            OpOutcome::Ok => true,
+            OpOutcome::Unknown => !self.act.only_looks(),
+            OpOutcome::Failed => false,
+        }
     }
 }
 
@@ -255,43 +265,41 @@ impl OpOutcome {
     }
 }
 
-/// `write "4"`, `read absent`, `cas "1" to "2"`.
-impl fmt::Display for KeyAct {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |value: &Option<Value>| Shown(value.as_ref()).to_string();
-        let text = |value: &str| Quoted(value).to_string();
-        match self {
-            Self::Read(value) => write!(f, "read {}", shown(value)),
-            Self::Write(None) => write!(f, "delete"),
-            Self::Write(value) => write!(f, "write {}", shown(value)),
-            Self::Cas { from, to } => write!(f, "cas {} to {}", shown(from), shown(to)),
-            Self::CasFailed { from, to } => {
-                write!(f, "cas {} to {}, which did not match", shown(from), shown(to))
-            }
-            Self::Get(value) => write!(f, "get {}", text(value)),
-            Self::Put(value) => write!(f, "put {}", text(value)),
-            Self::Append(value) => write!(f, "append {}", text(value)),
-        }
-    }
-}
-
 /// `process 3: write "4" (#17 to #20)`.
 impl fmt::Display for KeyOp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {}: {}", self.process, self.act)?;
-        match self.outcome {
-            OpOutcome::Ok => {}
-            OpOutcome::Unknown => f.write_str(", outcome unknown")?,
-            OpOutcome::Failed => f.write_str(", which failed")?,
+        f.write_str(&self.words(&shortened))
+    }
+}
+
+impl KeyOp {
+    /// What it did, in words, with each value as it is `shown`, which is given what EDN prints. Of a dequeue of unknown
+    /// outcome nobody knows what it took.
+    pub(in crate::judge) fn done(&self, shown: &dyn Fn(&str) -> String) -> String {
+        match (&self.act, self.outcome) {
+            (KeyAct::Dequeue(_), OpOutcome::Unknown) => "dequeue".to_owned(),
+            (KeyAct::Drain(_), OpOutcome::Unknown) => "drain".to_owned(),
+            (act, _) => act.words(shown),
         }
-        write!(f, " (#{}", self.began.i)?;
+    }
+
+    /// The same, with whose it is, how it ended, and when.
+    pub(super) fn words(&self, shown: &dyn Fn(&str) -> String) -> String {
+        let mut words = format!("process {}: {}", self.process, self.done(shown));
+        words.push_str(match self.outcome {
+            OpOutcome::Ok => "",
+            OpOutcome::Unknown => ", outcome unknown",
+            OpOutcome::Failed => ", which failed",
+        });
+        words.push_str(&format!(" (#{}", self.began.i));
         match &self.ended {
-            Some(ended) => write!(f, " to #{}", ended.i)?,
-            None => f.write_str(" and on")?,
+            Some(ended) => words.push_str(&format!(" to #{}", ended.i)),
+            None => words.push_str(" and on"),
         }
         if let Some(t_ns) = self.began.t_ns {
-            write!(f, ", t={}", Seconds(t_ns))?;
+            words.push_str(&format!(", t={}", Seconds(t_ns)));
         }
-        f.write_str(")")
+        words.push(')');
+        words
     }
 }

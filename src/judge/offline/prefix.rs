@@ -10,7 +10,8 @@ use crate::judge::judgement::Linearizable;
 pub(super) fn prefix(history: &KeyHistory, last: u64) -> KeyHistory {
     let cut = |op: &KeyOp| {
         let mut op = op.clone();
-        if op.ended.is_some_and(|ended| ended.i > last) {
+        // What failed never happened, whenever that became known.
+        if op.outcome != OpOutcome::Failed && op.ended.is_some_and(|ended| ended.i > last) {
             (op.ended, op.outcome) = (None, OpOutcome::Unknown);
         }
         op

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::hash::Hash;
-use super::Model;
+use super::{Call, Model};
 
 /// A string that can be set, appended to and read; it starts empty.
 ///
@@ -70,9 +70,10 @@ impl Model for AppendModel {
         matches!(op, AppendOp::Get(_))
     }
 
-    fn prepare(&mut self, ops: &[&AppendOp]) -> Vec<AppendStep> {
+    fn prepare(&mut self, calls: &[&Call<AppendOp>]) -> Vec<AppendStep> {
         *self = Self::default();
-        let texts = Texts::of(ops);
+        let ops: Vec<&AppendOp> = calls.iter().map(|call| &call.op).collect();
+        let texts = Texts::of(&ops);
         let step = |op: &&AppendOp| match *op {
             AppendOp::Put(text) => AppendStep::Put(texts.numbers[text.as_bytes()]),
             AppendOp::Append(text) => AppendStep::Append(texts.numbers[text.as_bytes()]),
@@ -129,11 +130,17 @@ impl Model for AppendModel {
         state == SPOILED
     }
 
-    fn spoils(&self, step: AppendStep) -> bool {
+    fn is_idle(&self, step: AppendStep) -> bool {
         match step {
+            // It only spoils.
             AppendStep::Put(text) | AppendStep::Append(text) => !self.is_seen[text as usize],
             AppendStep::Get(_) => false,
         }
+    }
+
+    /// Whatever spoils from everywhere is placed where nothing is left to be spoiled.
+    fn settles(&self, state: u32, step: AppendStep) -> Option<u32> {
+        (state == SPOILED && self.is_idle(step)).then_some(SPOILED)
     }
 
     fn is_wasted(&self, step: AppendStep, after: u32) -> bool {

@@ -22,8 +22,12 @@ pub(super) struct Search<'a, M: Model> {
     began: Vec<u32>,
     /// [`NEVER`] for those of unknown outcome.
     ended: Vec<u32>,
-    /// Whether another operation that changes something does the same.
+    /// Whether another operation that changes something does the same, and the two may change places.
     repeats: Vec<bool>,
+    /// Of each operation: those that must come before it, besides what time says.
+    after: Vec<Vec<u32>>,
+    /// An operation that fits nowhere, if the model knows of one.
+    misfit: Option<u32>,
     /// Which call each operation is.
     calls: Vec<usize>,
     changers: Ring,
@@ -57,12 +61,28 @@ impl<'a, M: Model> Search<'a, M> {
             |call: &usize| calls[*call].ended.is_some() || !model.only_looks(&calls[*call].op);
         let mut by_begin: Vec<usize> = (0..calls.len()).filter(says_something).collect();
         by_begin.sort_by_key(|&call| calls[call].began);
-        let ops: Vec<&M::Op> = by_begin.iter().map(|&call| &calls[call].op).collect();
-        let steps = model.prepare(&ops);
+        let prepared: Vec<&Call<M::Op>> = by_begin.iter().map(|&call| &calls[call]).collect();
+        let steps = model.prepare(&prepared);
         let model = &*model;
-        // Nobody needs to place what may be nowhere, and does nothing but harm.
-        let matters = |(step, call): &(M::Step, usize)| calls[*call].ended.is_some() || !model.spoils(*step);
-        let (steps, by_begin): (Vec<_>, Vec<_>) = steps.into_iter().zip(by_begin).filter(matters).unzip();
+        // Nobody needs to place what may be nowhere, and helps nobody.
+        let matters = |step: M::Step, call: usize| calls[call].ended.is_some() || !model.is_idle(step);
+        let mut kept: Vec<Option<u32>> = vec![None; steps.len()];
+        let those =
+            steps.iter().zip(&by_begin).zip(&mut kept).filter(|((step, call), _)| matters(**step, **call));
+        for (number, (_, kept)) in (0_u32..).zip(those) {
+            *kept = Some(number);
+        }
+        let mut after: Vec<Vec<u32>> = vec![Vec::new(); kept.iter().flatten().count()];
+        let mut is_bound = vec![false; after.len()];
+        for &(one, other) in model.before() {
+            if let (Some(one), Some(other)) = (kept[one as usize], kept[other as usize]) {
+                after[other as usize].push(one);
+                (is_bound[one as usize], is_bound[other as usize]) = (true, true);
+            }
+        }
+        let is_kept = |(_, kept): &(_, &Option<u32>)| kept.is_some();
+        let (steps, by_begin): (Vec<_>, Vec<_>) =
+            steps.into_iter().zip(by_begin).zip(&kept).filter(is_kept).map(|(kept, _)| kept).unzip();
         let looks: Vec<bool> = by_begin.iter().map(|&call| model.only_looks(&calls[call].op)).collect();
         let count = steps.len() as u32;
         let (began, ended) = ranks(by_begin.iter().map(|&call| (calls[call].began, calls[call].ended)));
@@ -73,11 +93,13 @@ impl<'a, M: Model> Search<'a, M> {
             *equal.entry(*step).or_default() += 1;
         }
         Self {
-            repeats: steps.iter().map(|step| equal[step] > 1).collect(),
+            repeats: steps.iter().zip(&is_bound).map(|(step, bound)| equal[step] > 1 && !bound).collect(),
             changers: Ring::new(count, (0..count).filter(|&op| !looks[op as usize])),
             lookers: Ring::new(count, (0..count).filter(|&op| looks[op as usize])),
             ends: Ring::new(count, by_end.into_iter()),
             placed: Memo::new(steps.len()),
+            after,
+            misfit: model.misfit().and_then(|op| kept[op as usize]),
             calls: by_begin,
             model,
             steps,
@@ -92,8 +114,15 @@ impl<'a, M: Model> Search<'a, M> {
     }
 
     pub(super) fn run(mut self, may_continue: &mut dyn FnMut(u64) -> bool) -> (SearchResult, u64) {
+        if let Some(stuck) = self.misfit.or_else(|| self.never_placed()) {
+            let stuck = self.calls[stuck as usize];
+            return (SearchResult::NotLinearizable { longest: Vec::new(), stuck }, 0);
+        }
         let (mut state, mut steps) = (self.model.initial(), 0_u64);
-        let mut op = if self.settle(state) { self.changers.first() } else { self.changers.head() };
+        let mut op = self.changers.head();
+        if let Some(settled) = self.settle(state) {
+            (op, state) = (self.changers.first(), settled);
+        }
         while self.ends.first() != self.ends.head() {
             if op == self.changers.head() || !self.is_open(op) {
                 self.note_stuck(self.ends.first());
@@ -119,7 +148,7 @@ impl<'a, M: Model> Search<'a, M> {
     /// Places an operation that changes something, and all that look at the result. `None`: it leads nowhere.
     fn try_op(&mut self, op: u32, state: M::State) -> Option<M::State> {
         let step = self.steps[op as usize];
-        if self.may_wait(op) {
+        if self.must_wait(op) || self.may_wait(op) {
             return None;
         }
         let after = self.model.step(state, step)?;
@@ -129,11 +158,49 @@ impl<'a, M: Model> Search<'a, M> {
         }
         self.choices.push(Choice { op, state, before: self.order.len() });
         self.place(op);
-        if self.settle(after) && self.placed.note(after.into()) {
-            return Some(after);
+        if let Some(settled) = self.settle(after)
+            && self.placed.note(settled.into())
+        {
+            return Some(settled);
         }
         self.take_back();
         None
+    }
+
+    /// An operation that can be placed in no order, since others must come first that begin after its end, or after
+    /// themselves. What it and they return does not matter.
+    fn never_placed(&mut self) -> Option<u32> {
+        if self.after.iter().all(Vec::is_empty) {
+            return None;
+        }
+        loop {
+            let before = self.order.len();
+            for lookers in [false, true] {
+                let ring =
+                    |search: &Self| if lookers { search.lookers.first() } else { search.changers.first() };
+                let mut op = ring(self);
+                while op < self.steps.len() as u32 && self.is_open(op) {
+                    let next = if lookers { self.lookers.next(op) } else { self.changers.next(op) };
+                    if !self.must_wait(op) {
+                        self.place(op);
+                    }
+                    op = next;
+                }
+            }
+            if self.order.len() == before {
+                break;
+            }
+        }
+        let stuck = Some(self.ends.first()).filter(|&op| op != self.ends.head());
+        while !self.order.is_empty() {
+            self.unplace();
+        }
+        stuck
+    }
+
+    /// Whether another operation has to come first.
+    fn must_wait(&self, op: u32) -> bool {
+        self.after[op as usize].iter().any(|&first| !self.placed.holds(first))
     }
 
     /// Whether nothing is lost by not placing the operation here.
@@ -143,13 +210,20 @@ impl<'a, M: Model> Search<'a, M> {
         {
             return true;
         }
+        self.has_equal_before(op)
+    }
+
+    /// Whether an equal operation that must end first can be placed as well.
+    fn has_equal_before(&self, op: u32) -> bool {
         if !self.repeats[op as usize] {
             return false;
         }
         let rank = |op: u32| (self.ended[op as usize], op);
         let mut other = self.changers.first();
         while other != self.changers.head() && self.is_open(other) {
-            if self.steps[other as usize] == self.steps[op as usize] && rank(other) < rank(op) {
+            let is_equal =
+                self.repeats[other as usize] && self.steps[other as usize] == self.steps[op as usize];
+            if is_equal && rank(other) < rank(op) {
                 return true;
             }
             other = self.changers.next(other);
@@ -157,11 +231,40 @@ impl<'a, M: Model> Search<'a, M> {
         false
     }
 
-    /// Places what is never better placed later than in this state. False: some operation cannot be placed any more.
-    fn settle(&mut self, state: M::State) -> bool {
-        if self.model.is_spoiled(state) {
-            self.settle_spoiling();
+    /// Places what is never better placed later than in this state, and returns the state after it. `None`: some
+    /// operation cannot be placed any more.
+    fn settle(&mut self, mut state: M::State) -> Option<M::State> {
+        loop {
+            let before = self.order.len();
+            state = self.settle_changers(state);
+            if !self.settle_lookers(state) {
+                return None;
+            }
+            // What was placed last may have opened others.
+            if self.order.len() == before {
+                return Some(state);
+            }
         }
+    }
+
+    fn settle_changers(&mut self, mut state: M::State) -> M::State {
+        let mut op = self.changers.first();
+        while op != self.changers.head() && self.is_open(op) {
+            let next = self.changers.next(op);
+            if let Some(after) = self.model.settles(state, self.steps[op as usize])
+                && !self.must_wait(op)
+                && !self.has_equal_before(op)
+            {
+                state = after;
+                self.place(op);
+            }
+            op = next;
+        }
+        state
+    }
+
+    /// Places what looks and fits. False: something fits in no state that can follow.
+    fn settle_lookers(&mut self, state: M::State) -> bool {
         let mut op = self.lookers.first();
         while op != self.lookers.head() {
             let (next, is_open) = (self.lookers.next(op), self.is_open(op));
@@ -178,18 +281,6 @@ impl<'a, M: Model> Search<'a, M> {
             op = next;
         }
         true
-    }
-
-    /// Places all that spoils what is spoiled already.
-    fn settle_spoiling(&mut self) {
-        let mut op = self.changers.first();
-        while op != self.changers.head() && self.is_open(op) {
-            let next = self.changers.next(op);
-            if self.model.spoils(self.steps[op as usize]) {
-                self.place(op);
-            }
-            op = next;
-        }
     }
 
     /// Whether a looking operation fits in no state that can follow this one.

@@ -57,6 +57,11 @@ impl Memo {
         }
     }
 
+    /// Whether an operation is in the set.
+    pub(super) fn holds(&self, call: u32) -> bool {
+        self.bits[call as usize / 64] >> (call % 64) & 1 == 1
+    }
+
     /// Takes an operation out of the set again.
     pub(super) fn take_back(&mut self, call: u32) {
         let word = call as usize / 64;

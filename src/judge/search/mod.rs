@@ -15,21 +15,33 @@
 //!   is overwritten. Whatever leads to it from everywhere is placed there at once, for nowhere else does it do less
 //!   harm; and what may be nowhere is not placed to get there.
 //! * An operation without which some result cannot be is not wasted where it does not help (`append`).
+//! * What is never better placed later is placed at once: an element that is in all sets that are still to be read
+//!   (`set`), or what enters or leaves a queue without an order (`queue`).
+//! * What the results say of the order of two operations is kept to from the beginning (`queue`).
 //! * An operation of unknown outcome may be placed anywhere after its begin, or nowhere. It is not placed where it
 //!   changes nothing, nor where the next one overwrites it: then it may as well be nowhere.
 //! * Of equal operations that could be placed, the one that must end first goes first: they could change places.
 
 mod append;
+mod counter;
 mod engine;
+mod interner;
 mod memo;
+mod queue;
 mod register;
+mod registers;
 mod ring;
+mod set;
 
 use std::hash::Hash;
 
 pub use self::append::{AppendModel, AppendOp, AppendStep};
+pub use self::counter::{CounterModel, CounterOp};
 use self::engine::Search;
+pub use self::queue::{QueueModel, QueueOp};
 pub use self::register::{ABSENT, RegisterModel, RegisterOp};
+pub use self::registers::{RegistersModel, Transaction};
+pub use self::set::{SetModel, SetOp, SetStep};
 
 /// What an object does, one operation at a time.
 pub trait Model {
@@ -42,30 +54,47 @@ pub trait Model {
 
     /// Whether the operation never changes any state.
     fn only_looks(&self, op: &Self::Op) -> bool;
-    /// The steps of the operations to search, in their order. All that the model knows of the history; it is called
-    /// before any method below.
-    fn prepare(&mut self, ops: &[&Self::Op]) -> Vec<Self::Step>;
+    /// The steps of the operations to search, in their order: that of their begins. All that the model knows of the
+    /// history; it is called before any method below.
+    fn prepare(&mut self, calls: &[&Call<Self::Op>]) -> Vec<Self::Step>;
     /// What it holds before anything.
     fn initial(&self) -> Self::State;
     /// What it holds after the operation; `None`: the operation cannot have this result in this state.
     fn step(&self, state: Self::State, step: Self::Step) -> Option<Self::State>;
     /// Whether the operation fits any state and gives the same state after all of them.
-    fn overwrites(&self, step: Self::Step) -> bool;
+    fn overwrites(&self, _: Self::Step) -> bool {
+        false
+    }
 
     /// Whether operations that are no [source](Self::is_source) of a looking one may lead from the state to one in
     /// which it fits.
     fn leads(&self, state: Self::State, looks: Self::Step) -> bool;
     /// Whether a state after `changes` may [lead](Self::leads) to one in which the looking operation fits, though
     /// the state before did not.
-    fn is_source(&self, changes: Self::Step, looks: Self::Step) -> bool;
+    fn is_source(&self, _changes: Self::Step, _looks: Self::Step) -> bool {
+        false
+    }
 
     /// Whether no looking operation fits the state, nor any after it, until an operation that overwrites.
     fn is_spoiled(&self, _: Self::State) -> bool {
         false
     }
-    /// Whether the operation fits any state and leaves it [spoiled](Self::is_spoiled).
-    fn spoils(&self, _: Self::Step) -> bool {
+    /// Whether the operation, if its outcome is unknown, may as well not have happened: no result needs it.
+    fn is_idle(&self, _: Self::Step) -> bool {
         false
+    }
+    /// Of an operation that changes something, and is never better placed later than in this state: the state after
+    /// it. Of equal ones the one that must end first is placed.
+    fn settles(&self, _: Self::State, _: Self::Step) -> Option<Self::State> {
+        None
+    }
+    /// An operation, by its place in `prepare`, that can have its result in no order.
+    fn misfit(&self) -> Option<u32> {
+        None
+    }
+    /// Pairs of operations, by their places in `prepare`, of which the first comes before the second in every order.
+    fn before(&self) -> &[(u32, u32)] {
+        &[]
     }
     /// Whether some looking operation cannot fit any more if the operation is placed where it gives this state.
     fn is_wasted(&self, _: Self::Step, _: Self::State) -> bool {

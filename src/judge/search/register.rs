@@ -1,6 +1,6 @@
 //! A register: read, write, compare-and-set.
 
-use super::Model;
+use super::{Call, Model};
 
 /// The value of a register that was never written, or deleted.
 pub const ABSENT: u32 = 0;
@@ -39,8 +39,8 @@ impl Model for RegisterModel {
         matches!(op, RegisterOp::Read(_) | RegisterOp::CasFailed { .. })
     }
 
-    fn prepare(&mut self, ops: &[&RegisterOp]) -> Vec<RegisterOp> {
-        ops.iter().map(|op| **op).collect()
+    fn prepare(&mut self, calls: &[&Call<RegisterOp>]) -> Vec<RegisterOp> {
+        calls.iter().map(|call| call.op).collect()
     }
 
     fn initial(&self) -> u32 {

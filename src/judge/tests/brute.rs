@@ -82,5 +82,6 @@ pub(super) fn apply(act: &KeyAct, state: &Option<Value>) -> Option<Option<Value>
         KeyAct::Get(value) => (value == text).then(|| state.clone()),
         KeyAct::Put(value) => Some(Some(value.as_str().into())),
         KeyAct::Append(value) => Some(Some(format!("{text}{value}").into())),
+        act => unreachable!("`{act}` is for the oracle of all models"),
     }
 }

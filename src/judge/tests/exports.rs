@@ -34,7 +34,8 @@ fn read_back_with(text: &str, target: Target, failed_cas: FailedCas) -> Vec<KeyH
         Target::Kvlab => Format::Kvlab,
     };
     assert_eq!(Format::detect(text), Some(format), "{text}");
-    match import(text, format, ImportOptions { failed_cas }).unwrap_or_else(|error| panic!("{error}\n{text}"))
+    match import(text, format, ImportOptions { failed_cas, model: None })
+        .unwrap_or_else(|error| panic!("{error}\n{text}"))
     {
         Imported::Keys(keys) => keys,
         Imported::Kvlab(events) => KeyHistory::of_events(&events),

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::super::pair::RawValue;
+use super::super::raw::{RawStep, RawValue};
 use super::form::Form;
 use crate::judge::value::{Value, write_string};
 
@@ -14,6 +14,7 @@ impl<'t> Form<'t> {
     pub(super) fn into_raw(self) -> RawValue {
         match self.untagged() {
             Self::Nil => RawValue::Nil,
+            form if let Some(steps) = form.steps() => RawValue::Steps(steps),
             Self::Vector(items) if items.len() == 2 => {
                 let mut items = items.into_iter().map(|item| Box::new(item.into_raw()));
                 match (items.next(), items.next()) {
@@ -23,6 +24,27 @@ impl<'t> Form<'t> {
             }
             form => RawValue::One(form.into_value()),
         }
+    }
+
+    /// The steps of a transaction, if it is one: a list of reads and writes. An empty list may be anything.
+    fn steps(&self) -> Option<Vec<RawStep>> {
+        let Self::Vector(steps) = self else { return None };
+        let step = |step: &Self| {
+            let Self::Vector(parts) = step else { return None };
+            let [Self::Keyword(name), register, value] = &parts[..] else { return None };
+            let writes = match &**name {
+                "r" | "read" => false,
+                "w" | "write" => true,
+                _ => return None,
+            };
+            Some(RawStep { writes, register: register.clone().into_value(), value: value.clone().known() })
+        };
+        steps.iter().map(step).collect::<Option<Vec<_>>>().filter(|steps| !steps.is_empty())
+    }
+
+    /// As a value, of which nil is none.
+    pub(super) fn known(self) -> Option<Value> {
+        (self != Self::Nil).then(|| self.into_value())
     }
 
     /// As a value of its own.
