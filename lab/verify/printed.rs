@@ -110,20 +110,8 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
             out.push('\n');
             indent(out, &wrapped(taken.says(), style.width - 2));
         }
-        let is_large =
-            matches!(&key.proof, Some(KeyProof::Stuck { .. } | KeyProof::Part { is_minimal: false, .. }));
-        if let (true, Some(path)) = (is_large, &checked.path) {
-            let key_failed_cas = key.failed_cas;
-            let key = if checked.is_keyed() {
-                format!(" --key {}", quoted(&said_key(checked, &key.key)))
-            } else {
-                String::new()
-            };
-            let meaning = match key_failed_cas {
-                Some(FailedCasTaken::Observed) => " --failed-cas observed",
-                _ => "",
-            };
-            let _ = writeln!(out, "\n  to make it small: kvlab shrink {}{key}{meaning}", quoted(path));
+        if let Some(command) = shrinking(checked, key) {
+            let _ = writeln!(out, "\n  to make it small: {command}");
         }
     }
     let others: Vec<_> = violated.iter().filter(|key| key.proof.is_none()).collect();
@@ -131,6 +119,24 @@ fn violated(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
     named(out, &rest, |key| format!("{}  {}", style.bad("NOT linearizable"), about(checked, key)));
     let broken: Vec<&Violation> = checked.broken().collect();
     named(out, &broken, |violation| format!("{}  {violation}", style.bad("BROKEN PROMISE")));
+}
+
+/// The command that makes a proof small that is not yet.
+fn shrinking(checked: &CheckedHistory, key: &CheckedKey) -> Option<String> {
+    let path = quoted(checked.path.as_ref()?);
+    let (Some(KeyProof::Stuck { .. }) | Some(KeyProof::Part { is_minimal: false, .. })) = &key.proof else {
+        return None;
+    };
+    let which = if checked.is_keyed() {
+        format!(" --key {}", quoted(&said_key(checked, &key.key)))
+    } else {
+        String::new()
+    };
+    let meaning = match key.failed_cas {
+        Some(FailedCasTaken::Observed) => " --failed-cas observed",
+        Some(FailedCasTaken::NeverRan) | None => "",
+    };
+    Some(format!("kvlab shrink {path}{which}{meaning}"))
 }
 
 fn undecided(out: &mut String, checked: &CheckedHistory, style: PrintStyle) {
@@ -347,6 +353,23 @@ mod tests {
         insta::assert_snapshot!("cas-80", said("cas.edn", 80));
         insta::assert_snapshot!("calm-80", said("calm.jsonl", 80));
         insta::assert_snapshot!("independent-80", said("independent.edn", 80));
+    }
+
+    #[test]
+    fn a_proof_that_is_not_small_yet_comes_with_the_command_that_makes_it_so() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/histories/cas.edn");
+        let input = HistorySource::find(&path, None).expect("it is there");
+        let checked =
+            check(&input, ImportOptions::default(), SearchLimits::within(Duration::from_secs(3600)));
+        let mut checked = CheckedHistory { path: Some("it's.edn".to_owned()), ..checked.expect("a history") };
+        assert_eq!(shrinking(&checked, &checked.keys[0]), None, "it is as small as it gets");
+        let Some(KeyProof::Part { is_minimal, .. }) = &mut checked.keys[0].proof else { panic!("by search") };
+        *is_minimal = false;
+        let command = r"kvlab shrink 'it'\''s.edn'";
+        assert_eq!(shrinking(&checked, &checked.keys[0]).as_deref(), Some(command));
+        checked.keys[0].failed_cas = Some(FailedCasTaken::Observed);
+        let command = format!("{command} --failed-cas observed");
+        assert_eq!(shrinking(&checked, &checked.keys[0]), Some(command));
     }
 
     #[test]

@@ -356,7 +356,7 @@ impl Judge {
     }
 
     fn write_ended(&mut self, running: &Running) -> Ruling {
-        let options = self.bounds.of(self.is_too_much(), self.keys[running.key as usize].ledger.is_reused());
+        let options = self.bounds.of(self.altogether(), self.keys[running.key as usize].ledger.is_reused());
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         if span.phase == Phase::Ok {
             self.acks += 1;
@@ -376,7 +376,7 @@ impl Judge {
     }
 
     fn read_ended(&mut self, running: &Running, value: Option<&str>) -> Ruling {
-        let options = self.bounds.of(self.is_too_much(), self.keys[running.key as usize].ledger.is_reused());
+        let options = self.bounds.of(self.altogether(), self.keys[running.key as usize].ledger.is_reused());
         let (key, span) = (&mut self.keys[running.key as usize], &running.span);
         let quorum = span.is_quorum();
         if quorum {
@@ -418,9 +418,9 @@ impl Judge {
         Ruling::Fine
     }
 
-    fn is_too_much(&self) -> bool {
-        let max = self.bounds.usual.ids_altogether;
-        self.ids.len() > max || self.acks > max
+    /// What is remembered of all keys together: ids or acknowledgements, whichever are more.
+    fn altogether(&self) -> usize {
+        self.ids.len().max(self.acks)
     }
 
     /// Places what can be placed of a key that is judged by search.

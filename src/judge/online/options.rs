@@ -13,8 +13,9 @@ pub struct JudgeOptions {
     /// the sake of proofs and of ages. A read of one that is forgotten is still flagged on a judged key, with less
     /// to show; on a measured key its age becomes "at least".
     pub ids_remembered: usize,
-    /// The same, and acknowledgements, of a key of a ring: one that is written again whenever its last write was found
-    /// often enough ([`Ledger::released`](super::super::Ledger::released)). There are many, and each is written for days.
+    /// The same, and acknowledgements, of a key of a ring, once half of [`ids_altogether`](Self::ids_altogether) is
+    /// remembered: one that is written again whenever its last write was found often enough
+    /// ([`Ledger::released`](super::super::Ledger::released)). There are many, and each is written for days.
     pub ring_remembered: usize,
     /// Writes of unknown outcome that nobody has read. If more are forgotten, a read of an id that is not
     /// remembered makes the key undecided, because it may be one of them.
@@ -104,12 +105,13 @@ impl Bounds {
         Self { ring: usual.ring(), tightened: usual.tightened(), usual }
     }
 
-    /// For a key of a `ring`, or another; `too_much` is remembered of all keys together.
-    pub(super) fn of(&self, too_much: bool, ring: bool) -> &JudgeOptions {
-        match (too_much, ring) {
-            (true, _) => &self.tightened,
-            (false, true) => &self.ring,
-            (false, false) => &self.usual,
+    /// For a key of a `ring`, or another; so many ids (or acknowledgements) are remembered of all keys together.
+    pub(super) fn of(&self, altogether: usize, ring: bool) -> &JudgeOptions {
+        let max = self.usual.ids_altogether;
+        match altogether {
+            much if much > max => &self.tightened,
+            much if ring && much > max / 2 => &self.ring,
+            _ => &self.usual,
         }
     }
 }
