@@ -15,6 +15,6 @@ pub use self::histories::{CheckArgs, ExportArgs, ExportFormat, HistoryFormat, Re
 pub use self::node::{LogForm, NodeArgs};
 pub use self::program::{Cli, Command};
 pub use self::runs::{
-    ColourChoice, DisplayOptions, PanicIn, PictureArgs, PictureTheme, ReportArgs, RunArgs, RunOptions,
-    ScenariosArgs, SimArgs, Switch, ThemeChoice, UpArgs,
+    ColourChoice, DisplayOptions, GoneArgs, PanicIn, RecordArgs, RecordOptions, RecordTheme, ReportArgs,
+    RunArgs, RunOptions, ScenariosArgs, SimArgs, Switch, ThemeChoice, UpArgs,
 };

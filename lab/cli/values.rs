@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kvlab::storage::Durability;
 use kvlab::types::NodeId;
+use ratatui::layout::Size;
 
 use crate::run::bounds::{RECORD_BYTES_MIN, RunBounds};
 use crate::scenario;
@@ -51,6 +52,22 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let number: f64 = number.parse().map_err(|_| expected())?;
     Ok((number * bytes) as u64)
+}
+
+/// `120x36`: columns and rows of a screen.
+pub(super) fn screen_size(text: &str) -> Result<Size, String> {
+    let expected = || format!("{text:?} is not a size like 120x36, from 40x10 to 300x100");
+    let (columns, rows) = text.split_once('x').ok_or_else(expected)?;
+    let number = |text: &str| text.parse::<u16>().map_err(|_| expected());
+    let (columns, rows) = (number(columns)?, number(rows)?);
+    let fits = (40..=300).contains(&columns) && (10..=100).contains(&rows);
+    if fits { Ok(Size::new(columns, rows)) } else { Err(expected()) }
+}
+
+/// How many times as fast as the run.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.1..=100.0).contains(speed));
+    speed.ok_or_else(|| format!("{text:?} is not a number from 0.1 to 100"))
 }
 
 /// How much of the record is kept: a [`size`], or `all`.
@@ -113,6 +130,18 @@ mod tests {
         assert_eq!(record_max("all"), Ok(RunBounds::ALL));
         assert_eq!(record_max("4MiB"), Ok(RunBounds::of(4 << 20)));
         assert_eq!(record_max("4194303"), Err("4 MiB is the least".to_owned()));
+    }
+
+    #[test]
+    fn screens_have_a_size_and_films_a_speed() {
+        assert_eq!(screen_size("80x24"), Ok(Size::new(80, 24)));
+        for text in ["", "80", "x", "80x", "39x24", "80x101", "80X24", "80x24x2", "-80x24"] {
+            assert!(screen_size(text).is_err(), "{text}");
+        }
+        assert_eq!(speed("1.5"), Ok(1.5));
+        for text in ["", "0", "-1", "101", "NaN", "inf", "2x"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -7,8 +7,8 @@ mod export;
 mod follow;
 mod kv;
 mod node;
-mod picture;
 mod promote;
+mod record;
 mod report;
 mod run;
 mod scenarios;
@@ -37,7 +37,8 @@ pub fn dispatch(command: Command) -> ExitCode {
         // A node is a program of its own: it has its own runtime and its own log.
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
-        Command::Picture(args) => picture::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Picture(args) => record::gone(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Shrink(args) => shrink::run(&args),
