@@ -91,6 +91,14 @@ fn wrong_usage() {
     refused(&["record", "src", "x.bmp"], 2, &["x.bmp", ".svg"]);
     refused(&["record", "src", "nowhere/x.svg"], 2, &["cannot write nowhere/x.svg"]);
     refused(&["record", "src", "x.txt", "x.txt"], 2, &["named twice"]);
+    refused(&["run", "split-brain", "--headless", "--record", "x.bmp"], 2, &["x.bmp", ".cast"]);
+    refused(&["up", "--headless", "--record", "nowhere/x.gif"], 2, &["cannot write nowhere/x.gif"]);
+    refused(
+        &["run", "split-brain", "--simulated", "--seeds", "2", "--record", "x.gif"],
+        2,
+        &["cannot be used with"],
+    );
+    refused(&["record", "src", "x.html", "--at", "1s"], 2, &["x.html", "--at wants a still"]);
     refused(&["report"], 2, &["there is no run yet", "kvlab up"]);
     refused(&["report", "nowhere"], 2, &["there is no run nowhere", "kvlab/runs"]);
     refused(&["report", "src"], 2, &["src is no run directory", "events.jsonl"]);

@@ -11,7 +11,7 @@ use kvlab::storage::Durability;
 use kvlab::types::Quirk;
 use ratatui::layout::Size;
 
-use super::values::{durability, duration, record_max, screen_size, seeds, speed, time};
+use super::values::{durability, duration, moment, record_max, screen_size, seeds, speed, time};
 use crate::record;
 use crate::run::bounds::RunBounds;
 use crate::scenario;
@@ -141,8 +141,8 @@ pub struct RecordArgs {
     /// What to make, by the ending of its name: .cast, .gif, .svg, .html, .png or .txt; may be several
     #[arg(value_name = "OUT", required = true)]
     pub out: Vec<PathBuf>,
-    /// A still of this moment, since the run began; without it, .png and .txt show the end
-    #[arg(long, value_name = "TIME", value_parser = time, conflicts_with_all = ["from", "to"])]
+    /// A still of this moment, since the run began, or of its `end`; without it, .png and .txt show the end
+    #[arg(long, value_name = "TIME|end", value_parser = moment, conflicts_with_all = ["from", "to"])]
     pub at: Option<Duration>,
     /// Begin the film at this moment, since the run began
     #[arg(long, value_name = "TIME", value_parser = time)]

@@ -38,6 +38,11 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Ok(if minutes.is_some() { time * 60 } else { time })
 }
 
+/// A [`time`] since a run began, or its `end`.
+pub(super) fn moment(text: &str) -> Result<Duration, String> {
+    if text == "end" { Ok(Duration::MAX) } else { time(text).map_err(|why| format!("{why}, nor end")) }
+}
+
 /// A number of bytes, or `64MiB`, `1.5GiB`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is not a size like 64MiB, 1.5GiB or a number of bytes");

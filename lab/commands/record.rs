@@ -36,6 +36,6 @@ pub fn gone(args: &GoneArgs) -> Result<Exit, CommandError> {
     let rest: Vec<_> = args.rest.iter().map(|arg| arg.to_string_lossy()).collect();
     let rest = if rest.is_empty() { "RUN OUT".to_owned() } else { rest.join(" ") };
     Err(Exit::Usage.because(format!(
-        "`kvlab picture` is now `kvlab record`; a still is an .svg with --at TIME, or a .txt: kvlab record {rest}"
+        "`kvlab picture` is now `kvlab record`; a still as SVG needs --at TIME, or --at end: kvlab record {rest}"
     )))
 }

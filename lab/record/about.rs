@@ -15,7 +15,8 @@ pub const FPS_DEFAULT: u32 = 10;
 /// What is to be on a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Recording {
-    /// A still of this moment, since the run began; `None`: a film, or a still of where a film would end.
+    /// A still of this moment, since the run began, or of its end if that is earlier; `None`: a film, or a still of where a
+    /// film would end.
     pub at: Option<Duration>,
     /// The film begins here; `None`: with what is kept of the run.
     pub from: Option<Duration>,

@@ -104,8 +104,9 @@ impl Recording {
         outputs: Outputs,
         mut progress: impl FnMut(f64),
     ) -> anyhow::Result<Vec<PathBuf>> {
-        let (from, to) = self.stretch(source.span()?).with_context(|| source.name())?;
-        let (last, view) = self.still(source, self.at.unwrap_or(to))?;
+        let span = source.span()?;
+        let (from, to) = self.stretch(span).with_context(|| source.name())?;
+        let (last, view) = self.still(source, to)?;
         self.check_proof(&view).with_context(|| source.name())?;
         let about = About::new(*self, &view, to);
         let mut outputs = outputs.into_vec();
@@ -174,6 +175,7 @@ impl Recording {
     /// From when to when it goes.
     fn stretch(&self, Span { begins, ends, last }: Span) -> anyhow::Result<(Duration, Duration)> {
         if let Some(at) = self.at {
+            let at = if at > last { ends } else { at };
             return Ok((at, at));
         }
         let (from, to) = (self.from.unwrap_or(begins), self.to.unwrap_or(ends).min(last));

@@ -166,7 +166,8 @@ impl Playback {
     /// # Errors
     /// If there are no events of a run.
     pub(crate) fn beginning_us(run_dir: &Path) -> anyhow::Result<u64> {
-        Ok(EventReader::open(run_dir)?.beginning().map_or(0, |keyframe| keyframe.t_us))
+        let events = EventReader::open(run_dir)?;
+        Ok(events.beginning().map_or(events.header.t_us, |keyframe| keyframe.t_us))
     }
 
     /// The next event; `None` at the end.

@@ -55,10 +55,16 @@ fn a_recording_plays_from_disk_and_an_animated_svg_shows_its_moments() {
         browser.picture((1140, 1400), &dir.join("recording.png"));
     }
 
+    // The film begins with the run's first event.
+    let events = std::fs::read_to_string(path("run/events.jsonl")).expect("events");
+    let header: serde_json::Value =
+        serde_json::from_str(events.lines().next().expect("a header")).expect("JSON");
+    let began_us = header["t_us"].as_u64().expect("a time");
     browser.go(svg.as_ref());
-    for (nth, at) in [1.0, 3.4, 5.0].into_iter().enumerate() {
+    for (nth, ms) in [1_000, 3_400, 5_000].into_iter().enumerate() {
         let text = path("still.txt");
-        kvlab(&dir, &["record", &run, &text, "--at", &format!("{at}s")]);
+        let at = format!("{:.6}s", (ms * 1_000 + began_us) as f64 / 1e6);
+        kvlab(&dir, &["record", &run, &text, "--at", &at]);
         // A window is as high as its row: of a strip's states one is in it.
         let seen = browser.run(&format!(
             "document.getAnimations().forEach(a => {{ a.pause(); a.currentTime = {} }}); \
@@ -70,7 +76,7 @@ fn a_recording_plays_from_disk_and_an_animated_svg_shows_its_moments() {
                  const hidden = svg !== document.documentElement && (middle < top || middle > top + 18); \
                  return hidden ? [] : [[Math.floor((middle - 10) / 18), Math.round((r.left - 10) / 8.4), text.textContent]]; \
              }})",
-            at * 1000.0 + 10.0
+            ms + 10
         ));
         let still = std::fs::read_to_string(&text).expect("a still");
         let mut left: Vec<Vec<char>> = still.lines().map(|line| line.chars().collect()).collect();
@@ -78,12 +84,12 @@ fn a_recording_plays_from_disk_and_an_animated_svg_shows_its_moments() {
             let place = |nth: usize| piece[nth].as_u64().expect("a cell") as usize;
             for (i, c) in piece[2].as_str().expect("text").chars().enumerate() {
                 let cell = &mut left[place(0)][place(1) + i];
-                assert_eq!(*cell, c, "at {at} s: {piece}");
+                assert_eq!(*cell, c, "at {at}: {piece}");
                 *cell = ' ';
             }
         }
         let missing: String = left.iter().flatten().filter(|c| c.is_ascii_alphanumeric()).collect();
-        assert_eq!(missing, "", "at {at} s");
+        assert_eq!(missing, "", "at {at}");
         if let Some(dir) = pictures() {
             browser.picture((1040, 680), &dir.join(format!("film-{nth}.png")));
         }

@@ -210,6 +210,9 @@ fn a_run_is_drawn_from_its_file() {
     assert_eq!(narrow, to_text(&frame(Player::Scenario, moment::SPLIT, (80, 24))));
     assert!(make(dir, end, "end.txt").unwrap().contains("AS EXPECTED"));
 
+    let later = Recording { at: Some(Duration::MAX), ..end };
+    assert_eq!(make(dir, later, "later.txt"), make(dir, end, "end.txt"), "there is nothing after the end");
+
     let refused = |recording, out| make(dir, recording, out).unwrap_err();
     let proof = refused(Recording { proof: Some(1), ..end }, "proof.txt");
     assert!(proof.ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
@@ -217,7 +220,7 @@ fn a_run_is_drawn_from_its_file() {
     let late = Recording { from: Some(Duration::from_secs(900)), ..end };
     assert!(refused(late, "late.txt").contains("before --from"), "{}", refused(late, "late.txt"));
     let left: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(left.len(), 5, "what is not made leaves nothing behind: {left:?}");
+    assert_eq!(left.len(), 6, "what is not made leaves nothing behind: {left:?}");
 
     let newer = split_brain(Player::Person).swap_remove(0);
     let newer = serde_json::to_string(&newer).unwrap();
