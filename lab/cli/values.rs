@@ -8,6 +8,7 @@ use kvlab::storage::Durability;
 use kvlab::types::NodeId;
 use ratatui::layout::Size;
 
+use crate::record;
 use crate::run::bounds::{RECORD_BYTES_MIN, RunBounds};
 use crate::scenario;
 
@@ -61,11 +62,13 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// `120x36`: columns and rows of a screen.
 pub(super) fn screen_size(text: &str) -> Result<Size, String> {
-    let expected = || format!("{text:?} is not a size like 120x36, from 40x10 to 300x100");
+    let (min, max) = (record::SIZE_MIN, record::SIZE_MAX);
+    let expected =
+        || format!("{text:?} is not a size like 120x36, from {}x{} to {}x{}", min.0, min.1, max.0, max.1);
     let (columns, rows) = text.split_once('x').ok_or_else(expected)?;
     let number = |text: &str| text.parse::<u16>().map_err(|_| expected());
     let (columns, rows) = (number(columns)?, number(rows)?);
-    let fits = (40..=300).contains(&columns) && (10..=100).contains(&rows);
+    let fits = (min.0..=max.0).contains(&columns) && (min.1..=max.1).contains(&rows);
     if fits { Ok(Size::new(columns, rows)) } else { Err(expected()) }
 }
 
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn screens_have_a_size_and_films_a_speed() {
         assert_eq!(screen_size("80x24"), Ok(Size::new(80, 24)));
-        for text in ["", "80", "x", "80x", "39x24", "80x101", "80X24", "80x24x2", "-80x24"] {
+        for text in ["", "80", "x", "80x", "39x10", "80x101", "80X24", "80x24x2", "-80x24"] {
             assert!(screen_size(text).is_err(), "{text}");
         }
         assert_eq!(speed("1.5"), Ok(1.5));

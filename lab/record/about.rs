@@ -5,10 +5,15 @@ use std::time::Duration;
 use ratatui::layout::Size;
 
 use crate::screen::ViewState;
+use crate::screen::layout::MIN_SIZE;
 use crate::screen::theme::Background;
 
 /// The size at which every pane has its place.
 pub const SIZE_DEFAULT: Size = Size::new(120, 36);
+/// On a smaller screen nothing is drawn but that it is too small.
+pub const SIZE_MIN: (u16, u16) = MIN_SIZE;
+/// No screen is larger: columns and rows.
+pub const SIZE_MAX: (u16, u16) = (300, 100);
 /// Frames a second, unless told otherwise.
 pub const FPS_DEFAULT: u32 = 10;
 

@@ -24,7 +24,7 @@ mod strip;
 mod svg;
 mod verdicts;
 
-pub use self::about::{CastVersion, FPS_DEFAULT, Recording};
+pub use self::about::{CastVersion, FPS_DEFAULT, Recording, SIZE_MAX, SIZE_MIN};
 pub use self::export::Source;
 pub use self::frame::{frame, to_text};
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::record::gif::Gif;
 use crate::record::page::PlayerPage;
 use crate::record::pixels::Painter;
 use crate::record::png::write_png;
-use crate::record::strip::Strip;
+use crate::record::strip::{Frames, Strip};
 
 /// A film of the split brain as a sink writes it, and its cues.
 fn filmed<'a>(
@@ -278,5 +278,29 @@ fn a_page_holds_its_cast_whole() {
     assert!(page.contains("writes lost that a quorum acknowledged"));
     for outside in ["src=\"http", "href=\"http", "url(http", "@import"] {
         assert!(!page.contains(outside), "{outside}");
+    }
+}
+
+/// However long a film is, an SVG of it has so many frames at most: evenly spread, in order, the last one among them,
+/// and none is shown before its time.
+#[test]
+fn an_svg_of_a_long_film_has_some_of_its_frames() {
+    let frame = |n: u32| {
+        let mut buf = Buffer::empty(Rect::new(0, 0, 8, 1));
+        buf.set_string(0, 0, n.to_string(), Style::new());
+        buf
+    };
+    let mut frames = Frames::new();
+    let count = 5_000;
+    (0..count).for_each(|n| frames.push(Duration::from_millis(100) * n, &frame(n)));
+    let kept: Vec<_> = frames.timed().map(|(at, buf)| (at, to_text(buf))).collect();
+    assert!((100..=300).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept[0], (Duration::ZERO, "0\n".to_owned()));
+    assert_eq!(kept.last().expect("a last").1, format!("{}\n", count - 1));
+    let gaps: Vec<_> = kept.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
+    assert!(gaps.iter().all(|gap| *gap >= Duration::from_millis(200) && *gap <= gaps[0] * 2), "{gaps:?}");
+    for (at, text) in kept {
+        let n: u32 = text.trim().parse().expect("a number");
+        assert!(at >= Duration::from_millis(100) * n, "{at:?} {n}");
     }
 }
