@@ -56,6 +56,7 @@ fn help_and_version_are_no_errors() {
         "check",
         "shrink",
         "export",
+        "record",
         "report",
         "runs",
         "completions",
@@ -85,6 +86,22 @@ fn wrong_usage() {
     refused(&["get"], 2, &["<KEY>"]);
     refused(&["up", "--headless", "--quirk", "no-fense"], 2, &["no quirk", "did you mean `no-fence`?"]);
     refused(&["promote", "two"], 2, &["a node like n1"]);
+    refused(&["picture", "latest", "out.svg", "--proof"], 2, &["kvlab record latest out.svg --proof"]);
+    refused(&["record", "latest"], 2, &["<OUT>..."]);
+    refused(&["record", "latest", "x.txt", "--at", "1s", "--from", "0s"], 2, &["cannot be used with"]);
+    refused(&["record", "latest", "x.txt", "--size", "10x10"], 2, &["a size like 120x36"]);
+    refused(&["record", "latest", "x.txt", "--speed", "0"], 2, &["from 0.1 to 100"]);
+    refused(&["record", "src", "x.bmp"], 2, &["x.bmp", ".svg"]);
+    refused(&["record", "src", "nowhere/x.svg"], 2, &["cannot write nowhere/x.svg"]);
+    refused(&["record", "src", "x.txt", "x.txt"], 2, &["named twice"]);
+    refused(&["run", "split-brain", "--headless", "--record", "x.bmp"], 2, &["x.bmp", ".cast"]);
+    refused(&["up", "--headless", "--record", "nowhere/x.gif"], 2, &["cannot write nowhere/x.gif"]);
+    refused(
+        &["run", "split-brain", "--simulated", "--seeds", "2", "--record", "x.gif"],
+        2,
+        &["cannot be used with"],
+    );
+    refused(&["record", "src", "x.html", "--at", "1s"], 2, &["x.html", "--at wants a still"]);
     refused(&["report"], 2, &["there is no run yet", "kvlab up"]);
     refused(&["report", "nowhere"], 2, &["there is no run nowhere", "kvlab/runs"]);
     refused(&["report", "src"], 2, &["src is no run directory", "events.jsonl"]);

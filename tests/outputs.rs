@@ -32,6 +32,7 @@ const COMMANDS: [&[&str]; 27] = [
     &["export", HISTORY, "--history", "edn"],
     &["export", "{run}", "--history", "jsonl", "--out", "-"],
     &["report", "{run}"],
+    &["record", "{run}", "{run}/end.txt"],
     &["runs"],
     &["runs", "--json"],
     &["runs", "clean", "--keep", "9"],
@@ -40,8 +41,8 @@ const COMMANDS: [&[&str]; 27] = [
     &["man", "runs", "clean"],
 ];
 /// What asks a lab, or is one: `tests/up.rs` has them; or prints nothing.
-const OTHERS: [&str; 11] =
-    ["up", "put", "get", "del", "status", "topology", "promote", "follow", "cleanup", "picture", "node"];
+const OTHERS: [&str; 10] =
+    ["up", "put", "get", "del", "status", "topology", "promote", "follow", "cleanup", "node"];
 
 /// A state directory with one run in it.
 fn state() -> tempfile::TempDir {

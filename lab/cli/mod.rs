@@ -19,6 +19,7 @@ pub use self::node::{LogForm, NodeArgs};
 pub use self::pages::{CompletionsArgs, ManArgs};
 pub use self::program::{Cli, Command};
 pub use self::runs::{
-    ColourChoice, DisplayOptions, PanicIn, PictureArgs, PictureTheme, ReportArgs, RunArgs, RunOptions,
-    RunsAction, RunsArgs, RunsCleanArgs, ScenariosArgs, SimArgs, Switch, ThemeChoice, UpArgs,
+    ColourChoice, DisplayOptions, GoneArgs, PanicIn, RecordArgs, RecordOptions, RecordTheme, ReportArgs,
+    RunArgs, RunOptions, RunsAction, RunsArgs, RunsCleanArgs, ScenariosArgs, SimArgs, Switch, ThemeChoice,
+    UpArgs,
 };

@@ -8,7 +8,7 @@ use super::cluster::{
 use super::histories::{CheckArgs, ExportArgs, ShrinkArgs};
 use super::node::NodeArgs;
 use super::pages::{CompletionsArgs, ManArgs};
-use super::runs::{PictureArgs, ReportArgs, RunArgs, RunsArgs, ScenariosArgs, SimArgs, UpArgs};
+use super::runs::{GoneArgs, RecordArgs, ReportArgs, RunArgs, RunsArgs, ScenariosArgs, SimArgs, UpArgs};
 
 /// A terminal lab for replication: a real key-value cluster, live faults and a live verdict.
 #[derive(Debug, Parser)]
@@ -55,8 +55,11 @@ pub enum Command {
     Shrink(ShrinkArgs),
     /// Write a run's history for another checker
     Export(ExportArgs),
-    /// Draw one moment of a run as a picture, from its events
-    Picture(PictureArgs),
+    /// Make a film or a still of a run, from its events
+    Record(RecordArgs),
+    /// Once drew stills: `record` does
+    #[command(hide = true)]
+    Picture(GoneArgs),
     /// Make the report of a run again: one HTML file that says it all
     Report(ReportArgs),
     /// List the runs that are kept; remove some, or keep one for good

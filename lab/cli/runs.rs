@@ -1,5 +1,6 @@
-//! What the commands take that start a run or look at one: `up`, `run`, `sim`, `scenarios`, `runs`, `picture`, `report`.
+//! What the commands take that start a run or look at one: `up`, `run`, `sim`, `scenarios`, `runs`, `record`, `report`.
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,8 +9,10 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 use kvlab::storage::Durability;
 use kvlab::types::Quirk;
+use ratatui::layout::Size;
 
-use super::values::{age, durability, duration, record_max, seeds, size, time};
+use super::values::{age, durability, duration, moment, record_max, screen_size, seeds, size, speed, time};
+use crate::record;
 use crate::run::bounds::RunBounds;
 use crate::scenario;
 
@@ -23,6 +26,8 @@ pub struct UpArgs {
     pub headless: bool,
     #[command(flatten)]
     pub run: RunOptions,
+    #[command(flatten)]
+    pub recordings: RecordOptions,
     #[command(flatten)]
     pub display: DisplayOptions,
     /// Background load at the start
@@ -74,10 +79,12 @@ pub struct RunArgs {
     #[arg(long, conflicts_with_all = ["keep", "record_max"])]
     pub simulated: bool,
     /// Play it so many times, on as many seeds from --seed on (or from 0), and tell of those not as expected
-    #[arg(long, value_name = "N", requires = "simulated", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "simulated", conflicts_with = "record", value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: Option<u64>,
     #[command(flatten)]
     pub run: RunOptions,
+    #[command(flatten)]
+    pub recordings: RecordOptions,
     #[command(flatten)]
     pub display: DisplayOptions,
 }
@@ -128,22 +135,50 @@ pub struct ScenariosArgs {
 }
 
 #[derive(Args, Debug)]
-pub struct PictureArgs {
+pub struct RecordArgs {
     /// A run's directory, or the name of one where runs are kept, or `latest`
     #[arg(value_name = "RUN")]
     pub run: PathBuf,
-    /// Where to write it: `.svg` or `.txt`
-    #[arg(value_name = "OUT")]
-    pub out: PathBuf,
-    /// Which moment, since the run began; its end if not given
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// What to make, by the ending of its name: .cast, .gif, .svg, .html, .png or .txt; may be several
+    #[arg(value_name = "OUT", required = true)]
+    pub out: Vec<PathBuf>,
+    /// A still of this moment, since the run began, or of its `end`; without it, .png and .txt show the end
+    #[arg(long, value_name = "TIME|end", value_parser = moment, conflicts_with_all = ["from", "to"])]
     pub at: Option<Duration>,
+    /// Begin the film at this moment, since the run began
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub from: Option<Duration>,
+    /// End it at this one
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub to: Option<Duration>,
     /// With the proof of the first broken promise opened, or of the N-th
     #[arg(long, value_name = "N", num_args = 0..=1, default_missing_value = "1", value_parser = clap::value_parser!(u8).range(1..))]
     pub proof: Option<u8>,
+    /// Columns and rows of the screen, from 40x10 to 300x100
+    #[arg(long, value_name = "WxH", default_value = "120x36", value_parser = screen_size)]
+    pub size: Size,
     /// On a dark or a light background
     #[arg(long, value_name = "WHICH", default_value = "dark")]
-    pub theme: PictureTheme,
+    pub theme: RecordTheme,
+    /// So many times as fast as the run, from 0.1 to 100
+    #[arg(long, value_name = "FACTOR", default_value = "1", value_parser = speed)]
+    pub speed: f64,
+    /// Frames a second, at most
+    #[arg(long, value_name = "N", default_value_t = record::FPS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub fps: u32,
+    /// Where nothing is told for longer than this, in the film's time, leave out the rest
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub idle_limit: Option<Duration>,
+    /// Write asciicasts of version 3, or of 2 for players from before 2025
+    #[arg(long, value_name = "2|3", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..=3))]
+    pub cast_version: u8,
+}
+
+/// What is typed after a command that is gone.
+#[derive(Args, Debug)]
+pub struct GoneArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub rest: Vec<OsString>,
 }
 
 #[derive(Args, Debug)]
@@ -222,6 +257,15 @@ pub struct RunOptions {
     pub record_max: Option<RunBounds>,
 }
 
+/// What is to be made of a run when it is over.
+#[derive(Args, Debug)]
+pub struct RecordOptions {
+    /// When it is over, make a film or a still of it: .cast, .gif, .svg, .html, .png or .txt, by the ending of its name;
+    /// may be given more than once. `kvlab record` makes more, with more options, of any run
+    #[arg(long = "record", value_name = "OUT")]
+    pub record: Vec<PathBuf>,
+}
+
 /// How the dashboard looks.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct DisplayOptions {
@@ -253,9 +297,9 @@ pub enum ThemeChoice {
     Light,
 }
 
-/// Which background the colours of a picture are for.
+/// Which background the colours of a recording are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PictureTheme {
+pub enum RecordTheme {
     Dark,
     Light,
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use kvlab::storage::Durability;
 use kvlab::types::NodeId;
+use ratatui::layout::Size;
 
+use crate::record;
 use crate::run::bounds::{RECORD_BYTES_MIN, RunBounds};
 use crate::scenario;
 
@@ -47,6 +49,11 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A [`time`] since a run began, or its `end`.
+pub(super) fn moment(text: &str) -> Result<Duration, String> {
+    if text == "end" { Ok(Duration::MAX) } else { time(text).map_err(|why| format!("{why}, nor end")) }
+}
+
 /// A number of bytes, or `64MiB`, `1.5GiB`.
 pub(super) fn size(text: &str) -> Result<u64, String> {
     let expected = || format!("{text:?} is not a size like 64MiB, 1.5GiB or a number of bytes");
@@ -61,6 +68,24 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
     };
     let number: f64 = number.parse().map_err(|_| expected())?;
     Ok((number * bytes) as u64)
+}
+
+/// `120x36`: columns and rows of a screen.
+pub(super) fn screen_size(text: &str) -> Result<Size, String> {
+    let (min, max) = (record::SIZE_MIN, record::SIZE_MAX);
+    let expected =
+        || format!("{text:?} is not a size like 120x36, from {}x{} to {}x{}", min.0, min.1, max.0, max.1);
+    let (columns, rows) = text.split_once('x').ok_or_else(expected)?;
+    let number = |text: &str| text.parse::<u16>().map_err(|_| expected());
+    let (columns, rows) = (number(columns)?, number(rows)?);
+    let fits = (min.0..=max.0).contains(&columns) && (min.1..=max.1).contains(&rows);
+    if fits { Ok(Size::new(columns, rows)) } else { Err(expected()) }
+}
+
+/// How many times as fast as the run.
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.1..=100.0).contains(speed));
+    speed.ok_or_else(|| format!("{text:?} is not a number from 0.1 to 100"))
 }
 
 /// How much of the record is kept: a [`size`], or `all`.
@@ -133,6 +158,18 @@ mod tests {
         assert_eq!(record_max("all"), Ok(RunBounds::ALL));
         assert_eq!(record_max("4MiB"), Ok(RunBounds::of(4 << 20)));
         assert_eq!(record_max("4194303"), Err("4 MiB is the least".to_owned()));
+    }
+
+    #[test]
+    fn screens_have_a_size_and_films_a_speed() {
+        assert_eq!(screen_size("80x24"), Ok(Size::new(80, 24)));
+        for text in ["", "80", "x", "80x", "39x10", "80x101", "80X24", "80x24x2", "-80x24"] {
+            assert!(screen_size(text).is_err(), "{text}");
+        }
+        assert_eq!(speed("1.5"), Ok(1.5));
+        for text in ["", "0", "-1", "101", "NaN", "inf", "2x"] {
+            assert!(speed(text).is_err(), "{text}");
+        }
     }
 
     #[test]

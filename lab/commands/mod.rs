@@ -8,8 +8,8 @@ mod follow;
 mod kv;
 mod node;
 mod pages;
-mod picture;
 mod promote;
+mod record;
 mod report;
 mod run;
 mod runs;
@@ -50,7 +50,8 @@ pub fn dispatch(command: Command) -> ExitCode {
         // A node is a program of its own: it has its own runtime and its own log.
         Command::Node(args) => return node::run(*args),
         Command::Scenarios(args) => scenarios::run(&args),
-        Command::Picture(args) => picture::run(&args),
+        Command::Record(args) => record::run(&args),
+        Command::Picture(args) => record::gone(&args),
         Command::Report(args) => report::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Shrink(args) => shrink::run(&args),

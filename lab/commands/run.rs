@@ -9,7 +9,7 @@ use super::support::exit::{CommandError, Exit};
 use super::support::live_run::{self, LiveRun};
 use super::support::narrator::Narrator;
 use super::support::output::{Printer, To};
-use super::support::{dashboard, output, simulated};
+use super::support::{dashboard, output, recordings, simulated};
 use crate::cli::{DisplayOptions, RunArgs};
 use crate::cluster::ClusterOptions;
 use crate::run::bounds::RunBounds;
@@ -21,8 +21,9 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     let scenario = find(&args.scenario)?;
+    let outputs = recordings::asked_for(&args.recordings)?;
     if args.simulated {
-        return simulated::run(&args, scenario).await;
+        return simulated::run(&args, scenario, outputs).await;
     }
     let screen = !args.headless && !args.json && output::has_terminal();
     let settings = |dir: &Path, seed| options(&scenario, dir, seed);
@@ -35,6 +36,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     };
     let stopped = live_run::stop(&run.session, &mut run.signals).await;
     let report = run.leave_report().await;
+    let recorded = run.record(outputs, args.display).await;
     let (conclusion, told) = conclusion?;
 
     let run_dir = run.dir.path().display().to_string();
@@ -64,7 +66,7 @@ pub async fn run(args: RunArgs) -> Result<Exit, CommandError> {
     if let Err(error) = stopped {
         output::tell(format_args!("warning: {error:#}"));
     }
-    Ok(conclusion.outcome.into())
+    recordings::ended(conclusion.outcome.into(), recorded, args.json)
 }
 
 /// The scenario of this name or in this file.

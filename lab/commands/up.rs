@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use super::support::exit::{CommandError, Exit};
 use super::support::live_run::{self, LiveRun};
 use super::support::output::{Printer, To};
-use super::support::{dashboard, output};
+use super::support::{dashboard, output, recordings};
 use crate::cli::{Switch, UpArgs};
 use crate::cluster::ClusterOptions;
 use crate::engine::NodeSettings;
@@ -48,6 +48,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
             "the dashboard needs a terminal, and this is none; run it in one, or add --headless for JSON lines",
         ));
     }
+    let outputs = recordings::asked_for(&args.recordings)?;
     let mut run =
         LiveRun::start("up", &args.run, None, screen, |dir, seed| options(&args, dir, seed)).await?;
     if !screen {
@@ -55,7 +56,9 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
         if let Some(report) = run.leave_report().await {
             output::tell(format_args!("report: {}", report.display()));
         }
-        return printed.map(|()| Exit::Done);
+        let recorded = run.record(outputs, args.display).await;
+        printed?;
+        return recordings::ended(Exit::Done, recorded, true);
     }
     let events = run.take_events();
     let shown = tokio::select! {
@@ -64,6 +67,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     };
     let stopped = live_run::stop(&run.session, &mut run.signals).await;
     let report = run.leave_report().await;
+    let recorded = run.record(outputs, args.display).await;
     shown?;
     stopped?;
     let (run_dir, seed) = (run.dir.path().display(), run.seed);
@@ -73,7 +77,7 @@ pub async fn run(args: UpArgs) -> Result<Exit, CommandError> {
     if let Some(report) = report {
         output::print(format!("report: {}\n", report.display()))?;
     }
-    Ok(Exit::Done)
+    recordings::ended(Exit::Done, recorded, false)
 }
 
 fn options(args: &UpArgs, dir: &Path, seed: u64) -> (ClusterOptions, WorkloadOptions) {

@@ -1,6 +1,16 @@
-//! Lines, blocks, braille and a few signs as paths, so that they join without seams and need no font.
+//! Lines, blocks, braille and a few signs as outlines, so that they join without seams and need no font.
 
 use std::fmt::Write as _;
+
+/// What outlines are drawn on: in pixels of a cell, from its left top corner.
+pub trait Canvas {
+    /// The inside of a polygon.
+    fn polygon(&mut self, points: &[(f32, f32)]);
+    /// From `x0`, `y0` to `x1`, `y1`.
+    fn rect(&mut self, x0: f32, y0: f32, x1: f32, y1: f32);
+    /// A disc of the radius `r`, but for the part of it within the radius `hole`.
+    fn disc(&mut self, x: f32, y: f32, r: f32, hole: f32);
+}
 
 /// Width of a cell in pixels.
 pub const CELL_WIDTH: f32 = 8.4;
@@ -18,9 +28,14 @@ pub fn is_drawn(c: char) -> bool {
         || matches!(c, '✓' | '✗' | '◆' | '●' | '○' | '▸' | '→' | '↑' | '↓' | '…' | '·')
 }
 
-/// Appends the character's outline, in the cell whose left top corner is given.
+/// Appends the character's outline to an SVG path, in the cell whose left top corner is given.
 pub fn draw(c: char, left: f32, top: f32, path: &mut String) {
-    let mut pen = Pen { path, left, top };
+    draw_on(c, &mut SvgPath { path, left, top });
+}
+
+/// Draws the character.
+pub fn draw_on(c: char, canvas: &mut dyn Canvas) {
+    let mut pen = Pen { canvas };
     let (w, h) = (CELL_WIDTH, CELL_HEIGHT);
     let (cx, cy) = (w / 2.0, h / 2.0);
     if let Some(arms) = arms(c) {
@@ -54,13 +69,14 @@ pub fn draw(c: char, left: f32, top: f32, path: &mut String) {
     }
 }
 
-struct Pen<'a> {
+/// A path of SVG.
+struct SvgPath<'a> {
     path: &'a mut String,
     left: f32,
     top: f32,
 }
 
-impl Pen<'_> {
+impl Canvas for SvgPath<'_> {
     fn polygon(&mut self, points: &[(f32, f32)]) {
         for (i, (x, y)) in points.iter().enumerate() {
             let verb = if i == 0 { 'M' } else { 'L' };
@@ -74,19 +90,35 @@ impl Pen<'_> {
         let _ = write!(self.path, "M{x} {y}h{dx}v{dy}h-{dx}Z ");
     }
 
-    fn disc(&mut self, x: f32, y: f32, r: f32) {
-        let (x, y, r2) = (tidy(self.left + x - r), tidy(self.top + y), tidy(2.0 * r));
-        let r = tidy(r);
-        let _ = write!(self.path, "M{x} {y}a{r} {r} 0 1 0 {r2} 0a{r} {r} 0 1 0 -{r2} 0Z ");
+    /// The inner circle runs the other way round, and so is left out.
+    fn disc(&mut self, x: f32, y: f32, r: f32, hole: f32) {
+        for (r, way) in [(r, 0), (hole, 1)].into_iter().filter(|(r, _)| *r > 0.0) {
+            let (x, y, r2) = (tidy(self.left + x - r), tidy(self.top + y), tidy(2.0 * r));
+            let r = tidy(r);
+            let _ = write!(self.path, "M{x} {y}a{r} {r} 0 1 {way} {r2} 0a{r} {r} 0 1 {way} -{r2} 0Z ");
+        }
+    }
+}
+
+struct Pen<'a> {
+    canvas: &'a mut dyn Canvas,
+}
+
+impl Pen<'_> {
+    fn polygon(&mut self, points: &[(f32, f32)]) {
+        self.canvas.polygon(points);
     }
 
-    /// A ring: the inner circle runs the other way round, and so is left out.
+    fn rect(&mut self, x0: f32, y0: f32, x1: f32, y1: f32) {
+        self.canvas.rect(x0, y0, x1, y1);
+    }
+
+    fn disc(&mut self, x: f32, y: f32, r: f32) {
+        self.canvas.disc(x, y, r, 0.0);
+    }
+
     fn ring(&mut self, x: f32, y: f32, r: f32, width: f32) {
-        self.disc(x, y, r);
-        let inner = r - width;
-        let (x, y, r2) = (tidy(self.left + x - inner), tidy(self.top + y), tidy(2.0 * inner));
-        let inner = tidy(inner);
-        let _ = write!(self.path, "M{x} {y}a{inner} {inner} 0 1 1 {r2} 0a{inner} {inner} 0 1 1 -{r2} 0Z ");
+        self.canvas.disc(x, y, r, r - width);
     }
 
     /// A line of this width through the points.

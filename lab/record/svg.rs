@@ -7,53 +7,24 @@ use std::fmt;
 
 use kvlab::judge::svg::{Attribute, Svg};
 use ratatui::buffer::{Buffer, Cell, CellWidth};
-use ratatui::style::{Color, Modifier};
 
+use super::colours::{Look, Plain, single};
 use super::glyphs::{self, CELL_HEIGHT, CELL_WIDTH};
 use crate::screen::theme::Background;
 
-/// The colours of what has none of its own.
-#[derive(Clone, Copy, Debug)]
-struct Plain {
-    /// Of text.
-    ink: u32,
-    /// Behind text.
-    ground: u32,
-}
-
-const DARK: Plain = Plain { ink: 0xd6_dae0, ground: 0x10_1418 };
-const LIGHT: Plain = Plain { ink: 0x1f_2328, ground: 0xff_ffff };
-/// The colours that a terminal theme defines: black, red, green, yellow, blue, magenta, cyan, white, then the bright ones.
-const SIXTEEN: [u32; 16] = [
-    0x1b_2026, 0xd5_5e00, 0x00_9e73, 0xe6_9f00, 0x38_82c4, 0xcc_79a7, 0x56_b4e9, 0xc4_c9d1, 0x6b_7280,
-    0xf0_8040, 0x40_c09a, 0xf0_e442, 0x6f_b0e8, 0xe0_a0c8, 0x8f_d0f5, 0xf5_f7fa,
-];
 /// Around the cells, in pixels.
-const MARGIN: f32 = 10.0;
+pub(super) const MARGIN: f32 = 10.0;
 /// Height of the text within a cell.
-const FONT_SIZE: f32 = 14.0;
+pub(super) const FONT_SIZE: f32 = 14.0;
 /// From the top of a cell to the line on which text stands.
-const BASELINE: f32 = 13.5;
+pub(super) const BASELINE: f32 = 13.5;
 /// Fonts in order of preference; the last is every viewer's own.
-const FONTS: &str = "'JetBrains Mono','DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono',monospace";
-
-/// How one cell looks, its colours resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
-    ink: u32,
-    ground: u32,
-    bold: bool,
-    dim: bool,
-    italic: bool,
-    underlined: bool,
-}
+pub(super) const FONTS: &str =
+    "'JetBrains Mono','DejaVu Sans Mono',Menlo,Consolas,'Liberation Mono',monospace";
 
 /// Draws the frame on the background that it was drawn for. `title` is for screen readers.
 pub fn to_svg(buf: &Buffer, title: &str, background: Background) -> String {
-    let plain = match background {
-        Background::Dark => DARK,
-        Background::Light => LIGHT,
-    };
+    let plain = Plain::on(background);
     let (columns, rows) = (f32::from(buf.area.width), f32::from(buf.area.height));
     let (width, height) = (Px(columns * CELL_WIDTH + 2.0 * MARGIN), Px(rows * CELL_HEIGHT + 2.0 * MARGIN));
     let mut svg = Svg::default();
@@ -82,7 +53,7 @@ pub fn to_svg(buf: &Buffer, title: &str, background: Background) -> String {
 }
 
 /// A length in pixels, printed with one decimal.
-struct Px(f32);
+pub(super) struct Px(pub(super) f32);
 
 /// A colour, printed as `#d6dae0`.
 struct Colour(u32);
@@ -102,7 +73,7 @@ impl fmt::Display for Colour {
 fn row(svg: &mut Svg, buf: &Buffer, y: u16, plain: Plain) {
     let cells: Vec<_> = (0..buf.area.width)
         .filter_map(|x| buf.cell((buf.area.x + x, buf.area.y + y)))
-        .map(|cell| (cell, look(cell, plain)))
+        .map(|cell| (cell, Look::of(cell, plain)))
         .collect();
     backgrounds(svg, &cells, y, plain.ground);
     paths(svg, &cells, y);
@@ -179,7 +150,7 @@ fn span(spans: &mut Svg, start: usize, cells: &[(&Cell, Look)]) {
 
 /// Pieces of ASCII text with single spaces within, and every other sign on its own, where a fallback font with
 /// another width does no harm.
-fn words_of<'a, 'b>(
+pub(super) fn words_of<'a, 'b>(
     run: &'a [(&'b Cell, Look)],
     is_text: impl Fn(&Cell) -> bool,
 ) -> Vec<(usize, &'a [(&'b Cell, Look)])> {
@@ -205,7 +176,7 @@ fn words_of<'a, 'b>(
 }
 
 /// The maximal stretches of neighbours that are alike, each with its start.
-fn runs<T>(items: &[T], alike: impl Fn(&T, &T) -> bool) -> Vec<(usize, &[T])> {
+pub(super) fn runs<T>(items: &[T], alike: impl Fn(&T, &T) -> bool) -> Vec<(usize, &[T])> {
     let mut start = 0;
     items
         .chunk_by(alike)
@@ -215,66 +186,4 @@ fn runs<T>(items: &[T], alike: impl Fn(&T, &T) -> bool) -> Vec<(usize, &[T])> {
             (at, run)
         })
         .collect()
-}
-
-fn single(cell: &Cell) -> Option<char> {
-    let mut chars = cell.symbol().chars();
-    chars.next().filter(|_| chars.next().is_none())
-}
-
-fn look(cell: &Cell, plain: Plain) -> Look {
-    let has = |m: Modifier| cell.modifier.contains(m);
-    let (mut ink, mut ground) = (rgb(cell.fg, plain.ink), rgb(cell.bg, plain.ground));
-    if has(Modifier::REVERSED) {
-        (ink, ground) = (ground, ink);
-    }
-    Look {
-        ink,
-        ground,
-        bold: has(Modifier::BOLD),
-        dim: has(Modifier::DIM),
-        italic: has(Modifier::ITALIC),
-        underlined: has(Modifier::UNDERLINED),
-    }
-}
-
-fn rgb(colour: Color, default: u32) -> u32 {
-    let i = match colour {
-        Color::Reset => return default,
-        Color::Rgb(r, g, b) => return u32::from_be_bytes([0, r, g, b]),
-        Color::Indexed(i) => i,
-        Color::Black => 0,
-        Color::Red => 1,
-        Color::Green => 2,
-        Color::Yellow => 3,
-        Color::Blue => 4,
-        Color::Magenta => 5,
-        Color::Cyan => 6,
-        Color::Gray => 7,
-        Color::DarkGray => 8,
-        Color::LightRed => 9,
-        Color::LightGreen => 10,
-        Color::LightYellow => 11,
-        Color::LightBlue => 12,
-        Color::LightMagenta => 13,
-        Color::LightCyan => 14,
-        Color::White => 15,
-    };
-    indexed(i)
-}
-
-/// xterm's 256 colours: 16 of the theme, a cube of 6×6×6, 24 greys.
-fn indexed(i: u8) -> u32 {
-    let level = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
-    match i {
-        0..16 => SIXTEEN[usize::from(i)],
-        16..232 => {
-            let i = i - 16;
-            u32::from_be_bytes([0, level(i / 36), level(i / 6 % 6), level(i % 6)])
-        }
-        232.. => {
-            let grey = 8 + 10 * (i - 232);
-            u32::from_be_bytes([0, grey, grey, grey])
-        }
-    }
 }

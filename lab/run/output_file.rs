@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-/// A file that is in its place only once all of it is written; or standard output.
+/// A file that is in its place only once all of it is written; or standard output. Bytes are written to it as well.
 pub(crate) struct OutputFile {
-    out: BufWriter<Box<dyn Write>>,
+    out: BufWriter<Box<dyn Write + Send>>,
     /// What it is called in messages.
     name: String,
     /// Where it is written, and where it belongs. `None`: it is written in place.
@@ -80,6 +80,16 @@ impl OutputFile {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
             written => written.with_context(|| format!("cannot write {}", self.name)),
         }
+    }
+}
+
+impl Write for OutputFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 

@@ -104,36 +104,104 @@ impl EventReader {
 /// If the events cannot be read, or do not reach back so far.
 pub(crate) fn moment(run_dir: &Path, t_us: Option<u64>) -> anyhow::Result<Moment> {
     let t_us = t_us.unwrap_or(u64::MAX);
-    let (mut moment, mut reader, mut later) = part_of(run_dir, t_us)?;
-    // Most of what is passed is never looked into.
-    let mut since = Vec::new();
-    'parts: loop {
-        while reader.next_line()? {
+    let mut playback = Playback::open(run_dir, t_us)?;
+    let mut events = Vec::new();
+    while let Some(event) = playback.next_event()? {
+        if event.t_us > t_us {
+            break;
+        }
+        events.push(event);
+    }
+    Ok(Moment { keyframe: playback.keyframe, events })
+}
+
+/// The events of a run from a moment on, one after another. No more is held than those between two keyframes.
+#[derive(Debug)]
+pub(crate) struct Playback {
+    /// The last keyframe before the moment; `None`: it begins with the run, whose header is the first event.
+    pub(crate) keyframe: Option<Keyframe>,
+    header: Option<Stamped>,
+    /// Lines since the keyframe that have been passed, and where they stand.
+    since: VecDeque<(Arc<Path>, u64, Vec<u8>)>,
+    reader: PartReader,
+    later: VecDeque<Part>,
+}
+
+impl Playback {
+    /// From the last keyframe on that stands before `t_us`, in microseconds since the run began. Of those before it
+    /// nothing is looked into.
+    ///
+    /// # Errors
+    /// If the events cannot be read, or do not reach back so far.
+    pub(crate) fn open(run_dir: &Path, t_us: u64) -> anyhow::Result<Self> {
+        let (moment, reader, later) = part_of(run_dir, t_us)?;
+        let header = moment.events.into_iter().next();
+        let mut playback = Self { keyframe: moment.keyframe, header, since: VecDeque::new(), reader, later };
+        while playback.next_line()? {
+            let reader = &mut playback.reader;
             if !reader.is_keyframe() {
-                since.push((Arc::clone(&reader.path), reader.number, std::mem::take(&mut reader.line)));
+                let line = std::mem::take(&mut reader.line);
+                playback.since.push_back((Arc::clone(&reader.path), reader.number, line));
                 continue;
             }
-            let keyframe = parsed(&reader.line, || reader.place())?;
-            match keyframe {
-                Some(Keyframe { t_us: later_us, .. }) if later_us > t_us => break 'parts,
+            match parsed::<Keyframe>(&reader.line, || reader.place())? {
+                Some(keyframe) if keyframe.t_us > t_us => break,
                 Some(keyframe) if keyframe.is_known() => {
-                    moment = Moment { keyframe: Some(keyframe), events: Vec::new() };
-                    since.clear();
+                    (playback.keyframe, playback.header) = (Some(keyframe), None);
+                    playback.since.clear();
                 }
                 _ => {}
             }
         }
-        let Some(next) = later.pop_front() else { break };
-        reader = PartReader::new(next);
-        reader.header()?;
+        Ok(playback)
     }
-    for (path, number, line) in since {
-        match parsed::<Stamped>(&line, || place(&path, number))? {
-            Some(event) if event.t_us <= t_us => moment.events.push(event),
-            _ => break,
+
+    /// When what is kept of a run begins, in microseconds since it began.
+    ///
+    /// # Errors
+    /// If there are no events of a run.
+    pub(crate) fn beginning_us(run_dir: &Path) -> anyhow::Result<u64> {
+        let events = EventReader::open(run_dir)?;
+        Ok(events.beginning().map_or(events.header.t_us, |keyframe| keyframe.t_us))
+    }
+
+    /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    /// If a line cannot be read, or is no event.
+    pub(crate) fn next_event(&mut self) -> anyhow::Result<Option<Stamped>> {
+        if let Some(header) = self.header.take() {
+            return Ok(Some(header));
         }
+        if let Some((path, number, line)) = self.since.pop_front() {
+            return parsed(&line, || place(&path, number));
+        }
+        while self.next_line()? {
+            let reader = &self.reader;
+            if !reader.is_keyframe() {
+                return parsed(&reader.line, || reader.place());
+            }
+        }
+        Ok(None)
     }
-    Ok(moment)
+
+    /// Goes on to the next line, in this part or a later one; false at the end.
+    fn next_line(&mut self) -> anyhow::Result<bool> {
+        while !self.reader.next_line()? {
+            let Some(next) = self.later.pop_front() else { return Ok(false) };
+            self.reader = PartReader::new(next);
+            self.reader.header()?;
+        }
+        Ok(true)
+    }
+}
+
+impl Iterator for Playback {
+    type Item = anyhow::Result<Stamped>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_event().transpose()
+    }
 }
 
 /// The last part that begins before `t_us` with a keyframe that is known, as far as its beginning; and those after it.

@@ -37,6 +37,11 @@ pub(crate) fn sentence(event: &LabEvent) -> Option<(Level, String)> {
     }
 }
 
+/// Whether the event is one that a person would want to read of.
+pub(crate) fn is_told(event: &LabEvent) -> bool {
+    sentence(event).is_some_and(|(level, _)| level > Level::Debug)
+}
+
 fn process(node: NodeId, state: &ProcessState) -> Option<(Level, String)> {
     Some(match state {
         ProcessState::Starting { .. } => return None,

@@ -15,7 +15,7 @@ mod parallel;
 mod printed;
 mod shrink;
 mod source;
-mod status_line;
+pub(crate) mod status_line;
 
 pub(crate) use self::check::check;
 pub(crate) use self::checked::FailedCasTaken;

@@ -86,10 +86,15 @@ impl Browser {
     /// Opens a file from disk and waits until the page says that it is ready. Returns after how many milliseconds
     /// that was, by the page's own clock.
     pub(crate) fn open(&self, file: &Path) -> u64 {
-        self.post("/url", &json!({"url": format!("file://{}", file.display())}));
+        self.go(file);
         self.until("document.documentElement.dataset.ready !== undefined");
         let ready = self.run("return Number(document.documentElement.dataset.ready)");
         ready.as_u64().expect("milliseconds")
+    }
+
+    /// Opens a file from disk.
+    pub(crate) fn go(&self, file: &Path) {
+        self.post("/url", &json!({"url": format!("file://{}", file.display())}));
     }
 
     /// What a script in the page returns.

@@ -1,5 +1,6 @@
 //! The report in a real browser: it opens from disk without a complaint, zooms, filters, leads from a violation to its
 //! operations and back, can be used by keys alone, follows light and dark, and prints.
+//! So are recordings: the page that plays one, and the animated SVG.
 //!
 //! Needs `chromium` and `chromedriver`, so it runs only when asked: `cargo test --test report_browser -- --ignored`. With
 //! `KVLAB_PICTURES=DIR` it leaves pictures there; `docs/report.png` is its `report.png`.
@@ -10,6 +11,7 @@
 )]
 
 mod browser;
+mod recording;
 mod synthetic;
 
 use std::path::{Path, PathBuf};

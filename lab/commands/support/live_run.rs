@@ -16,9 +16,10 @@ use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 
 use super::exit::{CommandError, Exit};
 use super::signals::Signals;
-use super::{logging, output};
-use crate::cli::RunOptions;
+use super::{logging, output, recordings};
+use crate::cli::{DisplayOptions, RunOptions};
 use crate::cluster::ClusterOptions;
+use crate::record::{Outputs, Source};
 use crate::report::source;
 use crate::run::bounds::{RECORD_BYTES_DEFAULT, RunBounds};
 use crate::run::directory::{self, RunDir};
@@ -109,6 +110,26 @@ impl LiveRun {
             }
         };
         written.inspect_err(|error| output::tell(format_args!("warning: there is no report: {error:#}"))).ok()
+    }
+
+    /// Makes the recordings that were asked for of the run, which has just ended, and whose cluster has stopped. A signal
+    /// does not wait for them.
+    pub async fn record(
+        &mut self,
+        outputs: Option<Outputs>,
+        display: DisplayOptions,
+    ) -> anyhow::Result<Vec<PathBuf>> {
+        let Some(outputs) = outputs else { return Ok(Vec::new()) };
+        let (run_dir, recording) = (self.dir.path().to_owned(), recordings::of_run(display));
+        let making =
+            tokio::task::spawn_blocking(move || recordings::make(&recording, Source::Run(&run_dir), outputs));
+        tokio::select! {
+            made = making => made.map_err(anyhow::Error::from).flatten().context("there is no recording"),
+            signal = self.signals.next() => {
+                output::tell(format_args!("{signal}: nothing is recorded; `kvlab record` makes it"));
+                Ok(Vec::new())
+            }
+        }
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod narrator;
 pub(crate) mod orders;
 pub(crate) mod output;
 pub(crate) mod reach;
+pub(crate) mod recordings;
 pub(crate) mod seeds;
 pub(crate) mod signals;
 pub(crate) mod simulated;

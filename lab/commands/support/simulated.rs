@@ -9,22 +9,23 @@ use super::exit::{CommandError, Exit};
 use super::narrator::Narrator;
 use super::seeds::{self, Played, Tally};
 use super::signals::Signals;
-use super::{live_run, output};
+use super::{live_run, output, recordings};
 use crate::cli::RunArgs;
 use crate::explain::Evidence;
+use crate::record::{Outputs, Source};
 use crate::scenario::{Conclusion, Scenario, summary};
 use crate::simulation::{SeedTally, UnexpectedSeed, play_seed};
 
-pub async fn run(args: &RunArgs, scenario: Scenario) -> Result<Exit, CommandError> {
+pub async fn run(args: &RunArgs, scenario: Scenario, outputs: Option<Outputs>) -> Result<Exit, CommandError> {
     scenario.load(0).check()?;
     match args.seeds {
-        None => once(args, &scenario),
+        None => once(args, &scenario, outputs),
         Some(count) => many(args, scenario, count).await,
     }
 }
 
 /// One seed, told like a live run.
-fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, CommandError> {
+fn once(args: &RunArgs, scenario: &Scenario, outputs: Option<Outputs>) -> Result<Exit, CommandError> {
     let seed = args.run.seed.unwrap_or_else(live_run::fresh_seed);
     let (conclusion, events) = play_seed(scenario, seed);
     let evidence = Evidence::of(&events);
@@ -47,7 +48,9 @@ fn once(args: &RunArgs, scenario: &Scenario) -> Result<Exit, CommandError> {
         output::print(lines.map(|line| line + "\n").collect::<String>())?;
         output::print(summary::text(&played, &conclusion))?;
     }
-    Ok(conclusion.outcome.into())
+    let recording = recordings::of_run(args.display);
+    let recorded = outputs.map(|outputs| recordings::make(&recording, Source::Events(&events), outputs));
+    recordings::ended(conclusion.outcome.into(), recorded.unwrap_or_else(|| Ok(Vec::new())), args.json)
 }
 
 async fn many(args: &RunArgs, scenario: Scenario, count: u64) -> Result<Exit, CommandError> {

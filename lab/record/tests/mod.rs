@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "files of runs and pictures")]
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -11,7 +11,11 @@ use ratatui::layout::{Rect, Size};
 use ratatui::style::{Color, Modifier, Style};
 use roxmltree::{Document, Node};
 
+use super::film::{Cue, Film, Shooting, What};
 use super::glyphs::{CELL_HEIGHT, CELL_WIDTH};
+mod films;
+mod shown;
+
 use super::*;
 use crate::run::event::{EVENTS_VERSION, Stamped, micros};
 use crate::screen::tests::fixture::{Player, broken_promise, many_faults, moment, split_brain};
@@ -173,36 +177,51 @@ fn a_proof_is_drawn_from_the_events() {
     assert!(to_text(&buf).contains("The rule that was broken"));
 }
 
+/// Makes one output of the run in this directory.
+fn make(dir: &Path, recording: Recording, out: &str) -> Result<String, String> {
+    let path = dir.join(out);
+    let outputs = Outputs::create(std::slice::from_ref(&path), recording.at.is_some());
+    let made = outputs.and_then(|outputs| recording.make(Source::Run(dir), outputs, |_| {}));
+    made.map_err(|error| format!("{error:#}"))?;
+    Ok(std::fs::read_to_string(path).expect("text"))
+}
+
 #[test]
 fn a_run_is_drawn_from_its_file() {
     let dir = tempfile::tempdir().unwrap();
-    let events = dir.path().join("events.jsonl");
+    let dir = dir.path();
+    let events = dir.join("events.jsonl");
     let mut file = std::fs::File::create(&events).unwrap();
     for event in split_brain(Player::Scenario) {
         writeln!(file, "{}", serde_json::to_string(&event).unwrap()).unwrap();
     }
     write!(file, "{{\"t_us\":14000000,\"event\":\"no").unwrap();
     drop(file);
-    let end = Picture { at: None, proof: None, size: Size::new(120, 36), background: Background::Dark };
-    let split = Picture { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
-    draw(dir.path(), split, &dir.path().join("split.svg")).unwrap();
-    let svg = std::fs::read_to_string(dir.path().join("split.svg")).unwrap();
+    let end = Recording::default();
+    let split = Recording { at: Some(Duration::from_micros(moment::SPLIT)), ..end };
+    let svg = make(dir, split, "split.svg").unwrap();
     let shown = frame(Player::Scenario, moment::SPLIT, (120, 36));
     check(&svg, &shown);
-    draw(dir.path(), Picture { background: Background::Light, ..split }, &dir.path().join("light.svg"))
-        .unwrap();
-    let light = std::fs::read_to_string(dir.path().join("light.svg")).unwrap();
+    let light = make(dir, Recording { background: Background::Light, ..split }, "light.svg").unwrap();
     check(&light, &shown);
     let paper = |svg: &str| svg.contains("rx=\"8\" fill=\"#ffffff\"");
     assert!(paper(&light) && !paper(&svg), "{light}");
-    draw(dir.path(), end, &dir.path().join("end.txt")).unwrap();
-    assert!(std::fs::read_to_string(dir.path().join("end.txt")).unwrap().contains("AS EXPECTED"));
+    let narrow = make(dir, Recording { size: Size::new(80, 24), ..split }, "narrow.txt").unwrap();
+    assert_eq!(narrow, to_text(&frame(Player::Scenario, moment::SPLIT, (80, 24))));
+    assert!(make(dir, end, "end.txt").unwrap().contains("AS EXPECTED"));
 
-    let proof =
-        draw(dir.path(), Picture { proof: Some(1), ..end }, &dir.path().join("proof.svg")).unwrap_err();
-    assert!(proof.to_string().ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
-    let refused = |out: &str| draw(dir.path(), split, &dir.path().join(out)).unwrap_err().to_string();
-    assert!(refused("split.bmp").ends_with("pictures are .svg or .txt"));
+    let later = Recording { at: Some(Duration::MAX), ..end };
+    assert_eq!(make(dir, later, "later.txt"), make(dir, end, "end.txt"), "there is nothing after the end");
+
+    let refused = |recording, out| make(dir, recording, out).unwrap_err();
+    let proof = refused(Recording { proof: Some(1), ..end }, "proof.txt");
+    assert!(proof.ends_with("there is no proof 1: no promise is broken by then"), "{proof}");
+    assert!(refused(split, "split.bmp").contains("by the ending of its name"));
+    let late = Recording { from: Some(Duration::from_secs(900)), ..end };
+    assert!(refused(late, "late.txt").contains("before --from"), "{}", refused(late, "late.txt"));
+    let left: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 6, "what is not made leaves nothing behind: {left:?}");
+
     let newer = split_brain(Player::Person).swap_remove(0);
     let newer = serde_json::to_string(&newer).unwrap();
     let version =
@@ -210,15 +229,87 @@ fn a_run_is_drawn_from_its_file() {
     std::fs::write(&events, version(EVENTS_VERSION + 1) + "\n{\"t_us\":1,\"event\":\"of tomorrow\"}\n")
         .unwrap();
     let reads = format!("this one reads formats up to {EVENTS_VERSION}");
-    assert!(refused("split.svg").contains(&reads), "{}", refused("split.svg"));
+    assert!(refused(split, "split.svg").contains(&reads), "{}", refused(split, "split.svg"));
     std::fs::write(&events, version(1) + "\n").unwrap();
-    draw(dir.path(), end, &dir.path().join("old.txt")).expect("older formats are read");
+    make(dir, end, "old.txt").expect("older formats are read");
     std::fs::write(&events, "{\"t_us\":1}\n").unwrap();
-    assert!(
-        refused("split.svg").contains("events.jsonl:1: not an event of a run"),
-        "{}",
-        refused("split.svg")
-    );
+    let no_event = refused(split, "split.svg");
+    assert!(no_event.contains("events.jsonl:1: not an event of a run"), "{no_event}");
     std::fs::write(&events, "").unwrap();
-    assert!(refused("split.svg").contains("does not begin with a header"));
+    assert!(refused(split, "split.svg").contains("does not begin with a header"));
+}
+
+fn film(shooting: Shooting, events: &[Stamped]) -> Vec<Cue> {
+    let events = events.iter().cloned().map(Ok);
+    Film::new(shooting, ViewState::default(), events).collect::<anyhow::Result<_>>().expect("a film")
+}
+
+fn shooting(from_us: u64, to_us: u64) -> Shooting {
+    Shooting {
+        from: Duration::from_micros(from_us),
+        to: Duration::from_micros(to_us),
+        proof: None,
+        size: Size::new(120, 36),
+        theme: Theme::RECORDING,
+        speed: 1.0,
+        fps: 10,
+        idle_limit: None,
+    }
+}
+
+/// What is on the film's screen at each of its moments is what a still of that moment of the run shows.
+#[test]
+fn a_film_shows_what_stills_show() {
+    let events = split_brain(Player::Scenario);
+    let cues = film(Shooting { speed: 2.0, ..shooting(1_000_000, moment::SPLIT) }, &events);
+    let length = Duration::from_micros((moment::SPLIT - 1_000_000) / 2);
+    let mut at = Duration::ZERO;
+    let mut shown: Option<Buffer> = None;
+    for cue in &cues {
+        assert!(cue.at >= at, "time does not go back");
+        at = cue.at;
+        if let What::Frame(buffer) = &cue.what {
+            assert_ne!(shown.as_ref(), Some(&**buffer), "equal frames are one");
+            let t_us = 1_000_000 + micros(cue.at) * 2;
+            assert_eq!(**buffer, frame(Player::Scenario, t_us.min(moment::SPLIT), (120, 36)), "{t_us}");
+            shown = Some((**buffer).clone());
+        }
+    }
+    let last = cues.last().expect("an end");
+    assert_eq!(last.what, What::End);
+    assert!(last.at >= length && last.at < length + Duration::from_millis(101), "{:?}", last.at);
+    let marks: Vec<_> = cues.iter().filter(|cue| matches!(cue.what, What::Mark(_))).collect();
+    assert!(marks.len() >= 3, "{marks:?}");
+}
+
+/// With a limit no two moments at which something is told are further apart than it allows.
+#[test]
+fn what_is_idle_is_left_out() {
+    let events = split_brain(Player::Scenario);
+    let end_us = events.last().expect("events").t_us;
+    let limit = Duration::from_millis(300);
+    let all = film(shooting(0, end_us), &events);
+    let short = film(Shooting { idle_limit: Some(limit), ..shooting(0, end_us) }, &events);
+    let told: std::collections::BTreeSet<u64> = events
+        .iter()
+        .filter(|e| crate::text::events::is_told(&e.event))
+        .map(|e| e.t_us.div_ceil(100_000))
+        .collect();
+    let ends: Vec<u64> = told.iter().copied().chain([end_us.div_ceil(100_000)]).collect();
+    let (mut last, mut ticks) = (0, 0);
+    for tick in ends {
+        ticks += (tick - last).min(3);
+        last = tick;
+    }
+    let length = |cues: &[Cue]| cues.last().expect("an end").at;
+    assert_eq!(length(&short), Duration::from_millis(ticks * 100));
+    assert!(length(&short) < length(&all));
+    let marks = |cues: &[Cue]| -> Vec<String> {
+        let mark = |cue: &Cue| match &cue.what {
+            What::Mark(text) => Some(text.clone()),
+            _ => None,
+        };
+        cues.iter().filter_map(mark).collect()
+    };
+    assert_eq!(marks(&short), marks(&all), "nothing that matters is left out");
 }

@@ -70,3 +70,24 @@ fn a_keyframe_of_another_version_is_passed_over_where_all_events_are_there() {
     let error = format!("{:#}", moment(dir.path(), None).expect_err("nothing is known before it"));
     assert!(error.contains("events.000002.jsonl:2: a keyframe of version 9"), "{error}");
 }
+
+/// Whoever plays on from a moment gets every event that is after the keyframe before it, and no other.
+#[test]
+fn a_run_is_played_from_the_keyframe_before_a_moment() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let keyframe = |t_us| serde_json::to_string(&Keyframe::of(t_us, &0)).expect("JSON") + "\n";
+    let older = format!("{HEADER}{}{}{}{}", notice(3), keyframe(5), notice(6), notice(8));
+    let newer = format!("{HEADER}{}{}{}{}", keyframe(9), notice(12), keyframe(15), notice(16));
+    std::fs::write(dir.path().join("events.000001.jsonl"), older).expect("written");
+    std::fs::write(dir.path().join("events.jsonl"), newer).expect("written");
+    let played = |t_us| {
+        let playback = Playback::open(dir.path(), t_us).expect("opened");
+        let begins = playback.keyframe.as_ref().map(|keyframe| keyframe.t_us);
+        let times: Vec<u64> = playback.map(|event| event.expect("an event").t_us).collect();
+        (begins, times)
+    };
+    assert_eq!(played(4), (None, vec![0, 3, 6, 8, 12, 16]));
+    assert_eq!(played(7), (Some(5), vec![6, 8, 12, 16]));
+    assert_eq!(played(14), (Some(9), vec![12, 16]));
+    assert_eq!(played(u64::MAX), (Some(15), vec![16]));
+}
