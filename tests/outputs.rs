@@ -10,7 +10,7 @@ const HISTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/histories/four
 const HEADER: &str = r#"{"t_us":0,"event":"header","version":1,"kvlab":"0.1.0","seed":1,"nodes":["n1"],"started_unix_s":1,"run_dir":"/r","scenario":null}"#;
 
 /// Every command that prints a result and needs no lab. `{run}` is a run's directory.
-const COMMANDS: [&[&str]; 27] = [
+const COMMANDS: [&[&str]; 28] = [
     &["--help"],
     &["--version"],
     &["up", "--help"],
@@ -220,7 +220,7 @@ fn a_run_is_named_by_its_directory_its_name_or_latest() {
     let directory = state.path().join("kvlab/runs/20260102T030405Z-up").display().to_string();
     for called in ["latest", "20260102T030405Z-up", &directory] {
         out(state.path(), &["report", called]);
-        out(state.path(), &["picture", called, &picture]);
+        out(state.path(), &["record", called, &picture]);
         out(state.path(), &["runs", "keep", called]);
         for args in [&["check", called][..], &["shrink", called]] {
             let output = kvlab(state.path(), args, Stdio::piped());
@@ -228,7 +228,7 @@ fn a_run_is_named_by_its_directory_its_name_or_latest() {
         }
         out(state.path(), &["export", called, "--history", "edn"]);
     }
-    for args in [&["check", "nowhere"][..], &["report", "nowhere"], &["picture", "nowhere", "x.svg"]] {
+    for args in [&["check", "nowhere"][..], &["report", "nowhere"], &["record", "nowhere", "x.svg"]] {
         let output = kvlab(state.path(), args, Stdio::piped());
         assert_eq!(output.status.code(), Some(2), "{args:?}");
         assert!(text(&output.stderr).contains("nowhere"), "{args:?}: {}", text(&output.stderr));
