@@ -574,7 +574,7 @@ fn a_lab_keeps_no_more_than_it_may_and_says_what_it_has() {
     assert!(checked["kept"]["from_i"].as_u64() > Some(1000), "{}", checked["kept"]);
     assert_eq!(checked["measured"]["violations_total"], 0, "a single node keeps its promises");
     let there = |name: &str| lab.state.path().join(name).display().to_string();
-    assert_eq!(lab.ask(&["picture", "latest", &there("end.txt")]).0, 0);
+    assert_eq!(lab.ask(&["record", "latest", &there("end.txt")]).0, 0);
     // What is exported says the same, to others and to kvlab.
     for (format, file) in [("edn", there("h.edn")), ("jsonl", there("h.jsonl"))] {
         assert_eq!(lab.ask(&["export", "latest", "--history", format, "--out", &file]).0, 0);
